@@ -1,0 +1,1 @@
+//! Native asynchronous client of addrd.

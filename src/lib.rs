@@ -1,0 +1,1 @@
+//! addrd: an address daemon.

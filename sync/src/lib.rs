@@ -1,0 +1,1 @@
+//! Queues and atomics of addrd.
