@@ -1,0 +1,150 @@
+//! Every message as a value. One file a room of operations; layouts are in SPEC.md section 9.
+
+pub mod allocate;
+pub mod allocation;
+pub mod batch;
+pub mod connection;
+pub mod failure;
+pub mod job;
+pub mod list;
+pub mod network;
+pub mod release;
+pub mod subnet;
+pub mod usage;
+
+use crate::id::{NetworkId, ProjectId};
+use crate::opcode::Opcode;
+
+pub use allocate::{Allocate, AllocateExtras, AllocateFlags, Allocated, FamilyChoice, Strategy};
+pub use allocation::{
+    Allocation, AllocationFilter, AllocationGet, AllocationList, AllocationPage, AllocationState,
+    AllocationUpdate, Lookup, Lookups,
+};
+pub use batch::{Batch, BatchItem, BatchMode, BatchReply, BatchResult};
+pub use connection::{GoAway, GoAwayReason, Hello, HelloReply, Ping, ServerStatus};
+pub use failure::{Candidate, CandidateReason, Detail, Failure};
+pub use job::{Job, JobGet, JobKind, JobList, JobPage, JobState};
+pub use list::{Cursor, PageRequest};
+pub use network::{
+    Network, NetworkCreate, NetworkDelete, NetworkFind, NetworkGet, NetworkList, NetworkPage,
+    NetworkUpdate,
+};
+pub use release::{Fences, Release, Released, Target};
+pub use subnet::{
+    Exclusion, ExclusionMode, Route, Subnet, SubnetCreate, SubnetDelete, SubnetExclude, SubnetGet,
+    SubnetInclude, SubnetKind, SubnetList, SubnetName, SubnetPage, SubnetUpdate,
+};
+pub use usage::{FreeRanges, FreeRangesReply, NetworkUsage, SubnetUsage, Usage};
+
+/// Header of a request, without its length (SPEC.md section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestHeader {
+    /// Operation.
+    pub opcode: Opcode,
+    /// Chosen by the client, unique among its requests in flight on the connection; not 0.
+    pub request_id: u64,
+    /// The request is not applied later than this after its arrival, ms; 0 = no limit.
+    pub timeout_ms: u32,
+    /// Project; all zero = the default project.
+    pub project: ProjectId,
+    /// Network; all zero where the operation has none.
+    pub network: NetworkId,
+}
+
+/// A decoded request body. Rare and large ones are boxed, so that a ring slot stays small.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// [`Opcode::HELLO`].
+    Hello(Box<Hello>),
+    /// [`Opcode::PING`].
+    Ping(Ping),
+    /// [`Opcode::SERVER_STATUS`].
+    ServerStatus,
+    /// [`Opcode::JOB_GET`].
+    JobGet(JobGet),
+    /// [`Opcode::JOB_LIST`].
+    JobList(Box<JobList>),
+    /// [`Opcode::NETWORK_CREATE`].
+    NetworkCreate(Box<NetworkCreate>),
+    /// [`Opcode::NETWORK_GET`].
+    NetworkGet(NetworkGet),
+    /// [`Opcode::NETWORK_LIST`].
+    NetworkList(Box<NetworkList>),
+    /// [`Opcode::NETWORK_UPDATE`].
+    NetworkUpdate(Box<NetworkUpdate>),
+    /// [`Opcode::NETWORK_DELETE`].
+    NetworkDelete(NetworkDelete),
+    /// [`Opcode::NETWORK_FIND`].
+    NetworkFind(Box<NetworkFind>),
+    /// [`Opcode::SUBNET_CREATE`].
+    SubnetCreate(Box<SubnetCreate>),
+    /// [`Opcode::SUBNET_GET`].
+    SubnetGet(Box<SubnetGet>),
+    /// [`Opcode::SUBNET_LIST`].
+    SubnetList(Box<SubnetList>),
+    /// [`Opcode::SUBNET_UPDATE`].
+    SubnetUpdate(Box<SubnetUpdate>),
+    /// [`Opcode::SUBNET_DELETE`].
+    SubnetDelete(SubnetDelete),
+    /// [`Opcode::SUBNET_EXCLUDE`].
+    SubnetExclude(Box<SubnetExclude>),
+    /// [`Opcode::SUBNET_INCLUDE`].
+    SubnetInclude(Box<SubnetInclude>),
+    /// [`Opcode::USAGE`].
+    Usage(Box<Usage>),
+    /// [`Opcode::FREE_RANGES`].
+    FreeRanges(Box<FreeRanges>),
+    /// [`Opcode::ALLOCATE`].
+    Allocate(Allocate),
+    /// [`Opcode::RELEASE`].
+    Release(Release),
+    /// [`Opcode::ALLOCATION_UPDATE`].
+    AllocationUpdate(Box<AllocationUpdate>),
+    /// [`Opcode::BATCH`].
+    Batch(Box<Batch>),
+    /// [`Opcode::ALLOCATION_GET`].
+    AllocationGet(Box<AllocationGet>),
+    /// [`Opcode::ALLOCATION_LIST`].
+    AllocationList(Box<AllocationList>),
+    /// [`Opcode::LOOKUP`].
+    Lookup(Box<Lookup>),
+}
+
+/// A decoded reply body whose status class is done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// To [`Request::Hello`].
+    Hello(Box<HelloReply>),
+    /// To [`Request::Ping`], and to operations whose success carries nothing.
+    Empty,
+    /// To [`Request::ServerStatus`].
+    ServerStatus(Box<ServerStatus>),
+    /// To [`Request::JobGet`], and to deletions that became a job.
+    Job(Box<Job>),
+    /// To [`Request::JobList`].
+    Jobs(Box<JobPage>),
+    /// To network create, get, update, find.
+    Network(Box<Network>),
+    /// To [`Request::NetworkList`].
+    Networks(Box<NetworkPage>),
+    /// To subnet create, get, update, exclude, include.
+    Subnet(Box<Subnet>),
+    /// To [`Request::SubnetList`].
+    Subnets(Box<SubnetPage>),
+    /// To [`Request::Usage`].
+    Usage(Box<NetworkUsage>),
+    /// To [`Request::FreeRanges`].
+    FreeRanges(Box<FreeRangesReply>),
+    /// To [`Request::Allocate`].
+    Allocated(Allocated),
+    /// To [`Request::Release`].
+    Released(Released),
+    /// To [`Request::AllocationUpdate`] and [`Request::AllocationGet`].
+    Allocation(Box<Allocation>),
+    /// To [`Request::Batch`].
+    Batch(Box<BatchReply>),
+    /// To [`Request::AllocationList`].
+    Allocations(Box<AllocationPage>),
+    /// To [`Request::Lookup`].
+    Lookups(Box<Lookups>),
+}

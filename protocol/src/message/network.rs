@@ -1,0 +1,103 @@
+//! Networks: create, get, find, list, update, delete.
+
+use super::list::{Cursor, PageRequest};
+use crate::id::{NetworkId, ProjectId, Revision, Seq};
+use crate::setting::Setting;
+use crate::text::Text;
+use serde::{Deserialize, Serialize};
+
+/// Creates the network of the header.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NetworkCreate {
+    /// Unique in the project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text>,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+}
+
+/// Reads the network of the header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NetworkGet {}
+
+/// Finds a network of the project by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkFind {
+    /// The exact name.
+    pub name: Text,
+}
+
+/// Lists the networks of the project, ordered by id.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NetworkList {
+    /// Which part.
+    #[serde(flatten)]
+    pub page: PageRequest,
+    /// Only networks whose name starts with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name_prefix: Option<Text>,
+}
+
+/// Changes the network of the header.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NetworkUpdate {
+    /// The revision that the caller knows; 0 = whatever it is.
+    #[serde(default)]
+    pub expected: Revision,
+    /// New name; null = none.
+    #[serde(default, skip_serializing_if = "Setting::is_unset")]
+    pub name: Setting<Text>,
+    /// New description; null = none.
+    #[serde(default, skip_serializing_if = "Setting::is_unset")]
+    pub description: Setting<Text>,
+}
+
+/// Deletes the network of the header. With live allocations only if forced, as a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NetworkDelete {
+    /// Release what is live.
+    #[serde(default)]
+    pub force: bool,
+    /// The revision that the caller knows; 0 = whatever it is.
+    #[serde(default)]
+    pub expected: Revision,
+}
+
+/// A network as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Its id.
+    pub network_id: NetworkId,
+    /// Its project.
+    pub project_id: ProjectId,
+    /// Revision of its attributes.
+    pub revision: Revision,
+    /// Subnets that it has.
+    pub subnets: u32,
+    /// Live allocations.
+    pub allocations: u64,
+    /// A job is deleting it.
+    pub deleting: bool,
+    /// It existed before with the same unchangeable fields (only in the reply to a creation).
+    #[serde(default)]
+    pub repeated: bool,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text>,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+}
+
+/// A page of networks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkPage {
+    /// Durable position at which the page was read.
+    pub position: Seq,
+    /// The networks, ordered by id.
+    pub items: Vec<Network>,
+    /// Where to go on; none = the list is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Cursor>,
+}

@@ -1,0 +1,118 @@
+//! Counts and free ranges; 128-bit, in JSON decimal strings.
+
+use super::subnet::SubnetName;
+use crate::id::{NetworkId, SubnetId};
+use crate::prefix::{Prefix, Range};
+use serde::{Deserialize, Serialize};
+
+/// Most free ranges in a reply.
+pub const FREE_RANGES_MAX: u32 = 1_000;
+/// Most subnets in a usage reply.
+pub const USAGE_SUBNETS_MAX: usize = 1_000;
+
+/// Counts of the network of the header, or of one subnet of it.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Only this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subnet: Option<SubnetName>,
+    /// Where to go on with the subnets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<super::list::Cursor>,
+}
+
+/// Counts of a subnet. Inside the pools `free + held + allocated + quarantined + excluded +
+/// pinned = pool_size`; what is used outside them is counted apart (model.md section 3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubnetUsage {
+    /// Its id.
+    pub subnet_id: SubnetId,
+    /// Its prefix.
+    pub cidr: Prefix,
+    /// Addresses in the prefix.
+    #[serde(with = "decimal")]
+    pub size: u128,
+    /// Addresses in the pools.
+    #[serde(with = "decimal")]
+    pub pool_size: u128,
+    /// Free in the pools.
+    #[serde(with = "decimal")]
+    pub free: u128,
+    /// Held in the pools.
+    #[serde(with = "decimal")]
+    pub held: u128,
+    /// Allocated in the pools.
+    #[serde(with = "decimal")]
+    pub allocated: u128,
+    /// Resting in the pools.
+    #[serde(with = "decimal")]
+    pub quarantined: u128,
+    /// Excluded in the pools and not used.
+    #[serde(with = "decimal")]
+    pub excluded: u128,
+    /// Pinned in the pools and not held.
+    #[serde(with = "decimal")]
+    pub pinned: u128,
+    /// Allocated, held or resting outside the pools.
+    #[serde(with = "decimal")]
+    pub used_outside: u128,
+}
+
+/// Counts of a network: the sums of its subnets, and the subnets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkUsage {
+    /// Its id.
+    pub network_id: NetworkId,
+    /// Ordered by family and prefix.
+    pub subnets: Vec<SubnetUsage>,
+    /// Where to go on; none = complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<super::list::Cursor>,
+}
+
+/// Asks for free ranges of a subnet's pools.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreeRanges {
+    /// Which subnet.
+    pub subnet: SubnetName,
+    /// Most ranges wanted, 1 to [`FREE_RANGES_MAX`]; 0 = as many as the server likes.
+    #[serde(default)]
+    pub limit: u32,
+    /// Only at or after this address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<std::net::IpAddr>,
+}
+
+/// Free ranges in rising order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreeRangesReply {
+    /// The subnet.
+    pub subnet_id: SubnetId,
+    /// Maximal free ranges inside the pools and outside the exclusions.
+    pub ranges: Vec<Range>,
+    /// There are more, at or after this address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<std::net::IpAddr>,
+}
+
+/// 128-bit counts as decimal strings (SPEC.md section 12).
+pub mod decimal {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Writes a decimal string.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(value: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    /// Reads a decimal string.
+    ///
+    /// # Errors
+    /// A text that is no number of 128 bits.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u128, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(from)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}

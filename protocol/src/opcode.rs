@@ -1,0 +1,92 @@
+//! The table of operations: numbers are appended, never reused (SPEC.md section 9).
+
+/// Operation code as it travels; unknown values survive a round trip.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Opcode(pub u16);
+
+macro_rules! opcodes {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal;)*) => {
+        impl Opcode {
+            $($(#[$doc])* pub const $name: Self = Self($number);)*
+
+            /// Every operation of this version, in rising order.
+            pub const ALL: &'static [Self] = &[$(Self($number)),*];
+
+            /// Name as it stands in SPEC.md, metrics and logs.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self.0 { $($number => $text,)* _ => "unknown" }
+            }
+        }
+    };
+}
+
+opcodes! {
+    /// First request of a connection.
+    HELLO = 0x0001, "hello";
+    /// Keeps a connection alive and measures it.
+    PING = 0x0002, "ping";
+    /// Server to client: no new requests here.
+    GOAWAY = 0x0003, "goaway";
+    /// Server to client: the frame could not be read; the connection closes.
+    ERROR = 0x0005, "error";
+    /// State of the server for people.
+    SERVER_STATUS = 0x0010, "server_status";
+    /// Progress of a job.
+    JOB_GET = 0x0011, "job_get";
+    /// Jobs that are not finished, and the last that are.
+    JOB_LIST = 0x0012, "job_list";
+
+    /// Creates a network.
+    NETWORK_CREATE = 0x0101, "network_create";
+    /// Reads a network by id.
+    NETWORK_GET = 0x0102, "network_get";
+    /// Lists networks of a project.
+    NETWORK_LIST = 0x0103, "network_list";
+    /// Changes a network.
+    NETWORK_UPDATE = 0x0104, "network_update";
+    /// Deletes a network.
+    NETWORK_DELETE = 0x0105, "network_delete";
+    /// Finds the id of a network by its name.
+    NETWORK_FIND = 0x0106, "network_find";
+
+    /// Creates a subnet.
+    SUBNET_CREATE = 0x0201, "subnet_create";
+    /// Reads a subnet by id, name or prefix.
+    SUBNET_GET = 0x0202, "subnet_get";
+    /// Lists subnets of a network.
+    SUBNET_LIST = 0x0203, "subnet_list";
+    /// Changes a subnet.
+    SUBNET_UPDATE = 0x0204, "subnet_update";
+    /// Deletes a subnet.
+    SUBNET_DELETE = 0x0205, "subnet_delete";
+    /// Keeps a range of a subnet from being handed out.
+    SUBNET_EXCLUDE = 0x0206, "subnet_exclude";
+    /// Ends an exclusion.
+    SUBNET_INCLUDE = 0x0207, "subnet_include";
+    /// Counts of a network and its subnets.
+    USAGE = 0x0208, "usage";
+    /// Free ranges of a subnet.
+    FREE_RANGES = 0x0209, "free_ranges";
+
+    /// Allocates one address, one of each family, or a block.
+    ALLOCATE = 0x0301, "allocate";
+    /// Releases an allocation.
+    RELEASE = 0x0302, "release";
+    /// Changes label, host, manager or owner name of an allocation.
+    ALLOCATION_UPDATE = 0x0303, "allocation_update";
+    /// Up to 1,024 allocate, release and update items on one network.
+    BATCH = 0x0304, "batch";
+    /// Reads allocations by key or address on one network.
+    ALLOCATION_GET = 0x0305, "allocation_get";
+    /// Lists allocations of a network.
+    ALLOCATION_LIST = 0x0306, "allocation_list";
+    /// Finds allocations by address or owner, on one network or all.
+    LOOKUP = 0x0307, "lookup";
+}
+
+impl std::fmt::Debug for Opcode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}({:#06x})", self.name(), self.0)
+    }
+}

@@ -1,0 +1,193 @@
+//! Status codes: stable numbers in classes that tell a client what to do (SPEC.md section 10).
+
+use serde::{Deserialize, Serialize};
+
+/// Outcome as it travels; unknown values survive a round trip. The high byte is the class.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Status(pub u16);
+
+/// What a client may do, told by the class alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Retry {
+    /// 0x00: done, as asked or already so.
+    Done,
+    /// 0x01: a lawful no; the same request would be refused again until something changes.
+    Refused,
+    /// 0x02: the request is wrong in itself.
+    Invalid,
+    /// 0x03: not allowed.
+    Denied,
+    /// 0x04: nothing happened; try again after the time in the reply.
+    Later,
+    /// 0x05 and whatever is not known: the outcome is unknown; repeat the same request.
+    Unknown,
+}
+
+macro_rules! statuses {
+    ($($(#[$doc:meta])* $name:ident = $number:literal;)*) => {
+        impl Status {
+            $($(#[$doc])* pub const $name: Self = Self($number);)*
+
+            /// Every status of this version, in rising order.
+            pub const ALL: &'static [Self] = &[$(Self($number)),*];
+
+            /// Name as it stands in SPEC.md, JSON, metrics and logs.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self.0 { $($number => stringify!($name),)* _ => "UNKNOWN_STATUS" }
+            }
+        }
+    };
+}
+
+statuses! {
+    /// Done.
+    OK = 0x0000;
+    /// Released before, or never held: there is nothing to release.
+    NOT_HELD = 0x0001;
+
+    /// No address was free in any candidate subnet.
+    EXHAUSTED = 0x0101;
+    /// The exact address is held by another.
+    ADDRESS_TAKEN = 0x0102;
+    /// The key holds something that does not satisfy the request.
+    KEY_IN_USE = 0x0103;
+    /// The key is held by another instance and takeover was not asked for.
+    HELD_BY_OTHER_INSTANCE = 0x0104;
+    /// The expected revision or instance is not the one held now.
+    STALE = 0x0105;
+    /// The allocation belongs to another owner or manager.
+    NOT_HOLDER = 0x0106;
+    /// No such object, or not visible.
+    NOT_FOUND = 0x0107;
+    /// The id exists with other unchangeable fields.
+    ID_IN_USE = 0x0108;
+    /// The name belongs to another object.
+    NAME_IN_USE = 0x0109;
+    /// The prefix overlaps another of the same network or scope.
+    PREFIX_OVERLAP = 0x010a;
+    /// No candidate subnet fits the request.
+    NO_MATCHING_SUBNET = 0x010b;
+    /// The address is not usable in the subnet.
+    INVALID_ADDRESS = 0x010c;
+    /// The address is the gateway and the request does not allow it.
+    IS_GATEWAY = 0x010d;
+    /// The address lies in a range excluded for everyone.
+    EXCLUDED = 0x010e;
+    /// Live allocations exist and the deletion is not forced.
+    IN_USE = 0x010f;
+    /// A bound on how many may exist is reached.
+    LIMIT = 0x0110;
+    /// The object is being deleted by a job.
+    DELETING = 0x0111;
+    /// The pools overlap each other.
+    POOL_OVERLAP = 0x0112;
+    /// The gateway lies inside a pool.
+    GATEWAY_IN_POOL = 0x0113;
+    /// An item of an all-or-nothing batch was refused, so this one was not done either.
+    NOT_DONE = 0x0114;
+
+    /// The frame or body could not be read.
+    MALFORMED = 0x0201;
+    /// A field is outside its range.
+    OUT_OF_RANGE = 0x0202;
+    /// The operation, or a value of a field, is not built in this version.
+    UNSUPPORTED = 0x0203;
+    /// A critical field is unknown.
+    UNSUPPORTED_FIELD = 0x0204;
+    /// The protocol version is not spoken here.
+    UNSUPPORTED_VERSION = 0x0205;
+    /// The frame is longer than allowed.
+    FRAME_TOO_LONG = 0x0206;
+    /// The request id is in use on this connection.
+    REQUEST_ID_IN_USE = 0x0207;
+    /// HELLO must come first, and once.
+    HELLO_EXPECTED = 0x0208;
+    /// The fields contradict each other.
+    CONFLICTING_FIELDS = 0x0209;
+    /// A pool lies outside the usable part of its subnet.
+    POOL_OUTSIDE = 0x020a;
+    /// The name has a wrong form.
+    INVALID_NAME = 0x020b;
+    /// The gateway cannot be used in the subnet.
+    INVALID_GATEWAY = 0x020c;
+    /// The prefix cannot be a subnet.
+    INVALID_PREFIX = 0x020d;
+
+    /// Another server than the one that the client pinned.
+    WRONG_SERVER = 0x0301;
+    /// A newer connection took over the session.
+    SESSION_REPLACED = 0x0302;
+    /// The epoch is not higher than the session's last one.
+    SESSION_STALE = 0x0303;
+
+    /// Overload: a named bound is reached.
+    BUSY = 0x0401;
+    /// The time-out passed before the request was applied.
+    TIMED_OUT = 0x0402;
+    /// The disk is nearly full: only reads and releases are served.
+    STORAGE_FULL = 0x0403;
+    /// The memory bound is nearly reached: only reads and releases are served.
+    MEMORY_FULL = 0x0404;
+    /// The server is starting or stopping.
+    NOT_READY = 0x0405;
+    /// Too many protocol errors, connections or requests from this peer.
+    RATE_LIMITED = 0x0406;
+
+    /// The server failed while doing it.
+    OUTCOME_UNKNOWN = 0x0501;
+}
+
+impl Status {
+    /// What the client may do, read from the high byte.
+    #[must_use]
+    pub const fn retry(self) -> Retry {
+        match self.0 >> 8 {
+            0x00 => Retry::Done,
+            0x01 => Retry::Refused,
+            0x02 => Retry::Invalid,
+            0x03 => Retry::Denied,
+            0x04 => Retry::Later,
+            _ => Retry::Unknown,
+        }
+    }
+
+    /// Whether the request was done.
+    #[must_use]
+    pub const fn is_done(self) -> bool {
+        matches!(self.retry(), Retry::Done)
+    }
+}
+
+impl std::fmt::Debug for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}({:#06x})", self.name(), self.0)
+    }
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Serialize for Status {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if Self::ALL.contains(self) {
+            serializer.serialize_str(self.name())
+        } else {
+            serializer.collect_str(&self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Status {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(from)?;
+        let named = Self::ALL.iter().find(|status| status.name() == text).copied();
+        named
+            .or_else(|| text.parse().ok().map(Self))
+            .ok_or_else(|| serde::de::Error::custom("no such status"))
+    }
+}
