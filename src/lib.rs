@@ -1,1 +1,12 @@
-//! addrd: an address daemon.
+//! addrd: an address daemon. The rooms, from the top down; arrows between them point down only
+//! (docs/architecture.md, `tests/tidy.rs`).
+#![forbid(unsafe_code)]
+
+pub mod allocator;
+pub mod engine;
+pub mod journal;
+pub mod limits;
+pub mod model;
+pub mod server;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,1 @@
+//! Workers, sequencer, committer, checkpointer, jobs: step functions and their thread shells.

@@ -1,0 +1,1 @@
+//! Record format, batches, replay. Pure: knows no file and no thread.

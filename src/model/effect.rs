@@ -1,0 +1,234 @@
+//! Effects: what a decision changed, absolute ("this cell is now .."). The journal stores them as
+//! records; absorbing one again changes nothing. They never ask for a decision.
+
+use super::handle::{NetworkHandle, SubnetHandle};
+use addrd_protocol::message::{AllocationState, Exclusion, JobKind, Route, Strategy, SubnetKind};
+use addrd_protocol::{
+    Instance, JobId, NetworkId, OwnerId, Prefix, ProjectId, Range, Revision, Slot, SubnetId, Text,
+};
+use std::net::IpAddr;
+
+/// One change of state, absolute.
+///
+/// Each carries the revision that it has in its network (+1 an effect, model.md section 2).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// The network is now so.
+    NetworkPut(Box<NetworkRow>),
+    /// The network is gone; it has no subnets any more.
+    NetworkGone {
+        /// Which.
+        network: NetworkHandle,
+        /// Its last revision.
+        revision: Revision,
+    },
+    /// The subnet is now so (its exclusions stand apart).
+    SubnetPut(Box<SubnetRow>),
+    /// The subnet is gone with its exclusions; it has no allocations any more.
+    SubnetGone {
+        /// Its network.
+        network: NetworkHandle,
+        /// Which.
+        subnet: SubnetHandle,
+        /// Revision of this change.
+        revision: Revision,
+    },
+    /// The range is excluded from now on; replaces one of exactly the same range.
+    ExclusionPut(Box<ExclusionRow>),
+    /// The exclusion of exactly this range is over.
+    ExclusionGone {
+        /// Its network.
+        network: NetworkHandle,
+        /// Its subnet.
+        subnet: SubnetHandle,
+        /// Revision of this change.
+        revision: Revision,
+        /// First offset of its range.
+        first: u128,
+    },
+    /// The cell is now held so.
+    AllocationPut(AllocationRow),
+    /// The cell is now free.
+    AllocationGone {
+        /// Where it was.
+        place: AllocationPlace,
+        /// Revision of the release.
+        revision: Revision,
+    },
+    /// The job is now so.
+    JobPut(JobRow),
+    /// The job is forgotten.
+    JobGone {
+        /// The network that it worked on.
+        network: NetworkHandle,
+        /// Revision of this change; 0 once its network is gone.
+        revision: Revision,
+        /// Which.
+        job: JobId,
+    },
+}
+
+/// Attributes of a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkRow {
+    /// Its number.
+    pub network: NetworkHandle,
+    /// Revision of this change.
+    pub revision: Revision,
+    /// Its project.
+    pub project: ProjectId,
+    /// Its id.
+    pub id: NetworkId,
+    /// A job is deleting it.
+    pub deleting: bool,
+    /// Unique in the project.
+    pub name: Option<Text>,
+    /// For people.
+    pub description: Option<Text>,
+}
+
+/// Attributes of a subnet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubnetRow {
+    /// Its network.
+    pub network: NetworkHandle,
+    /// Its number.
+    pub subnet: SubnetHandle,
+    /// Revision of this change.
+    pub revision: Revision,
+    /// Its id.
+    pub id: SubnetId,
+    /// Its prefix.
+    pub prefix: Prefix,
+    /// What is kept back.
+    pub kind: SubnetKind,
+    /// Strategy of requests that name none; never `Default`.
+    pub strategy: Strategy,
+    /// Stored, decides nothing.
+    pub enable_dhcp: bool,
+    /// A job is deleting it.
+    pub deleting: bool,
+    /// Its gateway.
+    pub gateway: Option<IpAddr>,
+    /// Its pools in drawing order, disjoint, inside the prefix.
+    pub pools: Vec<Range>,
+    /// DNS servers.
+    pub dns_servers: Vec<IpAddr>,
+    /// Routes.
+    pub routes: Vec<Route>,
+    /// Unique in the network.
+    pub name: Option<Text>,
+    /// For people.
+    pub description: Option<Text>,
+}
+
+/// An excluded range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExclusionRow {
+    /// Its network.
+    pub network: NetworkHandle,
+    /// Its subnet.
+    pub subnet: SubnetHandle,
+    /// Revision of this change.
+    pub revision: Revision,
+    /// Range, mode and reason.
+    pub exclusion: Exclusion,
+}
+
+/// Where an allocation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AllocationPlace {
+    /// Its network.
+    pub network: NetworkHandle,
+    /// Its subnet.
+    pub subnet: SubnetHandle,
+    /// 0-based offset of its (first) address in the subnet's prefix.
+    pub offset: u128,
+    /// It covers `2^block_bits` addresses, aligned; 0 = a single address.
+    pub block_bits: u8,
+}
+
+/// A held cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllocationRow {
+    /// Where.
+    pub place: AllocationPlace,
+    /// Fencing token: the revision at which it was created or changed hands.
+    pub revision: Revision,
+    /// Revision of this change; equal to `revision` except for updates that keep the token.
+    pub changed: Revision,
+    /// Who holds it.
+    pub owner: OwnerId,
+    /// Ordinal.
+    pub slot: Slot,
+    /// Which life of the owner; 0 = unused.
+    pub instance: Instance,
+    /// Never `Free`.
+    pub state: AllocationState,
+    /// The cursor of `next` of the subnet stands behind this block from now on.
+    pub moves_cursor: bool,
+    /// What is rare; `None` costs nothing.
+    pub extras: Option<Box<AllocationExtras>>,
+}
+
+/// Rare fields of an allocation. Those of operations that are not built yet have their place.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct AllocationExtras {
+    /// End of lease or hold, ms since the Unix epoch.
+    pub deadline: Option<u64>,
+    /// End of quarantine, ms since the Unix epoch.
+    pub quarantine_end: Option<u64>,
+    /// The project, if it is not that of the network.
+    pub project: Option<ProjectId>,
+    /// Its port.
+    pub port: Option<uuid::Uuid>,
+    /// Token of its hold.
+    pub token: Option<uuid::Uuid>,
+    /// Number of the principal that asked.
+    pub principal: Option<u32>,
+    /// Trace id of the request; in the journal only, not in the state.
+    pub trace: Option<uuid::Uuid>,
+    /// The system that keeps it here.
+    pub manager: Option<Text>,
+    /// The machine that it lives on.
+    pub host: Option<Text>,
+    /// Label.
+    pub label: Option<Text>,
+    /// The text that the owner id was made of.
+    pub owner_name: Option<Text>,
+}
+
+/// A job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobRow {
+    /// The network that it works on.
+    pub network: NetworkHandle,
+    /// Revision of this change.
+    pub revision: Revision,
+    /// Its number.
+    pub job: JobId,
+    /// Project of the network (kept for readers after the network is gone).
+    pub project: ProjectId,
+    /// Id of the network.
+    pub network_id: NetworkId,
+    /// What it does.
+    pub kind: JobKind,
+    /// The subnet that it works on; all zero = the network.
+    pub subnet_id: SubnetId,
+    /// It is finished.
+    pub finished: bool,
+    /// Objects done.
+    pub done: u64,
+    /// Objects there were at its start.
+    pub total: u64,
+}
+
+/// Where deciding code puts its effects; the journal's encoder is one.
+pub trait EffectSink {
+    /// Appends an effect.
+    fn push(&mut self, effect: &Effect);
+    /// Bytes so far; a place to go back to.
+    fn bytes(&self) -> usize;
+    /// Forgets everything behind a place that [`EffectSink::bytes`] gave.
+    fn truncate(&mut self, bytes: usize);
+}

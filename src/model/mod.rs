@@ -1,0 +1,16 @@
+//! Pure nouns: handles, times, stored attributes, effects. No behaviour beyond validation.
+
+mod effect;
+mod handle;
+mod tick;
+
+pub use addrd_protocol::{
+    Family, Incarnation, Instance, JobId, NetworkId, OwnerId, Prefix, ProjectId, Range, Revision,
+    Seq, ServerId, SessionId, Setting, Slot, Status, SubnetId, Text,
+};
+pub use effect::{
+    AllocationExtras, AllocationPlace, AllocationRow, Effect, EffectSink, ExclusionRow, JobRow,
+    NetworkRow, SubnetRow,
+};
+pub use handle::{NetworkHandle, SubnetHandle, WorkerId, worker_of};
+pub use tick::Tick;

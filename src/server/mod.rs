@@ -1,0 +1,1 @@
+//! Sockets: listener, connection, dispatch, sessions, shutdown, HTTP. Decides nothing.

@@ -1,0 +1,1 @@
+//! redb: schema, journal, state, creation, recovery. The only user of redb.

@@ -1,0 +1,1 @@
+//! Metrics table and tracing set-up. Measures, never decides.
