@@ -1,0 +1,80 @@
+//! What travels from a connection to the deciding threads, and how answers find their way back.
+//! Never decodes, decides or waits.
+
+use crate::model::{NetworkId, ProjectId, Tick};
+use addrd_protocol::message::Request;
+use addrd_protocol::opcode::Opcode;
+use bytes::Bytes;
+use std::fmt;
+use std::sync::Arc;
+
+/// Project and network of a request, from its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Scope {
+    /// Project; never all zero here (zero on the wire is the default project).
+    pub project: ProjectId,
+    /// Network; all zero where the operation has none.
+    pub network: NetworkId,
+}
+
+/// A decoded request on its way to be decided.
+#[derive(Debug)]
+pub struct Operation {
+    /// Chosen by the client; the reply carries it.
+    pub request_id: u64,
+    /// Kind of the request; the reply carries it.
+    pub opcode: Opcode,
+    /// Where it belongs.
+    pub scope: Scope,
+    /// Not applied after this; `None` = no limit.
+    pub expires: Option<Tick>,
+    /// The request.
+    pub request: Request,
+}
+
+/// Where encoded replies of one connection go.
+///
+/// Concurrency: called by the committer (and by a worker whose state is durable already), never
+/// blocks, never fails: a connection that is gone drops what it gets.
+pub trait Outlet: Send + Sync {
+    /// Takes whole reply frames, `operations` of them, and wakes the connection once.
+    fn deliver(&self, frames: Bytes, operations: u32);
+}
+
+/// Operations of one connection for one deciding thread, in the order sent.
+pub struct Parcel {
+    /// Where the answers go.
+    pub outlet: Arc<dyn Outlet>,
+    /// The operations; at most `limits::CONNECTION_OPERATIONS_MAX`.
+    pub operations: Vec<Operation>,
+    /// When the parcel was complete, ns on the engine's monotonic clock (for the ring histogram).
+    pub pushed_ns: u64,
+}
+
+impl fmt::Debug for Parcel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parcel").field("operations", &self.operations.len()).finish_non_exhaustive()
+    }
+}
+
+/// Which thread decides an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// The worker that owns the network.
+    Worker(u16),
+    /// The sequencer: it spans networks.
+    Sequencer,
+    /// Every worker, and their parts merged.
+    Gather,
+}
+
+/// A parcel that found no room; nothing of it was or will be applied.
+#[derive(Debug)]
+pub struct Rejected {
+    /// The operations that did not fit, in order; those before them were taken.
+    pub operations: Vec<Operation>,
+    /// Name of the bound, as in docs and metrics.
+    pub bound: &'static str,
+    /// Advice for the client, ms.
+    pub retry_after_ms: u32,
+}
