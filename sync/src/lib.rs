@@ -1,1 +1,52 @@
-//! Queues and atomics of addrd.
+//! Queues, wake-ups and shared counters of addrd: the only room with atomics and with unsafe code.
+//!
+//! It knows nothing of addresses, records, sockets or files, never allocates on a hot path after
+//! construction, and no part of it spins. Every part is tested twice by the same `loom_*` tests:
+//! exhaustively under `--cfg loom` with small sizes, and as stress on real threads without it.
+//!
+//! | part | for |
+//! |---|---|
+//! | [`ring`] | operations to a worker, hand-overs to the committer: order, bounds, backpressure |
+//! | [`doorbell`] | one sleeping thread, many ringers |
+//! | [`DurableMark`] | how far the journal is on disk |
+//! | [`QuotaCell`] | a project's quota, shared by workers |
+//! | [`drains`] | "everybody has left the drain that he was in" |
+//! | [`Allowance`], [`Share`] | bytes in flight and connections over the whole server |
+//! | [`Flag`], [`Level`], [`Serial`] | shutdown and failure flags, gauges, connection numbers |
+//! | [`tally`], [`histogram`] | hot-path metrics with a single writer |
+//!
+//! Orderings: each is the weakest that its comment can defend, and the comment names its partner.
+//! Where a store must be seen before a later load, there is a fence, since loom explores those
+//! exactly and sequentially consistent accesses only as acquire and release.
+#![deny(unsafe_code)]
+
+mod allowance;
+mod bounds;
+mod doorbell;
+mod drain;
+mod gauge;
+mod histogram;
+mod mark;
+mod padded;
+mod prim;
+mod quota;
+mod ring;
+mod tally;
+#[cfg(test)]
+mod testing;
+
+pub use allowance::{Allowance, Share};
+pub use bounds::{
+    Bounds, Class, Cost, Depth, Full, NoRoom, RING_BYTES_MAX, RING_OPERATIONS_MAX, RING_SLOTS_MAX,
+};
+pub use doorbell::{Doorbell, RingOnDrop, Waiter, doorbell};
+pub use drain::{DrainCounter, DrainSnapshot, DrainWatch, drains};
+pub use gauge::{Flag, Level, Serial};
+pub use histogram::{
+    HISTOGRAM_BUCKETS, HistogramSnapshot, StageHistogram, StageHistogramReader, histogram,
+};
+pub use mark::DurableMark;
+pub use padded::Padded;
+pub use quota::{Over, QuotaCell};
+pub use ring::{Consumer, Permit, Producer, RingGauge, ring};
+pub use tally::{Tally, TallyReader, tally};
