@@ -165,7 +165,9 @@ impl Waiter {
             self.registered = Some(current.id());
             *self.shared.sleeper() = Some(current);
         }
-        self.shared.state.store(ASLEEP, Ordering::Relaxed);
+        // Relaxed: the fence orders it. A swap rather than a store, here and in `get_up`: it takes
+        // its place behind the last ringer's swap, whatever else is seen of that ringer.
+        self.shared.state.swap(ASLEEP, Ordering::Relaxed);
         // SeqCst: pairs with the fence in `Doorbell::ring`; orders the store above before the
         // caller's second look.
         fence(Ordering::SeqCst);
@@ -174,7 +176,7 @@ impl Waiter {
     fn get_up(&self) {
         // Relaxed: a ringer that still sees `ASLEEP` unparks a thread that is awake, which costs
         // one round of the next sleep.
-        self.shared.state.store(AWAKE, Ordering::Relaxed);
+        self.shared.state.swap(AWAKE, Ordering::Relaxed);
     }
 }
 

@@ -69,8 +69,11 @@ fn loom_items_of_two_producers_arrive_once_and_in_order() {
     model(|| exchange(2, size(1, 100_000), bounds(2)));
 }
 
+/// Stress only: where everybody waits for everybody in a loop, loom finds no end. With doorbells
+/// instead of loops it does, see the tests of the doorbell.
 #[test]
-fn loom_items_of_two_producers_through_one_slot_arrive_once_and_in_order() {
+#[cfg(not(loom))]
+fn items_of_two_producers_through_one_slot_arrive_once_and_in_order() {
     model(|| exchange(2, size(1, 50_000), bounds(1)));
 }
 
@@ -225,7 +228,7 @@ fn loom_a_permit_keeps_room_and_gives_back_what_it_does_not_use() {
     for _ in 0..size(1, 500) {
         model(|| {
             let bounds =
-                Bounds { slots: 2, operations_max: 4, operations_reserved: 0, bytes_max: 4 };
+                Bounds { slots: 3, operations_max: 4, operations_reserved: 0, bytes_max: 4 };
             let (producer, mut consumer) = ring(bounds);
             let other = {
                 let producer = producer.clone();
@@ -237,10 +240,8 @@ fn loom_a_permit_keeps_room_and_gives_back_what_it_does_not_use() {
             };
             let unused = producer.admit(Cost::new(2, 2), Class::Ordinary).unwrap();
             assert_eq!(unused.cost(), Cost::new(2, 2));
-            let refused = producer.admit(Cost::new(2, 2), Class::Ordinary).is_err();
             drop(unused);
             other.join().unwrap();
-            assert!(refused || bounds.operations_max >= 4);
             assert_eq!(producer.depth(), Depth { slots: 1, operations: 1, bytes: 0 });
             assert_eq!(consumer.pop(), Some(("small", Cost::new(1, 0))));
             assert_eq!(producer.depth(), Depth::default());
