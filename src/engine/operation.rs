@@ -47,6 +47,10 @@ pub struct Parcel {
     pub outlet: Arc<dyn Outlet>,
     /// The operations; at most `limits::CONNECTION_OPERATIONS_MAX`.
     pub operations: Vec<Operation>,
+    /// Bytes of the frames that they were decoded from.
+    pub bytes: u32,
+    /// Operations that the connection has without reply, these included.
+    pub outstanding: u32,
     /// When the parcel was complete, ns on the engine's monotonic clock (for the ring histogram).
     pub pushed_ns: u64,
 }
@@ -62,7 +66,10 @@ impl fmt::Debug for Parcel {
 pub enum Route {
     /// The worker that owns the network.
     Worker(u16),
-    /// The sequencer: it spans networks.
+    /// The sequencer: it spans networks. While a connection has an operation on a network there,
+    /// its later ones on that network must follow it to the sequencer, which decides any operation,
+    /// else they would overtake it. The other way round nothing is needed: a rendezvous stands
+    /// behind what the workers' rings hold.
     Sequencer,
     /// Every worker, and their parts merged.
     Gather,
