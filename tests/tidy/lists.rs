@@ -1,0 +1,134 @@
+//! Facts that stand in two places: the copies are compared here. Knows nothing else of either.
+
+use crate::Finding;
+use crate::tree::{self, File};
+use addrd::limits;
+
+/// Name and value of each constant given, as the compiler sees it.
+macro_rules! values {
+    ($($name:ident),* $(,)?) => {
+        [$((stringify!($name), limits::$name.to_string())),*]
+    };
+}
+
+/// The bounds that documents may state.
+fn bounds() -> Vec<(&'static str, String)> {
+    values![
+        CONNECTION_OPERATIONS_MAX,
+        RING_OPERATIONS_MAX,
+        RING_OPERATIONS_RESERVED,
+        RING_BYTES_MAX,
+        RING_SLOTS,
+        DRAIN_OPERATIONS_MAX,
+        DRAIN_RECORD_BYTES_MAX,
+        JOURNAL_ROW_BYTES_MAX,
+        HAND_OVER_RECORD_BYTES_MAX,
+        PLAIN_RECORD_BYTES_MAX,
+        JOB_SLICE_OBJECTS,
+        JOURNAL_RECORDS_MAX,
+        JOURNAL_RECORDS_MAX_DEV,
+        JOURNAL_FULL_SPEED_PERCENT,
+        JOURNAL_SMALL_DRAINS_PERCENT,
+        STATE_ROW_BYTES_MAX,
+        RESERVE_BYTES,
+    ]
+    .into()
+}
+
+/// Rows of a table that start with a constant's name: its line, name and stated value.
+fn stated_bounds(file: &File) -> Vec<(usize, String, String)> {
+    let is_constant = |name: &str| {
+        name.len() > 3
+            && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    };
+    let mut found = Vec::new();
+    for (at, line) in file.text.lines().enumerate() {
+        let mut cells = line.trim().trim_matches('|').split('|').map(str::trim);
+        let name = cells.next().and_then(|cell| cell.strip_prefix('`')?.strip_suffix('`'));
+        if let (Some(name), Some(value)) = (name.filter(|name| is_constant(name)), cells.next()) {
+            found.push((at + 1, name.to_owned(), value.replace(',', "")));
+        }
+    }
+    found
+}
+
+fn limits_tables(file: &File, bounds: &[(&str, String)]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (line, name, stated) in stated_bounds(file) {
+        match bounds.iter().find(|(known, _)| *known == name) {
+            None => {
+                let what = format!("tests/tidy/lists.rs knows no bound `{name}`");
+                findings.push(Finding::new(&file.path, line, what));
+            }
+            Some((_, value)) if *value != stated => {
+                let what = format!("`{name}` is {value}, not {stated}");
+                findings.push(Finding::new(&file.path, line, what));
+            }
+            Some(_) => {}
+        }
+    }
+    findings
+}
+
+/// Number of a decision: the four digits that its name begins with.
+fn number(name: &str) -> Option<usize> {
+    let (digits, _) = name.split_once('-')?;
+    if digits.len() == 4 { digits.parse().ok() } else { None }
+}
+
+/// Decisions are numbered from 1 without gap, and the index lists each.
+fn decisions(files: &[File]) -> Vec<Finding> {
+    let folder = "docs/decisions/";
+    let index = format!("{folder}README.md");
+    let listed = files.iter().find(|file| file.path == index).map_or("", |file| file.text.as_str());
+    let ours = files.iter().filter(|file| file.path.starts_with(folder) && file.path != index);
+    let mut findings = Vec::new();
+    for (at, file) in ours.enumerate() {
+        if number(file.name()) != Some(at + 1) {
+            let what = format!("the next free number is {:04}", at + 1);
+            findings.push(Finding::new(&file.path, 0, what));
+        }
+        if !listed.contains(&format!("({})", file.name())) {
+            findings.push(Finding::new(&file.path, 0, format!("{index} does not list it")));
+        }
+    }
+    findings
+}
+
+#[test]
+fn tables_of_limits_say_what_the_code_says() {
+    let files = tree::files();
+    let documents = files.iter().filter(|file| file.ends_with(".md"));
+    let bounds = bounds();
+    crate::none(&documents.flat_map(|file| limits_tables(file, &bounds)).collect::<Vec<_>>());
+}
+
+#[test]
+fn decisions_are_numbered_once_and_listed() {
+    crate::none(&decisions(&tree::files()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bounds, decisions, limits_tables};
+    use crate::tree::File;
+
+    #[test]
+    fn a_bound_that_disagrees_is_found() {
+        let says = |row: &str| limits_tables(&File::made_up("README.md", row), &bounds()).len();
+        assert_eq!(says("| `STATE_ROW_BYTES_MAX` | 4,000 | bytes |"), 0);
+        assert_eq!(says("| `STATE_ROW_BYTES_MAX` | 4,096 | bytes |"), 1);
+        assert_eq!(says("| `NO_SUCH_BOUND` | 1 | |"), 1);
+    }
+
+    #[test]
+    fn a_gap_a_double_and_an_unlisted_decision_are_found() {
+        let file = |name: &str| File::made_up(&format!("docs/decisions/{name}"), "");
+        let index = |text: &str| File::made_up("docs/decisions/README.md", text);
+        assert!(decisions(&[file("0001-a.md"), index("[a](0001-a.md)")]).is_empty());
+        assert_eq!(decisions(&[file("0001-a.md"), index("")]).len(), 1);
+        let both = "[a](0001-a.md) [b](0001-b.md) [c](0003-c.md)";
+        assert_eq!(decisions(&[file("0001-a.md"), file("0001-b.md"), index(both)]).len(), 1);
+        assert_eq!(decisions(&[file("0001-a.md"), file("0003-c.md"), index(both)]).len(), 1);
+    }
+}
