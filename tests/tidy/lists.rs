@@ -38,7 +38,7 @@ fn bounds() -> Vec<(&'static str, String)> {
 /// Rows of a table that start with a constant's name: its line, name and stated value.
 fn stated_bounds(file: &File) -> Vec<(usize, String, String)> {
     let is_constant = |name: &str| {
-        name.len() > 3
+        name.contains('_')
             && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
     };
     let mut found = Vec::new();
@@ -95,10 +95,45 @@ fn decisions(files: &[File]) -> Vec<Finding> {
     findings
 }
 
+/// Libraries named in `[workspace.dependencies]` of the manifest, ours left out.
+fn linked(manifest: &str) -> Vec<&str> {
+    let table = manifest.split("[workspace.dependencies]").nth(1).unwrap_or_default();
+    let lines = table.lines().take_while(|line| !line.starts_with('['));
+    let names = lines.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.trim());
+    names.filter(|name| !name.starts_with("addrd-")).collect()
+}
+
+/// Every library has a reason in the table of `docs/dependencies.md`, and every reason a library.
+fn dependencies(manifest: &str, document: &str) -> Vec<Finding> {
+    let path = "docs/dependencies.md";
+    let linked = linked(manifest);
+    let reasons: Vec<&str> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(name, _)| name))
+        .collect();
+    let without_reason = linked.iter().filter(|name| !reasons.contains(name));
+    let without_library = reasons.iter().filter(|name| !linked.contains(name));
+    let findings = without_reason.map(|name| format!("says no reason for `{name}`"));
+    findings
+        .chain(without_library.map(|name| format!("`{name}` is not in Cargo.toml")))
+        .map(|what| Finding::new(path, 0, what))
+        .collect()
+}
+
+#[test]
+fn every_library_has_a_reason() {
+    let files = tree::files();
+    let text = |path: &str| {
+        files.iter().find(|file| file.path == path).map_or("", |file| file.text.as_str())
+    };
+    crate::none(&dependencies(text("Cargo.toml"), text("docs/dependencies.md")));
+}
+
 #[test]
 fn tables_of_limits_say_what_the_code_says() {
     let files = tree::files();
-    let documents = files.iter().filter(|file| file.ends_with(".md"));
+    let stating = ["README.md", "SECURITY.md", "docs/architecture.md"];
+    let documents = files.iter().filter(|file| stating.contains(&file.path.as_str()));
     let bounds = bounds();
     crate::none(&documents.flat_map(|file| limits_tables(file, &bounds)).collect::<Vec<_>>());
 }
@@ -110,7 +145,7 @@ fn decisions_are_numbered_once_and_listed() {
 
 #[cfg(test)]
 mod tests {
-    use super::{bounds, decisions, limits_tables};
+    use super::{bounds, decisions, dependencies, limits_tables};
     use crate::tree::File;
 
     #[test]
@@ -130,5 +165,14 @@ mod tests {
         let both = "[a](0001-a.md) [b](0001-b.md) [c](0003-c.md)";
         assert_eq!(decisions(&[file("0001-a.md"), file("0001-b.md"), index(both)]).len(), 1);
         assert_eq!(decisions(&[file("0001-a.md"), file("0003-c.md"), index(both)]).len(), 1);
+    }
+
+    #[test]
+    fn a_library_without_reason_and_a_reason_without_library_are_found() {
+        let manifest =
+            "[workspace.dependencies]\naddrd-sync = { path = \"sync\" }\nredb = \"=1\"\n[x]";
+        assert!(dependencies(manifest, "| `redb` | storage |").is_empty());
+        assert_eq!(dependencies(manifest, "").len(), 1);
+        assert_eq!(dependencies(manifest, "| `redb` | x |\n| `tokio` | y |").len(), 1);
     }
 }
