@@ -4,6 +4,17 @@
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Opcode(pub u16);
 
+/// What the network field of a request's header must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkRule {
+    /// A network.
+    Needed,
+    /// A network, or all zero.
+    Optional,
+    /// All zero.
+    None,
+}
+
 macro_rules! opcodes {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal;)*) => {
         impl Opcode {
@@ -83,6 +94,22 @@ opcodes! {
     ALLOCATION_LIST = 0x0306, "allocation_list";
     /// Finds allocations by address or owner, on one network or all.
     LOOKUP = 0x0307, "lookup";
+}
+
+impl Opcode {
+    /// What the network field of the header must be.
+    #[must_use]
+    pub const fn network_rule(self) -> NetworkRule {
+        match self {
+            Self::HELLO | Self::PING | Self::SERVER_STATUS | Self::JOB_GET | Self::JOB_LIST => {
+                NetworkRule::None
+            }
+            Self::NETWORK_LIST | Self::NETWORK_FIND => NetworkRule::None,
+            Self::LOOKUP => NetworkRule::Optional,
+            Self(0x0100..=0x03ff) => NetworkRule::Needed,
+            _ => NetworkRule::Optional,
+        }
+    }
 }
 
 impl std::fmt::Debug for Opcode {

@@ -55,6 +55,9 @@ pub fn number_of(address: &IpAddr) -> u128 {
     }
 }
 
+/// Bits of an IPv6 address before the IPv4 address that it maps (RFC 4291 section 2.5.5.2).
+pub(crate) const MAPPED_BITS: u8 = 96;
+
 /// An IPv4-mapped IPv6 address as IPv4; others as they are (security.md).
 #[must_use]
 pub fn canonical(address: IpAddr) -> IpAddr {
@@ -99,7 +102,7 @@ impl Prefix {
     /// Host bits: family width less length.
     #[must_use]
     pub fn host_bits(&self) -> u8 {
-        self.0.max_prefix_len() - self.0.prefix_len()
+        self.0.max_prefix_len().saturating_sub(self.0.prefix_len())
     }
 
     /// First address (the network address).
@@ -123,10 +126,8 @@ impl Prefix {
     /// Highest 0-based offset inside the prefix (inclusive): size - 1.
     #[must_use]
     pub fn offset_max(&self) -> u128 {
-        match self.host_bits() {
-            0 => 0,
-            bits => u128::MAX >> (128 - bits as u32),
-        }
+        let unused = u32::from(Family::V6.bits().saturating_sub(self.host_bits()));
+        u128::MAX.checked_shr(unused).unwrap_or(0)
     }
 
     /// Offset of an address in the prefix, if it lies inside.
@@ -199,9 +200,17 @@ impl fmt::Display for Prefix {
 
 impl FromStr for Prefix {
     type Err = ipnet::AddrParseError;
-    /// Host bits in the text are cleared, as Neutron does ("10.0.0.5/24" is 10.0.0.0/24).
+    /// Host bits in the text are cleared, as Neutron does ("10.0.0.5/24" is 10.0.0.0/24);
+    /// IPv4-mapped IPv6 becomes IPv4.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse::<IpNet>().map(|net| Self(net.trunc()))
+        let net = text.parse::<IpNet>()?;
+        let mapped = net.prefix_len().checked_sub(MAPPED_BITS);
+        Ok(match (mapped, net.addr().to_canonical()) {
+            (Some(length), address @ IpAddr::V4(_)) if net.addr().is_ipv6() => {
+                Self::truncated(address, length).unwrap_or(Self(net.trunc()))
+            }
+            _ => Self(net.trunc()),
+        })
     }
 }
 
@@ -220,9 +229,25 @@ impl<'de> Deserialize<'de> for Prefix {
 
 /// Inclusive range of addresses of one family, `first <= last`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Ends")]
 pub struct Range {
     first: IpAddr,
     last: IpAddr,
+}
+
+/// What a range is read from: two addresses in any relation.
+#[derive(Deserialize)]
+struct Ends {
+    first: IpAddr,
+    last: IpAddr,
+}
+
+impl TryFrom<Ends> for Range {
+    type Error = &'static str;
+    fn try_from(ends: Ends) -> Result<Self, Self::Error> {
+        Self::new(canonical(ends.first), canonical(ends.last))
+            .ok_or("a range needs two addresses of one family in rising order")
+    }
 }
 
 impl Range {

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 /// Most candidates that a failure lists.
 pub const FAILURE_CANDIDATES_MAX: usize = 16;
+/// Most details of a failure; more are left out.
+pub const DETAILS_MAX: usize = 32;
 
 /// Why a request was not done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

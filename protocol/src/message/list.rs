@@ -34,13 +34,14 @@ impl<'de> Deserialize<'de> for Cursor {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         use serde::de::Error;
         let text = std::borrow::Cow::<str>::deserialize(from)?;
-        if text.len() % 2 != 0 || text.len() / 2 > CURSOR_BYTES_MAX || !text.is_ascii() {
+        let (pairs, odd) = text.as_bytes().as_chunks::<2>();
+        if !odd.is_empty() || pairs.len() > CURSOR_BYTES_MAX {
             return Err(D::Error::custom("a cursor is an even number of hex digits, at most 128"));
         }
-        let byte = |at: usize| text.get(at..at + 2).and_then(|t| u8::from_str_radix(t, 16).ok());
-        (0..text.len())
-            .step_by(2)
-            .map(byte)
+        let digit = |digit: u8| char::from(digit).to_digit(16);
+        let byte = |[high, low]: &[u8; 2]| Some((digit(*high)? << 4) | digit(*low)?);
+        let bytes = pairs.iter().map(|pair| byte(pair).and_then(|byte| u8::try_from(byte).ok()));
+        bytes
             .collect::<Option<Vec<u8>>>()
             .map(|bytes| Self(bytes.into()))
             .ok_or_else(|| D::Error::custom("a cursor has hex digits only"))

@@ -17,6 +17,10 @@ pub const EXCLUSIONS_MAX: usize = 64;
 pub const DNS_SERVERS_MAX: usize = 5;
 /// Most routes of a subnet (Neutron's default bound).
 pub const ROUTES_MAX: usize = 20;
+/// Most live allocations that the reply to an exclusion names.
+pub const LIVE_INSIDE_MAX: usize = 64;
+/// Most subnets that the reply to a creation names.
+pub const OVERLAPS_MAX: usize = 16;
 
 /// What is kept back in a subnet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -240,10 +244,12 @@ pub struct Subnet {
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
-    /// In the reply to an exclusion: live allocations inside the range, the first 64.
+    /// In the reply to an exclusion: live allocations inside the range, the first
+    /// [`LIVE_INSIDE_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub live_inside: Vec<IpAddr>,
-    /// In the reply to a creation: visible subnets of other networks that it overlaps, first 16.
+    /// In the reply to a creation: visible subnets of other networks that it overlaps, the
+    /// first [`OVERLAPS_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overlaps: Vec<SubnetId>,
 }

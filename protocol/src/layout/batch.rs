@@ -1,0 +1,175 @@
+//! Layouts of batches. A reply always fits its frame: details of failures give way first.
+
+use super::allocation::ALLOCATION_BYTES_MAX;
+use super::failure::{FAILURE_BYTES_BARE_MAX, read_failure, write_failure};
+use super::{Layout, Read};
+use crate::codec::REPLY_BYTES_MAX;
+use crate::error::{DecodeError, Fault};
+use crate::header::REPLY_HEADER_BYTES;
+use crate::message::batch::{BATCH_ITEMS_MAX, Batch, BatchItem, BatchReply, BatchResult};
+use crate::message::{Allocate, Allocated, AllocationUpdate, Release, Released};
+use crate::status::Status;
+use crate::wire::{ITEM_HEADER_BYTES, Reader, Writer, limit, within};
+
+/// Least bytes of an item: kind, reserved, and a release.
+const ITEM_BYTES_MIN: usize = 2 + 32;
+/// Least bytes of a result: kind and reserved.
+const RESULT_BYTES_MIN: usize = 2;
+/// Bytes before the first item of a batch or its reply.
+const BATCH_BYTES: usize = 8;
+/// Most bytes of a result with its length, without details of a failure.
+const RESULT_BYTES_BARE_MAX: usize = ITEM_HEADER_BYTES + RESULT_BYTES_MIN + ALLOCATION_BYTES_MAX;
+/// Bytes that the results of a reply may take.
+const RESULTS_BYTES_MAX: usize = REPLY_BYTES_MAX as usize - REPLY_HEADER_BYTES - BATCH_BYTES;
+
+const _: () = assert!(
+    BATCH_ITEMS_MAX * RESULT_BYTES_BARE_MAX <= RESULTS_BYTES_MAX,
+    "the reply to a batch always fits one frame"
+);
+const _: () = assert!(
+    FAILURE_BYTES_BARE_MAX + 8 <= ALLOCATION_BYTES_MAX && 2 * 56 <= ALLOCATION_BYTES_MAX,
+    "an updated allocation is the longest result"
+);
+
+const ALLOCATE: u8 = 1;
+const RELEASE: u8 = 2;
+const UPDATE: u8 = 3;
+const NOT_HELD: u8 = 4;
+const FAILED: u8 = 5;
+
+fn unknown_kind<T>(kind: u8) -> Read<T> {
+    Err(DecodeError::new(Fault::Unknown { value: kind.into() }, "kind"))
+}
+
+impl Layout for BatchItem {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let kind = reader.u8("kind")?;
+        reader.zero::<1>("reserved")?;
+        match kind {
+            ALLOCATE => {
+                let allocate = Allocate::read(reader)?;
+                if allocate.flags.want_subnet {
+                    // Settings of 1,024 subnets would not fit the reply.
+                    return Err(DecodeError::new(Fault::Conflict, "want_subnet"));
+                }
+                Ok(Self::Allocate(allocate))
+            }
+            RELEASE => Release::read(reader).map(Self::Release),
+            UPDATE => Box::<AllocationUpdate>::read(reader).map(Self::Update),
+            kind => unknown_kind(kind),
+        }
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        let mut kind = |kind: u8| writer.slice(&[kind, 0]);
+        match self {
+            Self::Allocate(allocate) => {
+                kind(ALLOCATE);
+                allocate.write(writer);
+            }
+            Self::Release(release) => {
+                kind(RELEASE);
+                release.write(writer);
+            }
+            Self::Update(update) => {
+                kind(UPDATE);
+                update.write(writer);
+            }
+        }
+    }
+}
+
+impl Layout for Batch {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let mode = reader.numbered("mode")?;
+        reader.zero::<1>("reserved")?;
+        let count = usize::from(reader.u16("items")?);
+        reader.zero::<4>("reserved")?;
+        limit(count, BATCH_ITEMS_MAX, "items")?;
+        within(u64::from(count > 0), 1, 1, "items")?;
+        let items = reader.items(count, ITEM_BYTES_MIN, BatchItem::read)?;
+        reader.no_tags()?;
+        Ok(Self { mode, items })
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        writer.numbered(self.mode);
+        writer.u8(0);
+        writer.count16(self.items.len());
+        writer.u32(0);
+        self.items.iter().for_each(|item| writer.item(|w| item.write(w)));
+    }
+}
+
+fn read_result(reader: &mut Reader<'_>) -> Read<BatchResult> {
+    let kind = reader.u8("kind")?;
+    reader.zero::<1>("reserved")?;
+    match kind {
+        ALLOCATE => Allocated::read(reader).map(BatchResult::Allocated),
+        RELEASE => Released::read(reader).map(BatchResult::Released),
+        UPDATE => Layout::read(reader).map(BatchResult::Updated),
+        NOT_HELD => reader.no_tags().map(|()| BatchResult::NotHeld),
+        FAILED => {
+            let status = Status(reader.u16("status")?);
+            reader.zero::<2>("reserved")?;
+            let retry_after_ms = reader.u32("retry_after_ms")?;
+            let failure = read_failure(reader, status, retry_after_ms)?;
+            Ok(BatchResult::Failed(Box::new(failure)))
+        }
+        kind => unknown_kind(kind),
+    }
+}
+
+fn write_result(result: &BatchResult, details: bool, writer: &mut Writer<'_>) {
+    let mut kind = |kind: u8| writer.slice(&[kind, 0]);
+    match result {
+        BatchResult::Allocated(allocated) => {
+            kind(ALLOCATE);
+            allocated.write(writer);
+        }
+        BatchResult::Released(released) => {
+            kind(RELEASE);
+            released.write(writer);
+        }
+        BatchResult::Updated(allocation) => {
+            kind(UPDATE);
+            allocation.write(writer);
+        }
+        BatchResult::NotHeld => kind(NOT_HELD),
+        BatchResult::Failed(failure) => {
+            kind(FAILED);
+            writer.u16(failure.status.0);
+            writer.u16(0);
+            writer.u32(failure.retry_after_ms);
+            write_failure(failure, details, writer);
+        }
+    }
+}
+
+impl Layout for BatchReply {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let count = usize::from(reader.u16("results")?);
+        reader.zero::<6>("reserved")?;
+        limit(count, BATCH_ITEMS_MAX, "results")?;
+        let results = reader.items(count, RESULT_BYTES_MIN, read_result)?;
+        reader.no_tags()?;
+        Ok(Self { results })
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        writer.count16(self.results.len());
+        writer.slice(&[0; 6]);
+        let start = writer.len();
+        for (number, result) in self.results.iter().enumerate() {
+            let before = writer.len();
+            writer.item(|w| write_result(result, true, w));
+            let after = self.results.len().saturating_sub(number).saturating_sub(1);
+            let kept = after.saturating_mul(RESULT_BYTES_BARE_MAX);
+            let used = writer.len().saturating_sub(start);
+            if used.saturating_add(kept) > RESULTS_BYTES_MAX {
+                writer.truncate(before);
+                writer.item(|w| write_result(result, false, w));
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Layouts of messages: fixed part, items, tail (SPEC.md sections 3 and 9). Decides nothing.
+
+mod allocate;
+mod allocation;
+mod batch;
+mod connection;
+pub(crate) mod element;
+pub(crate) mod failure;
+mod job;
+mod list;
+mod network;
+mod release;
+pub(crate) mod reply;
+mod request;
+mod subnet;
+mod usage;
+
+use crate::error::DecodeError;
+use crate::wire::{Reader, Writer};
+
+type Read<T> = Result<T, DecodeError>;
+
+/// A message or object with a layout of its own.
+pub(crate) trait Layout: Sized {
+    /// Takes everything up to the end of the reader, tail included.
+    fn read(reader: &mut Reader<'_>) -> Read<Self>;
+    /// Appends fixed part, items and tail.
+    fn write(&self, writer: &mut Writer<'_>);
+}
+
+impl<T: Layout> Layout for Box<T> {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        T::read(reader).map(Self::new)
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        T::write(self, writer);
+    }
+}

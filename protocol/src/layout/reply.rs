@@ -1,0 +1,124 @@
+//! Which reply body belongs to which operation.
+
+use super::{Layout, Read};
+use crate::error::{DecodeError, Fault};
+use crate::message::Reply;
+use crate::opcode::Opcode;
+use crate::wire::{Reader, Writer};
+
+/// Reads the body of a reply with status `OK` up to its end.
+#[inline]
+pub(crate) fn read_reply(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Reply> {
+    match opcode {
+        Opcode::ALLOCATE => Layout::read(reader).map(Reply::Allocated),
+        Opcode::RELEASE => Layout::read(reader).map(Reply::Released),
+        Opcode::HELLO => Layout::read(reader).map(Reply::Hello),
+        Opcode::PING => reader.no_tags().map(|()| Reply::Empty),
+        Opcode::SERVER_STATUS => Layout::read(reader).map(Reply::ServerStatus),
+        Opcode::JOB_GET => Layout::read(reader).map(Reply::Job),
+        Opcode::JOB_LIST => Layout::read(reader).map(Reply::Jobs),
+        Opcode::NETWORK_CREATE
+        | Opcode::NETWORK_GET
+        | Opcode::NETWORK_UPDATE
+        | Opcode::NETWORK_FIND => Layout::read(reader).map(Reply::Network),
+        Opcode::NETWORK_LIST => Layout::read(reader).map(Reply::Networks),
+        Opcode::NETWORK_DELETE | Opcode::SUBNET_DELETE => read_deleted(reader),
+        Opcode::SUBNET_CREATE
+        | Opcode::SUBNET_GET
+        | Opcode::SUBNET_UPDATE
+        | Opcode::SUBNET_EXCLUDE
+        | Opcode::SUBNET_INCLUDE => Layout::read(reader).map(Reply::Subnet),
+        Opcode::SUBNET_LIST => Layout::read(reader).map(Reply::Subnets),
+        Opcode::USAGE => Layout::read(reader).map(Reply::Usage),
+        Opcode::FREE_RANGES => Layout::read(reader).map(Reply::FreeRanges),
+        Opcode::ALLOCATION_UPDATE | Opcode::ALLOCATION_GET => {
+            Layout::read(reader).map(Reply::Allocation)
+        }
+        Opcode::BATCH => Layout::read(reader).map(Reply::Batch),
+        Opcode::ALLOCATION_LIST => Layout::read(reader).map(Reply::Allocations),
+        Opcode::LOOKUP => Layout::read(reader).map(Reply::Lookups),
+        Opcode(value) => Err(DecodeError::new(Fault::Unknown { value: value.into() }, "opcode")),
+    }
+}
+
+/// A deletion is done (0), or it became a job (1) that follows as an item.
+fn read_deleted(reader: &mut Reader<'_>) -> Read<Reply> {
+    let became_job = reader.bool("became_job")?;
+    reader.zero::<7>("reserved")?;
+    let jobs = reader.items(usize::from(became_job), super::job::JOB_BYTES, Layout::read)?;
+    reader.no_tags()?;
+    Ok(jobs.into_iter().next().map_or(Reply::Empty, Reply::Job))
+}
+
+/// Whether a reply is one that the operation has.
+#[inline]
+pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
+    match reply {
+        Reply::Allocated(_) => opcode == Opcode::ALLOCATE,
+        Reply::Released(_) => opcode == Opcode::RELEASE,
+        Reply::Hello(_) => opcode == Opcode::HELLO,
+        Reply::Empty => {
+            matches!(opcode, Opcode::PING | Opcode::NETWORK_DELETE | Opcode::SUBNET_DELETE)
+        }
+        Reply::ServerStatus(_) => opcode == Opcode::SERVER_STATUS,
+        Reply::Job(_) => {
+            matches!(opcode, Opcode::JOB_GET | Opcode::NETWORK_DELETE | Opcode::SUBNET_DELETE)
+        }
+        Reply::Jobs(_) => opcode == Opcode::JOB_LIST,
+        Reply::Network(_) => matches!(
+            opcode,
+            Opcode::NETWORK_CREATE
+                | Opcode::NETWORK_GET
+                | Opcode::NETWORK_UPDATE
+                | Opcode::NETWORK_FIND
+        ),
+        Reply::Networks(_) => opcode == Opcode::NETWORK_LIST,
+        Reply::Subnet(_) => matches!(
+            opcode,
+            Opcode::SUBNET_CREATE
+                | Opcode::SUBNET_GET
+                | Opcode::SUBNET_UPDATE
+                | Opcode::SUBNET_EXCLUDE
+                | Opcode::SUBNET_INCLUDE
+        ),
+        Reply::Subnets(_) => opcode == Opcode::SUBNET_LIST,
+        Reply::Usage(_) => opcode == Opcode::USAGE,
+        Reply::FreeRanges(_) => opcode == Opcode::FREE_RANGES,
+        Reply::Allocation(_) => {
+            matches!(opcode, Opcode::ALLOCATION_UPDATE | Opcode::ALLOCATION_GET)
+        }
+        Reply::Batch(_) => opcode == Opcode::BATCH,
+        Reply::Allocations(_) => opcode == Opcode::ALLOCATION_LIST,
+        Reply::Lookups(_) => opcode == Opcode::LOOKUP,
+    }
+}
+
+/// Appends the body of a reply with status `OK`.
+#[inline]
+pub(crate) fn write_reply(opcode: Opcode, reply: &Reply, writer: &mut Writer<'_>) {
+    let is_deletion = matches!(opcode, Opcode::NETWORK_DELETE | Opcode::SUBNET_DELETE);
+    match reply {
+        Reply::Allocated(body) => body.write(writer),
+        Reply::Released(body) => body.write(writer),
+        Reply::Job(body) if is_deletion => {
+            writer.slice(&[1, 0, 0, 0, 0, 0, 0, 0]);
+            writer.item(|w| body.write(w));
+        }
+        Reply::Empty if is_deletion => writer.slice(&[0; 8]),
+        Reply::Empty => {}
+        Reply::Hello(body) => body.write(writer),
+        Reply::ServerStatus(body) => body.write(writer),
+        Reply::Job(body) => body.write(writer),
+        Reply::Jobs(body) => body.write(writer),
+        Reply::Network(body) => body.write(writer),
+        Reply::Networks(body) => body.write(writer),
+        Reply::Subnet(body) => body.write(writer),
+        Reply::Subnets(body) => body.write(writer),
+        Reply::Usage(body) => body.write(writer),
+        Reply::FreeRanges(body) => body.write(writer),
+        Reply::Allocation(body) => body.write(writer),
+        Reply::Batch(body) => body.write(writer),
+        Reply::Allocations(body) => body.write(writer),
+        Reply::Lookups(body) => body.write(writer),
+    }
+}

@@ -1,0 +1,72 @@
+//! Which request body belongs to which operation: the one table for both directions.
+
+use super::{Layout, Read};
+use crate::error::{DecodeError, Fault};
+use crate::message::Request;
+use crate::opcode::Opcode;
+use crate::wire::{Reader, Writer};
+
+macro_rules! requests {
+    ($($opcode:ident => $variant:ident;)*) => {
+        impl Request {
+            /// The operation that this body belongs to.
+            #[must_use]
+            pub const fn opcode(&self) -> Opcode {
+                match self {
+                    $(Self::$variant(_) => Opcode::$opcode,)*
+                    Self::ServerStatus => Opcode::SERVER_STATUS,
+                }
+            }
+
+            /// Reads the body of an operation up to its end.
+            #[inline]
+            pub(crate) fn read(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Self> {
+                match opcode {
+                    $(Opcode::$opcode => Layout::read(reader).map(Self::$variant),)*
+                    Opcode::SERVER_STATUS => reader.no_tags().map(|()| Self::ServerStatus),
+                    Opcode(value) => {
+                        Err(DecodeError::new(Fault::Unknown { value: value.into() }, "opcode"))
+                    }
+                }
+            }
+
+            /// Appends the body.
+            #[inline]
+            pub(crate) fn write(&self, writer: &mut Writer<'_>) {
+                match self {
+                    $(Self::$variant(body) => body.write(writer),)*
+                    Self::ServerStatus => {}
+                }
+            }
+        }
+    };
+}
+
+requests! {
+    ALLOCATE => Allocate;
+    RELEASE => Release;
+    HELLO => Hello;
+    PING => Ping;
+    JOB_GET => JobGet;
+    JOB_LIST => JobList;
+    NETWORK_CREATE => NetworkCreate;
+    NETWORK_GET => NetworkGet;
+    NETWORK_LIST => NetworkList;
+    NETWORK_UPDATE => NetworkUpdate;
+    NETWORK_DELETE => NetworkDelete;
+    NETWORK_FIND => NetworkFind;
+    SUBNET_CREATE => SubnetCreate;
+    SUBNET_GET => SubnetGet;
+    SUBNET_LIST => SubnetList;
+    SUBNET_UPDATE => SubnetUpdate;
+    SUBNET_DELETE => SubnetDelete;
+    SUBNET_EXCLUDE => SubnetExclude;
+    SUBNET_INCLUDE => SubnetInclude;
+    USAGE => Usage;
+    FREE_RANGES => FreeRanges;
+    ALLOCATION_UPDATE => AllocationUpdate;
+    BATCH => Batch;
+    ALLOCATION_GET => AllocationGet;
+    ALLOCATION_LIST => AllocationList;
+    LOOKUP => Lookup;
+}

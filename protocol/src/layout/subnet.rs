@@ -1,0 +1,374 @@
+//! Layouts of subnet operations.
+
+use super::element::{fixed_prefix, fixed_range};
+use super::list::{read_cursor, read_items, read_page, write_cursor, write_items, write_page};
+use super::{Layout, Read};
+use crate::error::{DecodeError, EncodeError, Fault};
+use crate::id::Revision;
+use crate::message::subnet::{
+    DNS_SERVERS_MAX, EXCLUSIONS_MAX, Exclusion, LIVE_INSIDE_MAX, OVERLAPS_MAX, POOLS_MAX,
+    ROUTES_MAX, Subnet, SubnetCreate, SubnetDelete, SubnetExclude, SubnetGet, SubnetInclude,
+    SubnetList, SubnetPage, SubnetUpdate,
+};
+use crate::prefix::{Prefix, Range};
+use crate::setting::Setting;
+use crate::text::TEXT_BYTES_MAX;
+use crate::wire::{Reader, Writer};
+use std::net::IpAddr;
+
+/// Bytes of a subnet without its tail.
+pub(super) const SUBNET_BYTES: usize = 72;
+
+const DHCP: u16 = 1;
+const DELETING: u16 = 1 << 1;
+const REPEATED: u16 = 1 << 2;
+const FORCE: u16 = 1;
+
+fn bit(set: bool, bit: u16) -> u16 {
+    if set { bit } else { 0 }
+}
+
+fn pools(reader: &mut Reader<'_>) -> Read<Vec<Range>> {
+    reader.list(POOLS_MAX, "pools", |r| r.range("pools"))
+}
+
+fn dns_servers(reader: &mut Reader<'_>) -> Read<Vec<IpAddr>> {
+    reader.list(DNS_SERVERS_MAX, "dns_servers", |r| r.address("dns_servers"))
+}
+
+fn routes(reader: &mut Reader<'_>) -> Read<Vec<crate::message::Route>> {
+    reader.list(ROUTES_MAX, "routes", |r| r.route())
+}
+
+/// Address, family and length of a prefix at the places of a fixed part.
+fn write_prefix(prefix: &Prefix, writer: &mut Writer<'_>) {
+    writer.family(&prefix.first());
+    writer.u8(prefix.length());
+}
+
+impl Layout for SubnetCreate {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let subnet_id = reader.nonzero_id("subnet_id")?;
+        let number = reader.u128("cidr")?;
+        let (family, length) = (reader.u8("cidr")?, reader.u8("cidr")?);
+        let cidr = fixed_prefix(family, number, length)?;
+        let kind = reader.numbered("kind")?;
+        let strategy = reader.numbered("strategy")?;
+        let flags = reader.flags(DHCP)?;
+        reader.zero::<2>("reserved")?;
+        let mut create = Self {
+            subnet_id,
+            cidr,
+            kind,
+            strategy,
+            enable_dhcp: flags & DHCP != 0,
+            gateway: Setting::Unset,
+            pools: Setting::Unset,
+            dns_servers: Vec::new(),
+            routes: Vec::new(),
+            name: None,
+            description: None,
+        };
+        reader.tail(|tag, value| {
+            match tag {
+                0x8001 => create.gateway = value.setting("gateway", |r| r.address("gateway"))?,
+                0x8002 => create.pools = value.setting("pools", pools)?,
+                0x8003 => create.dns_servers = dns_servers(value)?,
+                0x8004 => create.routes = routes(value)?,
+                0x8005 => create.name = Some(value.name("name")?),
+                0x8006 => create.description = Some(value.any_text("description")?),
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        Ok(create)
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        writer.slice(self.subnet_id.as_bytes());
+        writer.fixed_address(&self.cidr.first());
+        write_prefix(&self.cidr, writer);
+        writer.numbered(self.kind);
+        writer.numbered(self.strategy);
+        writer.u16(bit(self.enable_dhcp, DHCP));
+        writer.u16(0);
+        writer.entry_setting(0x8001, &self.gateway, Writer::address);
+        writer.entry_setting(0x8002, &self.pools, |w, list| list.iter().for_each(|r| w.range(r)));
+        writer.entry_list(0x8003, &self.dns_servers, Writer::address);
+        writer.entry_list(0x8004, &self.routes, Writer::route);
+        writer.entry_text(0x8005, self.name.as_ref());
+        writer.entry_text(0x8006, self.description.as_ref());
+    }
+}
+
+impl Layout for SubnetGet {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let mut subnet = None;
+        reader.tail(|tag, value| value.subnet_name(tag, &mut subnet))?;
+        subnet.map(|subnet| Self { subnet }).ok_or(DecodeError::new(Fault::Missing, "subnet"))
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        writer.entry_subnet_name(&self.subnet);
+    }
+}
+
+impl Layout for SubnetList {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let mut page = read_page(reader)?;
+        reader.tail(|tag, value| {
+            if tag == 0x8001 {
+                page.cursor = read_cursor(value, "cursor")?;
+            }
+            Ok(tag == 0x8001)
+        })?;
+        Ok(Self { page })
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        write_page(&self.page, writer);
+        write_cursor(0x8001, self.page.cursor.as_ref(), writer);
+    }
+}
+
+impl Layout for SubnetUpdate {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let subnet_id = reader.nonzero_id("subnet_id")?;
+        let expected = Revision(reader.u64("expected")?);
+        let mut update = Self {
+            subnet_id,
+            expected,
+            strategy: Setting::Unset,
+            enable_dhcp: Setting::Unset,
+            gateway: Setting::Unset,
+            pools: Setting::Unset,
+            dns_servers: Setting::Unset,
+            routes: Setting::Unset,
+            name: Setting::Unset,
+            description: Setting::Unset,
+        };
+        reader.tail(|tag, value| read_change(&mut update, tag, value))?;
+        Ok(update)
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        writer.slice(self.subnet_id.as_bytes());
+        writer.u64(self.expected.0);
+        writer.entry_setting(0x8001, &self.gateway, Writer::address);
+        writer.entry_setting(0x8002, &self.pools, |w, list| list.iter().for_each(|r| w.range(r)));
+        writer.entry_setting(0x8003, &self.dns_servers, |w, list| {
+            list.iter().for_each(|address| w.address(address));
+        });
+        writer.entry_setting(0x8004, &self.routes, |w, list| list.iter().for_each(|r| w.route(r)));
+        writer.entry_text_setting(0x8005, &self.name);
+        writer.entry_text_setting(0x8006, &self.description);
+        writer.entry_setting(0x8007, &self.strategy, |w, strategy| w.numbered(*strategy));
+        writer.entry_setting(0x8008, &self.enable_dhcp, |w, on| w.u8((*on).into()));
+    }
+}
+
+fn read_change(update: &mut SubnetUpdate, tag: u16, value: &mut Reader<'_>) -> Read<bool> {
+    match tag {
+        0x8001 => update.gateway = value.setting("gateway", |r| r.address("gateway"))?,
+        0x8002 => update.pools = value.setting("pools", pools)?,
+        0x8003 => update.dns_servers = value.setting("dns_servers", dns_servers)?,
+        0x8004 => update.routes = value.setting("routes", routes)?,
+        0x8005 => update.name = value.setting("name", |r| r.name("name"))?,
+        0x8006 => {
+            update.description = value.setting("description", |r| r.any_text("description"))?;
+        }
+        0x8007 => update.strategy = value.setting("strategy", |r| r.numbered("strategy"))?,
+        0x8008 => update.enable_dhcp = value.setting("enable_dhcp", |r| r.bool("enable_dhcp"))?,
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+impl Layout for SubnetDelete {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let flags = reader.flags(FORCE)?;
+        reader.zero::<6>("reserved")?;
+        let expected = Revision(reader.u64("expected")?);
+        let subnet_id = reader.nonzero_id("subnet_id")?;
+        reader.no_tags()?;
+        Ok(Self { subnet_id, force: flags & FORCE != 0, expected })
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        writer.u16(bit(self.force, FORCE));
+        writer.slice(&[0; 6]);
+        writer.u64(self.expected.0);
+        writer.slice(self.subnet_id.as_bytes());
+    }
+}
+
+/// Subnet and range: what the 56 bytes of exclude and include begin with; the last 7 follow.
+fn write_place(id: &crate::id::SubnetId, range: &Range, writer: &mut Writer<'_>) {
+    writer.slice(id.as_bytes());
+    writer.fixed_address(&range.first());
+    writer.fixed_address(&range.last());
+    writer.family(&range.first());
+}
+
+fn read_place(reader: &mut Reader<'_>) -> Read<(crate::id::SubnetId, Range)> {
+    let subnet_id = reader.nonzero_id("subnet_id")?;
+    let (first, last) = (reader.u128("first")?, reader.u128("last")?);
+    Ok((subnet_id, fixed_range(reader.u8("family")?, first, last)?))
+}
+
+impl Layout for SubnetExclude {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let (subnet_id, range) = read_place(reader)?;
+        let mode = reader.numbered("mode")?;
+        reader.zero::<6>("reserved")?;
+        let mut reason = None;
+        reader.tail(|tag, value| {
+            if tag == 0x8001 {
+                reason = Some(value.any_text("reason")?);
+            }
+            Ok(tag == 0x8001)
+        })?;
+        Ok(Self { subnet_id, exclusion: Exclusion { range, mode, reason } })
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        write_place(&self.subnet_id, &self.exclusion.range, writer);
+        writer.numbered(self.exclusion.mode);
+        writer.slice(&[0; 6]);
+        writer.entry_text(0x8001, self.exclusion.reason.as_ref());
+    }
+}
+
+impl Layout for SubnetInclude {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let (subnet_id, range) = read_place(reader)?;
+        reader.zero::<7>("reserved")?;
+        reader.no_tags()?;
+        Ok(Self { subnet_id, range })
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        write_place(&self.subnet_id, &self.range, writer);
+        writer.slice(&[0; 7]);
+    }
+}
+
+/// Range, mode, whether there is a reason, its length and text.
+fn read_exclusion(reader: &mut Reader<'_>) -> Read<Exclusion> {
+    let range = reader.range("exclusions")?;
+    let mode = reader.numbered("mode")?;
+    let given = reader.bool("reason")?;
+    let length = usize::from(reader.u8("reason")?);
+    let text = reader.text_of(length, TEXT_BYTES_MAX, "reason")?;
+    if !given && length > 0 {
+        return Err(DecodeError::new(Fault::Reserved, "reason"));
+    }
+    Ok(Exclusion { range, mode, reason: given.then_some(text) })
+}
+
+fn write_exclusion(writer: &mut Writer<'_>, exclusion: &Exclusion) {
+    writer.range(&exclusion.range);
+    writer.numbered(exclusion.mode);
+    writer.u8(exclusion.reason.is_some().into());
+    let text = exclusion.reason.as_deref().unwrap_or_default();
+    match u8::try_from(text.len()) {
+        Ok(length) => writer.u8(length),
+        Err(_) => writer.fail(EncodeError::FieldTooLong { tag: 0x0007 }),
+    }
+    writer.slice(text.as_bytes());
+}
+
+impl Layout for Subnet {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let subnet_id = reader.id("subnet_id")?;
+        let network_id = reader.id("network_id")?;
+        let number = reader.u128("cidr")?;
+        let revision = Revision(reader.u64("revision")?);
+        let allocations = reader.u64("allocations")?;
+        let (family, length) = (reader.u8("cidr")?, reader.u8("cidr")?);
+        let kind = reader.numbered("kind")?;
+        let strategy = reader.numbered("strategy")?;
+        let flags = reader.flags(DHCP | DELETING | REPEATED)?;
+        reader.zero::<2>("reserved")?;
+        let mut subnet = Self {
+            subnet_id,
+            network_id,
+            revision,
+            cidr: fixed_prefix(family, number, length)?,
+            kind,
+            strategy,
+            enable_dhcp: flags & DHCP != 0,
+            deleting: flags & DELETING != 0,
+            repeated: flags & REPEATED != 0,
+            allocations,
+            gateway: None,
+            pools: Vec::new(),
+            dns_servers: Vec::new(),
+            routes: Vec::new(),
+            exclusions: Vec::new(),
+            name: None,
+            description: None,
+            live_inside: Vec::new(),
+            overlaps: Vec::new(),
+        };
+        reader.tail(|tag, value| read_attribute(&mut subnet, tag, value))?;
+        Ok(subnet)
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        writer.slice(self.subnet_id.as_bytes());
+        writer.slice(self.network_id.as_bytes());
+        writer.fixed_address(&self.cidr.first());
+        writer.u64(self.revision.0);
+        writer.u64(self.allocations);
+        write_prefix(&self.cidr, writer);
+        writer.numbered(self.kind);
+        writer.numbered(self.strategy);
+        let flags = bit(self.enable_dhcp, DHCP) | bit(self.deleting, DELETING);
+        writer.u16(flags | bit(self.repeated, REPEATED));
+        writer.u16(0);
+        writer.entry_address(0x0001, self.gateway.as_ref());
+        writer.entry_list(0x0002, &self.pools, Writer::range);
+        writer.entry_list(0x0003, &self.dns_servers, Writer::address);
+        writer.entry_list(0x0004, &self.routes, Writer::route);
+        writer.entry_text(0x0005, self.name.as_ref());
+        writer.entry_text(0x0006, self.description.as_ref());
+        writer.entry_list(0x0007, &self.exclusions, write_exclusion);
+        writer.entry_list(0x0008, &self.live_inside, Writer::address);
+        writer.entry_list(0x0009, &self.overlaps, |w, id| w.slice(id.as_bytes()));
+    }
+}
+
+fn read_attribute(subnet: &mut Subnet, tag: u16, value: &mut Reader<'_>) -> Read<bool> {
+    match tag {
+        0x0001 => subnet.gateway = Some(value.address("gateway")?),
+        0x0002 => subnet.pools = pools(value)?,
+        0x0003 => subnet.dns_servers = dns_servers(value)?,
+        0x0004 => subnet.routes = routes(value)?,
+        0x0005 => subnet.name = Some(value.name("name")?),
+        0x0006 => subnet.description = Some(value.any_text("description")?),
+        0x0007 => {
+            subnet.exclusions = value.list(EXCLUSIONS_MAX, "exclusions", read_exclusion)?;
+        }
+        0x0008 => {
+            subnet.live_inside =
+                value.list(LIVE_INSIDE_MAX, "live_inside", |r| r.address("live_inside"))?;
+        }
+        0x0009 => {
+            subnet.overlaps = value.list(OVERLAPS_MAX, "overlaps", |r| r.id("overlaps"))?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+impl Layout for SubnetPage {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let (position, items, next) = read_items(reader, SUBNET_BYTES)?;
+        Ok(Self { position, items, next })
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        write_items(self.position, &self.items, self.next.as_ref(), writer);
+    }
+}

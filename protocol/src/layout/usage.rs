@@ -1,0 +1,155 @@
+//! Layouts of usage and free ranges.
+
+use super::element::fixed_prefix;
+use super::list::{read_count, read_cursor, read_limit, read_next, write_cursor};
+use super::{Layout, Read};
+use crate::error::{DecodeError, Fault};
+use crate::message::usage::{FreeRanges, FreeRangesReply, NetworkUsage, SubnetUsage, Usage};
+use crate::prefix::Range;
+use crate::wire::{Reader, Writer};
+
+/// Bytes of a subnet's counts.
+const SUBNET_USAGE_BYTES: usize = 184;
+/// Bytes of a range of IPv4, the shorter one.
+const RANGE_BYTES_MIN: usize = 9;
+
+impl Layout for Usage {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let mut usage = Self::default();
+        reader.tail(|tag, value| match tag {
+            0x8004 => {
+                usage.cursor = read_cursor(value, "cursor")?;
+                Ok(true)
+            }
+            _ => value.subnet_name(tag, &mut usage.subnet),
+        })?;
+        Ok(usage)
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        if let Some(subnet) = &self.subnet {
+            writer.entry_subnet_name(subnet);
+        }
+        write_cursor(0x8004, self.cursor.as_ref(), writer);
+    }
+}
+
+impl Layout for SubnetUsage {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let subnet_id = reader.id("subnet_id")?;
+        let number = reader.u128("cidr")?;
+        let (family, length) = (reader.u8("cidr")?, reader.u8("cidr")?);
+        reader.zero::<6>("reserved")?;
+        let usage = Self {
+            subnet_id,
+            cidr: fixed_prefix(family, number, length)?,
+            size: reader.u128("size")?,
+            pool_size: reader.u128("pool_size")?,
+            free: reader.u128("free")?,
+            held: reader.u128("held")?,
+            allocated: reader.u128("allocated")?,
+            quarantined: reader.u128("quarantined")?,
+            excluded: reader.u128("excluded")?,
+            pinned: reader.u128("pinned")?,
+            used_outside: reader.u128("used_outside")?,
+        };
+        reader.no_tags()?;
+        Ok(usage)
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        writer.slice(self.subnet_id.as_bytes());
+        writer.fixed_address(&self.cidr.first());
+        writer.family(&self.cidr.first());
+        writer.u8(self.cidr.length());
+        writer.slice(&[0; 6]);
+        writer.u128(self.size);
+        writer.u128(self.pool_size);
+        writer.u128(self.free);
+        writer.u128(self.held);
+        writer.u128(self.allocated);
+        writer.u128(self.quarantined);
+        writer.u128(self.excluded);
+        writer.u128(self.pinned);
+        writer.u128(self.used_outside);
+    }
+}
+
+impl Layout for NetworkUsage {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let network_id = reader.id("network_id")?;
+        let count = read_count(reader)?;
+        reader.zero::<4>("reserved")?;
+        let subnets = reader.items(count, SUBNET_USAGE_BYTES, SubnetUsage::read)?;
+        Ok(Self { network_id, subnets, next: read_next(reader)? })
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        writer.slice(self.network_id.as_bytes());
+        writer.count32(self.subnets.len());
+        writer.u32(0);
+        self.subnets.iter().for_each(|usage| writer.item(|w| usage.write(w)));
+        write_cursor(0x0001, self.next.as_ref(), writer);
+    }
+}
+
+impl Layout for FreeRanges {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let limit = read_limit(reader)?;
+        reader.zero::<4>("reserved")?;
+        let (mut subnet, mut from) = (None, None);
+        reader.tail(|tag, value| match tag {
+            0x8004 => {
+                from = Some(value.address("from")?);
+                Ok(true)
+            }
+            _ => value.subnet_name(tag, &mut subnet),
+        })?;
+        let subnet = subnet.ok_or(DecodeError::new(Fault::Missing, "subnet"))?;
+        Ok(Self { subnet, limit, from })
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        writer.u32(self.limit);
+        writer.u32(0);
+        writer.entry_subnet_name(&self.subnet);
+        writer.entry_address(0x8004, self.from.as_ref());
+    }
+}
+
+impl Layout for Range {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let range = reader.range("ranges")?;
+        reader.no_tags()?;
+        Ok(range)
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        writer.range(self);
+    }
+}
+
+impl Layout for FreeRangesReply {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let subnet_id = reader.id("subnet_id")?;
+        let count = read_count(reader)?;
+        reader.zero::<4>("reserved")?;
+        let ranges = reader.items(count, RANGE_BYTES_MIN, Range::read)?;
+        let mut next = None;
+        reader.tail(|tag, value| {
+            if tag == 0x0001 {
+                next = Some(value.address("next")?);
+            }
+            Ok(tag == 0x0001)
+        })?;
+        Ok(Self { subnet_id, ranges, next })
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        writer.slice(self.subnet_id.as_bytes());
+        writer.count32(self.ranges.len());
+        writer.u32(0);
+        self.ranges.iter().for_each(|range| writer.item(|w| w.range(range)));
+        writer.entry_address(0x0001, self.next.as_ref());
+    }
+}

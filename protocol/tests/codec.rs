@@ -1,0 +1,216 @@
+//! Frames as a peer sees them: sizes that are promised, broken framing, and bodies that are wrong
+//! without ending the connection.
+
+use addrd_protocol::codec::{
+    Direction, FrameBounds, ReplyDecoder, ReplyOrFailure, RequestDecoder, decode_reply,
+    decode_request, encode_failure, encode_goaway, encode_reply, encode_request, frame_length,
+    split_frame,
+};
+use addrd_protocol::error::{Fault, FrameError};
+use addrd_protocol::message::allocate::AllocatedAddress;
+use addrd_protocol::message::*;
+use addrd_protocol::*;
+use bytes::{Bytes, BytesMut};
+use tokio_util::codec::Decoder;
+
+fn header(opcode: Opcode) -> RequestHeader {
+    RequestHeader {
+        opcode,
+        request_id: 7,
+        timeout_ms: 1_000,
+        project: ProjectId::DEFAULT,
+        network: NetworkId::from_u128(0x11),
+    }
+}
+
+fn allocate() -> Allocate {
+    Allocate {
+        owner: OwnerId::from_text("web-1"),
+        slot: Slot(0),
+        instance: Instance(0),
+        family: FamilyChoice::One,
+        strategy: Strategy::Default,
+        length: None,
+        flags: AllocateFlags::default(),
+        extras: None,
+    }
+}
+
+fn request_bytes(request: &Request) -> BytesMut {
+    let mut out = BytesMut::new();
+    encode_request(&header(request.opcode()), request, &mut out).unwrap();
+    out
+}
+
+fn allocated() -> Allocated {
+    Allocated {
+        first: AllocatedAddress {
+            address: "10.0.0.2".parse().unwrap(),
+            length: 32,
+            subnet_length: 24,
+            subnet_id: SubnetId::from_u128(5),
+            slot: Slot(0),
+            revision: Revision(9),
+            state: AllocationState::Allocated,
+            time_left_ms: 0,
+            repeated: false,
+            was_preferred: false,
+            from_quarantine: false,
+            taken_over: false,
+        },
+        second: None,
+        settings: None,
+    }
+}
+
+#[test]
+fn plain_requests_and_replies_have_the_promised_sizes() {
+    assert_eq!(request_bytes(&Request::Allocate(allocate())).len(), 96);
+    let target = Target::Key { owner: OwnerId::from_u128(3), slot: Slot(0) };
+    let release = Release { target, fences: Fences::default(), any: false };
+    assert!(request_bytes(&Request::Release(release)).len() <= 64 + 48);
+    let mut out = BytesMut::new();
+    encode_reply(Opcode::ALLOCATE, 7, Status::OK, &Reply::Allocated(allocated()), &mut out);
+    assert_eq!(out.len(), 24 + 56);
+}
+
+#[test]
+fn a_request_arrives_as_it_was_sent() {
+    let mut plain = allocate();
+    let label = Text::new("a=b").ok();
+    let labelled = AllocateExtras { label, ..AllocateExtras::default() };
+    for extras in [None, Some(Box::new(labelled))] {
+        plain.extras = extras;
+        let request = Request::Allocate(plain.clone());
+        let frame = request_bytes(&request).freeze();
+        let (got, body) = decode_request(&frame).unwrap();
+        assert_eq!((got, body.unwrap()), (header(Opcode::ALLOCATE), request));
+    }
+}
+
+#[test]
+fn replies_failures_and_goaway_arrive() {
+    let mut out = BytesMut::new();
+    encode_reply(Opcode::ALLOCATE, 7, Status::OK, &Reply::Allocated(allocated()), &mut out);
+    encode_reply(Opcode::RELEASE, 8, Status::NOT_HELD, &Reply::Empty, &mut out);
+    let failure = Failure {
+        status: Status::BUSY,
+        retry_after_ms: 20,
+        item: None,
+        field: None,
+        message: Text::new("the ring is full").unwrap(),
+        details: vec![Detail::Bound { name: Text::new("ring_operations_max").unwrap() }],
+    };
+    encode_failure(Opcode::ALLOCATE, 9, &failure, &mut out);
+    let goaway = GoAway { reason: GoAwayReason::Shutdown, last_request_id: 9 };
+    encode_goaway(&goaway, &mut out);
+    let mut decoder = ReplyDecoder::default();
+    let mut next = || {
+        decoder.decode(&mut out).unwrap().map(|(header, body)| (header.request_id, body.unwrap()))
+    };
+    assert_eq!(next(), Some((7, ReplyOrFailure::Reply(Reply::Allocated(allocated())))));
+    assert_eq!(next(), Some((8, ReplyOrFailure::Reply(Reply::Empty))));
+    assert_eq!(next(), Some((9, ReplyOrFailure::Failure(Box::new(failure.clone())))));
+    assert_eq!(next(), Some((0, ReplyOrFailure::GoAway(goaway))));
+    assert_eq!(next(), None);
+}
+
+#[test]
+fn a_deletion_answers_nothing_or_a_job() {
+    let job = Job {
+        job_id: JobId(4),
+        kind: JobKind::SubnetDelete,
+        state: JobState::Running,
+        network_id: NetworkId::from_u128(1),
+        subnet_id: SubnetId::from_u128(2),
+        done: 0,
+        total: 1_000,
+    };
+    for reply in [Reply::Empty, Reply::Job(Box::new(job))] {
+        let mut out = BytesMut::new();
+        encode_reply(Opcode::SUBNET_DELETE, 7, Status::OK, &reply, &mut out);
+        let (_, body) = decode_reply(&out.freeze()).unwrap();
+        assert_eq!(body.unwrap(), ReplyOrFailure::Reply(reply));
+    }
+}
+
+#[test]
+fn a_reply_of_another_operation_becomes_outcome_unknown() {
+    let mut out = BytesMut::new();
+    encode_reply(Opcode::RELEASE, 7, Status::OK, &Reply::Allocated(allocated()), &mut out);
+    let (header, _) = decode_reply(&out.freeze()).unwrap();
+    assert_eq!((header.request_id, header.status), (7, Status::OUTCOME_UNKNOWN));
+}
+
+#[test]
+fn a_wrong_body_is_an_answer_and_the_next_frame_is_read() {
+    let good = request_bytes(&Request::Allocate(allocate()));
+    let mut stream = good.clone();
+    stream[64 + 3] = 77;
+    stream.extend_from_slice(&good);
+    let mut decoder = RequestDecoder { bounds: FrameBounds::REQUESTS };
+    let (header, body) = decoder.decode(&mut stream).unwrap().unwrap();
+    let error = body.unwrap_err();
+    assert_eq!((header.request_id, error.status()), (7, Status::UNSUPPORTED));
+    assert_eq!(error.to_failure().field.as_deref(), Some("strategy"));
+    assert!(decoder.decode(&mut stream).unwrap().unwrap().1.is_ok());
+}
+
+#[test]
+fn other_protocols_and_bad_lengths_are_told_apart() {
+    let judge = |bytes: &[u8]| frame_length(bytes, Direction::Request, FrameBounds::REQUESTS);
+    assert_eq!(judge(b"GET / HTTP/1.1\r\n"), Err(FrameError::Http));
+    assert_eq!(judge(b"POST /v1"), Err(FrameError::Http));
+    assert_eq!(judge(&[0x16, 3, 1, 2, 0]), Err(FrameError::Tls));
+    assert_eq!(judge(&[0, 0, 0, 0]), Err(FrameError::TooShort { length: 0 }));
+    assert_eq!(judge(&[0, 0, 0, 63]), Err(FrameError::TooShort { length: 63 }));
+    assert_eq!(judge(&[0, 0, 0]), Ok(None));
+    assert_eq!(judge(&[0, 0, 0, 96, 2]), Err(FrameError::Version { version: 2 }));
+    assert_eq!(judge(&[0, 0, 0, 96, 1, 0, 3, 1]), Ok(Some(96)));
+    assert!(matches!(judge(&[0xff; 8]), Err(FrameError::TooLong { length: u32::MAX, .. })));
+    let longer = |low| judge(&[0, 1, 0, 1, 1, 0, 3, low]);
+    assert_eq!(longer(1), Err(FrameError::TooLong { length: 65_537, most: 65_536 }));
+    assert_eq!(longer(4), Ok(Some(65_537)));
+    let before = frame_length(&[0, 0, 4, 1], Direction::Request, FrameBounds::BEFORE_HELLO);
+    assert_eq!(before, Err(FrameError::TooLong { length: 1_025, most: 1_024 }));
+}
+
+#[test]
+fn a_declared_length_reserves_little() {
+    let mut buffer = BytesMut::from(&[0, 0x10, 0, 0, 1, 0, 3, 4][..]);
+    let frame = split_frame(&mut buffer, Direction::Request, FrameBounds::REQUESTS).unwrap();
+    assert_eq!(frame, None);
+    assert!(buffer.capacity() <= 256 << 10, "{}", buffer.capacity());
+}
+
+#[test]
+fn header_rules_are_answered() {
+    let wrong = |at: usize, value: u8| {
+        let mut frame = request_bytes(&Request::Allocate(allocate()));
+        frame[at] = value;
+        let (_, body) = decode_request(&frame.freeze()).unwrap();
+        body.unwrap_err().fault
+    };
+    assert_eq!(wrong(23, 1), Fault::Reserved);
+    assert_eq!(wrong(63, 1), Fault::Reserved);
+    assert_eq!(wrong(55, 0), Fault::Missing);
+    assert_eq!(wrong(5, 2), Fault::Unknown { value: 2 });
+    assert_eq!(wrong(5, 1), Fault::TailFlag);
+    assert_eq!(wrong(6, 0x7f), Fault::Unknown { value: 0x7f01 });
+    let mut zero = request_bytes(&Request::Allocate(allocate()));
+    zero[15] = 0;
+    assert_eq!(decode_request(&zero.freeze()), Err(FrameError::RequestIdZero));
+    let mut default = request_bytes(&Request::Allocate(allocate()));
+    default[24..40].fill(0);
+    let (header, _) = decode_request(&default.freeze()).unwrap();
+    assert_eq!(header.project, ProjectId::DEFAULT);
+}
+
+#[test]
+fn a_frame_that_is_not_whole_is_no_frame() {
+    let frame = request_bytes(&Request::Allocate(allocate())).freeze();
+    for length in 0..frame.len() {
+        assert!(decode_request(&frame.slice(..length)).is_err());
+    }
+    assert!(decode_request(&Bytes::new()).is_err());
+}
