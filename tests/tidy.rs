@@ -5,6 +5,8 @@
 
 #[path = "tidy/arrows.rs"]
 mod arrows;
+#[path = "tidy/bans.rs"]
+mod bans;
 #[path = "tidy/lists.rs"]
 mod lists;
 #[path = "tidy/markdown.rs"]
