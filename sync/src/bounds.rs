@@ -159,6 +159,19 @@ impl Ceiling {
         }
         Ok(word + cost.in_one_slot())
     }
+
+    /// The largest cost that `admit` would let in.
+    pub(crate) const fn room(&self, word: u64) -> Cost {
+        let used = Depth::of(word);
+        if word & CLOSED != 0 || used.slots >= self.slots {
+            return Cost::new(0, 0);
+        }
+        // The other class may have gone beyond this one's ceiling.
+        Cost::new(
+            self.operations.saturating_sub(used.operations),
+            self.bytes.saturating_sub(used.bytes),
+        )
+    }
 }
 
 /// Why there was no room.
@@ -280,6 +293,20 @@ mod tests {
         assert_eq!(reserved.admit(0, Cost::new(0, 1001)), Err(NoRoom::TooLarge));
         assert_eq!(reserved.admit(0, Cost::new(u32::MAX, u32::MAX)), Err(NoRoom::TooLarge));
         assert_eq!(reserved.admit(CLOSED, Cost::new(0, 0)), Err(NoRoom::Closed));
+    }
+
+    #[test]
+    fn room_is_the_largest_cost_that_is_admitted() {
+        let ordinary = BOUNDS.ceiling(Class::Ordinary);
+        assert_eq!(ordinary.room(0), Cost::new(75, 750));
+        assert_eq!(ordinary.room(pack(1, 80, 1)), Cost::new(0, 749));
+        assert_eq!(ordinary.room(pack(6, 6, 6)), Cost::new(0, 0));
+        assert_eq!(ordinary.room(CLOSED), Cost::new(0, 0));
+        let word = pack(5, 20, 300);
+        let room = ordinary.room(word);
+        assert!(ordinary.admit(word, room).is_ok());
+        let one_more = Cost::new(room.operations + 1, room.bytes);
+        assert_eq!(ordinary.admit(word, one_more), Err(NoRoom::Operations));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`ring`] | operations to a worker, hand-overs to the committer: order, bounds, backpressure |
 //! | [`doorbell`] | one sleeping thread, many ringers |
+//! | [`mailbox`] | replies to one connection task, waking it once |
 //! | [`DurableMark`] | how far the journal is on disk |
 //! | [`QuotaCell`] | a project's quota, shared by workers |
 //! | [`drains`] | "everybody has left the drain that he was in" |
@@ -26,6 +27,7 @@ mod doorbell;
 mod drain;
 mod gauge;
 mod histogram;
+mod mailbox;
 mod mark;
 mod padded;
 mod prim;
@@ -45,6 +47,7 @@ pub use gauge::{Flag, Level, Serial};
 pub use histogram::{
     HISTOGRAM_BUCKETS, HistogramSnapshot, StageHistogram, StageHistogramReader, histogram,
 };
+pub use mailbox::{MailReceiver, MailSender, Undelivered, mailbox};
 pub use mark::DurableMark;
 pub use padded::Padded;
 pub use quota::{Over, QuotaCell};

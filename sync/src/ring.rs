@@ -85,11 +85,15 @@ impl<T> Shared<T> {
         &self.cells[position as usize & (self.cells.len() - 1)]
     }
 
-    fn admit(&self, cost: Cost, class: Class) -> Result<(), NoRoom> {
-        let ceiling = match class {
+    fn ceiling(&self, class: Class) -> &Ceiling {
+        match class {
             Class::Ordinary => &self.ordinary,
             Class::Reserved => &self.reserved,
-        };
+        }
+    }
+
+    fn admit(&self, cost: Cost, class: Class) -> Result<(), NoRoom> {
+        let ceiling = self.ceiling(class);
         // Relaxed: only a guess, the exchange below checks it.
         let mut seen = self.used.load(Ordering::Relaxed);
         loop {
@@ -196,12 +200,17 @@ impl<T> Producer<T> {
     /// True if an item of this cost would have been admitted a moment ago.
     #[must_use]
     pub fn has_room(&self, cost: Cost, class: Class) -> bool {
-        let ceiling = match class {
-            Class::Ordinary => &self.shared.ordinary,
-            Class::Reserved => &self.shared.reserved,
-        };
         // Relaxed: a hint. Who sleeps on it does so behind the fences of a doorbell.
-        ceiling.admit(self.shared.used.load(Ordering::Relaxed), cost).is_ok()
+        let word = self.shared.used.load(Ordering::Relaxed);
+        self.shared.ceiling(class).admit(word, cost).is_ok()
+    }
+
+    /// The largest item that would have been admitted a moment ago, for who can split his: nothing
+    /// of both if no slot was free or the ring is closed.
+    #[must_use]
+    pub fn room(&self, class: Class) -> Cost {
+        // Relaxed: a hint, the push checks again.
+        self.shared.ceiling(class).room(self.shared.used.load(Ordering::Relaxed))
     }
 
     /// How full the ring was a moment ago; never less than it holds.
