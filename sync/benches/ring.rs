@@ -5,11 +5,11 @@
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Instant;
 
-use addrd_sync::{Bounds, Class, Cost, ring};
+use addrd_sync::{Bounds, Class, Consumer, Cost, Doorbell, Producer, Waiter, doorbell, ring};
 
 const BOUNDS: Bounds = Bounds {
     slots: 16 * 1024,
@@ -45,63 +45,114 @@ fn report(name: &str, producers: u64, each: u64, run: fn(u64, u64)) {
     println!("{name}, {producers} producers: {:.1} M items/s (median of 5)", rates[2]);
 }
 
-fn start(body: impl FnOnce() + Send + 'static) {
-    thread::Builder::new().spawn(body).expect("a thread can be started");
+/// What both queues are asked for. Whoever can't go on sleeps at a doorbell, as in the server.
+trait Queue: Clone + Send + 'static {
+    fn push(&self, item: Item) -> bool;
+    fn has_room(&self) -> bool;
+}
+
+trait Drain {
+    fn is_empty(&self) -> bool;
+    fn drain(&mut self, out: &mut Vec<(Item, Cost)>);
+}
+
+fn run(producers: u64, each: u64, queue: impl Queue, mut drain: impl Drain) {
+    let (work, mut waiter) = doorbell();
+    let room: Vec<_> = (0..producers)
+        .map(|_| {
+            let (room, waiter) = doorbell();
+            let (queue, work) = (queue.clone(), work.clone());
+            thread::Builder::new()
+                .spawn(move || push_all(each, &queue, &work, waiter))
+                .expect("a thread can be started");
+            room
+        })
+        .collect();
+    let mut batch = Vec::with_capacity(1_024);
+    let mut popped = 0;
+    while popped < producers * each {
+        waiter.wait_until(|| !drain.is_empty());
+        drain.drain(&mut batch);
+        room.iter().for_each(Doorbell::ring);
+        popped += batch.len() as u64;
+        batch.clear();
+    }
+}
+
+fn push_all(each: u64, queue: &impl Queue, work: &Doorbell, mut waiter: Waiter) {
+    for count in 0..each {
+        while !queue.push([count; 7]) {
+            waiter.wait_until(|| queue.has_room());
+        }
+        work.ring();
+    }
+}
+
+impl Queue for Producer<Item> {
+    fn push(&self, item: Item) -> bool {
+        self.try_push(item, COST, Class::Ordinary).is_ok()
+    }
+
+    fn has_room(&self) -> bool {
+        Producer::has_room(self, COST, Class::Ordinary)
+    }
+}
+
+impl Drain for Consumer<Item> {
+    fn is_empty(&self) -> bool {
+        Consumer::is_empty(self)
+    }
+
+    fn drain(&mut self, out: &mut Vec<(Item, Cost)>) {
+        self.pop_many(DRAIN, out);
+    }
 }
 
 fn ring_run(producers: u64, each: u64) {
-    let (producer, mut consumer) = ring::<Item>(BOUNDS);
-    for _ in 0..producers {
-        let producer = producer.clone();
-        start(move || {
-            for count in 0..each {
-                while producer.try_push([count; 7], COST, Class::Ordinary).is_err() {
-                    thread::yield_now();
-                }
-            }
-        });
+    let (producer, consumer) = ring::<Item>(BOUNDS);
+    run(producers, each, producer, consumer);
+}
+
+#[derive(Clone)]
+struct Locked(Arc<Mutex<VecDeque<(Item, Cost)>>>);
+
+impl Locked {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(Item, Cost)>> {
+        self.0.lock().expect("nobody panics")
     }
-    drop(producer);
-    let mut drain = Vec::with_capacity(1_024);
-    while !consumer.is_finished() {
-        consumer.pop_many(DRAIN, &mut drain);
-        if drain.is_empty() {
-            thread::yield_now();
+}
+
+/// Three quarters of the slots, as for ordinary items in the ring.
+const LOCKED_ITEMS_MAX: usize = 12 * 1024;
+
+impl Queue for Locked {
+    fn push(&self, item: Item) -> bool {
+        let mut items = self.lock();
+        let has_room = items.len() < LOCKED_ITEMS_MAX;
+        if has_room {
+            items.push_back((item, COST));
         }
-        drain.clear();
+        has_room
+    }
+
+    fn has_room(&self) -> bool {
+        self.lock().len() < LOCKED_ITEMS_MAX
+    }
+}
+
+impl Drain for Locked {
+    fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    fn drain(&mut self, out: &mut Vec<(Item, Cost)>) {
+        let mut items = self.lock();
+        let count = items.len().min(1_024);
+        out.extend(items.drain(..count));
     }
 }
 
 fn lock_run(producers: u64, each: u64) {
-    let queue = Arc::new(Mutex::new(VecDeque::<(Item, Cost)>::with_capacity(16 * 1024)));
-    for _ in 0..producers {
-        let queue = Arc::clone(&queue);
-        start(move || {
-            for count in 0..each {
-                loop {
-                    let mut queue = queue.lock().expect("nobody panics");
-                    if queue.len() < 12 * 1024 {
-                        queue.push_back(([count; 7], COST));
-                        break;
-                    }
-                    drop(queue);
-                    thread::yield_now();
-                }
-            }
-        });
-    }
-    let mut drain = Vec::with_capacity(1_024);
-    let mut popped = 0;
-    while popped < producers * each {
-        {
-            let mut queue = queue.lock().expect("nobody panics");
-            let count = queue.len().min(1_024);
-            drain.extend(queue.drain(..count));
-        }
-        if drain.is_empty() {
-            thread::yield_now();
-        }
-        popped += drain.len() as u64;
-        drain.clear();
-    }
+    let queue = Locked(Arc::new(Mutex::new(VecDeque::with_capacity(LOCKED_ITEMS_MAX))));
+    run(producers, each, queue.clone(), queue);
 }
