@@ -1,1 +1,49 @@
 //! Native asynchronous client of addrd.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), addrd_client::Error> {
+//! use addrd_client::protocol::message::{Allocate, NetworkCreate};
+//! use addrd_client::protocol::{NetworkId, OwnerId, Text};
+//! use addrd_client::{Client, Settings};
+//!
+//! let client = Client::connect(Settings::to(["127.0.0.1:2337"])?).await?;
+//! let network = client.network_find(Text::new("blue").unwrap_or_default()).await?.network_id;
+//! let mine = client.allocate(network, Allocate::of(OwnerId::from_text("web-1"))).await?;
+//! println!("{}", mine.first.address);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it does for its caller (SPEC.md sections 4 to 6 and 10):
+//!
+//! - **Lanes.** Each of the client's connections is a session; an owner always uses the same one.
+//!   After a lost connection, what has no reply is repeated on the lane's next connection, whose
+//!   higher epoch keeps late copies from being applied.
+//! - **Repetition by class.** "Later" is repeated after the time that the server names, an unknown
+//!   outcome on the next connection; a refusal, a wrong request or a denial never.
+//! - **Bounds.** Requests, bytes, tries and time of a call are bounded by [`Settings`].
+//!
+//! It opens no file, reads no environment and starts no thread; it needs a tokio runtime.
+#![forbid(unsafe_code)]
+
+mod backoff;
+mod client;
+mod connection;
+mod endpoint;
+mod error;
+mod frame;
+mod lane;
+mod operations;
+mod session;
+mod settings;
+mod ticket;
+
+pub use addrd_protocol as protocol;
+pub use backoff::BackoffLimits;
+pub use client::{Client, Scope};
+pub use connection::{Connection, ConnectionError, plain_hello};
+pub use endpoint::{DEFAULT_PORT, Endpoint, EndpointError, Transport};
+pub use error::Error;
+pub use operations::{Deleted, Pages};
+pub use session::{Sessions, lane_of, of_owner};
+pub use settings::{ENDPOINTS_MAX, LANES_MAX, Settings};

@@ -1,0 +1,251 @@
+//! The client: lanes, bounds, and repetition by the class of the answer. Typed methods are in
+//! `operations/`.
+
+use crate::backoff::Backoff;
+use crate::error::Error;
+use crate::lane::{Shared, run};
+use crate::session::{Lane, lane_of, lane_of_bytes};
+use crate::settings::Settings;
+use crate::ticket::{Answer, Ticket};
+use addrd_protocol::codec::encode_request;
+use addrd_protocol::message::{
+    BatchItem, HelloReply, Ping, Reply, Request, RequestHeader, Target,
+};
+use addrd_protocol::{NetworkId, OwnerId, ProjectId, Retry};
+use bytes::BytesMut;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
+
+/// Where a request belongs, and how long it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Project.
+    pub project: ProjectId,
+    /// Network; all zero where the operation has none.
+    pub network: NetworkId,
+    /// How long the call may take with all its repetitions.
+    pub timeout: Duration,
+}
+
+/// A client of one data set.
+///
+/// Cheap to clone; clones share lanes and bounds. The connections end when the last one is
+/// dropped. Needs a tokio runtime with time and I/O.
+///
+/// Concurrency: any number of calls at once; those of one owner are applied in the order in which
+/// they were first polled.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: Arc<Inner>,
+    project: ProjectId,
+    timeout: Duration,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    lanes: Vec<Inbox>,
+}
+
+/// The way into a lane, and its bounds.
+#[derive(Debug)]
+struct Inbox {
+    tickets: mpsc::Sender<Ticket>,
+    operations: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+}
+
+impl Client {
+    /// Starts the lanes and waits until the first one is connected.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] before anything is tried; [`Error::Unreachable`],
+    /// [`Error::WrongServer`], [`Error::Protocol`], [`Error::Refused`] from the first HELLO.
+    pub async fn connect(settings: Settings) -> Result<Self, Error> {
+        let client = Self::start(settings)?;
+        client.ping().await?;
+        Ok(client)
+    }
+
+    /// Starts the lanes, which connect when they are first used.
+    ///
+    /// # Errors
+    /// [`Error::Settings`].
+    pub fn start(settings: Settings) -> Result<Self, Error> {
+        settings.check()?;
+        let (project, timeout) = (settings.project, settings.timeout);
+        let shared = Arc::new(Shared::new(settings));
+        let lanes = (0..shared.settings.lanes).map(|_| Inbox::open(&shared)).collect();
+        Ok(Self { inner: Arc::new(Inner { shared, lanes }), project, timeout })
+    }
+
+    /// The same client for another project.
+    #[must_use]
+    pub fn with_project(&self, project: ProjectId) -> Self {
+        Self { project, ..self.clone() }
+    }
+
+    /// The same client with another time for each call.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { timeout, ..self.clone() }
+    }
+
+    /// What the server said of itself at the last HELLO; `None` before the first.
+    #[must_use]
+    pub fn server(&self) -> Option<HelloReply> {
+        self.inner.shared.server()
+    }
+
+    /// Which lane an owner uses. Callers that batch put owners of one lane together, so that a
+    /// repetition is fenced together with everything else of that owner.
+    #[must_use]
+    pub fn lane_of(&self, owner: &OwnerId) -> usize {
+        lane_of(owner, self.inner.lanes.len())
+    }
+
+    /// Scope of the calls of this client on a network (all zero: none).
+    #[must_use]
+    pub fn scope(&self, network: NetworkId) -> Scope {
+        Scope { project: self.project, network, timeout: self.timeout }
+    }
+
+    /// Keeps the connection alive and shows that the server answers.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing can have happened.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.call(&self.scope(NetworkId::NIL), &Request::Ping(Ping {})).await.map(|_| ())
+    }
+
+    /// Sends any request and waits for its reply, repeating it as its class allows: after a
+    /// "later" when the server says, after a lost connection on the lane's next one, after
+    /// anything else never.
+    ///
+    /// # Errors
+    /// [`Error`] says what may have happened.
+    pub async fn call(&self, scope: &Scope, request: &Request) -> Result<Reply, Error> {
+        self.answer(scope, request).await?.body.map_err(Error::Refused)
+    }
+
+    /// Like [`Client::call`], with what typed methods need to know besides.
+    pub(crate) async fn answer(&self, scope: &Scope, request: &Request) -> Result<Answer, Error> {
+        let deadline = Instant::now() + scope.timeout;
+        let frame = encode(scope, request)?;
+        let inbox = self.inbox(scope, request)?;
+        let settings = &self.inner.shared.settings;
+        let mut backoff: Option<Backoff> = None;
+        for tries in 1.. {
+            let answer = inbox.ask(request, frame.clone(), deadline).await?;
+            let Err(failure) = &answer.body else { return Ok(answer) };
+            if failure.status.retry() != Retry::Later || tries >= settings.sends_max {
+                return Ok(answer);
+            }
+            let advice = Duration::from_millis(failure.retry_after_ms.into());
+            let backoff = backoff.get_or_insert_with(|| Backoff::new(settings.backoff));
+            let wait = backoff.after_failure(advice);
+            if Instant::now() + wait >= deadline {
+                return Ok(answer);
+            }
+            tokio::time::sleep(wait).await;
+        }
+        Err(Error::Expired)
+    }
+
+    fn inbox(&self, scope: &Scope, request: &Request) -> Result<&Inbox, Error> {
+        let lanes = self.inner.lanes.len();
+        let lane = match owner_of(request) {
+            Some(owner) => lane_of(owner, lanes),
+            None => lane_of_bytes(scope.network.as_bytes(), lanes),
+        };
+        self.inner.lanes.get(lane).ok_or(Error::Closed)
+    }
+}
+
+impl Inbox {
+    fn open(shared: &Arc<Shared>) -> Self {
+        let settings = &shared.settings;
+        let lane = Lane::new(settings.sessions);
+        let (tickets, inbox) = mpsc::channel(settings.queue_operations_max);
+        tokio::spawn(run(Arc::clone(shared), lane, inbox));
+        Self {
+            tickets,
+            operations: Arc::new(Semaphore::new(settings.queue_operations_max)),
+            bytes: Arc::new(Semaphore::new(settings.queue_bytes_max)),
+        }
+    }
+
+    /// Takes places in the lane's bounds, hands the request over and waits for its answer.
+    async fn ask(
+        &self,
+        request: &Request,
+        frame: BytesMut,
+        deadline: Instant,
+    ) -> Result<Answer, Error> {
+        let weight = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+        let places = async {
+            let place = Arc::clone(&self.operations).acquire_owned().await;
+            let bytes = Arc::clone(&self.bytes).acquire_many_owned(weight).await;
+            Ok(vec![place.map_err(|_| Error::Closed)?, bytes.map_err(|_| Error::Closed)?])
+        };
+        let permits =
+            tokio::time::timeout_at(deadline, places).await.map_err(|_| Error::Expired)??;
+        let (answer, result) = oneshot::channel();
+        let ticket = Ticket {
+            opcode: request.opcode(),
+            frame,
+            deadline,
+            sends: 0,
+            in_doubt: false,
+            answer: Some(answer),
+            permits,
+        };
+        self.tickets.send(ticket).await.map_err(|_| Error::Closed)?;
+        result.await.map_err(|_| Error::OutcomeUnknown { cause: "the lane ended".to_owned() })?
+    }
+}
+
+fn encode(scope: &Scope, request: &Request) -> Result<BytesMut, Error> {
+    let mut frame = BytesMut::new();
+    let header = RequestHeader {
+        opcode: request.opcode(),
+        request_id: 0,
+        timeout_ms: 0,
+        project: scope.project,
+        network: scope.network,
+    };
+    encode_request(&header, request, &mut frame)?;
+    Ok(frame)
+}
+
+/// The owner whose lane a request takes. Requests without one are harmless on any lane: they
+/// read, or carry an id or a revision.
+fn owner_of(request: &Request) -> Option<&OwnerId> {
+    match request {
+        Request::Allocate(allocate) => Some(&allocate.owner),
+        Request::Release(release) => target_owner(&release.target, release.fences.owner.as_ref()),
+        Request::AllocationUpdate(update) => {
+            target_owner(&update.target, update.fences.owner.as_ref())
+        }
+        Request::AllocationGet(get) => target_owner(&get.target, None),
+        Request::Batch(batch) => batch.items.first().and_then(|item| match item {
+            BatchItem::Allocate(allocate) => Some(&allocate.owner),
+            BatchItem::Release(release) => {
+                target_owner(&release.target, release.fences.owner.as_ref())
+            }
+            BatchItem::Update(update) => {
+                target_owner(&update.target, update.fences.owner.as_ref())
+            }
+        }),
+        _ => None,
+    }
+}
+
+fn target_owner<'a>(target: &'a Target, fence: Option<&'a OwnerId>) -> Option<&'a OwnerId> {
+    match target {
+        Target::Key { owner, .. } => Some(owner),
+        Target::Address(_) => fence,
+    }
+}

@@ -1,0 +1,194 @@
+//! One connection: HELLO, then frames in both directions. Never reconnects, repeats or waits for
+//! anything but its peer; [`crate::Client`] does.
+
+use addrd_protocol::codec::{DecodedReply, ReplyDecoder, ReplyOrFailure, encode_request};
+use addrd_protocol::header::VERSION;
+use addrd_protocol::message::{
+    Failure, GoAway, Hello, HelloReply, Reply, Request, RequestHeader,
+};
+use addrd_protocol::{
+    EncodeError, FrameError, NetworkId, Opcode, ProjectId, ServerId, SessionId, Text,
+};
+use bytes::BytesMut;
+use std::fmt;
+use std::io;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_util::codec::Decoder;
+
+/// Room that is made for a read, bytes.
+const READ_BYTES: usize = 16 << 10;
+/// Request id of HELLO; a connection's own requests follow it.
+const HELLO_REQUEST_ID: u64 = 1;
+
+/// Why a connection is of no further use.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum ConnectionError {
+    /// The transport failed.
+    Io(io::ErrorKind),
+    /// The peer closed it.
+    Closed,
+    /// HELLO was refused, or an ERROR frame came.
+    Refused(Box<Failure>),
+    /// The server is going away and says up to where it read.
+    GoAway(GoAway),
+    /// The bytes are not what the protocol says.
+    Protocol(String),
+}
+
+impl fmt::Display for ConnectionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(kind) => write!(f, "{kind}"),
+            Self::Closed => f.write_str("the server closed the connection"),
+            Self::Refused(failure) => write!(f, "{}: {}", failure.status, failure.message),
+            Self::GoAway(goaway) => write!(f, "the server ends the connection: {:?}", goaway.reason),
+            Self::Protocol(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for ConnectionError {}
+
+impl From<io::Error> for ConnectionError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error.kind())
+    }
+}
+
+impl From<FrameError> for ConnectionError {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::Io(kind) => Self::Io(kind),
+            FrameError::Truncated => Self::Closed,
+            error => Self::Protocol(error.to_string()),
+        }
+    }
+}
+
+/// A connection whose HELLO was answered.
+///
+/// Concurrency: one user; requests may be queued while earlier ones have no reply yet, up to the
+/// credit of [`Connection::server`].
+#[derive(Debug)]
+pub struct Connection<S> {
+    stream: S,
+    input: BytesMut,
+    output: BytesMut,
+    server: HelloReply,
+}
+
+/// A HELLO of this version of the protocol without session, manager or host.
+#[must_use]
+pub fn plain_hello() -> Hello {
+    Hello {
+        version_min: VERSION,
+        version_max: VERSION,
+        features: 0,
+        session: SessionId::NIL,
+        epoch: 0,
+        server_id: None,
+        client: Text::new(concat!("addrd-client ", env!("CARGO_PKG_VERSION"))).ok(),
+        manager: None,
+        host: None,
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Says HELLO over a fresh stream and waits for the answer. The caller bounds the time.
+    ///
+    /// # Errors
+    /// [`ConnectionError`]; nothing but HELLO was sent.
+    pub async fn hello(mut stream: S, hello: &Hello) -> Result<Self, ConnectionError> {
+        let mut output = BytesMut::new();
+        let request = Request::Hello(Box::new(hello.clone()));
+        let header = RequestHeader {
+            opcode: Opcode::HELLO,
+            request_id: HELLO_REQUEST_ID,
+            timeout_ms: 0,
+            project: ProjectId::NIL,
+            network: NetworkId::NIL,
+        };
+        encode_request(&header, &request, &mut output)
+            .map_err(|error| ConnectionError::Protocol(error.to_string()))?;
+        stream.write_all_buf(&mut output).await?;
+        let mut input = BytesMut::new();
+        let answer = next_frame(&mut stream, &mut input).await?;
+        let server = hello_answer(answer)?;
+        Ok(Self { stream, input, output, server })
+    }
+
+    /// Puts a request into the output buffer; [`Connection::flush`] sends it.
+    ///
+    /// # Errors
+    /// [`EncodeError`]: the buffer is as it was.
+    pub fn queue(&mut self, header: &RequestHeader, request: &Request) -> Result<(), EncodeError> {
+        encode_request(header, request, &mut self.output)
+    }
+
+    /// Sends what is queued.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Io`]: what was queued may have arrived in part.
+    pub async fn flush(&mut self) -> Result<(), ConnectionError> {
+        self.stream.write_all_buf(&mut self.output).await?;
+        Ok(self.stream.flush().await?)
+    }
+
+    /// Waits for the next frame of the server.
+    ///
+    /// # Errors
+    /// [`ConnectionError`]: nothing more will come.
+    pub async fn receive(&mut self) -> Result<DecodedReply, ConnectionError> {
+        next_frame(&mut self.stream, &mut self.input).await
+    }
+
+    /// What the server said of itself.
+    #[must_use]
+    pub fn server(&self) -> &HelloReply {
+        &self.server
+    }
+
+    /// The stream, and bytes that were read from it and not yet taken.
+    #[must_use]
+    pub fn into_parts(self) -> (S, BytesMut, HelloReply) {
+        (self.stream, self.input, self.server)
+    }
+}
+
+async fn next_frame<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    input: &mut BytesMut,
+) -> Result<DecodedReply, ConnectionError> {
+    loop {
+        if let Some(frame) = ReplyDecoder::default().decode(input)? {
+            return Ok(frame);
+        }
+        input.reserve(READ_BYTES);
+        if stream.read_buf(input).await? == 0 {
+            return Err(ConnectionError::Closed);
+        }
+    }
+}
+
+/// What answers HELLO: its reply, a refusal under its request id or as an ERROR frame.
+fn hello_answer((header, body): DecodedReply) -> Result<HelloReply, ConnectionError> {
+    let unexpected = |text: &str| Err(ConnectionError::Protocol(text.to_owned()));
+    match body {
+        Ok(ReplyOrFailure::Reply(Reply::Hello(reply))) if header.request_id == HELLO_REQUEST_ID => {
+            match reply.version {
+                VERSION => Ok(*reply),
+                version => unexpected(&format!("the server chose version {version}")),
+            }
+        }
+        Ok(ReplyOrFailure::Failure(failure)) => Err(ConnectionError::Refused(failure)),
+        Ok(ReplyOrFailure::GoAway(goaway)) => Err(ConnectionError::GoAway(goaway)),
+        Ok(_) => unexpected("something else answered HELLO"),
+        Err(error) => unexpected(&format!("the answer to HELLO: {error}")),
+    }
+}
+
+/// Whether a server is the pinned one.
+pub(crate) fn is_pinned(pinned: Option<ServerId>, server: &HelloReply) -> bool {
+    pinned.is_none_or(|pinned| pinned == server.server_id)
+}

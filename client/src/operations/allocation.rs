@@ -1,0 +1,103 @@
+//! Allocations: allocate, release, update, batch, get, list, lookup.
+
+use super::{Pages, expect_reply, unexpected};
+use crate::client::Client;
+use crate::error::Error;
+use addrd_protocol::NetworkId;
+use addrd_protocol::message::{
+    Allocate, Allocated, Allocation, AllocationFilter, AllocationGet, AllocationList,
+    AllocationUpdate, Batch, BatchReply, Lookup, Lookups, PageRequest, Release, Released, Reply,
+    Request, Target,
+};
+
+impl Client {
+    /// Allocates for (network, owner, slot). Sent again it gives the same address and says
+    /// `repeated`.
+    ///
+    /// # Errors
+    /// Refused: `EXHAUSTED`, `ADDRESS_TAKEN`, `KEY_IN_USE`, `HELD_BY_OTHER_INSTANCE`,
+    /// `NO_MATCHING_SUBNET`, `IS_GATEWAY`, `EXCLUDED`, `NOT_FOUND`; others see [`Error`].
+    pub async fn allocate(
+        &self,
+        network: NetworkId,
+        allocate: Allocate,
+    ) -> Result<Allocated, Error> {
+        let request = Request::Allocate(allocate);
+        expect_reply!(self.call(&self.scope(network), &request).await?, Allocated)
+    }
+
+    /// Releases an allocation. `None`: nothing was held, or it was released before.
+    ///
+    /// # Errors
+    /// Refused: `STALE`, `NOT_HOLDER`, `NOT_FOUND` (the network); others see [`Error`].
+    pub async fn release(
+        &self,
+        network: NetworkId,
+        release: Release,
+    ) -> Result<Option<Released>, Error> {
+        let request = Request::Release(release);
+        match self.call(&self.scope(network), &request).await? {
+            Reply::Released(released) => Ok(Some(released)),
+            Reply::Empty => Ok(None),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Changes what is written beside an allocation.
+    ///
+    /// # Errors
+    /// Refused: `STALE`, `NOT_HOLDER`, `NOT_FOUND`; others see [`Error`].
+    pub async fn allocation_update(
+        &self,
+        network: NetworkId,
+        update: AllocationUpdate,
+    ) -> Result<Allocation, Error> {
+        let request = Request::AllocationUpdate(Box::new(update));
+        Ok(*expect_reply!(self.call(&self.scope(network), &request).await?, Allocation)?)
+    }
+
+    /// Up to 1,024 items in one frame. It takes the lane of its first item's owner: see
+    /// [`Client::lane_of`].
+    ///
+    /// # Errors
+    /// Refused: an all-or-nothing batch, with the number of the item in its way; results of
+    /// independent items are in the reply. Others see [`Error`].
+    pub async fn batch(&self, network: NetworkId, batch: Batch) -> Result<BatchReply, Error> {
+        let request = Request::Batch(Box::new(batch));
+        Ok(*expect_reply!(self.call(&self.scope(network), &request).await?, Batch)?)
+    }
+
+    /// Reads one allocation.
+    ///
+    /// # Errors
+    /// Refused: `NOT_FOUND`; others see [`Error`].
+    pub async fn allocation_get(
+        &self,
+        network: NetworkId,
+        target: Target,
+    ) -> Result<Allocation, Error> {
+        let request = Request::AllocationGet(Box::new(AllocationGet { target }));
+        Ok(*expect_reply!(self.call(&self.scope(network), &request).await?, Allocation)?)
+    }
+
+    /// Allocations of a network that match, ordered by subnet and address.
+    #[must_use]
+    pub fn allocations(&self, network: NetworkId, filter: AllocationFilter) -> Pages<Allocation> {
+        let request = move |page: PageRequest| {
+            Request::AllocationList(Box::new(AllocationList { page, filter: filter.clone() }))
+        };
+        Pages::new(self, network, request, |reply| {
+            let page = expect_reply!(reply, Allocations)?;
+            Ok((page.items, page.next))
+        })
+    }
+
+    /// Finds allocations by address or owner; without a network (all zero) in all of the project.
+    ///
+    /// # Errors
+    /// See [`Error`]; finding nothing is no error.
+    pub async fn lookup(&self, network: NetworkId, lookup: Lookup) -> Result<Lookups, Error> {
+        let request = Request::Lookup(Box::new(lookup));
+        Ok(*expect_reply!(self.call(&self.scope(network), &request).await?, Lookups)?)
+    }
+}

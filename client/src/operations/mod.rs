@@ -1,0 +1,38 @@
+//! A method for every operation. Each builds one request and unpacks one reply; none decides.
+
+mod allocation;
+mod job;
+mod network;
+mod pages;
+mod subnet;
+
+pub use pages::Pages;
+
+use crate::error::Error;
+use addrd_protocol::message::{Job, Reply};
+
+/// What became of a deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deleted {
+    /// It is gone.
+    Now,
+    /// A job releases what is live; it is gone when the job is done.
+    ByJob(Job),
+}
+
+/// Takes the reply out of its kind; another kind is a fault of the server's.
+macro_rules! expect_reply {
+    ($reply:expr, $kind:ident) => {
+        match $reply {
+            addrd_protocol::message::Reply::$kind(value) => Ok(value),
+            other => Err($crate::operations::unexpected(&other)),
+        }
+    };
+}
+pub(crate) use expect_reply;
+
+pub(crate) fn unexpected(reply: &Reply) -> Error {
+    let text = format!("{reply:?}");
+    let kind = text.split(['(', ' ']).next().unwrap_or_default();
+    Error::Protocol(format!("a reply of the kind {kind} is not the one to this operation"))
+}

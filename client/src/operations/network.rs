@@ -1,0 +1,134 @@
+//! Networks and the server itself.
+
+use super::{Deleted, Pages, expect_reply};
+use crate::client::{Client, Scope};
+use crate::error::Error;
+use addrd_protocol::message::{
+    Network, NetworkCreate, NetworkDelete, NetworkFind, NetworkGet, NetworkList, NetworkUpdate,
+    NetworkUsage, PageRequest, Reply, Request, ServerStatus, SubnetName, Usage,
+};
+use addrd_protocol::{NetworkId, Status, Text};
+
+impl Client {
+    /// Creates a network under an id of the caller's choice. Sent again it says `repeated`.
+    ///
+    /// # Errors
+    /// Refused: `ID_IN_USE`, `NAME_IN_USE`, `LIMIT`; others see [`Error`].
+    pub async fn network_create(
+        &self,
+        network: NetworkId,
+        create: NetworkCreate,
+    ) -> Result<Network, Error> {
+        let request = Request::NetworkCreate(Box::new(create));
+        Ok(*expect_reply!(self.call(&self.scope(network), &request).await?, Network)?)
+    }
+
+    /// Reads a network.
+    ///
+    /// # Errors
+    /// Refused: `NOT_FOUND`; others see [`Error`].
+    pub async fn network_get(&self, network: NetworkId) -> Result<Network, Error> {
+        let request = Request::NetworkGet(NetworkGet {});
+        Ok(*expect_reply!(self.call(&self.scope(network), &request).await?, Network)?)
+    }
+
+    /// Finds a network by its exact name.
+    ///
+    /// # Errors
+    /// Refused: `NOT_FOUND`; others see [`Error`].
+    pub async fn network_find(&self, name: Text) -> Result<Network, Error> {
+        let request = Request::NetworkFind(Box::new(NetworkFind { name }));
+        let scope = self.scope(NetworkId::NIL);
+        Ok(*expect_reply!(self.call(&scope, &request).await?, Network)?)
+    }
+
+    /// Networks of the project, ordered by id; with a prefix only those whose name starts so.
+    #[must_use]
+    pub fn networks(&self, name_prefix: Option<Text>) -> Pages<Network> {
+        let request = move |page: PageRequest| {
+            Request::NetworkList(Box::new(NetworkList { page, name_prefix: name_prefix.clone() }))
+        };
+        Pages::new(self, NetworkId::NIL, request, |reply| {
+            let page = expect_reply!(reply, Networks)?;
+            Ok((page.items, page.next))
+        })
+    }
+
+    /// Changes a network.
+    ///
+    /// # Errors
+    /// Refused: `NOT_FOUND`, `STALE`, `NAME_IN_USE`; others see [`Error`].
+    pub async fn network_update(
+        &self,
+        network: NetworkId,
+        update: NetworkUpdate,
+    ) -> Result<Network, Error> {
+        let request = Request::NetworkUpdate(Box::new(update));
+        Ok(*expect_reply!(self.call(&self.scope(network), &request).await?, Network)?)
+    }
+
+    /// Deletes a network; with live allocations only if forced, as a job.
+    ///
+    /// # Errors
+    /// Refused: `NOT_FOUND`, `IN_USE`, `STALE`; others see [`Error`].
+    pub async fn network_delete(
+        &self,
+        network: NetworkId,
+        delete: NetworkDelete,
+    ) -> Result<Deleted, Error> {
+        self.delete(&self.scope(network), &Request::NetworkDelete(delete)).await
+    }
+
+    /// A deletion: "not found" after an unknown outcome means that it was done.
+    pub(crate) async fn delete(
+        &self,
+        scope: &Scope,
+        request: &Request,
+    ) -> Result<Deleted, Error> {
+        let answer = self.answer(scope, request).await?;
+        match answer.body {
+            Ok(Reply::Job(job)) => Ok(Deleted::ByJob(*job)),
+            Ok(Reply::Empty) => Ok(Deleted::Now),
+            Ok(other) => Err(super::unexpected(&other)),
+            Err(failure) if failure.status == Status::NOT_FOUND && answer.in_doubt => {
+                Ok(Deleted::Now)
+            }
+            Err(failure) => Err(Error::Refused(failure)),
+        }
+    }
+
+    /// Counts of a network and its subnets, or of one of them; all pages.
+    ///
+    /// # Errors
+    /// Refused: `NOT_FOUND`; others see [`Error`].
+    pub async fn usage(
+        &self,
+        network: NetworkId,
+        subnet: Option<SubnetName>,
+    ) -> Result<NetworkUsage, Error> {
+        let mut whole: Option<NetworkUsage> = None;
+        let mut cursor = None;
+        loop {
+            let usage = Usage { subnet: subnet.clone(), cursor };
+            let reply = self.call(&self.scope(network), &Request::Usage(Box::new(usage))).await?;
+            let mut page = *expect_reply!(reply, Usage)?;
+            cursor = page.next.take();
+            match &mut whole {
+                Some(whole) => whole.subnets.append(&mut page.subnets),
+                None => whole = Some(page),
+            }
+            if cursor.is_none() {
+                return whole.ok_or(Error::Closed);
+            }
+        }
+    }
+
+    /// State of the server for people.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn server_status(&self) -> Result<ServerStatus, Error> {
+        let reply = self.call(&self.scope(NetworkId::NIL), &Request::ServerStatus).await?;
+        Ok(*expect_reply!(reply, ServerStatus)?)
+    }
+}
