@@ -8,14 +8,13 @@ use crate::session::{Lane, lane_of, lane_of_bytes};
 use crate::settings::Settings;
 use crate::ticket::{Answer, Ticket};
 use addrd_protocol::codec::encode_request;
-use addrd_protocol::message::{
-    BatchItem, HelloReply, Ping, Reply, Request, RequestHeader, Target,
-};
+use addrd_protocol::message::{BatchItem, HelloReply, Ping, Reply, Request, RequestHeader, Target};
 use addrd_protocol::{NetworkId, OwnerId, ProjectId, Retry};
 use bytes::BytesMut;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// Where a request belongs, and how long it may take.
@@ -47,6 +46,8 @@ pub struct Client {
 struct Inner {
     shared: Arc<Shared>,
     lanes: Vec<Inbox>,
+    /// Ends the lanes when the last clone is dropped.
+    _tasks: JoinSet<()>,
 }
 
 /// The way into a lane, and its bounds.
@@ -77,8 +78,9 @@ impl Client {
         settings.check()?;
         let (project, timeout) = (settings.project, settings.timeout);
         let shared = Arc::new(Shared::new(settings));
-        let lanes = (0..shared.settings.lanes).map(|_| Inbox::open(&shared)).collect();
-        Ok(Self { inner: Arc::new(Inner { shared, lanes }), project, timeout })
+        let mut tasks = JoinSet::new();
+        let lanes = (0..shared.settings.lanes).map(|_| Inbox::open(&shared, &mut tasks)).collect();
+        Ok(Self { inner: Arc::new(Inner { shared, lanes, _tasks: tasks }), project, timeout })
     }
 
     /// The same client for another project.
@@ -165,11 +167,11 @@ impl Client {
 }
 
 impl Inbox {
-    fn open(shared: &Arc<Shared>) -> Self {
+    fn open(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) -> Self {
         let settings = &shared.settings;
         let lane = Lane::new(settings.sessions);
         let (tickets, inbox) = mpsc::channel(settings.queue_operations_max);
-        tokio::spawn(run(Arc::clone(shared), lane, inbox));
+        tasks.spawn(run(Arc::clone(shared), lane, inbox));
         Self {
             tickets,
             operations: Arc::new(Semaphore::new(settings.queue_operations_max)),
@@ -188,10 +190,10 @@ impl Inbox {
         let places = async {
             let place = Arc::clone(&self.operations).acquire_owned().await;
             let bytes = Arc::clone(&self.bytes).acquire_many_owned(weight).await;
-            Ok(vec![place.map_err(|_| Error::Closed)?, bytes.map_err(|_| Error::Closed)?])
+            place.and_then(|place| Ok(vec![place, bytes?]))
         };
-        let permits =
-            tokio::time::timeout_at(deadline, places).await.map_err(|_| Error::Expired)??;
+        let permits = tokio::time::timeout_at(deadline, places).await;
+        let permits = permits.map_err(|_| Error::Expired)?.map_err(|_| Error::Closed)?;
         let (answer, result) = oneshot::channel();
         let ticket = Ticket {
             opcode: request.opcode(),
@@ -200,7 +202,7 @@ impl Inbox {
             sends: 0,
             in_doubt: false,
             answer: Some(answer),
-            permits,
+            _permits: permits,
         };
         self.tickets.send(ticket).await.map_err(|_| Error::Closed)?;
         result.await.map_err(|_| Error::OutcomeUnknown { cause: "the lane ended".to_owned() })?
@@ -235,9 +237,7 @@ fn owner_of(request: &Request) -> Option<&OwnerId> {
             BatchItem::Release(release) => {
                 target_owner(&release.target, release.fences.owner.as_ref())
             }
-            BatchItem::Update(update) => {
-                target_owner(&update.target, update.fences.owner.as_ref())
-            }
+            BatchItem::Update(update) => target_owner(&update.target, update.fences.owner.as_ref()),
         }),
         _ => None,
     }

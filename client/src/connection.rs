@@ -3,9 +3,7 @@
 
 use addrd_protocol::codec::{DecodedReply, ReplyDecoder, ReplyOrFailure, encode_request};
 use addrd_protocol::header::VERSION;
-use addrd_protocol::message::{
-    Failure, GoAway, Hello, HelloReply, Reply, Request, RequestHeader,
-};
+use addrd_protocol::message::{Failure, GoAway, Hello, HelloReply, Reply, Request, RequestHeader};
 use addrd_protocol::{
     EncodeError, FrameError, NetworkId, Opcode, ProjectId, ServerId, SessionId, Text,
 };
@@ -42,7 +40,9 @@ impl fmt::Display for ConnectionError {
             Self::Io(kind) => write!(f, "{kind}"),
             Self::Closed => f.write_str("the server closed the connection"),
             Self::Refused(failure) => write!(f, "{}: {}", failure.status, failure.message),
-            Self::GoAway(goaway) => write!(f, "the server ends the connection: {:?}", goaway.reason),
+            Self::GoAway(goaway) => {
+                write!(f, "the server ends the connection: {:?}", goaway.reason)
+            }
             Self::Protocol(text) => f.write_str(text),
         }
     }

@@ -2,13 +2,12 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), addrd_client::Error> {
-//! use addrd_client::protocol::message::{Allocate, NetworkCreate};
-//! use addrd_client::protocol::{NetworkId, OwnerId, Text};
-//! use addrd_client::{Client, Settings};
+//! use addrd_client::protocol::{OwnerId, Text};
+//! use addrd_client::{Client, Settings, plain_allocate};
 //!
 //! let client = Client::connect(Settings::to(["127.0.0.1:2337"])?).await?;
 //! let network = client.network_find(Text::new("blue").unwrap_or_default()).await?.network_id;
-//! let mine = client.allocate(network, Allocate::of(OwnerId::from_text("web-1"))).await?;
+//! let mine = client.allocate(network, plain_allocate(OwnerId::from_text("web-1"))).await?;
 //! println!("{}", mine.first.address);
 //! # Ok(())
 //! # }
@@ -44,6 +43,6 @@ pub use client::{Client, Scope};
 pub use connection::{Connection, ConnectionError, plain_hello};
 pub use endpoint::{DEFAULT_PORT, Endpoint, EndpointError, Transport};
 pub use error::Error;
-pub use operations::{Deleted, Pages};
+pub use operations::{Deleted, Pages, plain_allocate};
 pub use session::{Sessions, lane_of, of_owner};
 pub use settings::{ENDPOINTS_MAX, LANES_MAX, Settings};

@@ -1,8 +1,8 @@
 //! One request on its way through a lane. Decides nothing.
 
 use crate::error::Error;
+use addrd_protocol::Opcode;
 use addrd_protocol::message::{Failure, Reply};
-use addrd_protocol::{Opcode, Status};
 use bytes::BytesMut;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
@@ -10,7 +10,6 @@ use tokio::time::Instant;
 /// What the server said.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) status: Status,
     pub(crate) body: Result<Reply, Box<Failure>>,
     /// An earlier send of the same request may have been applied.
     pub(crate) in_doubt: bool,
@@ -30,7 +29,7 @@ pub(crate) struct Ticket {
     /// `None`: nobody waits any more; the entry only keeps the place of the coming reply.
     pub(crate) answer: Option<oneshot::Sender<Result<Answer, Error>>>,
     /// Places in the lane's bounds, given back when this is dropped.
-    pub(crate) permits: Vec<OwnedSemaphorePermit>,
+    pub(crate) _permits: Vec<OwnedSemaphorePermit>,
 }
 
 impl Ticket {

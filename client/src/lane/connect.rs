@@ -122,16 +122,11 @@ impl Route {
 }
 
 fn again(endpoint: &str, cause: &str, after: Duration) -> ConnectError {
-    let error =
-        Error::Unreachable { endpoint: endpoint.to_owned(), cause: cause.to_owned() };
+    let error = Error::Unreachable { endpoint: endpoint.to_owned(), cause: cause.to_owned() };
     ConnectError::Again(error, after)
 }
 
-fn wrong_server(
-    endpoint: &str,
-    found: Option<addrd_protocol::ServerId>,
-    shared: &Shared,
-) -> Error {
+fn wrong_server(endpoint: &str, found: Option<addrd_protocol::ServerId>, shared: &Shared) -> Error {
     let expected = shared.pinned().unwrap_or_default();
     Error::WrongServer { expected, found, endpoint: endpoint.to_owned() }
 }
@@ -140,9 +135,7 @@ fn wrong_server(
 fn failed(error: ConnectionError, endpoint: &str, shared: &Shared) -> ConnectError {
     match error {
         ConnectionError::Refused(failure) => match (failure.status, failure.status.retry()) {
-            (Status::WRONG_SERVER, _) => {
-                ConnectError::Final(wrong_server(endpoint, None, shared))
-            }
+            (Status::WRONG_SERVER, _) => ConnectError::Final(wrong_server(endpoint, None, shared)),
             (Status::SESSION_STALE | Status::SESSION_REPLACED, _) => {
                 ConnectError::Final(Error::SessionReplaced)
             }

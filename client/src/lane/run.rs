@@ -3,7 +3,6 @@
 use super::connect::{ConnectError, Route};
 use super::state::{LaneState, Verdict};
 use crate::connection::Connection;
-use crate::error::Error;
 use crate::session::Lane;
 use crate::settings::Settings;
 use crate::ticket::Ticket;
@@ -188,8 +187,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let (stream, input, server) = connection.into_parts();
     let (reader, writer) = tokio::io::split(stream);
     let pulse = Pulse::new(server.idle_ms, shared.settings.silence, Instant::now());
-    let mut live =
-        Live { reader, writer, input, output: BytesMut::new(), pulse, draining: None };
+    let mut live = Live { reader, writer, input, output: BytesMut::new(), pulse, draining: None };
     loop {
         match live.step(state, inbox, route).await {
             Ok(Step::Go) => {}
@@ -337,7 +335,7 @@ fn ping(deadline: Instant) -> Ticket {
         sends: 0,
         in_doubt: false,
         answer: None,
-        permits: Vec::new(),
+        _permits: Vec::new(),
     }
 }
 

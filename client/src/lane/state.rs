@@ -153,7 +153,7 @@ impl LaneState {
             return Verdict::Reconnect { cause, after: advice(header.retry_after_ms) };
         }
         let in_doubt = ticket.in_doubt;
-        ticket.answer(Ok(Answer { status: header.status, body, in_doubt }));
+        ticket.answer(Ok(Answer { body, in_doubt }));
         Verdict::Continue
     }
 

@@ -3,12 +3,27 @@
 use super::{Pages, expect_reply, unexpected};
 use crate::client::Client;
 use crate::error::Error;
-use addrd_protocol::NetworkId;
 use addrd_protocol::message::{
-    Allocate, Allocated, Allocation, AllocationFilter, AllocationGet, AllocationList,
-    AllocationUpdate, Batch, BatchReply, Lookup, Lookups, PageRequest, Release, Released, Reply,
-    Request, Target,
+    Allocate, AllocateFlags, Allocated, Allocation, AllocationFilter, AllocationGet,
+    AllocationList, AllocationUpdate, Batch, BatchReply, FamilyChoice, Lookup, Lookups,
+    PageRequest, Release, Released, Reply, Request, Strategy, Target,
 };
+use addrd_protocol::{Instance, NetworkId, OwnerId, Slot};
+
+/// A request for any single address, without anything rare: slot 0, strategy of the subnet.
+#[must_use]
+pub fn plain_allocate(owner: OwnerId) -> Allocate {
+    Allocate {
+        owner,
+        slot: Slot(0),
+        instance: Instance(0),
+        family: FamilyChoice::One,
+        strategy: Strategy::Default,
+        length: None,
+        flags: AllocateFlags::default(),
+        extras: None,
+    }
+}
 
 impl Client {
     /// Allocates for (network, owner, slot). Sent again it gives the same address and says

@@ -6,6 +6,7 @@ mod network;
 mod pages;
 mod subnet;
 
+pub use allocation::plain_allocate;
 pub use pages::Pages;
 
 use crate::error::Error;

@@ -80,11 +80,7 @@ impl Client {
     }
 
     /// A deletion: "not found" after an unknown outcome means that it was done.
-    pub(crate) async fn delete(
-        &self,
-        scope: &Scope,
-        request: &Request,
-    ) -> Result<Deleted, Error> {
+    pub(crate) async fn delete(&self, scope: &Scope, request: &Request) -> Result<Deleted, Error> {
         let answer = self.answer(scope, request).await?;
         match answer.body {
             Ok(Reply::Job(job)) => Ok(Deleted::ByJob(*job)),

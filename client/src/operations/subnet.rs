@@ -39,8 +39,7 @@ impl Client {
     /// Subnets of a network, ordered by family and prefix.
     #[must_use]
     pub fn subnets(&self, network: NetworkId) -> Pages<Subnet> {
-        let request =
-            |page: PageRequest| Request::SubnetList(Box::new(SubnetList { page }));
+        let request = |page: PageRequest| Request::SubnetList(Box::new(SubnetList { page }));
         Pages::new(self, network, request, |reply| {
             let page = expect_reply!(reply, Subnets)?;
             Ok((page.items, page.next))
