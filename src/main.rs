@@ -1,3 +1,4 @@
 //! Command line of addrd.
+#![forbid(unsafe_code)]
 
 fn main() {}

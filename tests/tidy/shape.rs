@@ -80,6 +80,26 @@ fn unwanted_code(file: &File) -> Vec<Finding> {
     findings
 }
 
+/// What the root of each crate says: no unsafe code (`sync` apart), and the shared lints.
+fn crate_promises(file: &File) -> Vec<Finding> {
+    let in_sync = file.path.starts_with("sync/");
+    let is_root = ["src/lib.rs", "src/main.rs"].iter().any(|root| file.ends_with(root));
+    let mut findings = Vec::new();
+    if is_root && !in_sync && !code_of(&file.text).contains("#![forbid(unsafe_code)]") {
+        findings.push(Finding::new(&file.path, 0, "a crate root forbids unsafe code"));
+    }
+    let has_lints = file.text.contains("[lints]\nworkspace = true");
+    if file.name() == "Cargo.toml" && !file.path.starts_with("fuzz/") && !has_lints {
+        findings.push(Finding::new(&file.path, 0, "a crate takes the lints of the workspace"));
+    }
+    findings
+}
+
+#[test]
+fn crates_forbid_unsafe_code_and_share_their_lints() {
+    crate::none(&tree::files().iter().flat_map(crate_promises).collect::<Vec<_>>());
+}
+
 #[test]
 #[expect(clippy::print_stdout, reason = "the list of long files is read in the output of the run")]
 fn files_have_a_size_a_name_and_an_opening() {
@@ -95,7 +115,7 @@ fn files_have_a_size_a_name_and_an_opening() {
 
 #[cfg(test)]
 mod tests {
-    use super::{LINES_MAX, UNFINISHED, check};
+    use super::{LINES_MAX, UNFINISHED, check, crate_promises};
     use crate::tree::File;
 
     fn count(path: &str, text: &str) -> usize {
@@ -131,5 +151,14 @@ mod tests {
     fn a_hidden_lint_and_a_missing_opening_are_found() {
         assert_eq!(count("src/a.rs", "//! x\n#[allow(dead_code, reason = \"y\")]\nfn f() {}"), 1);
         assert_eq!(count("src/a.rs", "// x\nfn f() {}"), 1);
+    }
+
+    #[test]
+    fn a_crate_without_its_promises_is_found() {
+        let says = |path: &str, text: &str| crate_promises(&File::made_up(path, text)).len();
+        assert_eq!(says("client/src/lib.rs", "//! x\n// #![forbid(unsafe_code)]"), 1);
+        assert_eq!(says("client/src/lib.rs", "//! x\n#![forbid(unsafe_code)]"), 0);
+        assert_eq!(says("sync/src/lib.rs", "//! x"), 0);
+        assert_eq!(says("client/Cargo.toml", "[package]\nname = \"x\""), 1);
     }
 }
