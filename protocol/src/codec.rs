@@ -8,12 +8,13 @@ use crate::header::{
     FLAG_TAIL, REPLY_HEADER_BYTES, REQUEST_HEADER_BYTES, ReplyHeader, VERSION, read_reply,
     read_request, reply_bytes, request_bytes,
 };
-use crate::layout::{Layout, failure, reply};
-use crate::message::{Failure, GoAway, Reply, Request, RequestHeader};
+use crate::layout::{ALLOCATION_BYTES_MAX, Layout, failure, reply};
+use crate::message::list::{CURSOR_BYTES_MAX, PAGE_OBJECTS_MAX};
+use crate::message::{Failure, GoAway, Reply, Request, RequestHeader, Subnet};
 use crate::opcode::Opcode;
 use crate::status::Status;
 use crate::text::Text;
-use crate::wire::{Reader, Writer};
+use crate::wire::{ITEM_HEADER_BYTES, Reader, Writer};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
@@ -23,7 +24,8 @@ pub const HELLO_BYTES_MAX: u32 = 1 << 10;
 pub const REQUEST_BYTES_MAX: u32 = 64 << 10;
 /// Longest batch, bytes.
 pub const BATCH_BYTES_MAX: u32 = 1 << 20;
-/// Longest reply, bytes.
+/// Longest reply of any operation, bytes. Pages of [`PAGE_OBJECTS_MAX`] objects always fit, except
+/// those of subnets: see [`subnet_bytes`].
 pub const REPLY_BYTES_MAX: u32 = 1 << 20;
 /// Requests of a connection that may be without reply at once.
 pub const CREDIT: u32 = 256;
@@ -34,6 +36,27 @@ const _: () = assert!(
     BATCH_BYTES_MAX < 0x1603_0000 && REPLY_BYTES_MAX < 0x1603_0000,
     "no length that is allowed looks like TLS or a line of HTTP"
 );
+
+/// Bytes of a page or of the counts in front of its items, and of the place to go on.
+const PAGE_BYTES_MAX: usize = REPLY_HEADER_BYTES + 24 + 4 + CURSOR_BYTES_MAX;
+
+const _: () = assert!(
+    PAGE_BYTES_MAX + PAGE_OBJECTS_MAX as usize * (ITEM_HEADER_BYTES + ALLOCATION_BYTES_MAX)
+        <= REPLY_BYTES_MAX as usize,
+    "a page of allocations with all their texts fits; no other object but a subnet is longer"
+);
+
+/// Bytes that a subnet takes in a page, its length included. A page may take
+/// [`SUBNETS_BYTES_MAX`] of them.
+#[must_use]
+pub fn subnet_bytes(subnet: &Subnet) -> usize {
+    let mut out = BytesMut::new();
+    Writer::new(&mut out).item(|writer| subnet.write(writer));
+    out.len()
+}
+
+/// Bytes that the subnets of a page may take.
+pub const SUBNETS_BYTES_MAX: usize = REPLY_BYTES_MAX as usize - PAGE_BYTES_MAX;
 
 /// A request whose frame was whole; its body may be wrong.
 pub type DecodedRequest = (RequestHeader, Result<Request, DecodeError>);

@@ -6,6 +6,7 @@ use crate::message::RequestHeader;
 use crate::opcode::{NetworkRule, Opcode};
 use crate::status::Status;
 use crate::wire::Reader;
+use serde::{Deserialize, Serialize};
 
 /// The only version of the protocol so far.
 pub const VERSION: u8 = 1;
@@ -17,11 +18,12 @@ pub const REPLY_HEADER_BYTES: usize = 24;
 pub const FLAG_TAIL: u8 = 1;
 
 /// Header of a reply, without its length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyHeader {
     /// Operation that is answered, or `goaway`, `error`.
     pub opcode: Opcode,
-    /// As in the request; 0 = the server's own.
+    /// As in the request; 0 = the server's own. In JSON a decimal string.
+    #[serde(with = "crate::message::usage::decimal")]
     pub request_id: u64,
     /// Outcome.
     pub status: Status,

@@ -96,15 +96,33 @@ impl ProjectId {
 }
 
 impl OwnerId {
-    /// The id of an owner given as text: a text in UUID form is that id, everything else is
-    /// UUIDv5 under [`NAMESPACE`] (model.md section 2; SPEC.md section 1).
+    /// The id of an owner given as text (model.md section 2; SPEC.md section 1).
+    ///
+    /// A text in UUID form (36 characters) is that id. Everything else is UUIDv5 under
+    /// [`NAMESPACE`]; a MAC after `mac:` is first written in lower case with colons, so that all
+    /// its spellings are one owner.
     #[must_use]
     pub fn from_text(text: &str) -> Self {
         match Uuid::try_parse(text) {
-            Ok(id) if text.len() == 36 => Self(id),
-            _ => Self(Uuid::new_v5(&NAMESPACE, text.as_bytes())),
+            Ok(id) if text.len() == UUID_TEXT_BYTES => return Self(id),
+            _ => {}
         }
+        let mac = mac_text(text);
+        Self(Uuid::new_v5(&NAMESPACE, mac.as_deref().unwrap_or(text).as_bytes()))
     }
+}
+
+/// Characters of a UUID with its hyphens.
+const UUID_TEXT_BYTES: usize = 36;
+/// Bytes of a MAC.
+const MAC_BYTES: usize = 6;
+
+/// The canonical spelling of `mac:` and six pairs of hex digits between colons or hyphens.
+fn mac_text(text: &str) -> Option<String> {
+    let pairs: Vec<&str> = text.strip_prefix("mac:")?.split([':', '-']).collect();
+    let is_pair = |pair: &&str| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
+    (pairs.len() == MAC_BYTES && pairs.iter().all(is_pair))
+        .then(|| format!("mac:{}", pairs.join(":").to_ascii_lowercase()))
 }
 
 /// Ordinal of an allocation among those of its owner; 0-based.

@@ -1,5 +1,7 @@
 //! The table of operations: numbers are appended, never reused (SPEC.md section 9).
 
+use serde::{Deserialize, Serialize};
+
 /// Operation code as it travels; unknown values survive a round trip.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Opcode(pub u16);
@@ -115,5 +117,25 @@ impl Opcode {
 impl std::fmt::Debug for Opcode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}({:#06x})", self.name(), self.0)
+    }
+}
+
+impl Serialize for Opcode {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if Self::ALL.contains(self) {
+            serializer.serialize_str(self.name())
+        } else {
+            serializer.collect_str(&self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Opcode {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(from)?;
+        let named = Self::ALL.iter().find(|opcode| opcode.name() == text).copied();
+        named
+            .or_else(|| text.parse().ok().map(Self))
+            .ok_or_else(|| serde::de::Error::custom("no such operation"))
     }
 }

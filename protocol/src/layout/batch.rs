@@ -113,6 +113,9 @@ fn read_result(reader: &mut Reader<'_>) -> Read<BatchResult> {
             let status = Status(reader.u16("status")?);
             reader.zero::<2>("reserved")?;
             let retry_after_ms = reader.u32("retry_after_ms")?;
+            if status.is_done() {
+                return Err(DecodeError::new(Fault::Conflict, "status"));
+            }
             let failure = read_failure(reader, status, retry_after_ms)?;
             Ok(BatchResult::Failed(Box::new(failure)))
         }

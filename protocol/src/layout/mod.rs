@@ -18,6 +18,8 @@ mod usage;
 use crate::error::DecodeError;
 use crate::wire::{Reader, Writer};
 
+pub(crate) use allocation::ALLOCATION_BYTES_MAX;
+
 type Read<T> = Result<T, DecodeError>;
 
 /// A message or object with a layout of its own.

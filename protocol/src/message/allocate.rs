@@ -88,9 +88,17 @@ pub struct Allocate {
     /// Switches.
     #[serde(default)]
     pub flags: AllocateFlags,
-    /// What is rare; `None` = a plain request.
-    #[serde(flatten)]
+    /// What is rare; `None` = a plain request (and never a box in which nothing is set).
+    #[serde(flatten, deserialize_with = "extras")]
     pub extras: Option<Box<AllocateExtras>>,
+}
+
+/// A flattened `Option` is never absent in serde's eyes: without a field it is `None` here.
+fn extras<'de, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Box<AllocateExtras>>, D::Error> {
+    let extras = AllocateExtras::deserialize(from)?;
+    Ok((extras != AllocateExtras::default()).then(|| Box::new(extras)))
 }
 
 /// The optional fields, each a critical tag of the tail.

@@ -15,7 +15,8 @@ pub struct Hello {
     pub features: u32,
     /// The lane; all zero = no session (nothing is fenced).
     pub session: SessionId,
-    /// Rises at each reconnect of the session.
+    /// Rises at each reconnect of the session. In JSON a decimal string.
+    #[serde(with = "super::usage::decimal")]
     pub epoch: u64,
     /// The server that the client pinned; the connection is refused by another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,6 +87,8 @@ pub struct GoAway {
     /// Why.
     pub reason: GoAwayReason,
     /// Highest request id read, in order of arrival the last one; what came after was not applied.
+    /// In JSON a decimal string.
+    #[serde(with = "super::usage::decimal")]
     pub last_request_id: u64,
 }
 

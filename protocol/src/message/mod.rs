@@ -14,6 +14,7 @@ pub mod usage;
 
 use crate::id::{NetworkId, ProjectId};
 use crate::opcode::Opcode;
+use serde::{Deserialize, Serialize};
 
 pub use allocate::{Allocate, AllocateExtras, AllocateFlags, Allocated, FamilyChoice, Strategy};
 pub use allocation::{
@@ -37,11 +38,13 @@ pub use subnet::{
 pub use usage::{FreeRanges, FreeRangesReply, NetworkUsage, SubnetUsage, Usage};
 
 /// Header of a request, without its length (SPEC.md section 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestHeader {
     /// Operation.
     pub opcode: Opcode,
-    /// Chosen by the client, unique among its requests in flight on the connection; not 0.
+    /// Chosen by the client, unique among its requests in flight on the connection; not 0. In JSON a decimal
+    /// string.
+    #[serde(with = "usage::decimal")]
     pub request_id: u64,
     /// The request is not applied later than this after its arrival, ms; 0 = no limit.
     pub timeout_ms: u32,
@@ -52,7 +55,8 @@ pub struct RequestHeader {
 }
 
 /// A decoded request body. Rare and large ones are boxed, so that a ring slot stays small.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Request {
     /// [`Opcode::HELLO`].
     Hello(Box<Hello>),
@@ -111,7 +115,8 @@ pub enum Request {
 }
 
 /// A decoded reply body whose status class is done.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// To [`Request::Hello`].
     Hello(Box<HelloReply>),

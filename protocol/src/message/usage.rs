@@ -95,23 +95,30 @@ pub struct FreeRangesReply {
     pub next: Option<std::net::IpAddr>,
 }
 
-/// 128-bit counts as decimal strings (SPEC.md section 12).
+/// Numbers that can pass 2^53 as decimal strings (SPEC.md section 12).
 pub mod decimal {
     use serde::{Deserialize, Deserializer, Serializer};
+    use std::fmt::Display;
+    use std::str::FromStr;
 
     /// Writes a decimal string.
     ///
     /// # Errors
     /// Those of the serializer.
-    pub fn serialize<S: Serializer>(value: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<T: Display, S: Serializer>(
+        value: &T,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(value)
     }
 
     /// Reads a decimal string.
     ///
     /// # Errors
-    /// A text that is no number of 128 bits.
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u128, D::Error> {
+    /// A text that is no number of this width.
+    pub fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<T, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(from)?;
         text.parse().map_err(serde::de::Error::custom)
     }

@@ -1,0 +1,125 @@
+//! The committed corpus of the protocol's fuzz targets, every vector, every cut and every changed
+//! byte of them: all are read without a panic, and what is read is written and read the same.
+
+#[path = "../../fuzz/checks/protocol.rs"]
+mod checks;
+
+use std::path::{Path, PathBuf};
+
+fn manifest(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The bytes of every vector in a file.
+fn vectors(file: &str) -> Vec<Vec<u8>> {
+    let text = std::fs::read_to_string(manifest("vectors").join(file)).unwrap();
+    let all: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let unhex = |text: &str| -> Vec<u8> {
+        let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+        (0..text.len()).step_by(2).map(byte).collect()
+    };
+    all.iter().map(|vector| unhex(vector["hex"].as_str().unwrap())).collect()
+}
+
+fn replay(target: &str, check: fn(&[u8])) {
+    let folder = manifest("../fuzz/corpus").join(target);
+    let mut count = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let data = std::fs::read(&path).unwrap();
+        if std::panic::catch_unwind(|| check(&data)).is_err() {
+            panic!("{} fails", path.display());
+        }
+        count += 1;
+    }
+    assert!(count > 0, "{} is empty", folder.display());
+}
+
+#[test]
+fn the_corpus_of_frame_is_read() {
+    replay("frame", checks::frame);
+}
+
+#[test]
+fn the_corpus_of_request_is_read() {
+    replay("request", checks::request);
+}
+
+#[test]
+fn the_corpus_of_reply_is_read() {
+    replay("reply", checks::reply);
+}
+
+/// Values that a byte is changed to: all for short frames, telling ones for long frames.
+fn others(frame: &[u8], at: usize) -> Vec<u8> {
+    let byte = frame[at];
+    match frame.len() {
+        0..=128 => (0..=255).collect(),
+        _ => (0..8).map(|bit| byte ^ (1 << bit)).chain([0, 1, 4, 6, 0x7f, 0x80, 0xff]).collect(),
+    }
+}
+
+fn every_cut_and_change(file: &str, check: fn(&[u8])) {
+    for frame in vectors(file) {
+        for length in 0..=frame.len() {
+            check(&frame[..length]);
+        }
+        let mut changed = frame.clone();
+        for at in 0..frame.len() {
+            for value in others(&frame, at) {
+                changed[at] = value;
+                check(&changed);
+            }
+            changed[at] = frame[at];
+        }
+    }
+}
+
+#[test]
+fn every_cut_and_every_changed_byte_of_requests_is_an_error_or_a_message() {
+    every_cut_and_change("requests.json", checks::request);
+}
+
+#[test]
+fn every_cut_and_every_changed_byte_of_replies_is_an_error_or_a_message() {
+    every_cut_and_change("replies.json", checks::reply);
+}
+
+#[test]
+fn streams_may_be_split_at_every_byte() {
+    for file in ["requests.json", "replies.json", "frames.json", "bad.json"] {
+        for stream in vectors(file) {
+            for size in 0..u8::try_from(stream.len().min(100)).unwrap() {
+                checks::frame(&[&[size], stream.as_slice()].concat());
+            }
+        }
+    }
+}
+
+/// Seeds from the vectors, for whoever starts a corpus anew: `ADDRD_CORPUS=write`.
+#[test]
+fn seeds_of_the_corpus_are_the_vectors() {
+    if std::env::var("ADDRD_CORPUS").is_ok_and(|what| what == "write") {
+        write_seeds();
+    }
+    let count =
+        |target: &str| std::fs::read_dir(manifest("../fuzz/corpus").join(target)).unwrap().count();
+    assert!(count("request") >= vectors("requests.json").len());
+    assert!(count("reply") >= vectors("replies.json").len());
+}
+
+fn write_seeds() {
+    let seed = |target: &str, number: usize, bytes: &[u8]| {
+        let folder = manifest("../fuzz/corpus").join(target);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("seed-{number:03}")), bytes).unwrap();
+    };
+    for (target, file) in [("request", "requests.json"), ("reply", "replies.json")] {
+        let all = vectors(file);
+        all.iter().enumerate().for_each(|(number, bytes)| seed(target, number, bytes));
+    }
+    let streams = vectors("frames.json").into_iter().chain(vectors("bad.json"));
+    for (number, stream) in streams.enumerate() {
+        seed("frame", number, &[&[6], stream.as_slice()].concat());
+    }
+}

@@ -1,0 +1,490 @@
+//! Messages made from bytes: every valid value can come out, and shorter bytes give simpler ones,
+//! so that a failing case shrinks. Makes canonical values only: what decoding gives back.
+
+use addrd_protocol::message::allocate::{AllocatedAddress, SubnetSettings};
+use addrd_protocol::message::allocation::SubnetRef;
+use addrd_protocol::message::*;
+use addrd_protocol::*;
+use bytes::Bytes;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use uuid::Uuid;
+
+/// Gives out bytes, and zeros once they are used up.
+pub(crate) struct Source(std::vec::IntoIter<u8>);
+
+impl Source {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes.into_iter())
+    }
+
+    pub(crate) fn byte(&mut self) -> u8 {
+        self.0.next().unwrap_or(0)
+    }
+
+    fn number(&mut self) -> u128 {
+        (0..16).fold(0, |number, _| number << 8 | u128::from(self.byte()))
+    }
+
+    /// 0 to `most`, with both ends likely.
+    fn up_to(&mut self, most: u64) -> u64 {
+        match self.byte() {
+            0..64 => 0,
+            64..96 => most,
+            _ => u64::try_from(self.number() % (u128::from(most) + 1)).unwrap(),
+        }
+    }
+
+    fn count(&mut self, most: usize) -> usize {
+        usize::try_from(self.up_to(most as u64)).unwrap()
+    }
+
+    pub(crate) fn pick<T: Clone>(&mut self, all: &[T]) -> T {
+        all[usize::from(self.byte()) % all.len()].clone()
+    }
+
+    pub(crate) fn make<T: Made>(&mut self) -> T {
+        T::made(self)
+    }
+
+    fn list<T: Made>(&mut self, most: usize) -> Vec<T> {
+        (0..self.count(most)).map(|_| self.make()).collect()
+    }
+
+    fn text_of(&mut self, most: usize) -> Text {
+        let letters = ["a", "Z", "=", " ", ",", "\"", "ü", "網", "😀"];
+        let mut text = String::new();
+        for _ in 0..self.count(most) {
+            let letter = self.pick(&letters);
+            if text.len() + letter.len() <= most {
+                text.push_str(letter);
+            }
+        }
+        Text::new(&text).unwrap()
+    }
+
+    fn name(&mut self) -> Text {
+        let letters = ["x", "Q", "7", "-", "_", "."];
+        let tail: String = (0..self.count(62)).map(|_| self.pick(&letters)).collect();
+        // A name of hex digits alone can read as an id.
+        Text::new(&format!("n{tail}")).unwrap()
+    }
+
+    fn maybe<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        (self.byte() % 2 == 1).then(|| make(self))
+    }
+
+    fn setting<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> Setting<T> {
+        match self.byte() % 3 {
+            0 => Setting::Unset,
+            1 => Setting::Null,
+            _ => Setting::Value(make(self)),
+        }
+    }
+
+    fn address_of(&mut self, family: Family) -> IpAddr {
+        match family {
+            Family::V4 => IpAddr::V4(Ipv4Addr::from_bits(self.make())),
+            // The first bits keep it from mapping an IPv4 address.
+            Family::V6 => IpAddr::V6(Ipv6Addr::from_bits(self.number() | 1 << 127)),
+        }
+    }
+
+    fn manager(&mut self) -> Text {
+        self.text_of(text::MANAGER_BYTES_MAX)
+    }
+}
+
+/// A value that can be made from bytes.
+pub(crate) trait Made {
+    fn made(source: &mut Source) -> Self;
+}
+
+macro_rules! made_by {
+    ($($type:ty = |$source:ident| $value:expr;)*) => {$(
+        impl Made for $type {
+            fn made($source: &mut Source) -> Self {
+                $value
+            }
+        }
+    )*};
+}
+
+macro_rules! made_of_fields {
+    ($($type:ident { $($field:ident $(= |$source:ident| $value:expr)?),* $(,)? })*) => {$(
+        impl Made for $type {
+            fn made(source: &mut Source) -> Self {
+                let _ = &source; // Empty messages take nothing from it.
+                Self { $($field: made_of_fields!(@ source $($source $value)?),)* }
+            }
+        }
+    )*};
+    (@ $outer:ident) => { $outer.make() };
+    (@ $outer:ident $source:ident $value:expr) => {{ let $source = &mut *$outer; $value }};
+}
+
+impl<T: Made> Made for Box<T> {
+    fn made(source: &mut Source) -> Self {
+        Self::new(source.make())
+    }
+}
+
+impl<T: Made> Made for Option<T> {
+    fn made(source: &mut Source) -> Self {
+        source.maybe(T::made)
+    }
+}
+
+impl<T: Made> Made for Setting<T> {
+    fn made(source: &mut Source) -> Self {
+        source.setting(T::made)
+    }
+}
+
+fn id(source: &mut Source) -> Uuid {
+    Uuid::from_u128(source.number().max(1))
+}
+
+made_by! {
+    bool = |s| s.byte() % 2 == 1;
+    u8 = |s| s.byte();
+    u16 = |s| s.up_to(u16::MAX.into()) as u16;
+    u32 = |s| s.up_to(u32::MAX.into()) as u32;
+    u64 = |s| s.up_to(u64::MAX);
+    u128 = |s| s.number();
+    Uuid = |s| id(s);
+    ProjectId = |s| Self(id(s));
+    NetworkId = |s| Self(id(s));
+    SubnetId = |s| Self(id(s));
+    OwnerId = |s| Self(id(s));
+    SessionId = |s| Self(id(s));
+    ServerId = |s| Self(id(s));
+    Slot = |s| Self(s.make());
+    Revision = |s| Self(s.make());
+    Instance = |s| Self(s.make());
+    Seq = |s| Self(s.make());
+    JobId = |s| Self(s.make());
+    Incarnation = |s| Self(s.make());
+    Text = |s| s.text_of(text::TEXT_BYTES_MAX);
+    Cursor = |s| {
+        let count = s.count(list::CURSOR_BYTES_MAX);
+        Self(Bytes::from((0..count).map(|_| s.byte()).collect::<Vec<u8>>()))
+    };
+    Family = |s| s.pick(&[Self::V4, Self::V6]);
+    FamilyChoice = |s| s.pick(&[Self::One, Self::V4, Self::V6, Self::Each, Self::Both]);
+    Strategy = |s| s.pick(&[
+        Self::Default, Self::Lowest, Self::Next, Self::Random, Self::Hashed, Self::Exact,
+        Self::Eui64,
+    ]);
+    AllocationState = |s| s.pick(&[
+        Self::Free, Self::Held, Self::Allocated, Self::Quarantined,
+    ]);
+    SubnetKind = |s| s.pick(&[Self::Broadcast, Self::Routed]);
+    ExclusionMode = |s| s.pick(&[Self::Automatic, Self::Everyone]);
+    BatchMode = |s| s.pick(&[Self::Independent, Self::AllOrNothing]);
+    JobKind = |s| s.pick(&[Self::NetworkDelete, Self::SubnetDelete]);
+    JobState = |s| s.pick(&[Self::Running, Self::Done]);
+    IpAddr = |s| { let family = s.make(); s.address_of(family) };
+    Prefix = |s| {
+        let address: IpAddr = s.make();
+        let most = u64::from(Family::of(&address).bits());
+        // Below one bit an IPv6 prefix would lose the bit that keeps it from being mapped.
+        let least = if address.is_ipv6() { 1 } else { 0 };
+        Self::truncated(address, s.up_to(most).max(least) as u8).unwrap()
+    };
+    Range = |s| {
+        let family = s.make();
+        let (one, other) = (s.address_of(family), s.address_of(family));
+        Self::new(one.min(other), one.max(other)).unwrap()
+    };
+    Route = |s| {
+        let destination: Prefix = s.make();
+        Self { destination, next_hop: s.address_of(destination.family()) }
+    };
+    SubnetName = |s| match s.byte() % 3 {
+        0 => Self::Id(s.make()),
+        1 => Self::Name(s.name()),
+        _ => Self::Cidr(s.make()),
+    };
+    Target = |s| match s.byte() % 2 {
+        0 => Self::Key { owner: s.make(), slot: s.make() },
+        _ => Self::Address(s.make()),
+    };
+    Lookup = |s| match s.byte() % 2 {
+        0 => Self::Address(s.make()),
+        _ => Self::Owner(s.make()),
+    };
+    Release = |s| {
+        let (target, fences, any): (Target, Fences, bool) = (s.make(), s.make(), s.make());
+        let any = any || (fences.is_empty() && matches!(target, Target::Address(_)));
+        Self { target, fences, any }
+    };
+    AllocationUpdate = |s| {
+        let (target, mut fences): (Target, Fences) = (s.make(), s.make());
+        if fences.is_empty() && matches!(target, Target::Address(_)) {
+            fences.revision = Some(s.make());
+        }
+        Self {
+            target, fences, label: s.make(), host: s.make(),
+            manager_name: s.setting(Source::manager), owner_name: s.make(),
+        }
+    };
+    Allocate = |s| {
+        let family = s.make();
+        let pair = matches!(family, FamilyChoice::Each | FamilyChoice::Both);
+        let slot: Slot = s.make();
+        let extras: AllocateExtras = s.make();
+        Self {
+            owner: s.make(),
+            slot: if pair { Slot(slot.0.min(u16::MAX - 1)) } else { slot },
+            instance: s.make(),
+            family,
+            strategy: s.make(),
+            length: s.maybe(|s| s.up_to(128) as u8),
+            flags: s.make(),
+            extras: (extras != AllocateExtras::default()).then(|| Box::new(extras)),
+        }
+    };
+    AllocatedAddress = |s| {
+        let address: IpAddr = s.make();
+        let most = u64::from(Family::of(&address).bits());
+        Self {
+            address, length: s.up_to(most) as u8, subnet_length: s.up_to(most) as u8,
+            subnet_id: s.make(), slot: s.make(), revision: s.make(), state: s.make(),
+            time_left_ms: s.make(), repeated: s.make(), was_preferred: s.make(),
+            from_quarantine: s.make(), taken_over: s.make(),
+        }
+    };
+    Allocated = |s| Self {
+        first: s.make(),
+        second: s.make(),
+        settings: s.maybe(|s| Box::new([s.make(), s.make()])),
+    };
+    Released = |s| {
+        let address: IpAddr = s.make();
+        let length = s.up_to(Family::of(&address).bits().into()) as u8;
+        Self { address, length, subnet_id: s.make(), revision: s.make(), state: s.make() }
+    };
+    Allocation = |s| {
+        let address: IpAddr = s.make();
+        let most = u64::from(Family::of(&address).bits());
+        Self {
+            address, length: s.up_to(most) as u8, subnet_length: s.up_to(most) as u8,
+            state: s.make(), network_id: s.make(), subnet_id: s.make(), project_id: s.make(),
+            owner: s.make(), slot: s.make(), instance: s.make(), revision: s.make(),
+            time_left_ms: s.make(), repeated: s.make(), owner_name: s.make(), label: s.make(),
+            host: s.make(), manager: s.maybe(Source::manager),
+        }
+    };
+    BatchItem = |s| match s.byte() % 3 {
+        0 => {
+            let mut allocate: Allocate = s.make();
+            allocate.flags.want_subnet = false;
+            Self::Allocate(allocate)
+        }
+        1 => Self::Release(s.make()),
+        _ => Self::Update(s.make()),
+    };
+    BatchResult = |s| match s.byte() % 5 {
+        0 => {
+            let mut allocated: Allocated = s.make();
+            allocated.settings = None;
+            Self::Allocated(allocated)
+        }
+        1 => Self::Released(s.make()),
+        2 => Self::NotHeld,
+        3 => Self::Updated(s.make()),
+        _ => Self::Failed(s.make()),
+    };
+    Detail = |s| match s.byte() % 7 {
+        0 => Self::Bounds { value: s.make(), least: s.make(), most: s.make() },
+        1 => Self::Held(s.make()),
+        2 => Self::Current { revision: s.make(), instance: s.make() },
+        3 => Self::Other { network_id: s.make(), subnet_id: s.make(), cidr: s.make() },
+        4 => Self::Count { count: s.make() },
+        5 => Self::Candidate(s.make()),
+        _ => Self::Bound { name: s.make() },
+    };
+    CandidateReason = |s| s.pick(&[
+        Self::Exhausted, Self::Family, Self::Limit, Self::Deleting, Self::NoPools, Self::Length,
+        Self::NotFound, Self::Fragmented,
+    ]);
+    Failure = |s| {
+        let known: Vec<Status> = Status::ALL.iter().copied().filter(|s| !s.is_done()).collect();
+        Self {
+            status: s.pick(&known),
+            retry_after_ms: s.make(),
+            item: s.maybe(|s| s.up_to(u64::from(u16::MAX) - 1) as u16),
+            field: s.make(),
+            message: s.make(),
+            details: s.list(failure::DETAILS_MAX),
+        }
+    };
+    Hello = |s| {
+        let version_min = s.byte().max(1);
+        Self {
+            version_min, version_max: s.byte().max(version_min), features: s.make(),
+            session: s.make(), epoch: s.make(), server_id: s.make(), client: s.make(),
+            manager: s.maybe(Source::manager), host: s.make(),
+        }
+    };
+}
+
+made_of_fields! {
+    AllocateFlags { takeover, allow_gateway, allow_resting, want_subnet }
+    AllocateExtras {
+        subnets = |s| s.list(allocate::CANDIDATES_MAX), exact, preferred, limit,
+        lease_ms = |s| s.maybe(|s| s.up_to(315_360_000_000).max(1_000)), hold_token,
+        hold_ms = |s| s.maybe(|s| s.up_to(315_360_000_000).max(1_000)),
+        manager = |s| s.maybe(Source::manager), host, label, owner_name, trace,
+    }
+    SubnetSettings {
+        gateway, dns_servers = |s| s.list(subnet::DNS_SERVERS_MAX),
+        routes = |s| s.list(subnet::ROUTES_MAX),
+    }
+    Fences { revision, owner, instance, manager = |s| s.maybe(Source::manager) }
+    AllocationGet { target }
+    PageRequest { limit = |s| s.up_to(1_000) as u32, cursor }
+    AllocationFilter {
+        subnet, family, state, owner, manager = |s| s.maybe(Source::manager), host, label,
+        changed_since,
+    }
+    AllocationList { page, filter }
+    AllocationPage { position, items = |s| s.list(8), next }
+    Lookups { allocations = |s| s.list(6), subnets = |s| s.list(6), more }
+    SubnetRef { network_id, subnet_id, cidr }
+    Batch { mode, items = |s| { let mut items = s.list(6); items.push(s.make()); items } }
+    BatchReply { results = |s| s.list(6) }
+    Ping {}
+    HelloReply {
+        version, role, features, server_id, incarnation, position, frame_bytes_max,
+        batch_bytes_max, batch_items_max, credit, idle_ms, server,
+    }
+    ServerStatus {
+        server_id, incarnation, position, folded, journal_records, journal_records_max, uptime_ms,
+        workers, connections, networks, allocations, state, version,
+    }
+    Job { job_id, kind, state, network_id, subnet_id, done, total }
+    JobGet { job_id }
+    JobList { page }
+    JobPage { items = |s| s.list(8), next }
+    NetworkCreate { name = |s| s.maybe(Source::name), description }
+    NetworkGet {}
+    NetworkFind { name = |s| s.name() }
+    NetworkList { page, name_prefix = |s| s.maybe(Source::name) }
+    NetworkUpdate { expected, name = |s| s.setting(Source::name), description }
+    NetworkDelete { force, expected }
+    Network {
+        network_id, project_id, revision, subnets, allocations, deleting, repeated,
+        name = |s| s.maybe(Source::name), description,
+    }
+    NetworkPage { position, items = |s| s.list(8), next }
+    SubnetCreate {
+        subnet_id, cidr, kind, strategy, enable_dhcp, gateway,
+        pools = |s| s.setting(|s| s.list(subnet::POOLS_MAX)),
+        dns_servers = |s| s.list(subnet::DNS_SERVERS_MAX),
+        routes = |s| s.list(subnet::ROUTES_MAX), name = |s| s.maybe(Source::name), description,
+    }
+    SubnetGet { subnet }
+    SubnetList { page }
+    SubnetUpdate {
+        subnet_id, expected, strategy, enable_dhcp, gateway,
+        pools = |s| s.setting(|s| s.list(subnet::POOLS_MAX)),
+        dns_servers = |s| s.setting(|s| s.list(subnet::DNS_SERVERS_MAX)),
+        routes = |s| s.setting(|s| s.list(subnet::ROUTES_MAX)),
+        name = |s| s.setting(Source::name), description,
+    }
+    SubnetDelete { subnet_id, force, expected }
+    Exclusion { range, mode, reason }
+    SubnetExclude { subnet_id, exclusion }
+    SubnetInclude { subnet_id, range }
+    Subnet {
+        subnet_id, network_id, revision, cidr, kind, strategy, enable_dhcp, deleting, repeated,
+        allocations, gateway, pools = |s| s.list(subnet::POOLS_MAX),
+        dns_servers = |s| s.list(subnet::DNS_SERVERS_MAX),
+        routes = |s| s.list(subnet::ROUTES_MAX), exclusions = |s| s.list(subnet::EXCLUSIONS_MAX),
+        name = |s| s.maybe(Source::name), description,
+        live_inside = |s| s.list(subnet::LIVE_INSIDE_MAX),
+        overlaps = |s| s.list(subnet::OVERLAPS_MAX),
+    }
+    SubnetPage { position, items = |s| s.list(4), next }
+    Usage { subnet, cursor }
+    SubnetUsage {
+        subnet_id, cidr, size, pool_size, free, held, allocated, quarantined, excluded, pinned,
+        used_outside,
+    }
+    NetworkUsage { network_id, subnets = |s| s.list(8), next }
+    FreeRanges { subnet, limit = |s| s.up_to(1_000) as u32, from }
+    FreeRangesReply { subnet_id, ranges = |s| s.list(8), next }
+    Candidate {
+        subnet_id, reason, pool_size, allocated, held, quarantined, excluded, next_free_in_ms,
+    }
+}
+
+/// A body of every request kind.
+pub(crate) fn request(opcode: Opcode, s: &mut Source) -> Option<Request> {
+    Some(match opcode {
+        Opcode::HELLO => Request::Hello(s.make()),
+        Opcode::PING => Request::Ping(s.make()),
+        Opcode::SERVER_STATUS => Request::ServerStatus,
+        Opcode::JOB_GET => Request::JobGet(s.make()),
+        Opcode::JOB_LIST => Request::JobList(s.make()),
+        Opcode::NETWORK_CREATE => Request::NetworkCreate(s.make()),
+        Opcode::NETWORK_GET => Request::NetworkGet(s.make()),
+        Opcode::NETWORK_LIST => Request::NetworkList(s.make()),
+        Opcode::NETWORK_UPDATE => Request::NetworkUpdate(s.make()),
+        Opcode::NETWORK_DELETE => Request::NetworkDelete(s.make()),
+        Opcode::NETWORK_FIND => Request::NetworkFind(s.make()),
+        Opcode::SUBNET_CREATE => Request::SubnetCreate(s.make()),
+        Opcode::SUBNET_GET => Request::SubnetGet(s.make()),
+        Opcode::SUBNET_LIST => Request::SubnetList(s.make()),
+        Opcode::SUBNET_UPDATE => Request::SubnetUpdate(s.make()),
+        Opcode::SUBNET_DELETE => Request::SubnetDelete(s.make()),
+        Opcode::SUBNET_EXCLUDE => Request::SubnetExclude(s.make()),
+        Opcode::SUBNET_INCLUDE => Request::SubnetInclude(s.make()),
+        Opcode::USAGE => Request::Usage(s.make()),
+        Opcode::FREE_RANGES => Request::FreeRanges(s.make()),
+        Opcode::ALLOCATE => Request::Allocate(s.make()),
+        Opcode::RELEASE => Request::Release(s.make()),
+        Opcode::ALLOCATION_UPDATE => Request::AllocationUpdate(s.make()),
+        Opcode::BATCH => Request::Batch(s.make()),
+        Opcode::ALLOCATION_GET => Request::AllocationGet(s.make()),
+        Opcode::ALLOCATION_LIST => Request::AllocationList(s.make()),
+        Opcode::LOOKUP => Request::Lookup(s.make()),
+        _ => return None,
+    })
+}
+
+/// A body of every reply with status `OK`.
+pub(crate) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
+    Some(match opcode {
+        Opcode::HELLO => Reply::Hello(s.make()),
+        Opcode::PING => Reply::Empty,
+        Opcode::SERVER_STATUS => Reply::ServerStatus(s.make()),
+        Opcode::JOB_GET => Reply::Job(s.make()),
+        Opcode::JOB_LIST => Reply::Jobs(s.make()),
+        Opcode::NETWORK_CREATE
+        | Opcode::NETWORK_GET
+        | Opcode::NETWORK_UPDATE
+        | Opcode::NETWORK_FIND => Reply::Network(s.make()),
+        Opcode::NETWORK_LIST => Reply::Networks(s.make()),
+        Opcode::NETWORK_DELETE | Opcode::SUBNET_DELETE => match s.byte() % 2 {
+            0 => Reply::Empty,
+            _ => Reply::Job(s.make()),
+        },
+        Opcode::SUBNET_CREATE
+        | Opcode::SUBNET_GET
+        | Opcode::SUBNET_UPDATE
+        | Opcode::SUBNET_EXCLUDE
+        | Opcode::SUBNET_INCLUDE => Reply::Subnet(s.make()),
+        Opcode::SUBNET_LIST => Reply::Subnets(s.make()),
+        Opcode::USAGE => Reply::Usage(s.make()),
+        Opcode::FREE_RANGES => Reply::FreeRanges(s.make()),
+        Opcode::ALLOCATE => Reply::Allocated(s.make()),
+        Opcode::RELEASE => Reply::Released(s.make()),
+        Opcode::ALLOCATION_UPDATE | Opcode::ALLOCATION_GET => Reply::Allocation(s.make()),
+        Opcode::BATCH => Reply::Batch(s.make()),
+        Opcode::ALLOCATION_LIST => Reply::Allocations(s.make()),
+        Opcode::LOOKUP => Reply::Lookups(s.make()),
+        _ => return None,
+    })
+}
