@@ -202,7 +202,7 @@ fn connection_requests() -> Vec<(&'static str, Request)> {
         ("ping", Request::Ping(Ping {})),
         ("server_status", Request::ServerStatus),
         ("job_get", Request::JobGet(JobGet { job_id: JobId(9) })),
-        ("job_list_first", Request::JobList(Box::new(JobList::default()))),
+        ("job_list_first", Request::JobList(Box::default())),
         ("job_list_next", Request::JobList(Box::new(JobList { page: page() }))),
     ]
 }
