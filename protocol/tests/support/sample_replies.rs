@@ -1,0 +1,461 @@
+//! The replies and failures behind `vectors/`. Never changed, only added to, as in `samples.rs`.
+
+use super::*;
+
+fn address(text: &str, length: u8) -> AllocatedAddress {
+    let address: std::net::IpAddr = read(text);
+    let (subnet_id, subnet_length) = if address.is_ipv4() { (SUBNET, 24) } else { (SUBNET6, 64) };
+    AllocatedAddress {
+        address,
+        length,
+        subnet_length,
+        subnet_id,
+        slot: Slot(0),
+        revision: REVISION,
+        state: AllocationState::Allocated,
+        time_left_ms: 0,
+        repeated: false,
+        was_preferred: false,
+        from_quarantine: false,
+        taken_over: false,
+    }
+}
+
+/// The shortest reply to an allocate: 80 bytes.
+pub(crate) fn plain_allocated() -> Allocated {
+    Allocated { first: address("10.0.0.2", 32), second: None, settings: None }
+}
+
+fn full_allocated() -> Allocated {
+    let second = AllocatedAddress {
+        slot: Slot(1),
+        state: AllocationState::Held,
+        time_left_ms: 30_000,
+        repeated: true,
+        was_preferred: true,
+        from_quarantine: true,
+        taken_over: true,
+        ..address("fd00:64::2", 128)
+    };
+    let settings = [
+        SubnetSettings {
+            gateway: Some(read("10.0.0.1")),
+            dns_servers: vec![read("10.0.0.53"), read("10.0.0.54")],
+            routes: vec![route("0.0.0.0/0", "10.0.0.1")],
+        },
+        SubnetSettings { gateway: Some(read("fd00:64::1")), ..SubnetSettings::default() },
+    ];
+    Allocated {
+        first: address("10.0.0.2", 32),
+        second: Some(second),
+        settings: Some(Box::new(settings)),
+    }
+}
+
+fn allocation() -> Allocation {
+    Allocation {
+        address: read("10.0.0.2"),
+        length: 32,
+        subnet_length: 24,
+        state: AllocationState::Allocated,
+        network_id: NETWORK,
+        subnet_id: SUBNET,
+        project_id: PROJECT,
+        owner: OWNER,
+        slot: Slot(1),
+        instance: Instance(7),
+        revision: REVISION,
+        time_left_ms: 0,
+        repeated: false,
+        owner_name: None,
+        label: None,
+        host: None,
+        manager: None,
+    }
+}
+
+fn full_allocation() -> Allocation {
+    Allocation {
+        time_left_ms: 59_999,
+        repeated: true,
+        owner_name: some("web-1"),
+        label: some("app=web"),
+        host: some("node-7"),
+        manager: some("cluster-a/podnet"),
+        ..allocation()
+    }
+}
+
+fn network() -> Network {
+    Network {
+        network_id: NETWORK,
+        project_id: PROJECT,
+        revision: REVISION,
+        subnets: 0,
+        allocations: 0,
+        deleting: false,
+        repeated: false,
+        name: None,
+        description: None,
+    }
+}
+
+fn full_network() -> Network {
+    Network {
+        subnets: 2,
+        allocations: 70_000,
+        deleting: true,
+        repeated: true,
+        name: some("blue"),
+        description: some("pods, zone 1"),
+        ..network()
+    }
+}
+
+fn subnet() -> Subnet {
+    Subnet {
+        subnet_id: SUBNET,
+        network_id: NETWORK,
+        revision: REVISION,
+        cidr: read("10.0.0.0/24"),
+        kind: SubnetKind::Broadcast,
+        strategy: Strategy::Next,
+        enable_dhcp: false,
+        deleting: false,
+        repeated: false,
+        allocations: 0,
+        gateway: None,
+        pools: Vec::new(),
+        dns_servers: Vec::new(),
+        routes: Vec::new(),
+        exclusions: Vec::new(),
+        name: None,
+        description: None,
+        live_inside: Vec::new(),
+        overlaps: Vec::new(),
+    }
+}
+
+fn full_subnet() -> Subnet {
+    let exclusion =
+        |first, last, mode, reason| Exclusion { range: range(first, last), mode, reason };
+    Subnet {
+        enable_dhcp: true,
+        deleting: true,
+        repeated: true,
+        allocations: 3,
+        gateway: Some(read("10.0.0.1")),
+        pools: vec![range("10.0.0.2", "10.0.0.254")],
+        dns_servers: vec![read("10.0.0.53")],
+        routes: vec![route("0.0.0.0/0", "10.0.0.1")],
+        exclusions: vec![
+            exclusion("10.0.0.100", "10.0.0.109", ExclusionMode::Automatic, None),
+            exclusion("10.0.0.200", "10.0.0.200", ExclusionMode::Everyone, some("printer")),
+        ],
+        name: some("front"),
+        description: some("IPv4 of the front"),
+        live_inside: vec![read("10.0.0.101")],
+        overlaps: vec![SubnetId::from_u128(0x99)],
+        ..subnet()
+    }
+}
+
+fn job() -> Job {
+    Job {
+        job_id: JobId(9),
+        kind: JobKind::SubnetDelete,
+        state: JobState::Running,
+        network_id: NETWORK,
+        subnet_id: SUBNET,
+        done: 256,
+        total: 1_000,
+    }
+}
+
+fn hello_reply() -> HelloReply {
+    HelloReply {
+        version: 1,
+        role: 0,
+        features: 0,
+        server_id: SERVER,
+        incarnation: Incarnation(2),
+        position: Seq(1_234),
+        frame_bytes_max: 65_536,
+        batch_bytes_max: 1_048_576,
+        batch_items_max: 1_024,
+        credit: 256,
+        idle_ms: 300_000,
+        server: some("addrd 0.1.0"),
+    }
+}
+
+fn status_reply() -> ServerStatus {
+    ServerStatus {
+        server_id: SERVER,
+        incarnation: Incarnation(2),
+        position: Seq(1_234),
+        folded: Seq(1_000),
+        journal_records: 70_000,
+        journal_records_max: 4_194_304,
+        uptime_ms: 86_400_000,
+        workers: 1,
+        connections: 3,
+        networks: 2,
+        allocations: 70_000,
+        state: text("ready"),
+        version: text("0.1.0"),
+    }
+}
+
+fn usage() -> SubnetUsage {
+    SubnetUsage {
+        subnet_id: SUBNET6,
+        cidr: read("fd00:64::/64"),
+        size: 1 << 64,
+        pool_size: (1 << 64) - 2,
+        free: (1 << 64) - 8,
+        held: 1,
+        allocated: 2,
+        quarantined: 1,
+        excluded: 1,
+        pinned: 1,
+        used_outside: 1,
+    }
+}
+
+fn plain_replies() -> Vec<(&'static str, Opcode, Reply)> {
+    let page = JobPage { items: vec![job()], next: cursor() };
+    let done = Job { state: JobState::Done, done: 1_000, ..job() };
+    vec![
+        ("hello", Opcode::HELLO, Reply::Hello(Box::new(hello_reply()))),
+        ("ping", Opcode::PING, Reply::Empty),
+        ("server_status", Opcode::SERVER_STATUS, Reply::ServerStatus(Box::new(status_reply()))),
+        ("job_get", Opcode::JOB_GET, Reply::Job(Box::new(done))),
+        ("job_list", Opcode::JOB_LIST, Reply::Jobs(Box::new(page))),
+        ("network_create", Opcode::NETWORK_CREATE, Reply::Network(Box::new(network()))),
+        ("network_get", Opcode::NETWORK_GET, Reply::Network(Box::new(full_network()))),
+        ("network_find", Opcode::NETWORK_FIND, Reply::Network(Box::new(full_network()))),
+        ("network_update", Opcode::NETWORK_UPDATE, Reply::Network(Box::new(full_network()))),
+        ("network_delete_done", Opcode::NETWORK_DELETE, Reply::Empty),
+        ("network_delete_job", Opcode::NETWORK_DELETE, Reply::Job(Box::new(job()))),
+        ("subnet_create", Opcode::SUBNET_CREATE, Reply::Subnet(Box::new(subnet()))),
+        ("subnet_get", Opcode::SUBNET_GET, Reply::Subnet(Box::new(full_subnet()))),
+        ("subnet_update", Opcode::SUBNET_UPDATE, Reply::Subnet(Box::new(full_subnet()))),
+        ("subnet_exclude", Opcode::SUBNET_EXCLUDE, Reply::Subnet(Box::new(full_subnet()))),
+        ("subnet_include", Opcode::SUBNET_INCLUDE, Reply::Subnet(Box::new(subnet()))),
+        ("subnet_delete_done", Opcode::SUBNET_DELETE, Reply::Empty),
+        ("subnet_delete_job", Opcode::SUBNET_DELETE, Reply::Job(Box::new(job()))),
+    ]
+}
+
+fn list_replies() -> Vec<(&'static str, Opcode, Reply)> {
+    let position = Seq(1_234);
+    let networks = NetworkPage { position, items: vec![network(), full_network()], next: cursor() };
+    let subnets = SubnetPage { position, items: vec![subnet(), full_subnet()], next: None };
+    let items = vec![allocation(), full_allocation()];
+    let allocations = AllocationPage { position, items, next: cursor() };
+    let empty = AllocationPage { position, items: Vec::new(), next: cursor() };
+    let usages = NetworkUsage { network_id: NETWORK, subnets: vec![usage()], next: cursor() };
+    let ranges = FreeRangesReply {
+        subnet_id: SUBNET,
+        ranges: vec![range("10.0.0.3", "10.0.0.99"), range("fd00:64::3", "fd00:64::ffff")],
+        next: Some(read("10.0.0.110")),
+    };
+    let subnets_found =
+        vec![SubnetRef { network_id: NETWORK, subnet_id: SUBNET, cidr: read("10.0.0.0/24") }];
+    let found =
+        Lookups { allocations: vec![full_allocation()], subnets: subnets_found, more: true };
+    vec![
+        ("network_list", Opcode::NETWORK_LIST, Reply::Networks(Box::new(networks))),
+        ("subnet_list", Opcode::SUBNET_LIST, Reply::Subnets(Box::new(subnets))),
+        ("allocation_list", Opcode::ALLOCATION_LIST, Reply::Allocations(Box::new(allocations))),
+        ("allocation_list_empty", Opcode::ALLOCATION_LIST, Reply::Allocations(Box::new(empty))),
+        ("usage", Opcode::USAGE, Reply::Usage(Box::new(usages))),
+        ("free_ranges", Opcode::FREE_RANGES, Reply::FreeRanges(Box::new(ranges))),
+        ("lookup", Opcode::LOOKUP, Reply::Lookups(Box::new(found))),
+        ("lookup_nothing", Opcode::LOOKUP, Reply::Lookups(Box::default())),
+    ]
+}
+
+fn released() -> Released {
+    Released {
+        address: read("10.0.0.2"),
+        length: 32,
+        subnet_id: SUBNET,
+        revision: Revision(REVISION.0 + 1),
+        state: AllocationState::Quarantined,
+    }
+}
+
+fn allocation_replies() -> Vec<(&'static str, Opcode, Reply)> {
+    let repeated = Allocated {
+        first: AllocatedAddress { repeated: true, ..address("fd00:64::2", 128) },
+        ..plain_allocated()
+    };
+    let block = Allocated { first: address("10.0.0.16", 28), ..plain_allocated() };
+    let failed =
+        failure(Status::STALE, vec![Detail::Current { revision: REVISION, instance: Instance(7) }]);
+    let results = vec![
+        BatchResult::Allocated(plain_allocated()),
+        BatchResult::Released(released()),
+        BatchResult::NotHeld,
+        BatchResult::Updated(Box::new(full_allocation())),
+        BatchResult::Failed(Box::new(failed)),
+    ];
+    vec![
+        ("allocate_plain", Opcode::ALLOCATE, Reply::Allocated(plain_allocated())),
+        ("allocate_repeated", Opcode::ALLOCATE, Reply::Allocated(repeated)),
+        ("allocate_block", Opcode::ALLOCATE, Reply::Allocated(block)),
+        ("allocate_full", Opcode::ALLOCATE, Reply::Allocated(full_allocated())),
+        ("release", Opcode::RELEASE, Reply::Released(released())),
+        (
+            "allocation_update",
+            Opcode::ALLOCATION_UPDATE,
+            Reply::Allocation(Box::new(full_allocation())),
+        ),
+        ("allocation_get", Opcode::ALLOCATION_GET, Reply::Allocation(Box::new(allocation()))),
+        ("batch", Opcode::BATCH, Reply::Batch(Box::new(BatchReply { results }))),
+    ]
+}
+
+pub(crate) fn failure(status: Status, details: Vec<Detail>) -> Failure {
+    Failure {
+        status,
+        retry_after_ms: 0,
+        item: None,
+        field: None,
+        message: text("for people"),
+        details,
+    }
+}
+
+fn candidate(reason: CandidateReason) -> Detail {
+    Detail::Candidate(Candidate {
+        subnet_id: SUBNET,
+        reason,
+        pool_size: 253,
+        allocated: 250,
+        held: 1,
+        quarantined: 1,
+        excluded: 1,
+        next_free_in_ms: 4_500,
+    })
+}
+
+/// Failures whose body carries more than a message.
+fn detailed_failures() -> Vec<(&'static str, Opcode, Failure)> {
+    let reasons = [
+        CandidateReason::Family,
+        CandidateReason::Limit,
+        CandidateReason::Deleting,
+        CandidateReason::NoPools,
+        CandidateReason::Length,
+        CandidateReason::NotFound,
+        CandidateReason::Fragmented,
+    ];
+    let candidates = vec![candidate(CandidateReason::Exhausted)];
+    let fell_out = reasons.map(candidate).to_vec();
+    let held = vec![Detail::Held(Box::new(full_allocation()))];
+    let current = vec![Detail::Current { revision: REVISION, instance: Instance(7) }];
+    let other = |cidr: Option<&str>| Detail::Other {
+        network_id: NETWORK,
+        subnet_id: if cidr.is_some() { SUBNET } else { SubnetId::NIL },
+        cidr: cidr.map(read),
+    };
+    let bounds = Detail::Bounds { value: 65, least: 0, most: 64 };
+    let bound = Detail::Bound { name: text("ring_operations_max") };
+    let field = |name: &str, failure: Failure| Failure { field: some(name), ..failure };
+    let later = |failure: Failure| Failure { retry_after_ms: 20, ..failure };
+    let item = |failure: Failure| Failure { item: Some(3), ..failure };
+    vec![
+        ("exhausted", Opcode::ALLOCATE, failure(Status::EXHAUSTED, candidates)),
+        ("no_matching_subnet", Opcode::ALLOCATE, failure(Status::NO_MATCHING_SUBNET, fell_out)),
+        ("key_in_use", Opcode::ALLOCATE, failure(Status::KEY_IN_USE, held)),
+        ("stale", Opcode::RELEASE, failure(Status::STALE, current)),
+        (
+            "prefix_overlap",
+            Opcode::SUBNET_CREATE,
+            field("cidr", failure(Status::PREFIX_OVERLAP, vec![other(Some("10.0.0.0/25"))])),
+        ),
+        (
+            "name_in_use",
+            Opcode::NETWORK_CREATE,
+            field("name", failure(Status::NAME_IN_USE, vec![other(None)])),
+        ),
+        (
+            "in_use",
+            Opcode::SUBNET_DELETE,
+            failure(Status::IN_USE, vec![Detail::Count { count: 3 }]),
+        ),
+        ("limit", Opcode::SUBNET_CREATE, field("pools", failure(Status::LIMIT, vec![bounds]))),
+        ("busy", Opcode::ALLOCATE, later(failure(Status::BUSY, vec![bound]))),
+        ("batch_refused", Opcode::BATCH, item(failure(Status::ADDRESS_TAKEN, Vec::new()))),
+        (
+            "no_message",
+            Opcode::PING,
+            Failure { message: text(""), ..failure(Status::NOT_READY, Vec::new()) },
+        ),
+    ]
+}
+
+/// Every reply sample.
+pub(crate) fn replies() -> Vec<ReplySample> {
+    let done = [plain_replies(), list_replies(), allocation_replies()].into_iter().flatten();
+    let mut samples: Vec<ReplySample> = (1..)
+        .zip(done)
+        .map(|(request_id, (name, opcode, reply))| ReplySample {
+            name: name.to_owned(),
+            opcode,
+            request_id,
+            status: Status::OK,
+            body: ReplyOrFailure::Reply(reply),
+        })
+        .collect();
+    samples.push(ReplySample {
+        name: "release_not_held".to_owned(),
+        opcode: Opcode::RELEASE,
+        request_id: 100,
+        status: Status::NOT_HELD,
+        body: ReplyOrFailure::Reply(Reply::Empty),
+    });
+    samples.extend(goaways());
+    samples.extend(failures());
+    samples
+}
+
+fn goaways() -> Vec<ReplySample> {
+    let reasons = [
+        ("shutdown", GoAwayReason::Shutdown),
+        ("session_replaced", GoAwayReason::SessionReplaced),
+        ("idle", GoAwayReason::Idle),
+        ("slow_reader", GoAwayReason::SlowReader),
+    ];
+    let sample = |(name, reason)| ReplySample {
+        name: format!("goaway_{name}"),
+        opcode: Opcode::GOAWAY,
+        request_id: 0,
+        status: Status::OK,
+        body: ReplyOrFailure::GoAway(GoAway { reason, last_request_id: 0x0123_4567_89ab_cdef }),
+    };
+    reasons.map(sample).into()
+}
+
+fn failures() -> Vec<ReplySample> {
+    let refused = |name: String, opcode, request_id, failure: Failure| ReplySample {
+        name,
+        opcode,
+        request_id,
+        status: failure.status,
+        body: ReplyOrFailure::Failure(Box::new(failure)),
+    };
+    let detailed = detailed_failures()
+        .into_iter()
+        .map(|(name, opcode, failure)| refused(format!("failure_{name}"), opcode, 200, failure));
+    let statuses = Status::ALL.iter().filter(|status| !status.is_done()).map(|status| {
+        let name = format!("status_{}", status.name().to_lowercase());
+        refused(name, Opcode::SERVER_STATUS, 300, failure(*status, Vec::new()))
+    });
+    let error = failure(Status::FRAME_TOO_LONG, Vec::new());
+    let last = refused("error".to_owned(), Opcode::ERROR, 0, error);
+    detailed.chain(statuses).chain([last]).collect()
+}
