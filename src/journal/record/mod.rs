@@ -1,0 +1,221 @@
+//! Records: one effect as bytes. Encodes what deciding code gave, decodes strictly: one value has
+//! one encoding, anything else is an error.
+
+mod allocation;
+mod field;
+mod object;
+
+#[cfg(test)]
+mod tests;
+
+use super::bytes::{Reader, Short};
+use crate::model::{Effect, NetworkHandle, Revision};
+use std::fmt;
+
+pub(crate) use field::{
+    decode_address, decode_prefix, decode_range, decode_text, encode_address, encode_prefix,
+    encode_range, encode_text, exclusion_mode, job_kind, state_of, strategy, subnet_kind,
+};
+
+/// What a record says; the number that is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum RecordKind {
+    /// [`Effect::NetworkPut`].
+    NetworkPut = 1,
+    /// [`Effect::NetworkGone`].
+    NetworkGone = 2,
+    /// [`Effect::SubnetPut`].
+    SubnetPut = 3,
+    /// [`Effect::SubnetGone`].
+    SubnetGone = 4,
+    /// [`Effect::ExclusionPut`].
+    ExclusionPut = 5,
+    /// [`Effect::ExclusionGone`].
+    ExclusionGone = 6,
+    /// [`Effect::AllocationPut`].
+    AllocationPut = 7,
+    /// [`Effect::AllocationGone`].
+    AllocationGone = 8,
+    /// [`Effect::JobPut`].
+    JobPut = 9,
+    /// [`Effect::JobGone`].
+    JobGone = 10,
+}
+
+impl RecordKind {
+    /// The kind with this stored number; `None` for one that this server doesn't know.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::NetworkPut,
+            2 => Self::NetworkGone,
+            3 => Self::SubnetPut,
+            4 => Self::SubnetGone,
+            5 => Self::ExclusionPut,
+            6 => Self::ExclusionGone,
+            7 => Self::AllocationPut,
+            8 => Self::AllocationGone,
+            9 => Self::JobPut,
+            10 => Self::JobGone,
+            _ => return None,
+        })
+    }
+}
+
+/// Why bytes are not a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// Fewer bytes than the record says or needs.
+    Short,
+    /// A kind that this server doesn't know: written by a newer one.
+    UnknownKind(u8),
+    /// A flag or presence bit that this server doesn't know: written by a newer one.
+    UnknownFlag {
+        /// The kind of record.
+        kind: RecordKind,
+        /// The bits that are not known.
+        bits: u16,
+    },
+    /// A field that is outside its range, or not in its one encoding.
+    Field(&'static str),
+    /// Bytes left after the last field.
+    Trailing,
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Short => f.write_str("the record ends too early"),
+            Self::UnknownKind(kind) => write!(f, "unknown kind of record {kind}"),
+            Self::UnknownFlag { kind, bits } => write!(f, "unknown flags {bits:#06x} in {kind:?}"),
+            Self::Field(name) => write!(f, "field {name} is out of range"),
+            Self::Trailing => f.write_str("bytes left after the last field"),
+        }
+    }
+}
+
+impl std::error::Error for RecordError {}
+
+impl From<Short> for RecordError {
+    fn from(_: Short) -> Self {
+        Self::Short
+    }
+}
+
+/// Appends an effect as one record.
+///
+/// Shape: allocates only if `out` is full.
+///
+/// # Panics
+/// If a list is longer than the protocol's bound or a record passes 64 KiB: deciding code checked
+/// both.
+pub fn encode(effect: &Effect, out: &mut Vec<u8>) {
+    match effect {
+        Effect::AllocationPut(row) => allocation::encode_put(row, out),
+        Effect::AllocationGone { place, revision } => {
+            allocation::encode_gone(place, *revision, out);
+        }
+        other => object::encode(other, out),
+    }
+}
+
+/// Reads the record at the start of `bytes`.
+///
+/// Returns the effect and how many bytes the record has.
+///
+/// # Errors
+/// [`RecordError`] if the bytes are not exactly what [`encode`] writes for some effect.
+pub fn decode(bytes: &[u8]) -> Result<(Effect, usize), RecordError> {
+    let (head, mut body, used) = Head::read(bytes)?;
+    let effect = match head.kind {
+        RecordKind::AllocationPut => allocation::decode_put(&head, &mut body)?,
+        RecordKind::AllocationGone => allocation::decode_gone(&head, &mut body)?,
+        _ => object::decode(&head, &mut body)?,
+    };
+    if body.is_empty() { Ok((effect, used)) } else { Err(RecordError::Trailing) }
+}
+
+/// Size in bytes of the record at the start of `bytes`, without reading more than its length.
+///
+/// # Errors
+/// [`RecordError::Short`] if there are fewer bytes than that.
+pub fn skip(bytes: &[u8]) -> Result<usize, RecordError> {
+    let length = usize::from(Reader::new(bytes).u16()?);
+    if length < HEAD_BYTES || length > bytes.len() {
+        return Err(RecordError::Short);
+    }
+    Ok(length)
+}
+
+/// Bytes that every record starts with.
+const HEAD_BYTES: usize = 18;
+
+/// What every record starts with, except its length.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    kind: RecordKind,
+    flags: u8,
+    presence: u16,
+    network: NetworkHandle,
+    revision: Revision,
+}
+
+impl Head {
+    fn read(bytes: &[u8]) -> Result<(Self, Reader<'_>, usize), RecordError> {
+        let used = skip(bytes)?;
+        let mut reader = Reader::new(bytes.get(..used).ok_or(RecordError::Short)?);
+        let _length = reader.u16()?;
+        let number = reader.u8()?;
+        let kind = RecordKind::from_number(number).ok_or(RecordError::UnknownKind(number))?;
+        let head = Self {
+            kind,
+            flags: reader.u8()?,
+            presence: reader.u16()?,
+            network: NetworkHandle(reader.u32()?),
+            revision: Revision(reader.u64()?),
+        };
+        Ok((head, reader, used))
+    }
+
+    /// Refuses bits that are not in the masks.
+    const fn only(&self, flags: u8, presence: u16) -> Result<(), RecordError> {
+        if self.flags & !flags != 0 {
+            let bits = (self.flags & !flags) as u16;
+            return Err(RecordError::UnknownFlag { kind: self.kind, bits });
+        }
+        if self.presence & !presence != 0 {
+            let bits = self.presence & !presence;
+            return Err(RecordError::UnknownFlag { kind: self.kind, bits });
+        }
+        Ok(())
+    }
+
+    const fn has(&self, bit: u16) -> bool {
+        self.presence & bit != 0
+    }
+
+    /// Writes the head with a length of zero; [`finish`] fills it in.
+    fn write(&self, out: &mut Vec<u8>) -> usize {
+        let start = out.len();
+        let [r0, r1, r2, r3, r4, r5, r6, r7] = self.revision.0.to_be_bytes();
+        let [n0, n1, n2, n3] = self.network.0.to_be_bytes();
+        let [p0, p1] = self.presence.to_be_bytes();
+        let kind = self.kind as u8;
+        out.extend_from_slice(&[
+            0, 0, kind, self.flags, p0, p1, n0, n1, n2, n3, r0, r1, r2, r3, r4, r5, r6, r7,
+        ]);
+        start
+    }
+}
+
+/// Writes the length of the record that began at `start`.
+fn finish(out: &mut [u8], start: usize) {
+    let record = out.get_mut(start..).unwrap_or_default();
+    let length = u16::try_from(record.len());
+    assert!(length.is_ok(), "a record of {} bytes; its lists have bounds", record.len());
+    if let (Some(field), Ok(length)) = (record.first_chunk_mut::<2>(), length) {
+        *field = length.to_be_bytes();
+    }
+}

@@ -1,0 +1,445 @@
+//! Round trip of any effect, strictness, sizes, and the golden file.
+
+use super::{RecordError, decode, encode, skip};
+use crate::limits::{JOURNAL_ROW_BYTES_MAX, PLAIN_RECORD_BYTES_MAX};
+use crate::model::{
+    AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, Instance, JobId,
+    JobRow, NetworkHandle, NetworkId, NetworkRow, OwnerId, Prefix, ProjectId, Range, Revision,
+    Slot, SubnetHandle, SubnetId, SubnetRow, Text,
+};
+use addrd_protocol::message::{
+    AllocationState, Exclusion, ExclusionMode, JobKind, Route, Strategy as Choice, SubnetKind,
+};
+use proptest::prelude::*;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use uuid::Uuid;
+
+fn text() -> impl Strategy<Value = Text> {
+    "[ -~éß]{0,80}".prop_map(|text| Text::new(&text).unwrap())
+}
+
+fn address() -> impl Strategy<Value = IpAddr> {
+    prop_oneof![
+        any::<u32>().prop_map(|n| IpAddr::V4(Ipv4Addr::from_bits(n))),
+        any::<u128>().prop_map(|n| IpAddr::V6(Ipv6Addr::from_bits(n))),
+    ]
+}
+
+fn prefix() -> impl Strategy<Value = Prefix> {
+    (address(), 0_u8..=128).prop_map(|(address, length)| {
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        Prefix::truncated(address, length.min(bits)).unwrap()
+    })
+}
+
+fn range() -> impl Strategy<Value = Range> {
+    (address(), any::<u32>()).prop_map(|(first, more)| {
+        let last = match first {
+            IpAddr::V4(a) => IpAddr::V4(Ipv4Addr::from_bits(a.to_bits().saturating_add(more))),
+            IpAddr::V6(a) => {
+                IpAddr::V6(Ipv6Addr::from_bits(a.to_bits().saturating_add(u128::from(more))))
+            }
+        };
+        Range::new(first, last).unwrap()
+    })
+}
+
+fn uuid() -> impl Strategy<Value = Uuid> {
+    any::<u128>().prop_map(Uuid::from_u128)
+}
+
+fn offset() -> impl Strategy<Value = u128> {
+    prop_oneof![any::<u32>().prop_map(u128::from), any::<u64>().prop_map(u128::from), any::<u128>()]
+}
+
+fn place() -> impl Strategy<Value = AllocationPlace> {
+    (any::<u32>(), any::<u32>(), offset(), prop_oneof![Just(0_u8), 1_u8..=128]).prop_map(
+        |(network, subnet, offset, block_bits)| AllocationPlace {
+            network: NetworkHandle(network),
+            subnet: SubnetHandle(subnet),
+            offset,
+            block_bits,
+        },
+    )
+}
+
+fn extras() -> impl Strategy<Value = Option<Box<AllocationExtras>>> {
+    let numbers = (
+        prop::option::of(any::<u64>()),
+        prop::option::of(any::<u64>()),
+        prop::option::of(any::<u32>()),
+    );
+    let ids = [(); 4].map(|()| prop::option::of(uuid()));
+    let texts = [(); 4].map(|()| prop::option::of(text()));
+    (numbers, ids, texts).prop_map(|(numbers, ids, texts)| {
+        let ((deadline, quarantine_end, principal), [project, port, token, trace]) = (numbers, ids);
+        let [manager, host, label, owner_name] = texts;
+        let project = project.map(ProjectId);
+        let extras = AllocationExtras {
+            deadline,
+            quarantine_end,
+            project,
+            port,
+            token,
+            principal,
+            trace,
+            manager,
+            host,
+            label,
+            owner_name,
+        };
+        (extras != AllocationExtras::default()).then(|| Box::new(extras))
+    })
+}
+
+fn state() -> impl Strategy<Value = AllocationState> {
+    prop_oneof![
+        Just(AllocationState::Held),
+        Just(AllocationState::Allocated),
+        Just(AllocationState::Quarantined)
+    ]
+}
+
+fn allocation() -> impl Strategy<Value = AllocationRow> {
+    (
+        (place(), any::<u64>(), prop::option::of(any::<u64>()), uuid(), state()),
+        (prop_oneof![Just(0), any::<u16>()], prop_oneof![Just(0), any::<u64>()]),
+        (any::<bool>(), prop_oneof![Just(None), extras()]),
+    )
+        .prop_map(|((place, changed, revision, owner, state), (slot, instance), rest)| {
+            AllocationRow {
+                place,
+                revision: Revision(revision.unwrap_or(changed)),
+                changed: Revision(changed),
+                owner: OwnerId(owner),
+                slot: Slot(slot),
+                instance: Instance(instance),
+                state,
+                moves_cursor: rest.0,
+                extras: rest.1,
+            }
+        })
+}
+
+fn network() -> impl Strategy<Value = NetworkRow> {
+    let texts = (prop::option::of(text()), prop::option::of(text()));
+    (any::<u32>(), any::<u64>(), uuid(), uuid(), any::<bool>(), texts).prop_map(
+        |(network, revision, project, id, deleting, (name, description))| NetworkRow {
+            network: NetworkHandle(network),
+            revision: Revision(revision),
+            project: ProjectId(project),
+            id: NetworkId(id),
+            deleting,
+            name,
+            description,
+        },
+    )
+}
+
+fn subnet() -> impl Strategy<Value = SubnetRow> {
+    let route =
+        (prefix(), address()).prop_map(|(destination, next_hop)| Route { destination, next_hop });
+    let lists = (
+        prop::collection::vec(range(), 0..=64),
+        prop::collection::vec(address(), 0..=5),
+        prop::collection::vec(route, 0..=20),
+    );
+    let choice = prop_oneof![
+        Just(Choice::Default),
+        Just(Choice::Lowest),
+        Just(Choice::Next),
+        Just(Choice::Random),
+        Just(Choice::Hashed),
+        Just(Choice::Exact),
+        Just(Choice::Eui64),
+    ];
+    let kind = prop_oneof![Just(SubnetKind::Broadcast), Just(SubnetKind::Routed)];
+    (
+        (any::<u32>(), any::<u32>(), any::<u64>(), uuid(), prefix()),
+        (kind, choice, any::<bool>(), any::<bool>(), prop::option::of(address())),
+        lists,
+        (prop::option::of(text()), prop::option::of(text())),
+    )
+        .prop_map(|(ids, plain, (pools, dns_servers, routes), (name, description))| {
+            SubnetRow {
+                network: NetworkHandle(ids.0),
+                subnet: SubnetHandle(ids.1),
+                revision: Revision(ids.2),
+                id: SubnetId(ids.3),
+                prefix: ids.4,
+                kind: plain.0,
+                strategy: plain.1,
+                enable_dhcp: plain.2,
+                deleting: plain.3,
+                gateway: plain.4,
+                pools,
+                dns_servers,
+                routes,
+                name,
+                description,
+            }
+        })
+}
+
+fn exclusion() -> impl Strategy<Value = ExclusionRow> {
+    let mode = prop_oneof![Just(ExclusionMode::Automatic), Just(ExclusionMode::Everyone)];
+    (any::<u32>(), any::<u32>(), any::<u64>(), range(), mode, prop::option::of(text())).prop_map(
+        |(network, subnet, revision, range, mode, reason)| ExclusionRow {
+            network: NetworkHandle(network),
+            subnet: SubnetHandle(subnet),
+            revision: Revision(revision),
+            exclusion: Exclusion { range, mode, reason },
+        },
+    )
+}
+
+fn job() -> impl Strategy<Value = JobRow> {
+    let kind = prop_oneof![Just(JobKind::NetworkDelete), Just(JobKind::SubnetDelete)];
+    let numbers = (any::<u32>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
+    (numbers, (uuid(), uuid(), uuid()), kind, any::<bool>()).prop_map(
+        |((network, revision, job, done, total), ids, kind, finished)| JobRow {
+            network: NetworkHandle(network),
+            revision: Revision(revision),
+            job: JobId(job),
+            project: ProjectId(ids.0),
+            network_id: NetworkId(ids.1),
+            subnet_id: SubnetId(ids.2),
+            kind,
+            finished,
+            done,
+            total,
+        },
+    )
+}
+
+pub(crate) fn effect() -> impl Strategy<Value = Effect> {
+    let ids = (any::<u32>(), any::<u32>(), any::<u64>(), any::<u64>());
+    prop_oneof![
+        4 => allocation().prop_map(Effect::AllocationPut),
+        2 => (place(), any::<u64>()).prop_map(|(place, revision)| Effect::AllocationGone {
+            place,
+            revision: Revision(revision)
+        }),
+        1 => network().prop_map(|row| Effect::NetworkPut(Box::new(row))),
+        2 => subnet().prop_map(|row| Effect::SubnetPut(Box::new(row))),
+        1 => exclusion().prop_map(|row| Effect::ExclusionPut(Box::new(row))),
+        1 => job().prop_map(Effect::JobPut),
+        1 => (ids, any::<u128>(), 0..4).prop_map(|((network, subnet, revision, job), first, which)| {
+            let (network, subnet) = (NetworkHandle(network), SubnetHandle(subnet));
+            let revision = Revision(revision);
+            match which {
+                0 => Effect::NetworkGone { network, revision },
+                1 => Effect::SubnetGone { network, subnet, revision },
+                2 => Effect::ExclusionGone { network, subnet, revision, first },
+                _ => Effect::JobGone { network, revision, job: JobId(job) },
+            }
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_effect_reads_back_and_uses_exactly_its_bytes(
+        effect in effect(),
+        behind in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let mut bytes = Vec::new();
+        encode(&effect, &mut bytes);
+        let length = bytes.len();
+        prop_assert!(length < 8_000 && length < JOURNAL_ROW_BYTES_MAX);
+        bytes.extend_from_slice(&behind);
+        prop_assert_eq!(decode(&bytes), Ok((effect, length)));
+        prop_assert_eq!(skip(&bytes), Ok(length));
+    }
+
+    #[test]
+    fn what_decodes_has_no_other_encoding(effect in effect(), at in any::<usize>(), byte: u8) {
+        let mut bytes = Vec::new();
+        encode(&effect, &mut bytes);
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        if let Ok((read, length)) = decode(&bytes) {
+            let mut again = Vec::new();
+            encode(&read, &mut again);
+            prop_assert_eq!(&again[..], &bytes[..length]);
+        }
+    }
+
+    #[test]
+    fn garbage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let _ = decode(&bytes);
+    }
+
+    #[test]
+    fn a_cut_record_is_short(effect in effect(), at in any::<usize>()) {
+        let mut bytes = Vec::new();
+        encode(&effect, &mut bytes);
+        bytes.truncate(at % bytes.len());
+        prop_assert_eq!(decode(&bytes), Err(RecordError::Short));
+    }
+}
+
+fn plain(offset: u128) -> AllocationRow {
+    AllocationRow {
+        place: AllocationPlace {
+            network: NetworkHandle(3),
+            subnet: SubnetHandle(1),
+            offset,
+            block_bits: 0,
+        },
+        revision: Revision(0x0001_0000_0000_0007),
+        changed: Revision(0x0001_0000_0000_0007),
+        owner: OwnerId::from_u128(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff),
+        slot: Slot(0),
+        instance: Instance(0),
+        state: AllocationState::Allocated,
+        moves_cursor: true,
+        extras: None,
+    }
+}
+
+#[test]
+fn a_plain_allocation_is_small() {
+    for offset in [0, u128::from(u32::MAX), u128::from(u64::MAX)] {
+        let mut bytes = Vec::new();
+        encode(&Effect::AllocationPut(plain(offset)), &mut bytes);
+        assert!(bytes.len() <= PLAIN_RECORD_BYTES_MAX, "{} bytes", bytes.len());
+    }
+}
+
+#[test]
+fn unknown_kinds_and_flags_are_refused() {
+    let mut bytes = Vec::new();
+    encode(&Effect::AllocationPut(plain(5)), &mut bytes);
+    let kind = {
+        let mut bad = bytes.clone();
+        bad[2] = 11;
+        decode(&bad)
+    };
+    assert_eq!(kind, Err(RecordError::UnknownKind(11)));
+    let flags = {
+        let mut bad = bytes.clone();
+        bad[3] |= 0x80;
+        decode(&bad)
+    };
+    assert!(matches!(flags, Err(RecordError::UnknownFlag { bits: 0x80, .. })), "{flags:?}");
+    let presence = {
+        let mut bad = bytes;
+        bad[4] |= 0x80;
+        decode(&bad)
+    };
+    assert!(matches!(presence, Err(RecordError::UnknownFlag { bits: 0x8000, .. })), "{presence:?}");
+}
+
+#[test]
+fn records_are_as_the_golden_file_has_them() {
+    let golden: Vec<_> =
+        include_str!("golden.txt").lines().filter(|l| !l.starts_with('#')).collect();
+    let mut lines = Vec::new();
+    for (name, effect) in golden_effects() {
+        let mut bytes = Vec::new();
+        encode(&effect, &mut bytes);
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        lines.push(format!("{name} {hex}"));
+        assert_eq!(decode(&bytes), Ok((effect, bytes.len())), "{name}");
+    }
+    assert_eq!(golden, lines, "expected:\n{}", lines.join("\n"));
+}
+
+fn golden_effects() -> Vec<(&'static str, Effect)> {
+    let text = |text: &str| Some(Text::new(text).unwrap());
+    let (network, subnet) = (NetworkHandle(3), SubnetHandle(1));
+    let revision = Revision(0x0102_0304_0506_0708);
+    let address = |text: &str| text.parse::<IpAddr>().unwrap();
+    let range = Range::new(address("10.0.0.2"), address("10.0.0.9")).unwrap();
+    let route = Route { destination: "fd00::/8".parse().unwrap(), next_hop: address("fd00::1") };
+    let full = AllocationRow {
+        place: AllocationPlace { network, subnet, offset: 1 << 100, block_bits: 4 },
+        revision: Revision(9),
+        slot: Slot(0x0a0b),
+        instance: Instance(0x0c0d),
+        state: AllocationState::Quarantined,
+        moves_cursor: false,
+        extras: Some(Box::new(AllocationExtras {
+            deadline: Some(1),
+            quarantine_end: Some(2),
+            project: Some(ProjectId::from_u128(3)),
+            port: Some(Uuid::from_u128(4)),
+            token: Some(Uuid::from_u128(5)),
+            principal: Some(6),
+            trace: Some(Uuid::from_u128(7)),
+            manager: text("m"),
+            host: text("hh"),
+            label: text("k=v"),
+            owner_name: text("web-1"),
+        })),
+        ..plain(0)
+    };
+    vec![
+        (
+            "network-put",
+            Effect::NetworkPut(Box::new(NetworkRow {
+                network,
+                revision,
+                project: ProjectId::from_u128(1),
+                id: NetworkId::from_u128(2),
+                deleting: true,
+                name: text("blue"),
+                description: None,
+            })),
+        ),
+        ("network-gone", Effect::NetworkGone { network, revision }),
+        (
+            "subnet-put",
+            Effect::SubnetPut(Box::new(SubnetRow {
+                network,
+                subnet,
+                revision,
+                id: SubnetId::from_u128(2),
+                prefix: "10.0.0.0/24".parse().unwrap(),
+                kind: SubnetKind::Broadcast,
+                strategy: Choice::Next,
+                enable_dhcp: true,
+                deleting: false,
+                gateway: Some(address("10.0.0.1")),
+                pools: vec![range],
+                dns_servers: vec![address("192.0.2.1")],
+                routes: vec![route],
+                name: None,
+                description: text("d"),
+            })),
+        ),
+        ("subnet-gone", Effect::SubnetGone { network, subnet, revision }),
+        (
+            "exclusion-put",
+            Effect::ExclusionPut(Box::new(ExclusionRow {
+                network,
+                subnet,
+                revision,
+                exclusion: Exclusion { range, mode: ExclusionMode::Everyone, reason: text("r") },
+            })),
+        ),
+        ("exclusion-gone", Effect::ExclusionGone { network, subnet, revision, first: 2 }),
+        ("allocation-plain-v4", Effect::AllocationPut(plain(2))),
+        ("allocation-plain-v6", Effect::AllocationPut(plain(1 << 40))),
+        ("allocation-full", Effect::AllocationPut(full.clone())),
+        ("allocation-gone", Effect::AllocationGone { place: plain(2).place, revision }),
+        ("allocation-gone-block", Effect::AllocationGone { place: full.place, revision }),
+        (
+            "job-put",
+            Effect::JobPut(JobRow {
+                network,
+                revision,
+                job: JobId(9),
+                project: ProjectId::from_u128(1),
+                network_id: NetworkId::from_u128(2),
+                kind: JobKind::SubnetDelete,
+                subnet_id: SubnetId::from_u128(3),
+                finished: true,
+                done: 4,
+                total: 5,
+            }),
+        ),
+        ("job-gone", Effect::JobGone { network, revision, job: JobId(9) }),
+    ]
+}
