@@ -266,6 +266,14 @@ impl<'a> BatchView<'a> {
         Ok(Self { header, records })
     }
 
+    /// The header of a row that was checked before.
+    ///
+    /// # Errors
+    /// [`BatchError`] if it is not a header; the checksum is not looked at.
+    pub fn peek(row: &[u8]) -> Result<BatchHeader, BatchError> {
+        BatchHeader::read(&mut Reader::new(row))
+    }
+
     /// The header.
     #[must_use]
     pub const fn header(&self) -> &BatchHeader {

@@ -2,13 +2,16 @@
 //! nothing; what it reads may be damaged and is refused, never trusted.
 //!
 //! `docs/disk-format.md` describes every layout of this room byte by byte.
-#![deny(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss
+    )
 )]
 
 mod batch;
@@ -21,8 +24,4 @@ pub use buffer::RecordBuffer;
 pub use record::{RecordError, RecordKind, decode, encode, skip};
 
 pub(crate) use bytes::{Reader, Short};
-pub(crate) use record::{
-    decode_address, decode_prefix, decode_range, encode_address, encode_prefix, encode_range,
-    encode_text,
-};
-pub(crate) use record::{decode_text, exclusion_mode, job_kind, state_of, strategy, subnet_kind};
+pub(crate) use record::{decode_text, encode_text, state_of};

@@ -1,1 +1,309 @@
-//! redb: schema, journal, state, creation, recovery. The only user of redb.
+//! redb: schema, journal, state, creation, recovery, checks. The only user of redb. Has no thread
+//! and no clock; decides nothing about addresses.
+//!
+//! [`Store::create`] or [`Store::open`], then [`Store::recover`], then [`Store::split`]: the
+//! committer owns the journal, the checkpointer's thread owns the checkpointer. Seqs number
+//! hand-overs; batches, rows and positions are named by them.
+
+mod backend;
+mod cells;
+mod checkpoint;
+mod directory;
+mod disk;
+mod error;
+mod fold;
+mod journal;
+mod real_disk;
+mod recover;
+mod schema;
+mod state;
+
+#[cfg(test)]
+mod tests;
+
+pub use checkpoint::{Checkpointer, Step};
+pub use directory::{Format, Presence, give_up_reserve};
+pub use disk::{Disk, DiskFile};
+pub use error::StoreError;
+pub use journal::{
+    BatchRow, BatchVisitor, FileJournal, FileJournalSource, Journal, JournalFill, JournalPosition,
+    JournalSource, Round,
+};
+pub use real_disk::RealDisk;
+pub use recover::{Recovered, Restore};
+pub use schema::FORMAT_VERSION;
+
+use crate::journal::{BatchError, BatchIdentity};
+use crate::limits::{FOLD_SLICE_BYTES, JOURNAL_RECORDS_MAX, RESERVE_BYTES};
+use crate::model::{Incarnation, Seq, ServerId};
+use backend::Backend;
+use directory::{JOURNAL_FILE, RESERVE, STATE_FILE, temporary};
+use redb::Database;
+use schema::{JournalMeta, StateMeta};
+use state::State;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// How a store is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Records that the journal may hold; its file has this length from the start.
+    pub journal_records_max: u64,
+    /// Memory for pages of the journal, bytes.
+    pub journal_cache_bytes: usize,
+    /// Memory for pages of the state, bytes.
+    pub state_cache_bytes: usize,
+    /// Written space that the state's file has from the start, bytes.
+    pub state_bytes: u64,
+    /// Length of the reserve, bytes; 0 = none.
+    pub reserve_bytes: u64,
+    /// Bytes of pages that one slice of the fold makes dirty.
+    pub fold_slice_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            journal_records_max: JOURNAL_RECORDS_MAX,
+            journal_cache_bytes: 64 << 20,
+            state_cache_bytes: 128 << 20,
+            state_bytes: 16 << 20,
+            reserve_bytes: RESERVE_BYTES,
+            fold_slice_bytes: FOLD_SLICE_BYTES,
+        }
+    }
+}
+
+/// An opened data directory.
+#[derive(Debug)]
+pub struct Store {
+    /// Where batches are appended.
+    pub journal: FileJournal,
+    /// What folds them.
+    pub checkpointer: Checkpointer,
+    format: Format,
+    disk: Arc<dyn Disk>,
+}
+
+impl Store {
+    /// What is in a directory; takes no lock and reads no file.
+    ///
+    /// # Errors
+    /// [`StoreError::Strange`] if there are files that are not ours; [`StoreError::Io`].
+    pub fn presence(disk: &dyn Disk) -> Result<Presence, StoreError> {
+        directory::presence(disk)
+    }
+
+    /// Makes the data of a new server in an empty directory, or where a creation was cut short,
+    /// and opens it.
+    ///
+    /// `server` must be random.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`], [`StoreError::Strange`] and [`StoreError::Locked`] with nothing
+    /// changed; [`StoreError::Io`] and others leave an unfinished directory.
+    pub fn create(
+        disk: Arc<dyn Disk>,
+        settings: &Settings,
+        server: ServerId,
+    ) -> Result<Self, StoreError> {
+        directory::lock(&*disk)?;
+        match directory::presence(&*disk)? {
+            Presence::Present => return Err(StoreError::Exists { place: disk.place() }),
+            Presence::Unfinished => directory::clean(&*disk)?,
+            Presence::Absent => {}
+        }
+        let format = Format { server, incarnation: Incarnation(1) };
+        create_journal(&disk, settings, format)?;
+        create_state(&disk, settings, format)?;
+        if settings.reserve_bytes > 0 {
+            directory::write_reserve(&*disk, &temporary(RESERVE), settings.reserve_bytes)?;
+        }
+        directory::publish(&*disk, format, settings.reserve_bytes > 0)?;
+        Self::open_locked(disk, settings)
+    }
+
+    /// Opens the data in a directory.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing acknowledged is changed by a refusal.
+    pub fn open(disk: Arc<dyn Disk>, settings: &Settings) -> Result<Self, StoreError> {
+        directory::lock(&*disk)?;
+        match directory::presence(&*disk)? {
+            Presence::Present => Self::open_locked(disk, settings),
+            Presence::Unfinished => Err(StoreError::Unfinished { place: disk.place() }),
+            Presence::Absent => Err(StoreError::Absent { place: disk.place() }),
+        }
+    }
+
+    fn open_locked(disk: Arc<dyn Disk>, settings: &Settings) -> Result<Self, StoreError> {
+        let format = directory::read_format(&*disk)?;
+        let distrusted = directory::heed_distrust(&*disk)?;
+        let journal = open_journal(&disk, settings, format)?;
+        let state = open_state(&disk, settings, format)?;
+        check_join(&journal.position(), &state.meta)?;
+        if distrusted {
+            directory::trust_again(&*disk)?;
+        }
+        let checkpointer =
+            Checkpointer::new(state, Box::new(journal.source()), settings.fold_slice_bytes);
+        Ok(Self { journal, checkpointer, format, disk })
+    }
+
+    /// Gives the whole state to a visitor, once, before anything is appended or folded.
+    ///
+    /// Memory: an unfinished chunk of the fold, if there is one; everything else is streamed.
+    ///
+    /// # Errors
+    /// [`StoreError`]: what the visitor has by then must not be used.
+    pub fn recover(&mut self, visitor: &mut dyn Restore) -> Result<Recovered, StoreError> {
+        guarded(STATE_FILE, || recover::recover(self, visitor))
+    }
+
+    /// What `FORMAT` says.
+    #[must_use]
+    pub const fn format(&self) -> Format {
+        self.format
+    }
+
+    /// What batches of this server carry.
+    #[must_use]
+    pub const fn identity(&self) -> BatchIdentity {
+        BatchIdentity { server: self.format.server, incarnation: self.format.incarnation, term: 0 }
+    }
+
+    /// The parts, each for its thread. The lock of the directory lives as long as the disk.
+    #[must_use]
+    pub fn split(self) -> (FileJournal, Checkpointer, Arc<dyn Disk>) {
+        (self.journal, self.checkpointer, self.disk)
+    }
+}
+
+fn create_journal(
+    disk: &Arc<dyn Disk>,
+    settings: &Settings,
+    format: Format,
+) -> Result<(), StoreError> {
+    let bytes = journal::file_bytes(settings.journal_records_max);
+    let database = create_database(disk, JOURNAL_FILE, bytes)?;
+    let Format { server, incarnation } = format;
+    FileJournal::create(&database, JournalMeta { server, incarnation, base: Seq(1) })?;
+    database.close().map_err(StoreError::redb(JOURNAL_FILE, "closing"))
+}
+
+fn create_state(
+    disk: &Arc<dyn Disk>,
+    settings: &Settings,
+    format: Format,
+) -> Result<(), StoreError> {
+    let database = create_database(disk, STATE_FILE, settings.state_bytes)?;
+    State::create(&database, &StateMeta::new(format.server, format.incarnation))?;
+    database.close().map_err(StoreError::redb(STATE_FILE, "closing"))
+}
+
+/// Memory for pages while a database is created, bytes.
+const CREATION_CACHE_BYTES: usize = 1 << 20;
+
+fn create_database(
+    disk: &Arc<dyn Disk>,
+    name: &'static str,
+    bytes: u64,
+) -> Result<Database, StoreError> {
+    let file = disk.create(&temporary(name)).map_err(StoreError::io(name, "creating"))?;
+    let backend = Backend::create(Arc::clone(disk), file, bytes);
+    let backend = backend.map_err(StoreError::io(name, "making space in"))?;
+    let mut builder = Database::builder();
+    builder.set_cache_size(CREATION_CACHE_BYTES);
+    guarded(name, || {
+        builder.create_with_backend(backend).map_err(StoreError::redb(name, "creating"))
+    })
+}
+
+fn open_database(
+    disk: &Arc<dyn Disk>,
+    name: &'static str,
+    bytes: u64,
+    cache_bytes: usize,
+    check_integrity: bool,
+) -> Result<(Database, Backend), StoreError> {
+    let file = disk.open(name).map_err(StoreError::io(name, "opening"))?;
+    if file.len().map_err(StoreError::io(name, "measuring"))? == 0 {
+        return Err(StoreError::damaged(name, "it is empty"));
+    }
+    let backend = Backend::open(Arc::clone(disk), file, bytes);
+    let backend = backend.map_err(StoreError::io(name, "making space in"))?;
+    let mut builder = Database::builder();
+    builder.set_cache_size(cache_bytes).set_check_integrity_on_open(check_integrity);
+    let own = backend.clone();
+    let database = guarded(name, || {
+        builder.create_with_backend(backend).map_err(StoreError::redb(name, "opening"))
+    })?;
+    Ok((database, own))
+}
+
+fn open_journal(
+    disk: &Arc<dyn Disk>,
+    settings: &Settings,
+    format: Format,
+) -> Result<FileJournal, StoreError> {
+    let bytes = journal::file_bytes(settings.journal_records_max);
+    let (database, backend) =
+        open_database(disk, JOURNAL_FILE, bytes, settings.journal_cache_bytes, true)?;
+    let records_max = settings.journal_records_max;
+    let (journal, meta) =
+        guarded(JOURNAL_FILE, || FileJournal::open(database, backend, format.server, records_max))?;
+    check_identity(JOURNAL_FILE, format, meta.server, meta.incarnation)?;
+    Ok(journal)
+}
+
+fn open_state(
+    disk: &Arc<dyn Disk>,
+    settings: &Settings,
+    format: Format,
+) -> Result<State, StoreError> {
+    let (database, backend) =
+        open_database(disk, STATE_FILE, settings.state_bytes, settings.state_cache_bytes, false)?;
+    let state = guarded(STATE_FILE, || State::open(database, backend))?;
+    check_identity(STATE_FILE, format, state.meta.server, state.meta.incarnation)?;
+    Ok(state)
+}
+
+fn check_identity(
+    file: &str,
+    format: Format,
+    server: ServerId,
+    incarnation: Incarnation,
+) -> Result<(), StoreError> {
+    let what = if server != format.server {
+        format!("it is of server {server}, the directory of {}", format.server)
+    } else if incarnation != format.incarnation {
+        format!("it is of incarnation {}, the directory of {}", incarnation.0, format.incarnation.0)
+    } else {
+        return Ok(());
+    };
+    Err(StoreError::Foreign { file: file.to_owned(), what })
+}
+
+/// State and journal must join without a gap, at the same batch.
+fn check_join(position: &JournalPosition, meta: &StateMeta) -> Result<(), StoreError> {
+    let last = Seq(position.next.0 - 1);
+    let joins = meta.folded.0 + 1 >= position.first.0 && meta.chunk_last <= last;
+    if !joins || meta.chunk_last < meta.folded {
+        let folded = meta.chunk_last.max(meta.folded);
+        return Err(StoreError::Gap { folded, first: position.first, last });
+    }
+    if meta.folded == last && meta.folded_crc != position.last_crc {
+        return Err(StoreError::Batch { at: last, source: BatchError::Chain });
+    }
+    Ok(())
+}
+
+/// Runs code of the library that may panic on a damaged file, and reports that as damage.
+fn guarded<T>(file: &str, run: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        let what = format!("reading it stopped with: {}", text.unwrap_or("no message"));
+        Err(StoreError::damaged(file, what))
+    })
+}

@@ -27,7 +27,7 @@ pub(crate) fn decode_text(
 }
 
 /// Family as 4 or 6, then 4 or 16 bytes.
-pub(crate) fn encode_address(address: &IpAddr, out: &mut Vec<u8>) {
+pub(super) fn encode_address(address: &IpAddr, out: &mut Vec<u8>) {
     out.push(Family::of(address) as u8);
     encode_bare(address, out);
 }
@@ -54,19 +54,19 @@ fn decode_bare(reader: &mut Reader<'_>, family: Family) -> Result<IpAddr, Record
     })
 }
 
-pub(crate) fn decode_address(reader: &mut Reader<'_>) -> Result<IpAddr, RecordError> {
+pub(super) fn decode_address(reader: &mut Reader<'_>) -> Result<IpAddr, RecordError> {
     let family = decode_family(reader)?;
     decode_bare(reader, family)
 }
 
 /// Family, length in bits, first address.
-pub(crate) fn encode_prefix(prefix: &Prefix, out: &mut Vec<u8>) {
+pub(super) fn encode_prefix(prefix: &Prefix, out: &mut Vec<u8>) {
     out.push(prefix.family() as u8);
     out.push(prefix.length());
     encode_bare(&prefix.first(), out);
 }
 
-pub(crate) fn decode_prefix(reader: &mut Reader<'_>) -> Result<Prefix, RecordError> {
+pub(super) fn decode_prefix(reader: &mut Reader<'_>) -> Result<Prefix, RecordError> {
     let family = decode_family(reader)?;
     let length = reader.u8()?;
     let first = decode_bare(reader, family)?;
@@ -74,13 +74,13 @@ pub(crate) fn decode_prefix(reader: &mut Reader<'_>) -> Result<Prefix, RecordErr
 }
 
 /// Family, first address, last address.
-pub(crate) fn encode_range(range: &Range, out: &mut Vec<u8>) {
+pub(super) fn encode_range(range: &Range, out: &mut Vec<u8>) {
     out.push(range.family() as u8);
     encode_bare(&range.first(), out);
     encode_bare(&range.last(), out);
 }
 
-pub(crate) fn decode_range(reader: &mut Reader<'_>) -> Result<Range, RecordError> {
+pub(super) fn decode_range(reader: &mut Reader<'_>) -> Result<Range, RecordError> {
     let family = decode_family(reader)?;
     let first = decode_bare(reader, family)?;
     let last = decode_bare(reader, family)?;
@@ -97,7 +97,7 @@ pub(crate) const fn state_of(number: u8) -> Result<AllocationState, RecordError>
     })
 }
 
-pub(crate) const fn subnet_kind(number: u8) -> Result<SubnetKind, RecordError> {
+pub(super) const fn subnet_kind(number: u8) -> Result<SubnetKind, RecordError> {
     Ok(match number {
         1 => SubnetKind::Broadcast,
         2 => SubnetKind::Routed,
@@ -105,7 +105,7 @@ pub(crate) const fn subnet_kind(number: u8) -> Result<SubnetKind, RecordError> {
     })
 }
 
-pub(crate) const fn strategy(number: u8) -> Result<Strategy, RecordError> {
+pub(super) const fn strategy(number: u8) -> Result<Strategy, RecordError> {
     Ok(match number {
         0 => Strategy::Default,
         1 => Strategy::Lowest,
@@ -118,7 +118,7 @@ pub(crate) const fn strategy(number: u8) -> Result<Strategy, RecordError> {
     })
 }
 
-pub(crate) const fn exclusion_mode(number: u8) -> Result<ExclusionMode, RecordError> {
+pub(super) const fn exclusion_mode(number: u8) -> Result<ExclusionMode, RecordError> {
     Ok(match number {
         1 => ExclusionMode::Automatic,
         2 => ExclusionMode::Everyone,
@@ -126,7 +126,7 @@ pub(crate) const fn exclusion_mode(number: u8) -> Result<ExclusionMode, RecordEr
     })
 }
 
-pub(crate) const fn job_kind(number: u8) -> Result<JobKind, RecordError> {
+pub(super) const fn job_kind(number: u8) -> Result<JobKind, RecordError> {
     Ok(match number {
         1 => JobKind::NetworkDelete,
         2 => JobKind::SubnetDelete,

@@ -12,10 +12,7 @@ use super::bytes::{Reader, Short};
 use crate::model::{Effect, NetworkHandle, Revision};
 use std::fmt;
 
-pub(crate) use field::{
-    decode_address, decode_prefix, decode_range, decode_text, encode_address, encode_prefix,
-    encode_range, encode_text, exclusion_mode, job_kind, state_of, strategy, subnet_kind,
-};
+pub(crate) use field::{decode_text, encode_text, state_of};
 
 /// What a record says; the number that is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

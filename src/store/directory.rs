@@ -1,0 +1,281 @@
+//! The data directory: its files, `FORMAT`, creation in an order that a crash can cut anywhere,
+//! and the mark of distrust. Knows nothing of what redb stores.
+
+use super::disk::{Disk, DiskFile};
+use super::error::StoreError;
+use super::schema::FORMAT_VERSION;
+use crate::model::{Incarnation, ServerId};
+use crc32c::crc32c;
+use std::io;
+use std::sync::Arc;
+
+/// Taken by the process that uses the directory.
+pub(crate) const LOCK: &str = "lock";
+/// Says what the directory is.
+pub(crate) const FORMAT: &str = "FORMAT";
+/// The journal.
+pub(crate) const JOURNAL_FILE: &str = "journal.redb";
+/// The state.
+pub(crate) const STATE_FILE: &str = "state.redb";
+/// Space that is given up to start on a full disk.
+pub(crate) const RESERVE: &str = "reserve";
+/// The page cache is not to be believed (see [`distrust`]).
+pub(crate) const DISTRUST: &str = "distrust";
+
+/// Files that have both a temporary and a final name during creation, in the order of renaming.
+const CREATED: [&str; 3] = [JOURNAL_FILE, STATE_FILE, RESERVE];
+/// First line of `FORMAT`.
+const TITLE: &str = "addrd data directory";
+
+/// Name of a file while the directory is created.
+pub(crate) fn temporary(name: &str) -> String {
+    format!("{name}.new")
+}
+
+/// What `FORMAT` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Format {
+    /// The data set.
+    pub server: ServerId,
+    /// Its restores, from 1.
+    pub incarnation: Incarnation,
+}
+
+impl Format {
+    /// The text of the file.
+    pub(crate) fn to_text(self) -> String {
+        let body = format!(
+            "{TITLE}\nformat {FORMAT_VERSION}\nserver {}\nincarnation {}\n",
+            self.server, self.incarnation.0
+        );
+        format!("{body}checksum {:08x}\n", crc32c(body.as_bytes()))
+    }
+
+    pub(crate) fn parse(text: &str) -> Result<Self, StoreError> {
+        let damaged = |what: &str| StoreError::damaged(FORMAT, what);
+        let rest = text.strip_prefix(TITLE).and_then(|rest| rest.strip_prefix("\nformat "));
+        let rest = rest.ok_or_else(|| damaged("it doesn't begin as it should"))?;
+        let (version, _) = rest.split_once('\n').unwrap_or((rest, ""));
+        let known = version.parse::<u32>().is_ok_and(|version| version == FORMAT_VERSION);
+        if !known && version.parse::<u32>().is_ok_and(|version| version > FORMAT_VERSION) {
+            let what = format!("format {version}, known up to {FORMAT_VERSION}");
+            return Err(StoreError::Newer { file: FORMAT.to_owned(), what });
+        }
+        let (body, sum) = text.split_once("checksum ").unwrap_or((text, ""));
+        if sum != format!("{:08x}\n", crc32c(body.as_bytes())) {
+            return Err(damaged("its checksum is wrong"));
+        }
+        let field =
+            |name: &str| body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let server = field("server").and_then(|text| text.parse().ok());
+        let incarnation = field("incarnation").and_then(|text| text.parse().ok());
+        match (server, incarnation) {
+            (Some(server), Some(incarnation)) => {
+                Ok(Self { server, incarnation: Incarnation(incarnation) })
+            }
+            _ => Err(damaged("a field is missing")),
+        }
+    }
+}
+
+/// What is in a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Nothing of ours.
+    Absent,
+    /// A creation that was cut short.
+    Unfinished,
+    /// Data.
+    Present,
+}
+
+/// Looks at the names in a directory; reads no file.
+pub(crate) fn presence(disk: &dyn Disk) -> Result<Presence, StoreError> {
+    let place = disk.place();
+    let names = disk.names().map_err(StoreError::io(&place, "listing"))?;
+    let has = |name: &str| names.iter().any(|other| other == name);
+    if has(FORMAT) {
+        return Ok(Presence::Present);
+    }
+    if has(JOURNAL_FILE) || has(STATE_FILE) {
+        if has(&temporary(FORMAT)) {
+            return Ok(Presence::Unfinished);
+        }
+        let (name, what) = (FORMAT.to_owned(), "is missing beside data");
+        return Err(StoreError::Strange { place, name, what });
+    }
+    let ours = |name: &String| {
+        name == LOCK
+            || name == RESERVE
+            || name == DISTRUST
+            || name == &temporary(FORMAT)
+            || CREATED.iter().any(|created| name == &temporary(created))
+    };
+    if let Some(name) = names.iter().find(|name| !ours(name)) {
+        let (name, what) = (name.clone(), "is not a file of addrd");
+        return Err(StoreError::Strange { place, name, what });
+    }
+    Ok(if names.iter().any(|name| name != LOCK) { Presence::Unfinished } else { Presence::Absent })
+}
+
+/// Takes the lock of the directory.
+pub(crate) fn lock(disk: &dyn Disk) -> Result<(), StoreError> {
+    if disk.lock(LOCK).map_err(StoreError::io(LOCK, "locking"))? {
+        return Ok(());
+    }
+    Err(StoreError::Locked { place: disk.place() })
+}
+
+/// Removes what a creation left that was cut short: it never held anything.
+pub(crate) fn clean(disk: &dyn Disk) -> Result<(), StoreError> {
+    // `FORMAT.new` last: while it is there, the rest is known to be unfinished.
+    let mut names: Vec<String> = CREATED.iter().flat_map(|n| [(*n).into(), temporary(n)]).collect();
+    names.push(DISTRUST.into());
+    for name in &names {
+        remove(disk, name)?;
+    }
+    disk.sync_names().map_err(StoreError::io(&disk.place(), "syncing"))?;
+    remove(disk, &temporary(FORMAT))
+}
+
+fn remove(disk: &dyn Disk, name: &str) -> Result<(), StoreError> {
+    match disk.remove(name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::io(name, "removing")(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Gives the finished files their names; `FORMAT` is the last.
+pub(crate) fn publish(disk: &dyn Disk, format: Format, reserve: bool) -> Result<(), StoreError> {
+    let new = temporary(FORMAT);
+    write_file(disk, &new, format.to_text().as_bytes())?;
+    let sync = || disk.sync_names().map_err(StoreError::io(&disk.place(), "syncing"));
+    sync()?;
+    for name in CREATED {
+        if name != RESERVE || reserve {
+            disk.rename(&temporary(name), name).map_err(StoreError::io(name, "renaming"))?;
+        }
+    }
+    sync()?;
+    disk.rename(&new, FORMAT).map_err(StoreError::io(FORMAT, "renaming"))?;
+    sync()
+}
+
+fn write_file(disk: &dyn Disk, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    let file = disk.create(name).map_err(StoreError::io(name, "creating"))?;
+    file.write_at(0, bytes).map_err(StoreError::io(name, "writing"))?;
+    file.sync().map_err(StoreError::io(name, "syncing"))
+}
+
+/// Writes the file that is given up when the disk is full.
+pub(crate) fn write_reserve(disk: &dyn Disk, name: &str, bytes: u64) -> Result<(), StoreError> {
+    let file = disk.create(name).map_err(StoreError::io(name, "creating"))?;
+    let zeros = vec![0; 1 << 20];
+    let mut at = 0;
+    while at < bytes {
+        let count = usize::try_from(bytes - at).unwrap_or(usize::MAX).min(zeros.len());
+        file.write_at(at, &zeros[..count]).map_err(StoreError::io(name, "writing"))?;
+        at += count as u64;
+    }
+    file.sync().map_err(StoreError::io(name, "syncing"))
+}
+
+/// Gives up the reserve; tells whether there was one.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn give_up_reserve(disk: &dyn Disk) -> Result<bool, StoreError> {
+    match disk.remove(RESERVE) {
+        Ok(()) => {
+            disk.sync_names().map_err(StoreError::io(&disk.place(), "syncing"))?;
+            Ok(true)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(StoreError::io(RESERVE, "removing")(error)),
+    }
+}
+
+/// Reads `FORMAT`.
+pub(crate) fn read_format(disk: &dyn Disk) -> Result<Format, StoreError> {
+    let file = disk.open(FORMAT).map_err(StoreError::io(FORMAT, "opening"))?;
+    let bytes = read_whole(&file).map_err(StoreError::io(FORMAT, "reading"))?;
+    let text = String::from_utf8(bytes);
+    Format::parse(&text.map_err(|_| StoreError::damaged(FORMAT, "it is not text"))?)
+}
+
+/// Longest small file that is read whole, in bytes.
+const SMALL_FILE_BYTES_MAX: u64 = 4_096;
+
+fn read_whole(file: &Arc<dyn DiskFile>) -> io::Result<Vec<u8>> {
+    let length = file.len()?.min(SMALL_FILE_BYTES_MAX);
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+    file.read_at(0, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// After a failed write or sync: forgets the page cache of the data files and leaves a mark.
+///
+/// A kernel marks pages clean that it couldn't write. A process that starts again would read them
+/// and build on what is not on the disk. The mark says so for as long as the page cache lives.
+pub(crate) fn distrust(disk: &dyn Disk) {
+    if let Ok(file) = disk.create(DISTRUST) {
+        // The disk may refuse everything by now; the name alone is enough.
+        let _ = file.write_at(0, disk.boot_id().as_bytes());
+    }
+    for name in [JOURNAL_FILE, STATE_FILE] {
+        if let Ok(file) = disk.open(name) {
+            let _ = file.drop_cache();
+        }
+    }
+}
+
+/// At the start: if there is a mark of this boot, forgets the page cache once more.
+pub(crate) fn heed_distrust(disk: &dyn Disk) -> Result<bool, StoreError> {
+    let file = match disk.open(DISTRUST) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(StoreError::io(DISTRUST, "opening")(error)),
+    };
+    let boot = read_whole(&file).unwrap_or_default();
+    // An empty mark couldn't be written: it is taken to be of this boot.
+    if boot.is_empty() || boot == disk.boot_id().as_bytes() {
+        for name in [JOURNAL_FILE, STATE_FILE] {
+            let file = disk.open(name).map_err(StoreError::io(name, "opening"))?;
+            file.drop_cache().map_err(StoreError::io(name, "dropping the cache of"))?;
+        }
+    }
+    Ok(true)
+}
+
+/// Takes the mark away, once everything was read and synced anew.
+pub(crate) fn trust_again(disk: &dyn Disk) -> Result<(), StoreError> {
+    remove(disk, DISTRUST)?;
+    disk.sync_names().map_err(StoreError::io(&disk.place(), "syncing"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn format_reads_back_and_any_change_is_noticed() {
+        let format = Format { server: ServerId::from_u128(77), incarnation: Incarnation(3) };
+        let text = format.to_text();
+        assert_eq!(Format::parse(&text).unwrap(), format);
+        for at in 0..text.len() {
+            let mut bad = text.clone().into_bytes();
+            bad[at] ^= 1;
+            assert!(Format::parse(&String::from_utf8(bad).unwrap()).is_err(), "byte {at}");
+            assert!(Format::parse(&text[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_told_as_such() {
+        let text = "addrd data directory\nformat 7\nanything else\n";
+        let error = Format::parse(text).unwrap_err();
+        assert!(matches!(error, StoreError::Newer { .. }), "{error}");
+    }
+}

@@ -1,0 +1,369 @@
+//! The fold: records of a chunk, sorted by the row of the state that they change, applied to old
+//! rows. Pure: no file, no library.
+//!
+//! Records are absolute, so a chunk may be applied again to rows that already have it: the result
+//! is the same. That is what mends a crash between two slices.
+
+use super::cells::{GroupKey, settled};
+use crate::journal::{BatchError, BatchView, RecordError, decode};
+use crate::model::{
+    AllocationRow, Effect, JobId, NetworkHandle, Revision, Seq, SubnetHandle, Tick,
+};
+use addrd_protocol::prefix::number_of;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+
+/// Records of some batches that follow each other.
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    /// The records, one after the other.
+    arena: Vec<u8>,
+    /// Those of cells, sorted by [`Chunk::seal`].
+    cells: Vec<CellItem>,
+    /// Those of everything else, and the marks; sorted likewise.
+    objects: Vec<ObjectItem>,
+    /// Last revision of each network.
+    revisions: HashMap<NetworkHandle, Revision>,
+    /// Last place of each subnet's cursor.
+    cursors: HashMap<(NetworkHandle, SubnetHandle), u128>,
+    /// How many records it has.
+    pub(crate) records: u64,
+    /// Its last hand-over.
+    pub(crate) last: Seq,
+    /// Checksum of its last batch.
+    pub(crate) last_crc: u32,
+    /// Tick of its last batch.
+    pub(crate) tick: Tick,
+    /// Highest network handle in it.
+    pub(crate) network_handle_max: u32,
+    /// Highest job number in it.
+    pub(crate) job_max: u64,
+}
+
+/// A record of a cell: where it belongs and where its bytes are. 24 bytes: there are millions.
+#[derive(Clone, Copy, Debug)]
+struct CellItem {
+    network: u32,
+    subnet: u32,
+    /// Number of the group, or `u64::MAX` for it and everything above.
+    group: u64,
+    /// Place in the arena; grows with the journal's order.
+    at: u32,
+}
+
+/// A record of something else, or only a mark ([`MARK`]) that its row needs a new mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct ObjectItem {
+    key: ObjectKey,
+    at: u32,
+}
+
+/// Place of an item that has no record.
+const MARK: u32 = u32::MAX;
+
+/// A row, or rows that are folded together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ObjectKey {
+    /// A network and its revision.
+    Network(NetworkHandle),
+    /// A subnet, its exclusions and its cursor.
+    Subnet(NetworkHandle, SubnetHandle),
+    /// A job.
+    Job(JobId),
+}
+
+/// Part of the items of a chunk, for one key.
+pub(crate) type Items = Range<usize>;
+
+impl Chunk {
+    /// An empty chunk behind the hand-over `last`, whose batch has this checksum.
+    pub(crate) fn behind(last: Seq, last_crc: u32) -> Self {
+        Self { last, last_crc, ..Self::default() }
+    }
+
+    /// Adds a batch.
+    ///
+    /// # Errors
+    /// If it doesn't follow what the chunk has, or a record can't be read.
+    pub(crate) fn add(&mut self, batch: &BatchView<'_>) -> Result<(), BatchError> {
+        let header = batch.header();
+        header.follows(self.last, self.last_crc)?;
+        let mut records = batch.records();
+        while let Some(record) = records.next_raw() {
+            let record = record?;
+            let (effect, _) = decode(record).map_err(BatchError::Record)?;
+            let at = u32::try_from(self.arena.len()).unwrap_or(MARK);
+            assert!(at != MARK, "a chunk has a bound on its bytes");
+            self.arena.extend_from_slice(record);
+            self.add_effect(&effect, at);
+            self.records += 1;
+        }
+        (self.last, self.last_crc, self.tick) = (header.last, header.crc, header.tick);
+        Ok(())
+    }
+
+    /// Bytes of its records.
+    pub(crate) fn bytes(&self) -> usize {
+        self.arena.len()
+    }
+
+    fn add_effect(&mut self, effect: &Effect, at: u32) {
+        match effect {
+            Effect::AllocationPut(row) => {
+                self.add_cell(GroupKey::of(&row.place), at);
+                if row.moves_cursor {
+                    let cursor = cursor_behind(row);
+                    self.cursors.insert((row.place.network, row.place.subnet), cursor);
+                }
+                self.revisions.insert(row.place.network, row.changed);
+            }
+            Effect::AllocationGone { place, revision } => {
+                self.add_cell(GroupKey::of(place), at);
+                self.revisions.insert(place.network, *revision);
+            }
+            other => self.add_object(other, at),
+        }
+    }
+
+    fn add_cell(&mut self, key: GroupKey, at: u32) {
+        let group = u64::try_from(key.group).unwrap_or(u64::MAX);
+        self.cells.push(CellItem { network: key.network.0, subnet: key.subnet.0, group, at });
+    }
+
+    fn add_object(&mut self, effect: &Effect, at: u32) {
+        let (key, network, revision) = match effect {
+            Effect::NetworkPut(row) => {
+                self.network_handle_max = self.network_handle_max.max(row.network.0);
+                (ObjectKey::Network(row.network), row.network, row.revision)
+            }
+            Effect::NetworkGone { network, revision } => {
+                (ObjectKey::Network(*network), *network, *revision)
+            }
+            Effect::SubnetPut(row) => {
+                (ObjectKey::Subnet(row.network, row.subnet), row.network, row.revision)
+            }
+            Effect::SubnetGone { network, subnet, revision } => {
+                self.cursors.remove(&(*network, *subnet));
+                (ObjectKey::Subnet(*network, *subnet), *network, *revision)
+            }
+            Effect::ExclusionPut(row) => {
+                (ObjectKey::Subnet(row.network, row.subnet), row.network, row.revision)
+            }
+            Effect::ExclusionGone { network, subnet, revision, .. } => {
+                (ObjectKey::Subnet(*network, *subnet), *network, *revision)
+            }
+            Effect::JobPut(row) => {
+                self.job_max = self.job_max.max(row.job.0);
+                (ObjectKey::Job(row.job), row.network, row.revision)
+            }
+            Effect::JobGone { network, revision, job } => {
+                (ObjectKey::Job(*job), *network, *revision)
+            }
+            Effect::AllocationPut(_) | Effect::AllocationGone { .. } => return,
+        };
+        self.objects.push(ObjectItem { key, at });
+        self.note_revision(effect, network, revision);
+    }
+
+    /// A network's last record ends its revisions; a job may outlive its network.
+    fn note_revision(&mut self, effect: &Effect, network: NetworkHandle, revision: Revision) {
+        match effect {
+            Effect::NetworkGone { .. } => {
+                self.revisions.remove(&network);
+            }
+            Effect::JobPut(_) | Effect::JobGone { .. } if revision == Revision(0) => {}
+            _ => {
+                self.revisions.insert(network, revision);
+            }
+        }
+    }
+
+    /// Sorts the items: by row, and in the journal's order inside one.
+    pub(crate) fn seal(&mut self) {
+        let networks = self.revisions.keys().map(|network| ObjectKey::Network(*network));
+        let subnets = self.cursors.keys().map(|(n, subnet)| ObjectKey::Subnet(*n, *subnet));
+        let marks = networks.chain(subnets).map(|key| ObjectItem { key, at: MARK });
+        self.objects.extend(marks);
+        self.objects.sort_unstable();
+        let arena = &self.arena;
+        self.cells.sort_unstable_by(|a, b| {
+            let short = |item: &CellItem| (item.network, item.subnet, item.group);
+            let order = short(a).cmp(&short(b));
+            let order = order.then_with(|| match a.group {
+                u64::MAX => group_at(arena, a.at).cmp(&group_at(arena, b.at)),
+                _ => std::cmp::Ordering::Equal,
+            });
+            order.then(a.at.cmp(&b.at))
+        });
+    }
+
+    /// The group that begins at item `at`, and its items.
+    pub(crate) fn cells_at(&self, at: usize) -> Option<(GroupKey, Items)> {
+        let first = self.cells.get(at)?;
+        let key = group_at(&self.arena, first.at)?;
+        let rest = &self.cells[at..];
+        let count = rest.iter().take_while(|item| self.is_in(item, first, key)).count();
+        Some((key, at..at + count))
+    }
+
+    fn is_in(&self, item: &CellItem, first: &CellItem, key: GroupKey) -> bool {
+        (item.network, item.subnet, item.group) == (first.network, first.subnet, first.group)
+            && (item.group != u64::MAX || group_at(&self.arena, item.at) == Some(key))
+    }
+
+    /// The object that begins at item `at`, and its items.
+    pub(crate) fn objects_at(&self, at: usize) -> Option<(ObjectKey, Items)> {
+        let key = self.objects.get(at)?.key;
+        let count = self.objects[at..].iter().take_while(|item| item.key == key).count();
+        Some((key, at..at + count))
+    }
+
+    /// Applies items to the cells of their group, which are ordered by offset.
+    pub(crate) fn fold_cells(
+        &self,
+        items: Items,
+        cells: &mut Vec<AllocationRow>,
+    ) -> Result<(), RecordError> {
+        for item in &self.cells[items] {
+            let effect = self.effect(item.at)?;
+            let offset = match &effect {
+                Effect::AllocationPut(row) => row.place.offset,
+                Effect::AllocationGone { place, .. } => place.offset,
+                _ => continue,
+            };
+            let found = cells.binary_search_by_key(&offset, |cell| cell.place.offset);
+            match (effect, found) {
+                (Effect::AllocationPut(row), Ok(at)) => cells[at] = settled(row),
+                (Effect::AllocationPut(row), Err(at)) => cells.insert(at, settled(row)),
+                (_, Ok(at)) => drop(cells.remove(at)),
+                (_, Err(_)) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies items to a network.
+    pub(crate) fn fold_network(
+        &self,
+        network: NetworkHandle,
+        items: Items,
+        state: &mut NetworkGroup,
+    ) -> Result<(), RecordError> {
+        for (record, effect) in self.records_of(items) {
+            state.row = match effect? {
+                Effect::NetworkPut(_) => Some(record.to_vec()),
+                _ => None,
+            };
+        }
+        if state.row.is_none() {
+            state.revision = None;
+        } else if let Some(revision) = self.revisions.get(&network) {
+            state.revision = Some(*revision);
+        }
+        Ok(())
+    }
+
+    /// Applies items to a subnet.
+    pub(crate) fn fold_subnet(
+        &self,
+        subnet: (NetworkHandle, SubnetHandle),
+        items: Items,
+        state: &mut SubnetGroup,
+    ) -> Result<(), RecordError> {
+        for (record, effect) in self.records_of(items) {
+            state.apply(record, &effect?);
+        }
+        if state.row.is_none() {
+            state.cursor = None;
+        } else if let Some(cursor) = self.cursors.get(&subnet) {
+            state.cursor = Some(*cursor);
+        }
+        Ok(())
+    }
+
+    /// Applies items to a job: its record, if there still is one.
+    pub(crate) fn fold_job(
+        &self,
+        items: Items,
+        state: &mut Option<Vec<u8>>,
+    ) -> Result<(), RecordError> {
+        for (record, effect) in self.records_of(items) {
+            *state = match effect? {
+                Effect::JobPut(_) => Some(record.to_vec()),
+                _ => None,
+            };
+        }
+        Ok(())
+    }
+
+    fn records_of(
+        &self,
+        items: Items,
+    ) -> impl Iterator<Item = (&[u8], Result<Effect, RecordError>)> {
+        let items = self.objects[items].iter().filter(|item| item.at != MARK);
+        items.map(|item| match decode(&self.arena[item.at as usize..]) {
+            Ok((effect, length)) => (&self.arena[item.at as usize..][..length], Ok(effect)),
+            Err(error) => (&[][..], Err(error)),
+        })
+    }
+
+    fn effect(&self, at: u32) -> Result<Effect, RecordError> {
+        decode(&self.arena[at as usize..]).map(|(effect, _)| effect)
+    }
+
+    /// How many items there are of cells and of objects.
+    pub(crate) fn item_counts(&self) -> (usize, usize) {
+        (self.cells.len(), self.objects.len())
+    }
+}
+
+fn group_at(arena: &[u8], at: u32) -> Option<GroupKey> {
+    match decode(arena.get(at as usize..)?).ok()?.0 {
+        Effect::AllocationPut(row) => Some(GroupKey::of(&row.place)),
+        Effect::AllocationGone { place, .. } => Some(GroupKey::of(&place)),
+        _ => None,
+    }
+}
+
+/// The offset behind a block; 0 behind the last one there can be.
+pub(crate) fn cursor_behind(row: &AllocationRow) -> u128 {
+    let size = 1_u128.checked_shl(u32::from(row.place.block_bits)).unwrap_or(0);
+    row.place.offset.wrapping_add(size)
+}
+
+/// A network as the state has it: its record, its last revision.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NetworkGroup {
+    pub(crate) row: Option<Vec<u8>>,
+    pub(crate) revision: Option<Revision>,
+}
+
+/// A subnet as the state has it: records of it and of its exclusions, its cursor.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SubnetGroup {
+    /// The record, and the number of the first address of the prefix.
+    pub(crate) row: Option<(Vec<u8>, u128)>,
+    /// By number of the first address of the range.
+    pub(crate) exclusions: BTreeMap<u128, Vec<u8>>,
+    pub(crate) cursor: Option<u128>,
+}
+
+impl SubnetGroup {
+    fn apply(&mut self, record: &[u8], effect: &Effect) {
+        match effect {
+            Effect::SubnetPut(row) => self.row = Some((record.to_vec(), row.prefix.base())),
+            Effect::SubnetGone { .. } => *self = Self::default(),
+            Effect::ExclusionPut(row) => {
+                let number = number_of(&row.exclusion.range.first());
+                self.exclusions.insert(number, record.to_vec());
+            }
+            Effect::ExclusionGone { first, .. } => {
+                // Without a subnet there is nothing to end: applied again over its later end.
+                if let Some((_, base)) = &self.row {
+                    self.exclusions.remove(&base.wrapping_add(*first));
+                }
+            }
+            _ => {}
+        }
+    }
+}
