@@ -1,7 +1,7 @@
 //! Batches: what one journal row holds, a header and the records of whole hand-overs. Checks that
 //! rows follow each other without a gap; reads and writes no file.
 
-use super::bytes::{Reader, Short};
+use super::reader::{Reader, Short};
 use super::record::{RecordError, decode, skip};
 use crate::limits::{BATCH_HEADER_BYTES, JOURNAL_ROW_BYTES_MAX};
 use crate::model::{Effect, Incarnation, Seq, ServerId, Tick};

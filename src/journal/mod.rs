@@ -16,12 +16,12 @@
 
 mod batch;
 mod buffer;
-mod bytes;
+mod reader;
 mod record;
 
 pub use batch::{BatchError, BatchHeader, BatchIdentity, BatchSealer, BatchView, Records};
 pub use buffer::RecordBuffer;
 pub use record::{RecordError, RecordKind, decode, encode, skip};
 
-pub(crate) use bytes::{Reader, Short};
+pub(crate) use reader::{Reader, Short};
 pub(crate) use record::{decode_text, encode_text, state_of};

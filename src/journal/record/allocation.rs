@@ -2,7 +2,7 @@
 
 use super::field::{decode_text, encode_text, state_of};
 use super::{Head, RecordError, RecordKind, finish};
-use crate::journal::bytes::Reader;
+use crate::journal::reader::Reader;
 use crate::model::{
     AllocationExtras, AllocationPlace, AllocationRow, Effect, Instance, OwnerId, ProjectId,
     Revision, Slot, SubnetHandle,

@@ -1,11 +1,10 @@
 //! Fields that several kinds of records and state rows share: texts, addresses, enumerations.
 
 use super::RecordError;
-use crate::journal::bytes::Reader;
+use crate::journal::reader::Reader;
 use crate::model::{Family, Prefix, Range, Text};
 use addrd_protocol::message::{AllocationState, ExclusionMode, JobKind, Strategy, SubnetKind};
 use addrd_protocol::text::TEXT_BYTES_MAX;
-use bytes::Bytes;
 use std::net::IpAddr;
 
 /// u8 length, then the bytes.
@@ -22,8 +21,9 @@ pub(crate) fn decode_text(
     field: &'static str,
 ) -> Result<Text, RecordError> {
     let length = usize::from(reader.u8()?);
-    let bytes = Bytes::copy_from_slice(reader.take(length)?);
-    Text::from_bytes(bytes).map_err(|_| RecordError::Field(field))
+    let text = std::str::from_utf8(reader.take(length)?);
+    let text = text.ok().and_then(|text| Text::new(text).ok());
+    text.ok_or(RecordError::Field(field))
 }
 
 /// Family as 4 or 6, then 4 or 16 bytes.

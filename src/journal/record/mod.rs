@@ -8,7 +8,7 @@ mod object;
 #[cfg(test)]
 mod tests;
 
-use super::bytes::{Reader, Short};
+use super::reader::{Reader, Short};
 use crate::model::{Effect, NetworkHandle, Revision};
 use std::fmt;
 

@@ -5,7 +5,7 @@ use super::field::{
     encode_range, encode_text, exclusion_mode, job_kind, strategy, subnet_kind,
 };
 use super::{Head, RecordError, RecordKind, finish};
-use crate::journal::bytes::Reader;
+use crate::journal::reader::Reader;
 use crate::model::{
     Effect, ExclusionRow, JobId, JobRow, NetworkHandle, NetworkId, NetworkRow, ProjectId, Revision,
     SubnetHandle, SubnetId, SubnetRow, Text,
