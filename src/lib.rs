@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod allocator;
+pub mod config;
 pub mod engine;
 pub mod journal;
 pub mod limits;

@@ -6,7 +6,75 @@
 use addrd_protocol::message::batch::BATCH_ITEMS_MAX;
 
 /// Operations that one connection may have in rings or without reply; told as credit in HELLO.
-pub const CONNECTION_OPERATIONS_MAX: u32 = 256;
+pub const CONNECTION_OPERATIONS_MAX: u32 = addrd_protocol::codec::CREDIT;
+
+/// Connections at once, greeted or not. Default of a setting.
+pub const CONNECTIONS_MAX: u32 = 10_000;
+/// Hard maximum of that setting: 16 KiB each are 1.6 GB.
+pub const CONNECTIONS_MAX_MOST: u32 = 100_000;
+/// Connections that have not finished HELLO. Default of a setting.
+pub const CONNECTIONS_UNGREETED_MAX: u32 = 1_024;
+/// Hard maximum of that setting.
+pub const CONNECTIONS_UNGREETED_MAX_MOST: u32 = 16_384;
+/// Of these, from one peer address (IPv6: one /64; all of the Unix socket). Default of a setting.
+pub const CONNECTIONS_UNGREETED_PEER_MAX: u32 = 256;
+/// Bytes of a connection's read buffer before HELLO and while it is idle.
+pub const READ_BUFFER_BYTES_MIN: usize = 4 << 10;
+/// Bytes of the read buffer of a busy connection; only a longer frame makes it larger.
+pub const READ_BUFFER_BYTES_BUSY: usize = 64 << 10;
+/// Bytes of replies that wait for a peer to read, and of those that its requests can still cause.
+pub const REPLY_BYTES_WAITING_MAX: usize = 1 << 20;
+/// Bytes of waiting replies from which nothing more is read.
+pub const REPLY_BYTES_WAITING_PAUSE: usize = REPLY_BYTES_WAITING_MAX / 2;
+/// Bytes of a plain reply at its longest: a failure with 16 candidates, texts and one allocation.
+pub const REPLY_BYTES_PLAIN: usize = 4 << 10;
+/// Bytes in flight over all connections: grown read buffers, requests without reply, replies that
+/// wait. Default of a setting.
+pub const BYTES_IN_FLIGHT_MAX: u64 = 256 << 20;
+/// Hard maximum of that setting.
+pub const BYTES_IN_FLIGHT_MAX_MOST: u64 = 64 << 30;
+/// Step in which a connection takes from them.
+pub const BYTES_IN_FLIGHT_STEP: u64 = 4 << 10;
+/// Time to the first byte of a connection, ms.
+pub const FIRST_BYTE_MS: u64 = 5_000;
+/// Time from the first byte to a whole HELLO, ms.
+pub const HELLO_MS: u64 = 5_000;
+/// Time from a frame's first byte to its last, ms.
+pub const FRAME_MS: u64 = 10_000;
+/// Time without a whole frame after which a connection is closed, ms; told in HELLO.
+pub const IDLE_MS: u64 = 300_000;
+/// Time that replies wait for a peer that reads nothing, ms.
+pub const STALL_MS: u64 = 10_000;
+/// Time after which a quiet connection gives its grown buffers back, ms.
+pub const SHRINK_MS: u64 = 2_000;
+/// Time that a closed connection waits for the peer to have read the last frame, ms.
+pub const LINGER_MS: u64 = 2_000;
+/// Bytes that are read and thrown away meanwhile.
+pub const LINGER_BYTES_MAX: usize = 1 << 20;
+/// Protocol errors after HELLO within [`PROTOCOL_ERRORS_MS`]; one more closes the connection.
+pub const PROTOCOL_ERRORS_MAX: u32 = 10;
+/// Window in which they are counted, ms.
+pub const PROTOCOL_ERRORS_MS: u64 = 60_000;
+/// Sessions remembered: 436 new ones a second for as long as each is kept.
+pub const SESSIONS_MAX: usize = 256 << 10;
+/// Time that a session is remembered after its connection, ms.
+pub const SESSION_KEEP_MS: u64 = 600_000;
+/// Time that HELLO waits for what an older connection of the session has pushed, ms.
+pub const SESSION_WAIT_MS: u64 = 5_000;
+/// Addresses to listen on.
+pub const LISTEN_ADDRESSES_MAX: usize = 16;
+/// Connections that the kernel keeps until they are accepted.
+pub const LISTEN_BACKLOG: i32 = 1_024;
+/// Pause after an accept that failed for want of descriptors or memory, ms.
+pub const ACCEPT_PAUSE_MS: u64 = 100;
+/// Connections at once to the HTTP address.
+pub const HTTP_CONNECTIONS_MAX: usize = 64;
+/// Time to a whole HTTP header, ms.
+pub const HTTP_HEADER_MS: u64 = 5_000;
+/// Time of one HTTP connection, ms.
+pub const HTTP_CONNECTION_MS: u64 = 30_000;
+/// Time that a stopping server waits for its connections, ms.
+pub const SHUTDOWN_MS: u64 = 10_000;
 
 /// Operations that one ring of a worker holds.
 pub const RING_OPERATIONS_MAX: u32 = 64 * 1024;
@@ -68,6 +136,15 @@ pub const RESERVE_BYTES: u64 = 64 << 20;
 const _: () = assert!(
     BATCH_ITEMS_MAX * 2 * PLAIN_RECORD_BYTES_MAX <= DRAIN_RECORD_BYTES_MAX,
     "a batch of plain items, two families each, fits one drain"
+);
+const _: () = assert!(
+    CONNECTION_OPERATIONS_MAX as usize * REPLY_BYTES_PLAIN <= REPLY_BYTES_WAITING_MAX,
+    "a credit of plain replies fits what may wait"
+);
+const _: () = assert!(addrd_protocol::codec::HELLO_BYTES_MAX as usize <= READ_BUFFER_BYTES_MIN);
+const _: () = assert!(
+    CONNECTIONS_UNGREETED_MAX as usize * (READ_BUFFER_BYTES_MIN + REPLY_BYTES_PLAIN) <= 16 << 20,
+    "what has not finished HELLO has at most 16 MiB in flight"
 );
 const _: () = assert!(DRAIN_RECORD_BYTES_MAX < HAND_OVER_RECORD_BYTES_MAX);
 const _: () = assert!(RING_OPERATIONS_RESERVED < RING_OPERATIONS_MAX);

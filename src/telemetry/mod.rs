@@ -1,1 +1,5 @@
-//! Metrics table and tracing set-up. Measures, never decides.
+//! Figures of the reactor threads, the table of metrics, what `/metrics` shows, and logging.
+//!
+//! Never labels anything by what a peer chose, and never sees a payload.
+
+pub mod reactors;

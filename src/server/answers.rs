@@ -1,0 +1,71 @@
+//! Failures that connections answer by themselves, and how long replies may be. Sends nothing.
+
+use addrd_protocol::codec::REPLY_BYTES_MAX;
+use addrd_protocol::message::{Detail, Failure};
+use addrd_protocol::{Opcode, Status, Text};
+
+use crate::limits::REPLY_BYTES_PLAIN;
+
+/// Most bytes of the reply to a request, from what its header tells.
+///
+/// Shape: a batch has one result for each item, and an item has at least 36 bytes; everything that
+/// lists objects may fill a frame.
+#[inline]
+pub(super) fn reply_bytes_max(opcode: Opcode, frame_bytes: usize) -> usize {
+    match opcode {
+        Opcode::ALLOCATE | Opcode::RELEASE | Opcode::PING => REPLY_BYTES_PLAIN,
+        Opcode::BATCH => {
+            let items = frame_bytes / BATCH_ITEM_BYTES_MIN + 1;
+            (REPLY_BYTES_PLAIN + items * BATCH_RESULT_BYTES_MAX).min(REPLY_BYTES_MAX as usize)
+        }
+        Opcode::NETWORK_LIST
+        | Opcode::SUBNET_LIST
+        | Opcode::JOB_LIST
+        | Opcode::USAGE
+        | Opcode::FREE_RANGES
+        | Opcode::ALLOCATION_LIST
+        | Opcode::LOOKUP => REPLY_BYTES_MAX as usize,
+        Opcode::SUBNET_CREATE
+        | Opcode::SUBNET_GET
+        | Opcode::SUBNET_UPDATE
+        | Opcode::SUBNET_EXCLUDE
+        | Opcode::SUBNET_INCLUDE => SUBNET_BYTES_MAX,
+        _ => REPLY_BYTES_PLAIN,
+    }
+}
+
+/// Least bytes of a batch item with its length.
+const BATCH_ITEM_BYTES_MIN: usize = 36;
+/// Most bytes of a result: an updated allocation with all its texts.
+const BATCH_RESULT_BYTES_MAX: usize = 1_020;
+/// Most bytes of a subnet: 64 pools, 64 exclusions with their reasons, 20 routes, and texts.
+const SUBNET_BYTES_MAX: usize = 32 << 10;
+
+/// A failure with a message for people.
+pub(super) fn failure(status: Status, message: &str) -> Failure {
+    Failure {
+        status,
+        retry_after_ms: 0,
+        item: None,
+        field: None,
+        message: text(message),
+        details: Vec::new(),
+    }
+}
+
+/// A failure about one field.
+pub(super) fn failure_of_field(status: Status, field: &str, message: &str) -> Failure {
+    Failure { field: Some(text(field)), ..failure(status, message) }
+}
+
+/// A `BUSY` that names its bound.
+pub(super) fn busy(bound: &str, retry_after_ms: u32) -> Failure {
+    let message = format!("overload: {bound} is reached; try again later");
+    let details = vec![Detail::Bound { name: text(bound) }];
+    Failure { retry_after_ms, details, ..failure(Status::BUSY, &message) }
+}
+
+/// Our own sentences are short and without control characters.
+pub(super) fn text(message: &str) -> Text {
+    Text::new(message).unwrap_or_default()
+}

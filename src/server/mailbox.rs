@@ -1,0 +1,113 @@
+//! How answers and orders reach a connection's task from other threads. Never waits, never fails:
+//! what is for a connection that is gone is dropped.
+
+use crate::engine::{Clock, Outlet};
+use crate::limits::CONNECTION_OPERATIONS_MAX;
+use addrd_protocol::message::GoAwayReason;
+use bytes::Bytes;
+use std::fmt;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// What arrives at a connection from inside.
+#[derive(Debug)]
+pub(super) enum Letter {
+    /// Whole reply frames.
+    Replies {
+        /// The frames.
+        frames: Bytes,
+        /// When they were handed over, monotonic ns.
+        delivered_ns: u64,
+    },
+    /// Stop reading, answer what is in flight, close.
+    Close(GoAwayReason),
+}
+
+/// Orders to one connection: shutdown and replacement, at most once each.
+const ORDERS_MAX: usize = 2;
+
+/// Letters that can wait: each holds the reply of at least one operation without reply, or is an
+/// order, so there is always room.
+const LETTERS_MAX: usize = CONNECTION_OPERATIONS_MAX as usize + ORDERS_MAX;
+
+/// The writing end of a connection's letters; the receiver ends when the last parcel that holds it
+/// is gone.
+pub(super) struct Mailbox {
+    sender: mpsc::Sender<Letter>,
+    clock: Arc<dyn Clock>,
+}
+
+/// A way to give a connection orders that does not keep it from ending.
+#[derive(Clone, Debug)]
+pub(super) struct Orders(mpsc::WeakSender<Letter>);
+
+impl Mailbox {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> (Arc<Self>, mpsc::Receiver<Letter>) {
+        let (sender, receiver) = mpsc::channel(LETTERS_MAX);
+        (Arc::new(Self { sender, clock }), receiver)
+    }
+
+    pub(super) fn orders(&self) -> Orders {
+        Orders(self.sender.downgrade())
+    }
+}
+
+impl Outlet for Mailbox {
+    fn deliver(&self, frames: Bytes, operations: u32) {
+        assert!(operations > 0, "a delivery answers something, else letters have no bound");
+        let letter = Letter::Replies { frames, delivered_ns: self.clock.monotonic_ns() };
+        if let Err(TrySendError::Full(_)) = self.sender.try_send(letter) {
+            unreachable!("a connection has at most {LETTERS_MAX} letters");
+        }
+    }
+}
+
+impl Orders {
+    /// Tells the connection to end, if it still lives.
+    pub(super) fn close(&self, reason: GoAwayReason) {
+        if let Some(sender) = self.0.upgrade() {
+            // There is room for each order once; a second one of a kind says nothing new.
+            let _ = sender.try_send(Letter::Close(reason));
+        }
+    }
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailbox").field("room", &self.sender.capacity()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::FakeClock;
+    use crate::model::Tick;
+
+    #[test]
+    fn a_full_credit_of_single_replies_and_all_orders_fit() {
+        let (mailbox, mut letters) = Mailbox::new(Arc::new(FakeClock::new(Tick(1))));
+        let orders = mailbox.orders();
+        orders.close(GoAwayReason::Shutdown);
+        orders.close(GoAwayReason::SessionReplaced);
+        for _ in 0..CONNECTION_OPERATIONS_MAX {
+            mailbox.deliver(Bytes::from_static(b"x"), 1);
+        }
+        let mut count = 0;
+        while letters.try_recv().is_ok() {
+            count += 1;
+        }
+        assert_eq!(count, LETTERS_MAX);
+    }
+
+    #[test]
+    fn who_is_gone_gets_nothing_and_nobody_notices() {
+        let (mailbox, letters) = Mailbox::new(Arc::new(FakeClock::new(Tick(1))));
+        let orders = mailbox.orders();
+        drop(letters);
+        mailbox.deliver(Bytes::from_static(b"x"), 1);
+        drop(mailbox);
+        orders.close(GoAwayReason::Shutdown);
+    }
+}

@@ -1,0 +1,111 @@
+//! What all connections of a server share. Decides nothing.
+
+use super::admission::Admission;
+use super::decider::Decider;
+use super::mailbox::Orders;
+use super::sessions::Sessions;
+use crate::config::Bounds;
+use crate::limits;
+use crate::telemetry::reactors::Reactors;
+use addrd_protocol::message::GoAwayReason;
+use addrd_sync::{Allowance, Flag, Level, Serial};
+use std::collections::HashMap;
+use std::hash::RandomState;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Shared by listeners, connections, HTTP and housekeeping.
+#[derive(Debug)]
+pub(super) struct Shared<D> {
+    pub(super) decider: D,
+    pub(super) bounds: Bounds,
+    pub(super) admission: Arc<Admission>,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) bytes_in_flight: Arc<Allowance>,
+    pub(super) crowd: Crowd,
+    pub(super) reactors: Reactors,
+    pub(super) activity: Activity,
+    pub(super) started: Instant,
+    pub(super) is_stopping: Flag,
+}
+
+impl<D: Decider> Shared<D> {
+    pub(super) fn new(decider: D, bounds: Bounds) -> Arc<Self> {
+        Arc::new(Self {
+            admission: Admission::new(&bounds),
+            sessions: Sessions::new(
+                limits::SESSIONS_MAX,
+                Duration::from_millis(limits::SESSION_KEEP_MS),
+            ),
+            bytes_in_flight: Arc::new(Allowance::new(bounds.bytes_in_flight_max)),
+            crowd: Crowd::default(),
+            reactors: Reactors::default(),
+            activity: Activity::default(),
+            started: Instant::now(),
+            is_stopping: Flag::new(),
+            decider,
+            bounds,
+        })
+    }
+}
+
+/// Connections that live, so that all of them can be told to end. No more entries than connections.
+#[derive(Debug)]
+pub(super) struct Crowd {
+    members: Mutex<HashMap<u64, Orders, RandomState>>,
+    serial: Serial,
+}
+
+impl Default for Crowd {
+    fn default() -> Self {
+        Self { members: Mutex::default(), serial: Serial::starting_at(1) }
+    }
+}
+
+impl Crowd {
+    /// Adds a connection and gives it a number.
+    pub(super) fn join(&self, orders: Orders) -> u64 {
+        let number = self.serial.next();
+        self.members.lock().unwrap_or_else(PoisonError::into_inner).insert(number, orders);
+        number
+    }
+
+    pub(super) fn leave(&self, number: u64) {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+    }
+
+    /// Tells every connection to end.
+    pub(super) fn close_all(&self, reason: GoAwayReason) {
+        for orders in self.members.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            orders.close(reason);
+        }
+    }
+}
+
+/// How many connections were active in the last second.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    second: Level,
+    count: Level,
+}
+
+impl Activity {
+    /// Counts a connection once a second; `seen` is its own memory of that.
+    #[inline]
+    pub(super) fn note(&self, seen: &mut u64) {
+        let second = self.second.get() + 1;
+        if *seen != second {
+            *seen = second;
+            self.count.add(1);
+        }
+    }
+
+    /// Ends a second and returns its count.
+    pub(super) fn turn(&self) -> u64 {
+        let count = self.count.get();
+        self.count.sub(count);
+        self.second.add(1);
+        count
+    }
+}

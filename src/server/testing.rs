@@ -1,0 +1,380 @@
+//! A decider that answers when told to, and a peer that speaks frames over a pipe: for the tests of
+//! this room.
+
+use super::admission::Peer as PeerAddress;
+use super::connection;
+use super::decider::{Decider, DeciderStatus, Identity, Readiness};
+use super::shared::Shared;
+use crate::config::Bounds;
+use crate::engine::{Clock, FakeClock, Operation, Parcel, Rejected, Route, Scope};
+use crate::model::{Incarnation, NetworkId, OwnerId, ProjectId, Seq, ServerId, SessionId, Tick};
+use addrd_protocol::codec::{
+    Direction, FrameBounds, ReplyOrFailure, decode_reply, encode_reply, encode_request,
+    frame_length,
+};
+use addrd_protocol::header::ReplyHeader;
+use addrd_protocol::message::{
+    Allocate, Failure, GoAway, Hello, Ping, Release, Reply, Request, RequestHeader, Target,
+};
+use addrd_protocol::{Instance, Slot, Status};
+use addrd_sync::Level;
+use bytes::{Bytes, BytesMut};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::task::JoinHandle;
+
+/// Decides nothing: keeps what it gets, or answers at once.
+#[derive(Clone, Debug)]
+pub(super) struct FakeDecider(Arc<Fake>);
+
+#[derive(Debug)]
+struct Fake {
+    clock: Arc<dyn Clock>,
+    active: Level,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    is_holding: bool,
+    panics: bool,
+    room: Option<usize>,
+    reply_bytes: usize,
+    parcels: Vec<(Route, Parcel)>,
+    seen: Vec<(Route, u64)>,
+}
+
+pub(super) const SERVER_ID: ServerId = ServerId::from_u128(0x5e);
+
+impl FakeDecider {
+    /// Answers every operation at once with `NOT_HELD`.
+    pub(super) fn answering() -> Self {
+        let clock = Arc::new(FakeClock::new(Tick(1_000)));
+        let state = Mutex::default();
+        Self(Arc::new(Fake { clock, active: Level::new(0), state }))
+    }
+
+    /// Keeps every operation until it is told to answer.
+    pub(super) fn holding() -> Self {
+        let fake = Self::answering();
+        fake.state().is_holding = true;
+        fake
+    }
+
+    /// Takes so many operations more, then refuses.
+    pub(super) fn set_room(&self, room: usize) {
+        self.state().room = Some(room);
+    }
+
+    /// The next parcel panics.
+    pub(super) fn panic_next(&self) {
+        self.state().panics = true;
+    }
+
+    /// Bytes of nonsense behind each reply's header.
+    pub(super) fn set_reply_bytes(&self, bytes: usize) {
+        self.state().reply_bytes = bytes;
+    }
+
+    /// What came, in order: route and request id.
+    pub(super) fn seen(&self) -> Vec<(Route, u64)> {
+        self.state().seen.clone()
+    }
+
+    /// Operations that are kept.
+    pub(super) fn held(&self) -> usize {
+        self.state().parcels.iter().map(|(_, parcel)| parcel.operations.len()).sum()
+    }
+
+    /// The operations that are kept, taken out without an answer.
+    pub(super) fn take(&self) -> Vec<(Route, Parcel)> {
+        std::mem::take(&mut self.state().parcels)
+    }
+
+    /// Answers all that is kept.
+    pub(super) fn answer_all(&self) {
+        let reply_bytes = self.state().reply_bytes;
+        for (_, parcel) in self.take() {
+            answer(&parcel, reply_bytes);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap()
+    }
+}
+
+fn answer(parcel: &Parcel, reply_bytes: usize) {
+    let mut frames = BytesMut::new();
+    for Operation { opcode, request_id, .. } in &parcel.operations {
+        let start = frames.len();
+        encode_reply(*opcode, *request_id, Status::NOT_HELD, &Reply::Empty, &mut frames);
+        frames.resize(frames.len() + reply_bytes, 0);
+        let length = u32::try_from(frames.len() - start).unwrap();
+        frames[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    }
+    let operations = u32::try_from(parcel.operations.len()).unwrap();
+    parcel.outlet.deliver(frames.freeze(), operations);
+}
+
+impl Decider for FakeDecider {
+    fn route(&self, scope: &Scope, request: &Request) -> Route {
+        match request {
+            Request::NetworkCreate(_) | Request::NetworkDelete(_) => Route::Sequencer,
+            Request::NetworkList(_) => Route::Gather,
+            // Even networks and odd ones have a worker each.
+            _ => Route::Worker((scope.network.as_bytes()[15] & 1).into()),
+        }
+    }
+
+    fn submit(&self, to: Route, mut parcel: Parcel) -> Result<(), Rejected> {
+        assert!(!parcel.operations.is_empty());
+        let mut state = self.state();
+        if std::mem::take(&mut state.panics) {
+            drop(state);
+            panic!("as the test asked for");
+        }
+        let room = state.room.unwrap_or(usize::MAX).min(parcel.operations.len());
+        if let Some(left) = &mut state.room {
+            *left -= room;
+        }
+        let rest = parcel.operations.split_off(room);
+        for operation in &parcel.operations {
+            state.seen.push((to, operation.request_id));
+        }
+        let (is_holding, reply_bytes) = (state.is_holding, state.reply_bytes);
+        if is_holding {
+            state.parcels.push((to, parcel));
+        } else if room > 0 {
+            drop(state);
+            answer(&parcel, reply_bytes);
+        }
+        if rest.is_empty() {
+            return Ok(());
+        }
+        Err(Rejected { operations: rest, bound: "fake_room", retry_after_ms: 7 })
+    }
+
+    fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
+    fn identity(&self) -> Identity {
+        Identity { server_id: SERVER_ID, incarnation: Incarnation(3) }
+    }
+
+    fn position(&self) -> Seq {
+        Seq(17)
+    }
+
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
+    }
+
+    fn status(&self) -> DeciderStatus {
+        DeciderStatus { workers: 2, networks: 5, ..DeciderStatus::default() }
+    }
+
+    fn active(&self) -> &Level {
+        &self.0.active
+    }
+}
+
+/// A server without sockets.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) decider: FakeDecider,
+    pub(super) shared: Arc<Shared<FakeDecider>>,
+}
+
+impl Stage {
+    pub(super) fn new(decider: FakeDecider) -> Self {
+        Self::bounded(decider, Bounds::default())
+    }
+
+    pub(super) fn bounded(decider: FakeDecider, bounds: Bounds) -> Self {
+        Self { shared: Shared::new(decider.clone(), bounds), decider }
+    }
+
+    /// A connection that has said nothing yet; the pipe holds `pipe_bytes` each way.
+    pub(super) fn connect_with(&self, pipe_bytes: usize) -> TestPeer {
+        let (ours, theirs) = tokio::io::duplex(pipe_bytes);
+        let seats = self.shared.admission.admit(PeerAddress::Local).unwrap();
+        let task = tokio::spawn(connection::serve(theirs, Arc::clone(&self.shared), seats));
+        TestPeer { io: ours, task, unread: BytesMut::new() }
+    }
+
+    pub(super) fn connect(&self) -> TestPeer {
+        self.connect_with(4 << 20)
+    }
+
+    /// A connection that has said HELLO and got its answer.
+    pub(super) async fn greeted(&self) -> TestPeer {
+        let mut peer = self.connect();
+        peer.send(&hello(1)).await;
+        assert_eq!(peer.status().await, (1, Status::OK));
+        peer
+    }
+}
+
+/// The other end of a connection.
+#[derive(Debug)]
+pub(super) struct TestPeer {
+    pub(super) io: DuplexStream,
+    pub(super) task: JoinHandle<()>,
+    unread: BytesMut,
+}
+
+impl TestPeer {
+    pub(super) async fn send(&mut self, bytes: &[u8]) {
+        self.io.write_all(bytes).await.unwrap();
+    }
+
+    /// The next reply frame; `None` at the end of the stream.
+    pub(super) async fn frame(&mut self) -> Option<Bytes> {
+        loop {
+            let length = frame_length(&self.unread, Direction::Reply, FrameBounds::REPLIES);
+            match length.unwrap() {
+                Some(length) if length <= self.unread.len() => {
+                    return Some(self.unread.split_to(length).freeze());
+                }
+                _ if self.io.read_buf(&mut self.unread).await.unwrap() == 0 => {
+                    assert!(self.unread.is_empty(), "the stream ended inside a frame");
+                    return None;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The next reply, decoded.
+    pub(super) async fn reply(&mut self) -> (ReplyHeader, ReplyOrFailure) {
+        let frame = self.frame().await.expect("a reply");
+        let (header, body) = decode_reply(&frame).unwrap();
+        (header, body.unwrap())
+    }
+
+    /// Request id and status of the next reply, whatever its body.
+    pub(super) async fn status(&mut self) -> (u64, Status) {
+        let frame = self.frame().await.expect("a reply");
+        let (header, _) = decode_reply(&frame).unwrap();
+        (header.request_id, header.status)
+    }
+
+    /// The next reply, which is a failure.
+    pub(super) async fn failure(&mut self) -> (ReplyHeader, Failure) {
+        match self.reply().await {
+            (header, ReplyOrFailure::Failure(failure)) => (header, *failure),
+            other => panic!("a failure, not {other:?}"),
+        }
+    }
+
+    pub(super) async fn goaway(&mut self) -> GoAway {
+        match self.reply().await {
+            (_, ReplyOrFailure::GoAway(goaway)) => goaway,
+            other => panic!("GOAWAY, not {other:?}"),
+        }
+    }
+
+    /// The stream ends here, without another frame.
+    pub(super) async fn ends(&mut self) {
+        assert_eq!(self.frame().await, None);
+    }
+
+    /// Nothing comes for a while.
+    pub(super) async fn hears_nothing(&mut self) {
+        let waited = tokio::time::timeout(Duration::from_millis(500), self.frame()).await;
+        assert!(waited.is_err(), "nothing was expected, not {waited:?}");
+    }
+
+    /// Whether the connection still serves.
+    pub(super) async fn is_served(&mut self) {
+        self.send(&ping(u64::MAX)).await;
+        assert_eq!(self.status().await, (u64::MAX, Status::OK));
+    }
+}
+
+/// Lets every task run until it waits.
+pub(super) async fn settle() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}
+
+pub(super) fn network(number: u8) -> NetworkId {
+    NetworkId::from_u128(0x0100 | u128::from(number))
+}
+
+/// A request as bytes.
+pub(super) fn frame(request_id: u64, on: NetworkId, request: &Request) -> Vec<u8> {
+    frame_with(request_id, on, request, |_| {})
+}
+
+pub(super) fn frame_with(
+    request_id: u64,
+    on: NetworkId,
+    request: &Request,
+    change: impl FnOnce(&mut RequestHeader),
+) -> Vec<u8> {
+    let (opcode, project) = (request.opcode(), ProjectId::NIL);
+    let mut header = RequestHeader { opcode, request_id, timeout_ms: 0, project, network: on };
+    change(&mut header);
+    let mut bytes = BytesMut::new();
+    encode_request(&header, request, &mut bytes).unwrap();
+    bytes.to_vec()
+}
+
+pub(super) fn hello_of(change: impl FnOnce(&mut Hello)) -> Request {
+    let mut hello = Hello {
+        version_min: 1,
+        version_max: 1,
+        features: 0,
+        session: SessionId::NIL,
+        epoch: 0,
+        server_id: None,
+        client: None,
+        manager: None,
+        host: None,
+    };
+    change(&mut hello);
+    Request::Hello(Box::new(hello))
+}
+
+pub(super) fn hello(request_id: u64) -> Vec<u8> {
+    frame(request_id, NetworkId::NIL, &hello_of(|_| {}))
+}
+
+pub(super) fn hello_in_session(request_id: u64, session: u128, epoch: u64) -> Vec<u8> {
+    let request = hello_of(|hello| {
+        hello.session = SessionId::from_u128(session);
+        hello.epoch = epoch;
+    });
+    frame(request_id, NetworkId::NIL, &request)
+}
+
+pub(super) fn ping(request_id: u64) -> Vec<u8> {
+    frame(request_id, NetworkId::NIL, &Request::Ping(Ping {}))
+}
+
+pub(super) fn release_request() -> Request {
+    let target = Target::Key { owner: OwnerId::from_u128(7), slot: Slot(0) };
+    Request::Release(Release { target, fences: addrd_protocol::message::Fences::default(), any: false })
+}
+
+pub(super) fn release(request_id: u64, on: u8) -> Vec<u8> {
+    frame(request_id, network(on), &release_request())
+}
+
+pub(super) fn allocate_request() -> Request {
+    Request::Allocate(Allocate {
+        owner: OwnerId::from_u128(7),
+        slot: Slot(0),
+        instance: Instance(0),
+        family: addrd_protocol::message::FamilyChoice::One,
+        strategy: addrd_protocol::message::Strategy::Default,
+        length: None,
+        flags: addrd_protocol::message::AllocateFlags::default(),
+        extras: None,
+    })
+}
