@@ -1,6 +1,8 @@
 //! Settings of the server.
 
 use crate::limits;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Bounds of connections that can be set.
@@ -38,6 +40,33 @@ impl Default for Bounds {
             stall: Duration::from_millis(limits::STALL_MS),
             shutdown: Duration::from_millis(limits::SHUTDOWN_MS),
             slow_request: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Checked settings of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// TCP addresses.
+    pub listen: Vec<SocketAddr>,
+    /// Path of the Unix socket.
+    pub unix_socket: Option<PathBuf>,
+    /// Address of `/metrics`, `/livez` and `/readyz`.
+    pub http: Option<SocketAddr>,
+    /// Listen on addresses that others can reach, without TLS and authentication.
+    pub insecure: bool,
+    /// Bounds of connections.
+    pub bounds: Bounds,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 2337))],
+            unix_socket: None,
+            http: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 2338))),
+            insecure: false,
+            bounds: Bounds::default(),
         }
     }
 }

@@ -390,10 +390,9 @@ impl<D: Decider> Connection<D> {
 
     /// Lets a newer connection of the session go on once nothing of this one is undecided.
     fn pass_lane(&mut self) {
-        if self.in_flight.count() == 0 && self.older.is_none() {
-            if let Some(lane) = &mut self.lane {
-                lane.has_passed();
-            }
+        let is_decided = self.in_flight.count() == 0 && self.older.is_none();
+        if let Some(lane) = self.lane.as_mut().filter(|_| is_decided) {
+            lane.has_passed();
         }
     }
 

@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 /// Decides nothing: keeps what it gets, or answers at once.
 #[derive(Clone, Debug)]
@@ -186,6 +187,7 @@ impl Decider for FakeDecider {
 pub(super) struct Stage {
     pub(super) decider: FakeDecider,
     pub(super) shared: Arc<Shared<FakeDecider>>,
+    tasks: TaskTracker,
 }
 
 impl Stage {
@@ -194,14 +196,16 @@ impl Stage {
     }
 
     pub(super) fn bounded(decider: FakeDecider, bounds: Bounds) -> Self {
-        Self { shared: Shared::new(decider.clone(), bounds), decider }
+        let shared = Shared::new(decider.clone(), bounds);
+        Self { shared, decider, tasks: TaskTracker::new() }
     }
 
     /// A connection that has said nothing yet; the pipe holds `pipe_bytes` each way.
     pub(super) fn connect_with(&self, pipe_bytes: usize) -> TestPeer {
         let (ours, theirs) = tokio::io::duplex(pipe_bytes);
         let seats = self.shared.admission.admit(PeerAddress::Local).unwrap();
-        let task = tokio::spawn(connection::serve(theirs, Arc::clone(&self.shared), seats));
+        let serving = connection::serve(theirs, Arc::clone(&self.shared), seats);
+        let task = self.tasks.spawn(serving);
         TestPeer { io: ours, task, unread: BytesMut::new() }
     }
 
@@ -359,7 +363,11 @@ pub(super) fn ping(request_id: u64) -> Vec<u8> {
 
 pub(super) fn release_request() -> Request {
     let target = Target::Key { owner: OwnerId::from_u128(7), slot: Slot(0) };
-    Request::Release(Release { target, fences: addrd_protocol::message::Fences::default(), any: false })
+    Request::Release(Release {
+        target,
+        fences: addrd_protocol::message::Fences::default(),
+        any: false,
+    })
 }
 
 pub(super) fn release(request_id: u64, on: u8) -> Vec<u8> {

@@ -19,7 +19,7 @@ use addrd_protocol::{FrameError, Opcode, Status};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::Context;
 use tokio::time::Instant;
 
 use super::super::reading::Front;
@@ -92,7 +92,7 @@ impl<D: Decider> Connection<D> {
     /// Goes on when the older connections have nothing left.
     pub(super) fn poll_waiting(&mut self, now: Instant, cx: &mut Context<'_>) {
         let Phase::Waiting(waiting) = &mut self.phase else { return };
-        if let Poll::Pending = waiting.passed.as_mut().poll(cx) {
+        if waiting.passed.as_mut().poll(cx).is_pending() {
             return;
         }
         self.older = None;

@@ -169,12 +169,7 @@ impl<D: Decider> Connection<D> {
     }
 
     /// The front is no whole frame: makes room for the rest of it.
-    fn take_part(
-        &mut self,
-        front: Front,
-        has_taken: bool,
-        now: Instant,
-    ) -> Result<(), FrameError> {
+    fn take_part(&mut self, front: Front, has_taken: bool, now: Instant) -> Result<(), FrameError> {
         self.timing.awaits_frame(front != Front::Empty, has_taken, now);
         let Front::Part { length } = front else {
             if front == Front::Empty {

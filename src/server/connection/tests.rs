@@ -11,7 +11,7 @@ use crate::model::{NetworkId, ProjectId, Revision, ServerId, Tick};
 use crate::telemetry::reactors::Count;
 use addrd_protocol::codec::{BATCH_BYTES_MAX, CREDIT, REQUEST_BYTES_MAX, ReplyOrFailure};
 use addrd_protocol::message::{
-    Batch, BatchItem, BatchMode, Detail, GoAwayReason, NetworkDelete, NetworkList, Reply, Request,
+    Batch, BatchItem, BatchMode, Detail, GoAwayReason, NetworkDelete, Reply, Request,
 };
 use addrd_protocol::{Opcode, Status, Text};
 use std::time::Duration;
@@ -325,7 +325,7 @@ async fn what_finds_no_room_is_busy_with_all_that_follows_it_to_the_same_worker(
 }
 
 fn list(request_id: u64) -> Vec<u8> {
-    let request = Request::NetworkList(Box::new(NetworkList::default()));
+    let request = Request::NetworkList(Box::default());
     frame(request_id, NetworkId::NIL, &request)
 }
 
@@ -564,7 +564,7 @@ async fn who_ends_inside_a_frame_is_told() {
     let mut peer = stage.greeted().await;
     peer.send(&[&release(2, 0)[..], &release(3, 0)[..50]].concat()).await;
     peer.io.shutdown().await.unwrap();
-    let mut got = vec![peer.reply().await.0, peer.reply().await.0];
+    let mut got = [peer.reply().await.0, peer.reply().await.0];
     got.sort_by_key(|header| header.request_id);
     assert_eq!((got[0].opcode, got[0].status), (Opcode::ERROR, Status::MALFORMED));
     assert_eq!((got[1].request_id, got[1].status), (2, Status::NOT_HELD));
@@ -745,14 +745,18 @@ async fn garbage_on_other_connections_does_not_touch_a_good_one() {
     say_seed(seed);
     let mut state = seed;
     let mut next = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         state >> 33
     };
     for round in 0..rounds.unwrap_or(2_000_u64) {
         let mut bad = stage.connect_with(1 << 20);
         let mut bytes = if next() % 4 == 0 { Vec::new() } else { hello(1) };
         for _ in 0..next() % 6 {
-            bytes.extend(match next() % 3 { 0 => batch(2 + next() % 4, 3), _ => release(2 + next() % 4, 0) });
+            bytes.extend(match next() % 3 {
+                0 => batch(2 + next() % 4, 3),
+                _ => release(2 + next() % 4, 0),
+            });
         }
         for _ in 0..=next() % 8 {
             let at = usize::try_from(next()).unwrap() % bytes.len().max(1);

@@ -8,7 +8,7 @@ use crate::telemetry::reactors::Count;
 use addrd_protocol::message::GoAwayReason;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::Context;
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
@@ -118,7 +118,7 @@ impl<D: Decider> Connection<D> {
                 self.timing.timer.as_mut().reset(at);
                 self.timing.armed = at;
             }
-            if let Poll::Pending = self.timing.timer.as_mut().poll(cx) {
+            if self.timing.timer.as_mut().poll(cx).is_pending() {
                 return false;
             }
             let now = Instant::now();
@@ -138,9 +138,7 @@ impl<D: Decider> Connection<D> {
             Phase::Greeting => (since(limits::HELLO_MS), Due::Hello),
             Phase::Waiting(_) => (since(limits::SESSION_WAIT_MS), Due::Session),
             Phase::Ready => self.next_of_ready(),
-            Phase::Closing(_) => {
-                (self.timing.since + self.shared.bounds.shutdown, Due::Closing)
-            }
+            Phase::Closing(_) => (self.timing.since + self.shared.bounds.shutdown, Due::Closing),
             Phase::Lingering(_) => (since(limits::LINGER_MS), Due::Linger),
         };
         match self.timing.stalled.map(|since| since + self.shared.bounds.stall) {
