@@ -54,10 +54,11 @@ const ROOMS: [Room; 13] = [
 ];
 
 /// Libraries that compute and do nothing else.
-const PURE_LIBRARIES: [&str; 11] = [
+const PURE_LIBRARIES: [&str; 12] = [
     "addrd_protocol",
     "addrd_sync",
     "alloc",
+    "bytes",
     "core",
     "crc32c",
     "foldhash",
