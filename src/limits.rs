@@ -101,6 +101,27 @@ pub const PLAIN_RECORD_BYTES_MAX: usize = 48;
 
 /// Objects that a slice of a job touches between two drains.
 pub const JOB_SLICE_OBJECTS: usize = 256;
+/// Jobs of a shard that are not finished.
+pub const JOBS_RUNNING_MAX: usize = 1_024;
+/// Finished jobs that a shard remembers, the last ones.
+pub const JOBS_FINISHED_MAX: usize = 64;
+
+/// Networks of a server: at 1 KiB each, 1 GiB.
+pub const NETWORKS_MAX: u32 = 1 << 20;
+/// Subnets of a network.
+pub const SUBNETS_PER_NETWORK_MAX: u32 = 128 * 1024;
+/// Subnets that go with an empty network at once; more of them go in a job.
+pub const NETWORK_DELETE_SUBNETS_MAX: u32 = JOB_SLICE_OBJECTS as u32;
+/// Of the records that memory has room for, the percentage at which creation ends.
+pub const RECORDS_FULL_PERCENT: u64 = 95;
+
+/// Subnets in which an automatic choice searches for a block before it gives up. A single address
+/// is found in the first one.
+pub const CHOICE_SUBNETS_MAX: usize = 256;
+/// Objects that a request for a page looks at, at about 0.2 us each: well below 1 ms.
+pub const LIST_OBJECTS_MAX: usize = 2_048;
+/// Pieces of pools that a request for counts looks at.
+pub const USAGE_PIECES_MAX: usize = 8_192;
 
 /// Records that the journal holds before the fold must have made room.
 pub const JOURNAL_RECORDS_MAX: u64 = 4 << 20;

@@ -1,5 +1,52 @@
 //! Pure state machine: free maps, strategies, indexes, apply. Knows no thread, socket, clock, file.
+//!
+//! State changes only by absorbing effects ([`Shard::absorb`]): [`Shard::apply`] decides, pushes
+//! effects into a sink and absorbs them itself, so a recovered state equals the live one.
 
+mod absorb;
+mod allocate;
+mod apply;
+mod batch;
+mod check;
+mod classify;
 mod free_map;
+mod gather;
 mod index;
+mod jobs;
+mod ledger;
+mod lists;
+mod lookup;
+mod network;
+mod objects;
+mod order;
+mod pages;
+mod pieces;
+mod record;
+mod refusal;
+mod release;
+mod shard;
 mod slab;
+mod snapshot;
+mod spanning;
+mod subnet;
+mod subnets;
+#[cfg(test)]
+mod tests;
+mod undo;
+mod usage;
+
+pub use absorb::AbsorbError;
+pub use classify::{is_gathered, is_mutation, is_reserved_class, is_spanning};
+pub use gather::merge;
+pub use jobs::JobProgress;
+pub use shard::{Answer, At, Scope, Shard, ShardCounters, ShardSettings};
+pub use snapshot::Snapshot;
+pub use spanning::{apply_spanning, finish_network};
+pub use usage::SubnetFill;
+
+use classify::is_spanning_update;
+
+/// A copy of a text that keeps no network buffer alive.
+fn owned(text: &crate::model::Text) -> crate::model::Text {
+    crate::model::Text::new(text).unwrap_or_default()
+}

@@ -148,6 +148,17 @@ pub struct AllocationPlace {
     pub block_bits: u8,
 }
 
+impl AllocationPlace {
+    /// Where `next` goes on behind this place: what [`AllocationRow::moves_cursor`] stores.
+    ///
+    /// Units: 0-based offset; one past the place, 0 past the top of IPv6.
+    #[must_use]
+    pub fn cursor_behind(&self) -> u128 {
+        let size = 1_u128.checked_shl(self.block_bits.into()).unwrap_or(0);
+        self.offset.wrapping_add(size)
+    }
+}
+
 /// A held cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllocationRow {
@@ -165,7 +176,8 @@ pub struct AllocationRow {
     pub instance: Instance,
     /// Never `Free`.
     pub state: AllocationState,
-    /// The cursor of `next` of the subnet stands behind this block from now on.
+    /// The cursor of `next` of the subnet stands behind this block from now on
+    /// ([`AllocationPlace::cursor_behind`]).
     pub moves_cursor: bool,
     /// What is rare; `None` costs nothing.
     pub extras: Option<Box<AllocationExtras>>,

@@ -86,7 +86,7 @@ impl Node {
 
 /// The map of one prefix; its nodes and leaves lie in a [`MapStore`].
 #[derive(Clone, Copy, Debug)]
-pub(super) struct DenseMap {
+pub(in crate::allocator) struct DenseMap {
     root: u32,
     host_bits: u8,
     /// Levels of nodes above the leaves.
@@ -281,11 +281,7 @@ fn set_in_leaf(store: &mut MapStore, whole: After, at: u32, order: u32, taken: b
         debug_assert!(leaf.is_free(at, order), "only what is free is taken");
         let around = leaf.order_around(at, order);
         leaf.set(at, order, true);
-        if around as u8 + 1 < whole.room {
-            whole.room
-        } else {
-            shrunk(leaf, around, order)
-        }
+        if around as u8 + 1 < whole.room { whole.room } else { shrunk(leaf, around, order) }
     } else {
         leaf.set(at, order, false);
         whole.room.max(leaf.order_around(at, order) as u8 + 1)
@@ -326,7 +322,8 @@ fn find_in(
         }
         _ if level == 0 => {
             let found = store.leaves.at(handle).find_free(in_leaf(from), order.min(LEAF_BITS))?;
-            return (order <= LEAF_BITS).then_some(from - u64::from(in_leaf(from)) + u64::from(found));
+            return (order <= LEAF_BITS)
+                .then_some(from - u64::from(in_leaf(from)) + u64::from(found));
         }
         _ => {}
     }

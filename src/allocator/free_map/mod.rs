@@ -35,6 +35,7 @@ impl MapStore {
     }
 
     /// Parts in use; 0 once all maps are cleared.
+    #[cfg(test)]
     pub(super) const fn parts(&self) -> u32 {
         self.leaves.count() + self.nodes.count() + self.twigs.count()
     }
@@ -99,7 +100,8 @@ impl FreeMap {
             }
             Self::Sparse(map) => map.find_free(store, from, order)?,
         };
-        let last = found | (1_u128.checked_shl(u32::from(order)).map_or(u128::MAX, |size| size - 1));
+        let last =
+            found | (1_u128.checked_shl(u32::from(order)).map_or(u128::MAX, |size| size - 1));
         (last <= to).then_some(found)
     }
 

@@ -47,6 +47,9 @@ mod tests {
         assert_eq!(aligned(0b0110_1111, 2), 0b0000_0001);
         assert_eq!(aligned(u64::MAX, 6), 1);
         assert_eq!(aligned(u64::MAX >> 1, 6), 0);
-        assert_eq!((largest(0b0110), largest(0b1100), largest(u64::MAX), largest(1 << 63)), (0, 1, 6, 0));
+        assert_eq!(
+            (largest(0b0110), largest(0b1100), largest(u64::MAX), largest(1 << 63)),
+            (0, 1, 6, 0)
+        );
     }
 }

@@ -60,7 +60,7 @@ impl Twig {
 
 /// The map of one prefix; its twigs lie in a [`MapStore`].
 #[derive(Clone, Copy, Debug)]
-pub(super) struct SparseMap {
+pub(in crate::allocator) struct SparseMap {
     root: u32,
     host_bits: u8,
 }

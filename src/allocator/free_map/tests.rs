@@ -63,7 +63,7 @@ fn random(state: &mut u64, host_bits: u8, narrow: bool) -> u128 {
     let wide = u128::from(split_mix(state)) << 64 | u128::from(split_mix(state));
     let bits = if narrow { host_bits.min(11) } else { host_bits };
     let value = wide & last_of(0, bits);
-    if split_mix(state) % 8 == 0 { last_of(0, host_bits) - value } else { value }
+    if split_mix(state).is_multiple_of(8) { last_of(0, host_bits) - value } else { value }
 }
 
 fn run(host_bits: u8, seed: u64, steps: u32, order_most: u8) {
@@ -72,14 +72,18 @@ fn run(host_bits: u8, seed: u64, steps: u32, order_most: u8) {
     let last = last_of(0, host_bits);
     for step in 0..steps {
         let pick = split_mix(&mut state);
-        let order = if pick % 3 == 0 { (pick >> 8) as u8 % (order_most.min(host_bits) + 1) } else { 0 };
-        let narrow = pick % 5 != 0;
+        let order = if pick.is_multiple_of(3) {
+            (pick >> 8) as u8 % (order_most.min(host_bits) + 1)
+        } else {
+            0
+        };
+        let narrow = !pick.is_multiple_of(5);
         let place = random(&mut state, host_bits, narrow);
         let at = place & !last_of(0, order);
         let context = format!("bits {host_bits} seed {seed} step {step} at {at:#x} order {order}");
         assert_eq!(map.is_free(&store, at, order), model.is_free(at, order), "{context}");
         let growing = (step / 300) % 2 == 0;
-        if growing || pick % 4 == 0 {
+        if growing || pick.is_multiple_of(4) {
             let found = map.find_free(&store, place, last, order);
             assert_eq!(found, model.find_free(place, last, order), "{context}");
             if let Some(found) = found {

@@ -1,0 +1,461 @@
+//! The only way into the state: an effect is absorbed, live and at recovery alike. Never decides.
+//!
+//! Effects are absolute. At recovery they may meet rows that are ahead of them (a fold that was
+//! cut short is replayed from its start); so an allocation that is put pushes out whatever shares
+//! an address or the key with it, and what is gone already may go again. Once the last effect is
+//! absorbed, the state is the one that the live shard had.
+
+use super::Shard;
+use super::free_map::FreeMap;
+use super::network::{Network, family_index};
+use super::subnet::{Subnet, last_of};
+use super::undo::Step;
+use crate::model::{
+    AllocationPlace, AllocationRow, Effect, EffectSink, ExclusionRow, NetworkHandle, NetworkRow,
+    Revision, SubnetHandle, SubnetRow,
+};
+use std::fmt;
+
+/// Why an effect cannot be absorbed. The state is unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AbsorbError {
+    /// Its network does not exist. Lawful only while replaying what a cut fold has folded already.
+    UnknownNetwork(NetworkHandle),
+    /// Its subnet does not exist. Lawful only while replaying what a cut fold has folded already.
+    UnknownSubnet(NetworkHandle, SubnetHandle),
+    /// Its place lies outside the subnet or is not aligned.
+    OutsideSubnet(AllocationPlace),
+    /// A held cell says that it is free.
+    StateFree(AllocationPlace),
+    /// A range lies outside its subnet or has the wrong family.
+    RangeOutside(NetworkHandle, SubnetHandle),
+}
+
+impl fmt::Display for AbsorbError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownNetwork(network) => write!(f, "network {} does not exist", network.0),
+            Self::UnknownSubnet(network, subnet) => {
+                write!(f, "subnet {} of network {} does not exist", subnet.0, network.0)
+            }
+            Self::OutsideSubnet(place) => write!(f, "{place:?} lies outside its subnet"),
+            Self::StateFree(place) => write!(f, "{place:?} is held and free at once"),
+            Self::RangeOutside(network, subnet) => {
+                write!(f, "a range lies outside subnet {} of network {}", subnet.0, network.0)
+            }
+        }
+    }
+}
+
+impl std::error::Error for AbsorbError {}
+
+impl Shard {
+    /// Takes an effect into the state.
+    ///
+    /// Shape: constant for allocations; for `SubnetPut` and exclusions proportional to pools and
+    /// exclusions.
+    ///
+    /// # Errors
+    /// [`AbsorbError`]; the state is then unchanged.
+    pub fn absorb(&mut self, effect: &Effect) -> Result<(), AbsorbError> {
+        match effect {
+            Effect::NetworkPut(row) => self.put_network(row),
+            Effect::NetworkGone { network, .. } => self.drop_network(*network),
+            Effect::SubnetPut(row) => return self.put_subnet(row),
+            Effect::SubnetGone { network, subnet, revision } => {
+                let of = self.marked(*network, *revision)?;
+                if let Some(at) = self.find_subnet_handle(of, *subnet) {
+                    self.drop_subnet(at);
+                }
+            }
+            Effect::ExclusionPut(row) => return self.put_exclusion(row),
+            Effect::ExclusionGone { network, subnet, revision, first } => {
+                let of = self.marked(*network, *revision)?;
+                let unknown = AbsorbError::UnknownSubnet(*network, *subnet);
+                let at = self.find_subnet_handle(of, *subnet).ok_or(unknown)?;
+                self.drop_exclusion(at, *first);
+            }
+            Effect::AllocationPut(row) => return self.put_allocation(row),
+            Effect::AllocationGone { place, revision } => {
+                let of = self.marked(place.network, *revision)?;
+                if let Some(at) = self.find_subnet_handle(of, place.subnet) {
+                    self.drop_allocation(at, place);
+                }
+            }
+            Effect::JobPut(row) => {
+                self.jobs.insert(row.job, *row);
+                self.finished.retain(|job| *job != row.job);
+                if row.finished {
+                    self.finished.push_back(row.job);
+                }
+                self.mark_if_known(row.network, row.revision);
+            }
+            Effect::JobGone { network, revision, job } => {
+                self.jobs.remove(job);
+                self.finished.retain(|finished| finished != job);
+                self.mark_if_known(*network, *revision);
+            }
+        }
+        Ok(())
+    }
+
+    /// At recovery: the last revision of a network, which its last record may have lost.
+    pub fn restore_marks(&mut self, network: NetworkHandle, revision: Revision) {
+        self.mark_if_known(network, revision);
+    }
+
+    /// At recovery: where `next` goes on in a subnet ([`AllocationPlace::cursor_behind`]).
+    pub fn restore_cursor(&mut self, network: NetworkHandle, subnet: SubnetHandle, offset: u128) {
+        let of = self.find_network_handle(network);
+        if let Some(at) = of.and_then(|of| self.find_subnet_handle(of, subnet)) {
+            self.subnets.at_mut(at).cursor = offset;
+        }
+    }
+
+    /// Pushes an effect and absorbs it.
+    pub(super) fn commit(&mut self, effect: &Effect, sink: &mut impl EffectSink) {
+        sink.push(effect);
+        let absorbed = self.absorb(effect);
+        assert!(absorbed.is_ok(), "what was decided can be absorbed: {absorbed:?}");
+    }
+
+    /// Pushes and absorbs an allocation whose key and place are free; gives its record.
+    pub(super) fn commit_fresh(
+        &mut self,
+        subnet: u32,
+        row: AllocationRow,
+        sink: &mut impl EffectSink,
+    ) -> u32 {
+        let effect = Effect::AllocationPut(row);
+        sink.push(&effect);
+        let Effect::AllocationPut(row) = effect else { unreachable!("made three lines above") };
+        if self.undo.active {
+            let cursor = self.subnets.at(subnet).cursor;
+            self.undo.steps.push(Step::Fresh { subnet, offset: row.place.offset, cursor });
+        }
+        let network = self.subnets.at(subnet).network;
+        self.networks.at_mut(network).mark(row.changed);
+        self.insert_fresh(subnet, &row)
+    }
+
+    /// Pushes and absorbs a change of an allocation that keeps its key and place.
+    pub(super) fn commit_changed(
+        &mut self,
+        handle: u32,
+        row: AllocationRow,
+        sink: &mut impl EffectSink,
+    ) {
+        self.remember(handle);
+        let effect = Effect::AllocationPut(row);
+        self.commit(&effect, sink);
+    }
+
+    /// Pushes and absorbs a release.
+    pub(super) fn commit_gone(&mut self, handle: u32, sink: &mut impl EffectSink) -> Revision {
+        self.remember(handle);
+        let record = self.ledger.at(handle);
+        let subnet = self.subnets.at(record.subnet);
+        let place = AllocationPlace {
+            network: subnet.network_handle,
+            subnet: subnet.handle,
+            offset: self.ledger.offset(record),
+            block_bits: record.block_bits,
+        };
+        let network = self.networks.at_mut(subnet.network);
+        let revision = network.next_revision();
+        network.mark(revision);
+        sink.push(&Effect::AllocationGone { place, revision });
+        self.take_out(handle);
+        revision
+    }
+
+    fn remember(&mut self, handle: u32) {
+        if self.undo.active {
+            let row = self.ledger.row_of(&self.subnets, handle);
+            let subnet = self.ledger.at(handle).subnet;
+            self.undo.steps.push(Step::Was { subnet, row });
+        }
+    }
+
+    /// From here on, changes of allocations of this network can be taken back.
+    pub(super) fn begin_undo(&mut self, network: u32) {
+        self.undo.active = true;
+        self.undo.steps.clear();
+        self.undo.revision = self.networks.at(network).revision;
+    }
+
+    /// What was done since [`Shard::begin_undo`] stays.
+    pub(super) fn end_undo(&mut self) {
+        self.undo.active = false;
+        self.undo.steps.clear();
+    }
+
+    /// Takes back what was done since [`Shard::begin_undo`].
+    pub(super) fn take_back(&mut self, network: u32) {
+        self.undo.active = false;
+        while let Some(step) = self.undo.steps.pop() {
+            match step {
+                Step::Fresh { subnet, offset, cursor } => {
+                    self.subnets.at_mut(subnet).cursor = cursor;
+                    let handle = self.ledger.find_at(subnet, offset);
+                    self.take_out(handle.expect("what was put and not taken back is there"));
+                }
+                Step::Was { subnet, row } => match self.ledger.find_at(subnet, row.place.offset) {
+                    Some(handle) => self.ledger.write(handle, &row),
+                    None => _ = self.insert_fresh(subnet, &row),
+                },
+            }
+        }
+        self.networks.at_mut(network).revision = self.undo.revision;
+    }
+
+    fn put_network(&mut self, row: &NetworkRow) {
+        let Some(at) = self.find_network_handle(row.network) else {
+            let owner_salt = self.owner_salt(row.project);
+            let key_salt = self.ledger.hasher.hash(u128::from(row.network.0), 3);
+            self.add_network(Network {
+                handle: row.network,
+                project: row.project,
+                id: row.id,
+                revision: row.revision,
+                attributes: row.revision,
+                deleting: row.deleting,
+                name: row.name.as_ref().map(super::owned),
+                description: row.description.as_ref().map(super::owned),
+                allocations: 0,
+                usable: [0; 2],
+                first_open: [None; 2],
+                order: Default::default(),
+                next_subnet: 0,
+                key_salt,
+                owner_salt,
+            });
+            return;
+        };
+        self.leave_network_name(at);
+        let network = self.networks.at_mut(at);
+        network.mark(row.revision);
+        network.attributes = row.revision;
+        network.deleting = row.deleting;
+        network.name = row.name.as_ref().map(super::owned);
+        network.description = row.description.as_ref().map(super::owned);
+        self.enter_network_name(at);
+    }
+
+    fn drop_network(&mut self, handle: NetworkHandle) {
+        let Some(at) = self.find_network_handle(handle) else { return };
+        while let Some(key) = self.first_subnet(at) {
+            self.drop_subnet(key);
+        }
+        self.remove_network(at);
+    }
+
+    fn first_subnet(&self, network: u32) -> Option<u32> {
+        let first = super::order::Key::before(crate::model::Family::V4, 0);
+        self.networks.at(network).order.iter_from(first).next().map(|key| key.subnet())
+    }
+
+    fn put_subnet(&mut self, row: &SubnetRow) -> Result<(), AbsorbError> {
+        let outside = AbsorbError::RangeOutside(row.network, row.subnet);
+        let range = row.prefix.range();
+        let inside = |pool: &crate::model::Range| {
+            range.contains(&pool.first()) && range.contains(&pool.last())
+        };
+        if !row.pools.iter().all(inside) {
+            return Err(outside);
+        }
+        let of = self.marked(row.network, row.revision)?;
+        let old = self.find_subnet_handle(of, row.subnet);
+        let same = old.filter(|&at| {
+            let old = &self.subnets.at(at).row;
+            old.prefix == row.prefix && old.id == row.id
+        });
+        let at = match (old, same) {
+            (_, Some(at)) => at,
+            (Some(other), None) => {
+                self.drop_subnet(other);
+                self.new_subnet(of, row)
+            }
+            (None, None) => self.new_subnet(of, row),
+        };
+        self.leave_subnet_name(at);
+        let subnet = self.subnets.at_mut(at);
+        let family = family_index(subnet.family);
+        let usable = &mut self.networks.at_mut(of).usable[family];
+        *usable = *usable + u32::from(!row.deleting) - u32::from(!subnet.deleting);
+        subnet.deleting = row.deleting;
+        subnet.strategy = row.strategy;
+        *subnet.row = owned_row(row);
+        subnet.cut(&self.maps);
+        self.enter_subnet_name(at);
+        self.refresh_room(at);
+        Ok(())
+    }
+
+    fn new_subnet(&mut self, of: u32, row: &SubnetRow) -> u32 {
+        let network = self.networks.at_mut(of);
+        network.next_subnet = network.next_subnet.max(row.subnet.0.saturating_add(1));
+        let mut plain = owned_row(row);
+        plain.name = None;
+        let subnet = Subnet {
+            network: of,
+            project: network.project,
+            network_handle: network.handle,
+            key_salt: network.key_salt,
+            owner_salt: network.owner_salt,
+            handle: row.subnet,
+            family: row.prefix.family(),
+            host_bits: row.prefix.host_bits(),
+            room: 0,
+            strategy: row.strategy,
+            deleting: true,
+            base: row.prefix.base(),
+            cursor: 0,
+            allocations: 0,
+            map: FreeMap::new(row.prefix.host_bits()),
+            pieces: Default::default(),
+            block_orders: 0,
+            blocks: 0,
+            exclusions: Vec::new(),
+            row: Box::new(plain),
+        };
+        self.add_subnet(subnet)
+    }
+
+    /// Takes a subnet out with whatever is in it; in live operation nothing is.
+    fn drop_subnet(&mut self, at: u32) {
+        while let Some(offset) = self.subnets.at(at).map.next_taken(&self.maps, 0) {
+            let handle = self.ledger.find_at(at, offset);
+            self.take_out(handle.expect("each taken offset begins or lies in an allocation"));
+        }
+        self.remove_subnet(at);
+    }
+
+    fn put_exclusion(&mut self, row: &ExclusionRow) -> Result<(), AbsorbError> {
+        let of = self.marked(row.network, row.revision)?;
+        let unknown = AbsorbError::UnknownSubnet(row.network, row.subnet);
+        let at = self.find_subnet_handle(of, row.subnet).ok_or(unknown)?;
+        let subnet = self.subnets.at_mut(at);
+        let range = row.exclusion.range;
+        let Some((first, last)) = subnet.span_of(&range) else {
+            return Err(AbsorbError::RangeOutside(row.network, row.subnet));
+        };
+        let mut exclusion = row.exclusion.clone();
+        exclusion.reason = exclusion.reason.as_ref().map(super::owned);
+        let overlapping: Vec<_> = subnet.excluded(first, last).map(|other| other.range).collect();
+        subnet.exclusions.retain(|other| !overlapping.contains(&other.range));
+        let place = subnet.exclusions.partition_point(|other| other.range.first() < range.first());
+        subnet.exclusions.insert(place, exclusion);
+        subnet.cut(&self.maps);
+        self.refresh_room(at);
+        Ok(())
+    }
+
+    fn drop_exclusion(&mut self, at: u32, first: u128) {
+        let subnet = self.subnets.at_mut(at);
+        let Some(address) = subnet.row.prefix.address_at(first) else { return };
+        subnet.exclusions.retain(|exclusion| exclusion.range.first() != address);
+        subnet.cut(&self.maps);
+        self.refresh_room(at);
+    }
+
+    fn put_allocation(&mut self, row: &AllocationRow) -> Result<(), AbsorbError> {
+        let place = &row.place;
+        let unknown = AbsorbError::UnknownSubnet(place.network, place.subnet);
+        let of = self.marked(place.network, row.changed)?;
+        let at = self.find_subnet_handle(of, place.subnet).ok_or(unknown)?;
+        let subnet = self.subnets.at(at);
+        let aligned = place.block_bits <= subnet.host_bits
+            && last_of(0, place.block_bits) & place.offset == 0
+            && place.offset <= subnet.offset_max();
+        if !aligned {
+            return Err(AbsorbError::OutsideSubnet(*place));
+        }
+        if row.state == addrd_protocol::message::AllocationState::Free {
+            return Err(AbsorbError::StateFree(*place));
+        }
+        let here = self.ledger.find_at(at, place.offset).filter(|&handle| {
+            let record = self.ledger.at(handle);
+            record.block_bits == place.block_bits
+                && record.owner() == row.owner
+                && record.slot == row.slot
+        });
+        match here {
+            Some(handle) => {
+                self.ledger.write(handle, row);
+                self.move_cursor(at, row);
+            }
+            None => {
+                self.push_out(of, at, row);
+                self.insert_fresh(at, row);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out what shares an address or the key with a row; in live operation nothing does.
+    fn push_out(&mut self, of: u32, at: u32, row: &AllocationRow) {
+        let key = self.key_of(of, row.owner, row.slot);
+        if let Some(handle) = self.ledger.find_key(&self.subnets, &key) {
+            self.take_out(handle);
+        }
+        let (offset, order) = (row.place.offset, row.place.block_bits);
+        while !self.subnets.at(at).map.is_free(&self.maps, offset, order) {
+            let taken = self.subnets.at(at).map.next_taken(&self.maps, offset);
+            let covering = taken.and_then(|taken| self.find_covering(at, taken));
+            self.take_out(covering.expect("each taken offset begins or lies in an allocation"));
+        }
+    }
+
+    fn drop_allocation(&mut self, at: u32, place: &AllocationPlace) {
+        let found = self.ledger.find_at(at, place.offset);
+        let found = found.filter(|&at| self.ledger.at(at).block_bits == place.block_bits);
+        if let Some(handle) = found {
+            self.take_out(handle);
+        }
+    }
+
+    fn insert_fresh(&mut self, subnet: u32, row: &AllocationRow) -> u32 {
+        let handle = self.ledger.insert(&self.subnets, subnet, row);
+        self.occupy(subnet, row.place.offset, row.place.block_bits, true);
+        self.move_cursor(subnet, row);
+        handle
+    }
+
+    fn move_cursor(&mut self, subnet: u32, row: &AllocationRow) {
+        if row.moves_cursor {
+            self.subnets.at_mut(subnet).cursor = row.place.cursor_behind();
+        }
+    }
+
+    fn take_out(&mut self, handle: u32) {
+        let record = self.ledger.at(handle);
+        let (subnet, order) = (record.subnet, record.block_bits);
+        let offset = self.ledger.offset(record);
+        self.ledger.remove(&self.subnets, handle);
+        self.occupy(subnet, offset, order, false);
+    }
+
+    /// The network of a handle, its revision counter moved on.
+    fn marked(&mut self, handle: NetworkHandle, revision: Revision) -> Result<u32, AbsorbError> {
+        let at = self.find_network_handle(handle).ok_or(AbsorbError::UnknownNetwork(handle))?;
+        self.networks.at_mut(at).mark(revision);
+        Ok(at)
+    }
+
+    fn mark_if_known(&mut self, handle: NetworkHandle, revision: Revision) {
+        if let Some(at) = self.find_network_handle(handle) {
+            self.networks.at_mut(at).mark(revision);
+        }
+    }
+}
+
+/// A row whose texts keep no network buffer alive.
+fn owned_row(row: &SubnetRow) -> SubnetRow {
+    SubnetRow {
+        name: row.name.as_ref().map(super::owned),
+        description: row.description.as_ref().map(super::owned),
+        ..row.clone()
+    }
+}

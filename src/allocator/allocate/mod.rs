@@ -1,0 +1,281 @@
+//! Allocate: judge a repeat, choose a place, commit. All addresses of a request are decided before
+//! the first one is committed, so nothing is ever half done.
+
+mod candidates;
+mod choose;
+mod exact;
+mod repeat;
+mod request;
+
+use super::Shard;
+use super::refusal::{Refused, refuse, with};
+use super::subnet::Subnet;
+use crate::model::{
+    AllocationExtras, AllocationPlace, AllocationRow, EffectSink, Family, OwnerId, Status,
+};
+use addrd_protocol::message::allocate::{AllocatedAddress, SubnetSettings};
+use addrd_protocol::message::{
+    Allocate, Allocated, AllocationState, Detail, FamilyChoice, Strategy,
+};
+use candidates::Found;
+use choose::{Start, choose};
+use request::{Asked, Want};
+
+/// What is to be done for one want.
+#[derive(Clone, Copy, Debug)]
+enum Decision {
+    /// It is held so already.
+    Repeat(u32),
+    /// It changes hands to the instance that asks.
+    TakeOver(u32),
+    /// A free place.
+    Fresh(Choice),
+}
+
+/// A free place.
+#[derive(Clone, Copy, Debug)]
+struct Choice {
+    subnet: u32,
+    offset: u128,
+    order: u8,
+    moves_cursor: bool,
+}
+
+/// A decision carried out: the record, and whether it was held or taken over.
+#[derive(Clone, Copy)]
+struct Done {
+    record: u32,
+    repeated: bool,
+    taken_over: bool,
+}
+
+impl Shard {
+    /// Allocates on a network of this shard.
+    pub(super) fn allocate(
+        &mut self,
+        network: u32,
+        request: &Allocate,
+        sink: &mut impl EffectSink,
+    ) -> Result<Allocated, Refused> {
+        let asked = Asked::new(request)?;
+        let (first, second) = self.wants(network, &asked)?;
+        let first = (first, self.decide(network, &asked, &first)?);
+        let second = match second {
+            Some(want) => Some((want, self.decide(network, &asked, &want)?)),
+            None => None,
+        };
+        let is_fresh = |decision: &Decision| matches!(decision, Decision::Fresh(_));
+        if is_fresh(&first.1) || second.as_ref().is_some_and(|(_, decision)| is_fresh(decision)) {
+            self.check_room_for_records()?;
+        }
+        let first = self.carry_out(network, &asked, &first.0, first.1, sink);
+        let second = second.map(|(want, how)| self.carry_out(network, &asked, &want, how, sink));
+        Ok(self.reply(&asked, first, second))
+    }
+
+    /// The addresses that are wanted: one, or two with slots s and s + 1.
+    fn wants(&self, network: u32, asked: &Asked<'_>) -> Result<(Want, Option<Want>), Refused> {
+        let slot = asked.request.slot;
+        let want = |family, slot| Want { family, slot };
+        let single = |family| Ok((want(family, slot), None));
+        match asked.request.family {
+            FamilyChoice::One => single(None),
+            FamilyChoice::V4 => single(Some(Family::V4)),
+            FamilyChoice::V6 => single(Some(Family::V6)),
+            FamilyChoice::Both | FamilyChoice::Each => {
+                let v4 = want(Some(Family::V4), slot);
+                let v6 = want(Some(Family::V6), crate::model::Slot(slot.0.saturating_add(1)));
+                if asked.request.family == FamilyChoice::Both {
+                    return Ok((v4, Some(v6)));
+                }
+                match self.families(network, asked) {
+                    [true, true] => Ok((v4, Some(v6))),
+                    [true, false] => Ok((v4, None)),
+                    [false, true] => Ok((v6, None)),
+                    [false, false] => Err(self.nothing_found(network, asked, &v4, false)),
+                }
+            }
+        }
+    }
+
+    /// The families that the candidates have.
+    fn families(&self, network: u32, asked: &Asked<'_>) -> [bool; 2] {
+        if asked.extras.subnets.is_empty() {
+            return self.networks.at(network).usable.map(|count| count > 0);
+        }
+        let mut found = [false; 2];
+        for &id in &asked.extras.subnets {
+            if let Some(at) = self.find_subnet(network, id) {
+                let subnet = self.subnets.at(at);
+                found[super::network::family_index(subnet.family)] |= !subnet.deleting;
+            }
+        }
+        found
+    }
+
+    fn decide(
+        &mut self,
+        network: u32,
+        asked: &Asked<'_>,
+        want: &Want,
+    ) -> Result<Decision, Refused> {
+        let key = self.key_of(network, asked.request.owner, want.slot);
+        if let Some(held) = self.ledger.find_key(&self.subnets, &key) {
+            return self.judge(held, asked, want);
+        }
+        if self.networks.at(network).deleting {
+            return Err(refuse(Status::DELETING, format_args!("the network is being deleted")));
+        }
+        if let Some(exact) = asked.exact(want) {
+            return self.exactly(network, asked, exact).map(Decision::Fresh);
+        }
+        if let Some(preferred) = asked.preferred(want)
+            && let Some(choice) = self.preferably(network, asked, want, preferred)
+        {
+            return Ok(Decision::Fresh(choice));
+        }
+        self.automatically(network, asked, want).map(Decision::Fresh)
+    }
+
+    fn automatically(
+        &mut self,
+        network: u32,
+        asked: &Asked<'_>,
+        want: &Want,
+    ) -> Result<Choice, Refused> {
+        let random = u128::from(self.random()) << 64 | u128::from(self.random());
+        let found = self.over_candidates(network, asked, want, |at| {
+            let subnet = self.subnets.at(at);
+            let (span, order) = self.eligible(subnet, asked, want).ok()?;
+            let strategy = match asked.request.strategy {
+                Strategy::Default => subnet.strategy,
+                named => named,
+            };
+            let start = Start::new(strategy, asked.request.owner, want.slot, || random)?;
+            let offset = choose(subnet, &self.maps, start, span, order)?;
+            let moves_cursor = matches!(start, Start::Cursor);
+            Some(Choice { subnet: at, offset, order, moves_cursor })
+        });
+        match found {
+            Found::Yes(choice) => Ok(choice),
+            Found::No => Err(self.nothing_found(network, asked, want, false)),
+            Found::GaveUp => Err(self.nothing_found(network, asked, want, true)),
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        network: u32,
+        asked: &Asked<'_>,
+        want: &Want,
+        decision: Decision,
+        sink: &mut impl EffectSink,
+    ) -> Done {
+        let revision = self.networks.at(network).next_revision();
+        match decision {
+            Decision::Repeat(record) => Done { record, repeated: true, taken_over: false },
+            Decision::TakeOver(record) => {
+                let mut row = self.ledger.row_of(&self.subnets, record);
+                row.revision = revision;
+                row.changed = revision;
+                row.instance = asked.request.instance;
+                row.extras = merged(row.extras, asked);
+                self.commit_changed(record, row, sink);
+                Done { record, repeated: false, taken_over: true }
+            }
+            Decision::Fresh(choice) => {
+                let subnet = self.subnets.at(choice.subnet);
+                let row = AllocationRow {
+                    place: AllocationPlace {
+                        network: subnet.network_handle,
+                        subnet: subnet.handle,
+                        offset: choice.offset,
+                        block_bits: choice.order,
+                    },
+                    revision,
+                    changed: revision,
+                    owner: asked.request.owner,
+                    slot: want.slot,
+                    instance: asked.request.instance,
+                    state: AllocationState::Allocated,
+                    moves_cursor: choice.moves_cursor,
+                    extras: merged(None, asked),
+                };
+                let record = self.commit_fresh(choice.subnet, row, sink);
+                Done { record, repeated: false, taken_over: false }
+            }
+        }
+    }
+
+    fn reply(&self, asked: &Asked<'_>, first: Done, second: Option<Done>) -> Allocated {
+        let settings = asked.request.flags.want_subnet.then(|| {
+            let of = |done: Done| settings_of(self.subnets.at(self.ledger.at(done.record).subnet));
+            Box::new([of(first), second.map(of).unwrap_or_default()])
+        });
+        Allocated {
+            first: self.allocated(asked, first),
+            second: second.map(|done| self.allocated(asked, done)),
+            settings,
+        }
+    }
+
+    fn allocated(&self, asked: &Asked<'_>, done: Done) -> AllocatedAddress {
+        let record = self.ledger.at(done.record);
+        let subnet = self.subnets.at(record.subnet);
+        let address = subnet.address(self.ledger.offset(record));
+        AllocatedAddress {
+            address,
+            length: subnet.family.bits() - record.block_bits,
+            subnet_length: subnet.family.bits() - subnet.host_bits,
+            subnet_id: subnet.row.id,
+            slot: record.slot,
+            revision: record.revision,
+            state: record.state(),
+            time_left_ms: 0,
+            repeated: done.repeated,
+            was_preferred: asked.extras.preferred == Some(address),
+            from_quarantine: false,
+            taken_over: done.taken_over,
+        }
+    }
+
+    /// What is held under a key, as a refusal's detail.
+    fn shown(&self, refused: Refused, record: u32) -> Refused {
+        with(refused, Detail::Held(Box::new(self.allocation(record))))
+    }
+}
+
+/// Rare fields of a request over those that are there; what it does not name stays.
+fn merged(old: Option<Box<AllocationExtras>>, asked: &Asked<'_>) -> Option<Box<AllocationExtras>> {
+    if asked.request.extras.is_none() {
+        return old;
+    }
+    let given = asked.extras;
+    let mut row = old.unwrap_or_default();
+    row.trace = given.trace;
+    let pairs = [
+        (&mut row.manager, &given.manager),
+        (&mut row.host, &given.host),
+        (&mut row.label, &given.label),
+        (&mut row.owner_name, &given.owner_name),
+    ];
+    for (field, value) in pairs {
+        if value.is_some() {
+            field.clone_from(value);
+        }
+    }
+    (*row != AllocationExtras::default()).then_some(row)
+}
+
+fn settings_of(subnet: &Subnet) -> SubnetSettings {
+    SubnetSettings {
+        gateway: subnet.row.gateway,
+        dns_servers: subnet.row.dns_servers.clone(),
+        routes: subnet.row.routes.clone(),
+    }
+}
+
+/// An owner as people know it.
+pub(super) fn owner_text(owner: OwnerId) -> impl std::fmt::Display {
+    owner.0
+}

@@ -1,0 +1,89 @@
+//! Batches: items in order, each for itself or all or nothing. Decides only whether to go on.
+
+use super::Shard;
+use super::refusal::{Refused, limit, out_of_range};
+use crate::limits::HAND_OVER_RECORD_BYTES_MAX;
+use crate::model::EffectSink;
+use addrd_protocol::message::batch::{BATCH_ITEMS_MAX, BatchItem};
+use addrd_protocol::message::{Batch, BatchMode, BatchReply, BatchResult};
+
+impl Shard {
+    /// Applies a batch. On a refusal nothing is left behind: neither state, nor effects, nor
+    /// revisions.
+    pub(super) fn batch(
+        &mut self,
+        network: u32,
+        request: &Batch,
+        sink: &mut impl EffectSink,
+    ) -> Result<BatchReply, Refused> {
+        let count = request.items.len();
+        if !(1..=BATCH_ITEMS_MAX).contains(&count) {
+            return Err(out_of_range("items", count as u128, 1, BATCH_ITEMS_MAX as u128));
+        }
+        let start = sink.bytes();
+        self.begin_undo(network);
+        let outcome = self.batch_items(network, request, start, sink);
+        match outcome {
+            Ok(results) => {
+                self.end_undo();
+                Ok(BatchReply { results })
+            }
+            Err(refused) => {
+                self.take_back(network);
+                sink.truncate(start);
+                Err(refused)
+            }
+        }
+    }
+
+    fn batch_items(
+        &mut self,
+        network: u32,
+        request: &Batch,
+        start: usize,
+        sink: &mut impl EffectSink,
+    ) -> Result<Vec<BatchResult>, Refused> {
+        let mut results = Vec::with_capacity(request.items.len());
+        for (number, item) in request.items.iter().enumerate() {
+            match self.batch_item(network, item, sink) {
+                Ok(result) => results.push(result),
+                Err(mut refused) => {
+                    refused.item = u16::try_from(number).ok();
+                    if request.mode == BatchMode::AllOrNothing {
+                        return Err(refused);
+                    }
+                    results.push(BatchResult::Failed(refused));
+                }
+            }
+            let bytes = sink.bytes() - start;
+            if bytes > HAND_OVER_RECORD_BYTES_MAX {
+                let most = HAND_OVER_RECORD_BYTES_MAX as u128;
+                let mut refused = limit("HAND_OVER_RECORD_BYTES_MAX", bytes as u128, most);
+                refused.item = u16::try_from(number).ok();
+                return Err(refused);
+            }
+        }
+        Ok(results)
+    }
+
+    fn batch_item(
+        &mut self,
+        network: u32,
+        item: &BatchItem,
+        sink: &mut impl EffectSink,
+    ) -> Result<BatchResult, Refused> {
+        match item {
+            BatchItem::Allocate(item) => {
+                self.allocate(network, item, sink).map(BatchResult::Allocated)
+            }
+            BatchItem::Release(item) => {
+                let released = self.release(network, item, sink)?;
+                Ok(released.map_or(BatchResult::NotHeld, BatchResult::Released))
+            }
+            BatchItem::Update(item) => {
+                let updated = self.allocation_update(network, item, sink)?;
+                Ok(BatchResult::Updated(Box::new(updated)))
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What must hold between the parts of a shard, recounted from the allocations (proofs.md, I6).
+//! Changes nothing; takes time proportional to everything, for `check` and tests.
+
+use super::Shard;
+use super::order::Key;
+use super::slab::NIL;
+use super::subnet::{Subnet, last_of};
+use crate::model::Family;
+
+impl Shard {
+    /// What does not hold, in words; empty = everything does.
+    #[must_use]
+    pub fn check(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (at, subnet) in self.subnets.iter() {
+            self.check_subnet(at, subnet, &mut found);
+        }
+        let mut allocations = 0;
+        for (at, network) in self.networks.iter() {
+            allocations += network.allocations;
+            self.check_network(at, &mut found);
+        }
+        if allocations != self.allocations() {
+            found.push(format!("networks count {allocations} of {}", self.allocations()));
+        }
+        if self.ordered.len() != self.networks.count() as usize
+            || self.everywhere.len() != self.subnets.count() as usize
+        {
+            found.push("an order has other objects than the shard".to_owned());
+        }
+        self.ledger.check(&mut found);
+        found
+    }
+
+    fn check_network(&self, at: u32, found: &mut Vec<String>) {
+        let network = self.networks.at(at);
+        let keys: Vec<Key> = network.order.iter_from(Key::before(Family::V4, 0)).collect();
+        let sum: u64 = keys.iter().map(|key| self.subnets.at(key.subnet()).allocations).sum();
+        if sum != network.allocations {
+            found.push(format!("network {}: {sum} of {}", network.id, network.allocations));
+        }
+        for family in [Family::V4, Family::V6] {
+            let index = super::network::family_index(family);
+            let of = keys.iter().filter(|key| key.family == family);
+            let open = of.clone().find(|key| self.subnets.at(key.subnet()).room > 0);
+            if open.copied() != network.first_open[index] {
+                found.push(format!("network {}: wrong first open subnet", network.id));
+            }
+            let usable = of.filter(|key| !self.subnets.at(key.subnet()).deleting).count();
+            if usable != network.usable[index] as usize {
+                found.push(format!("network {}: wrong count of usable subnets", network.id));
+            }
+        }
+        let here = self.find_network(network.project, network.id) == Some(at)
+            && self.find_network_handle(network.handle) == Some(at)
+            && network
+                .name
+                .as_deref()
+                .is_none_or(|name| self.find_network_name(network.project, name) == Some(at));
+        if !here {
+            found.push(format!("network {} is not found", network.id));
+        }
+    }
+
+    fn check_subnet(&self, at: u32, subnet: &Subnet, found: &mut Vec<String>) {
+        let name = subnet.row.id;
+        let (mut from, mut live, mut blocks, mut covered) = (0, 0, 0, 0_u128);
+        let mut in_pieces = vec![0_u128; subnet.pieces.all().len()];
+        while let Some(offset) = subnet.map.next_taken(&self.maps, from) {
+            let Some(handle) = self.ledger.find_at(at, offset) else {
+                found.push(format!("subnet {name}: offset {offset} is taken by nobody"));
+                break;
+            };
+            let record = self.ledger.at(handle);
+            let last = last_of(offset, record.block_bits);
+            let size = last - offset + 1;
+            live += 1;
+            blocks += u64::from(record.block_bits > 0);
+            covered += size;
+            if subnet.map.count(&self.maps, offset, last) != size {
+                found.push(format!("subnet {name}: the block at {offset} is not wholly taken"));
+            }
+            for (sum, piece) in in_pieces.iter_mut().zip(subnet.pieces.all()) {
+                let (first, last) = (piece.first.max(offset), piece.last.min(last));
+                *sum += (last + 1).saturating_sub(first);
+            }
+            let key = self.key_of(subnet.network, record.owner(), record.slot);
+            if self.ledger.find_key(&self.subnets, &key) != Some(handle) {
+                found.push(format!("subnet {name}: offset {offset} is not found by its key"));
+            }
+            from = last + 1;
+        }
+        if (live, blocks) != (subnet.allocations, subnet.blocks) {
+            found.push(format!("subnet {name}: {live} of {} allocations", subnet.allocations));
+        }
+        if covered != subnet.map.taken(&self.maps) {
+            found.push(format!("subnet {name}: {covered} offsets are not what the map counts"));
+        }
+        for (piece, taken) in subnet.pieces.all().iter().zip(in_pieces) {
+            if piece.free + taken != piece.size() {
+                found.push(format!("subnet {name}: {piece:?} has {taken} taken"));
+            }
+        }
+        let open = subnet.pieces.all().iter().filter(|piece| piece.open);
+        if open.map(|piece| piece.free).sum::<u128>() != subnet.pieces.free() {
+            found.push(format!("subnet {name}: the free sum is wrong"));
+        }
+        let here = self.find_subnet(subnet.network, name) == Some(at)
+            && self.find_subnet_handle(subnet.network, subnet.handle) == Some(at)
+            && subnet.room == subnet.room_now(&self.maps);
+        if !here {
+            found.push(format!("subnet {name} is not found, or has another room"));
+        }
+    }
+}
+
+impl super::ledger::Ledger {
+    /// Rings and indexes have each allocation once.
+    fn check(&self, found: &mut Vec<String>) {
+        let count = self.count() as usize;
+        if self.indexed() != (count, count) {
+            found.push(format!("indexes have {:?} of {count} allocations", self.indexed()));
+        }
+        for handle in self.live() {
+            let record = self.at(handle);
+            let (next, previous) = (self.at(record.next), self.at(record.previous));
+            let whole = record.next != NIL
+                && next.previous == handle
+                && previous.next == handle
+                && next.owner() == record.owner();
+            if !whole {
+                found.push(format!("the ring of owner {} is broken", record.owner()));
+            }
+        }
+    }
+}

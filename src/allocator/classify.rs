@@ -1,0 +1,59 @@
+//! Which way a request goes. Looks at no state.
+
+use super::shard::Scope;
+use crate::model::{NetworkId, Setting};
+use addrd_protocol::message::{NetworkUpdate, Request};
+
+/// Whether the request needs all shards at once (network create, rename, delete): names of
+/// networks are unique over all shards. Run [`super::apply_spanning`].
+#[must_use]
+pub fn is_spanning(request: &Request) -> bool {
+    match request {
+        Request::NetworkCreate(_) | Request::NetworkDelete(_) => true,
+        Request::NetworkUpdate(request) => is_spanning_update(request),
+        _ => false,
+    }
+}
+
+/// Whether an update of a network changes its name.
+pub(super) fn is_spanning_update(request: &NetworkUpdate) -> bool {
+    !matches!(request.name, Setting::Unset)
+}
+
+/// Whether every shard answers its part, to be joined by [`super::merge`].
+#[must_use]
+pub fn is_gathered(scope: &Scope, request: &Request) -> bool {
+    match request {
+        Request::NetworkFind(_) | Request::NetworkList(_) => true,
+        Request::Lookup(_) | Request::JobGet(_) | Request::JobList(_) => {
+            scope.network == NetworkId::NIL
+        }
+        _ => false,
+    }
+}
+
+/// Whether the request may change state.
+#[must_use]
+pub fn is_mutation(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::NetworkCreate(_)
+            | Request::NetworkUpdate(_)
+            | Request::NetworkDelete(_)
+            | Request::SubnetCreate(_)
+            | Request::SubnetUpdate(_)
+            | Request::SubnetDelete(_)
+            | Request::SubnetExclude(_)
+            | Request::SubnetInclude(_)
+            | Request::Allocate(_)
+            | Request::Release(_)
+            | Request::AllocationUpdate(_)
+            | Request::Batch(_)
+    )
+}
+
+/// Whether the request may use the ring slots that are kept for what frees or keeps addresses.
+#[must_use]
+pub fn is_reserved_class(request: &Request) -> bool {
+    matches!(request, Request::Release(_))
+}

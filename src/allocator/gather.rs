@@ -1,0 +1,136 @@
+//! Joins the parts of a request that every shard answers. Looks at no state.
+
+use super::pages::{Cursor, Kind};
+use super::refusal::{refuse, unsupported};
+use super::shard::{Answer, At, Scope};
+use crate::model::{Family, Status};
+use addrd_protocol::message::allocation::LOOKUPS_MAX;
+use addrd_protocol::message::list::PAGE_OBJECTS_MAX;
+use addrd_protocol::message::{
+    Cursor as CursorBytes, JobPage, Lookups, NetworkPage, Reply, Request,
+};
+
+/// The whole answer of a request for which [`super::is_gathered`] holds, from each shard's part.
+///
+/// # Errors
+/// A refusal of any part, but `NOT_FOUND` only if every part says so.
+pub fn merge(at: &At, request: &Request, _scope: &Scope, parts: Vec<Answer>) -> Answer {
+    let mut replies = Vec::with_capacity(parts.len());
+    let mut not_found = None;
+    for part in parts {
+        match part {
+            Ok((_, reply)) => replies.push(reply),
+            Err(refused) if refused.status == Status::NOT_FOUND => not_found = Some(refused),
+            Err(refused) => return Err(refused),
+        }
+    }
+    if replies.is_empty() {
+        let nobody = || refuse(Status::NOT_FOUND, format_args!("nothing was found"));
+        return Err(not_found.unwrap_or_else(nobody));
+    }
+    let reply = match request {
+        Request::NetworkFind(_) | Request::JobGet(_) => replies.swap_remove(0),
+        Request::NetworkList(request) => {
+            Reply::Networks(Box::new(networks(at, replies, most(request.page.limit))))
+        }
+        Request::JobList(request) => {
+            Reply::Jobs(Box::new(jobs(at, replies, most(request.page.limit))))
+        }
+        Request::Lookup(_) => Reply::Lookups(Box::new(lookups(replies))),
+        _ => return Err(unsupported("opcode", "this operation over all workers")),
+    };
+    Ok((Status::OK, reply))
+}
+
+fn most(limit: u32) -> usize {
+    if limit == 0 { PAGE_OBJECTS_MAX as usize } else { limit as usize }
+}
+
+fn networks(at: &At, replies: Vec<Reply>, most: usize) -> NetworkPage {
+    let mut position = None;
+    let mut pages = Pages::new();
+    for reply in replies {
+        if let Reply::Networks(page) = reply {
+            let so_far = position.unwrap_or(page.position);
+            position = Some(so_far.min(page.position));
+            pages.add(page.items, page.next);
+        }
+    }
+    let (items, next) =
+        pages.join(Kind::Network, at, most, |network| network.network_id.0.as_u128());
+    NetworkPage { position: position.unwrap_or_default(), items, next }
+}
+
+fn jobs(at: &At, replies: Vec<Reply>, most: usize) -> JobPage {
+    let mut pages = Pages::new();
+    for reply in replies {
+        if let Reply::Jobs(page) = reply {
+            pages.add(page.items, page.next);
+        }
+    }
+    let (items, next) = pages.join(Kind::Job, at, most, |job| u128::from(job.job_id.0));
+    JobPage { items, next }
+}
+
+/// Pages of all shards, each complete up to its cursor.
+struct Pages<T> {
+    items: Vec<T>,
+    /// The lowest cursor: behind it some shard has not looked.
+    next: Option<CursorBytes>,
+}
+
+impl<T> Pages<T> {
+    const fn new() -> Self {
+        Self { items: Vec::new(), next: None }
+    }
+
+    fn add(&mut self, items: Vec<T>, next: Option<CursorBytes>) {
+        self.items.extend(items);
+        if let Some(cursor) = next {
+            let lower = self.next.as_ref().is_none_or(|old| key(&cursor) < key(old));
+            if lower {
+                self.next = Some(cursor);
+            }
+        }
+    }
+
+    fn join(
+        mut self,
+        kind: Kind,
+        at: &At,
+        most: usize,
+        key_of: impl Fn(&T) -> u128,
+    ) -> (Vec<T>, Option<CursorBytes>) {
+        self.items.sort_unstable_by_key(&key_of);
+        if let Some(cursor) = &self.next {
+            let end = key(cursor);
+            self.items.retain(|item| key_of(item) <= end);
+        }
+        if self.items.len() <= most {
+            return (self.items, self.next);
+        }
+        self.items.truncate(most);
+        let key = self.items.last().map(key_of).unwrap_or_default();
+        let cursor = Cursor { family: Family::V4, key };
+        (self.items, Some(cursor.write(kind, at)))
+    }
+}
+
+fn key(cursor: &CursorBytes) -> u128 {
+    Cursor::key_of(cursor)
+}
+
+fn lookups(replies: Vec<Reply>) -> Lookups {
+    let mut all = Lookups::default();
+    for reply in replies {
+        if let Reply::Lookups(part) = reply {
+            all.more |= part.more;
+            all.allocations.extend(part.allocations);
+            all.subnets.extend(part.subnets);
+        }
+    }
+    all.more |= all.allocations.len() > LOOKUPS_MAX || all.subnets.len() > LOOKUPS_MAX;
+    all.allocations.truncate(LOOKUPS_MAX);
+    all.subnets.truncate(LOOKUPS_MAX);
+    all
+}

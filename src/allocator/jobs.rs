@@ -1,0 +1,223 @@
+//! Jobs: forced deletions, accepted by one record and worked off in slices. Knows no thread.
+
+use super::objects::job;
+use super::order::Key;
+use super::pages::{Cursor, Kind, Page};
+use super::refusal::{Refused, limit, refuse};
+use super::shard::{At, Scope};
+use super::subnets::check_page_limit;
+use super::{Shard, subnets::no_subnet};
+use crate::limits::{JOBS_FINISHED_MAX, JOBS_RUNNING_MAX};
+use crate::model::{
+    Effect, EffectSink, Family, JobId, JobRow, NetworkHandle, NetworkId, Revision, Status, SubnetId,
+};
+use addrd_protocol::message::list::PAGE_OBJECTS_MAX;
+use addrd_protocol::message::{Job, JobGet, JobKind, JobList, JobPage, Reply};
+use std::ops::Bound;
+
+/// What a slice of jobs came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobProgress {
+    /// Nothing is to be done.
+    Idle,
+    /// A slice was worked off; there may be more.
+    Worked,
+    /// This network is empty: [`super::finish_network`] must end its deletion. Other jobs have
+    /// nothing to do meanwhile.
+    NeedsFinish(NetworkHandle),
+}
+
+impl Shard {
+    /// Works off one slice of the jobs: at most `objects` allocations or subnets.
+    pub fn step_jobs(
+        &mut self,
+        _at: &At,
+        objects: usize,
+        sink: &mut impl EffectSink,
+    ) -> JobProgress {
+        let mut ready = None;
+        let running = self.jobs.values().filter(|job| !job.finished);
+        let mut todo = None;
+        for row in running {
+            match self.find_network_handle(row.network) {
+                Some(network) if row.kind == JobKind::NetworkDelete => {
+                    if self.networks.at(network).order.count() > 0 {
+                        todo = Some((network, *row));
+                        break;
+                    }
+                    ready.get_or_insert(row.network);
+                }
+                Some(network) => {
+                    todo = Some((network, *row));
+                    break;
+                }
+                None => {}
+            }
+        }
+        match (todo, ready) {
+            (Some((network, row)), _) => {
+                self.slice(network, row, objects.max(1), sink);
+                JobProgress::Worked
+            }
+            (None, Some(network)) => JobProgress::NeedsFinish(network),
+            (None, None) => JobProgress::Idle,
+        }
+    }
+
+    fn slice(&mut self, network: u32, row: JobRow, objects: usize, sink: &mut impl EffectSink) {
+        let mut left = objects;
+        let finished = match row.kind {
+            JobKind::SubnetDelete => match self.find_subnet(network, row.subnet_id) {
+                Some(subnet) => self.empty_subnet(subnet, &mut left, sink),
+                None => true,
+            },
+            JobKind::NetworkDelete => {
+                while left > 0 && self.empty_first_subnet(network, &mut left, sink) {}
+                false
+            }
+        };
+        let done = row.done + (objects - left) as u64;
+        let revision = self.networks.at(network).next_revision();
+        let row = JobRow { revision, finished, done, total: row.total.max(done), ..row };
+        self.commit(&Effect::JobPut(row), sink);
+        if finished {
+            self.forget_finished(sink);
+        }
+    }
+
+    /// Empties the first subnet of a network; false if there is none or it is not empty yet.
+    fn empty_first_subnet(
+        &mut self,
+        network: u32,
+        left: &mut usize,
+        sink: &mut impl EffectSink,
+    ) -> bool {
+        let first = Key::before(Family::V4, 0);
+        let first = self.networks.at(network).order.iter_from(first).next();
+        first.is_some_and(|key| self.empty_subnet(key.subnet(), left, sink))
+    }
+
+    /// Releases what is in a subnet, and deletes it once it is empty; true if it was.
+    fn empty_subnet(&mut self, at: u32, left: &mut usize, sink: &mut impl EffectSink) -> bool {
+        while *left > 0 {
+            let Some(offset) = self.subnets.at(at).map.next_taken(&self.maps, 0) else {
+                let subnet = self.subnets.at(at);
+                let effect = Effect::SubnetGone {
+                    network: subnet.network_handle,
+                    subnet: subnet.handle,
+                    revision: self.networks.at(subnet.network).next_revision(),
+                };
+                self.commit(&effect, sink);
+                *left -= 1;
+                return true;
+            };
+            let record = self.ledger.find_at(at, offset);
+            self.commit_gone(record.expect("each taken offset begins an allocation"), sink);
+            *left -= 1;
+        }
+        false
+    }
+
+    /// Refuses a job too many.
+    pub(super) fn check_room_for_job(&self) -> Result<(), Refused> {
+        let running = self.jobs.len() - self.finished.len();
+        if running >= JOBS_RUNNING_MAX {
+            let (count, most) = (running as u128 + 1, JOBS_RUNNING_MAX as u128);
+            return Err(limit("JOBS_RUNNING_MAX", count, most));
+        }
+        Ok(())
+    }
+
+    /// Accepts a job by its record.
+    pub(super) fn start_job(
+        &mut self,
+        network: u32,
+        kind: JobKind,
+        subnet_id: SubnetId,
+        total: u64,
+        sink: &mut impl EffectSink,
+    ) -> Reply {
+        let of = self.networks.at(network);
+        let revision = of.next_revision();
+        let row = JobRow {
+            network: of.handle,
+            revision,
+            job: job_id(of.handle, revision),
+            project: of.project,
+            network_id: of.id,
+            kind,
+            subnet_id,
+            finished: false,
+            done: 0,
+            total,
+        };
+        self.commit(&Effect::JobPut(row), sink);
+        Reply::Job(Box::new(job(&row)))
+    }
+
+    /// The job that is deleting a subnet, or (all zero) a network.
+    pub(super) fn running_job(&self, network: u32, subnet_id: SubnetId) -> Result<Reply, Refused> {
+        let handle = self.networks.at(network).handle;
+        let of_network = job_id(handle, Revision(0))..=job_id(handle, Revision(u32::MAX.into()));
+        let mut jobs = self.jobs.range(of_network).map(|(_, row)| row);
+        let found = jobs.find(|row| {
+            let covers = row.subnet_id == subnet_id || row.kind == JobKind::NetworkDelete;
+            !row.finished && covers
+        });
+        found.map(|row| Reply::Job(Box::new(job(row)))).ok_or_else(|| no_subnet(subnet_id))
+    }
+
+    /// Forgets the oldest finished jobs beyond the bound.
+    pub(super) fn forget_finished(&mut self, sink: &mut impl EffectSink) {
+        while self.finished.len() > JOBS_FINISHED_MAX {
+            let Some(row) = self.finished.front().and_then(|id| self.jobs.get(id)).copied() else {
+                return;
+            };
+            let network = self.find_network_handle(row.network);
+            let revision = network.map_or(Revision(0), |at| self.networks.at(at).next_revision());
+            let effect = Effect::JobGone { network: row.network, revision, job: row.job };
+            self.commit(&effect, sink);
+        }
+    }
+
+    /// Reads a job of the project, and of the network if one is given.
+    pub(super) fn job_get(&self, scope: &Scope, request: &JobGet) -> Result<Job, Refused> {
+        let row = self.jobs.get(&request.job_id).filter(|row| visible(row, scope));
+        row.map(job).ok_or_else(|| {
+            refuse(Status::NOT_FOUND, format_args!("there is no job {}", request.job_id))
+        })
+    }
+
+    /// Lists jobs by number.
+    pub(super) fn job_list(
+        &self,
+        at: &At,
+        scope: &Scope,
+        request: &JobList,
+    ) -> Result<JobPage, Refused> {
+        let most = check_page_limit(request.page.limit, PAGE_OBJECTS_MAX)?;
+        let from = match Cursor::read(Kind::Job, at, &request.page)? {
+            None => Bound::Unbounded,
+            Some(cursor) => Bound::Excluded(JobId(cursor.key as u64)),
+        };
+        let mut page = Page::new(most);
+        for (id, row) in self.jobs.range((from, Bound::Unbounded)) {
+            let item = visible(row, scope).then(|| job(row));
+            if !page.look_at(u128::from(id.0), item) {
+                break;
+            }
+        }
+        let (items, next) = page.finish(Kind::Job, at, Family::V4);
+        Ok(JobPage { items, next })
+    }
+}
+
+fn visible(row: &JobRow, scope: &Scope) -> bool {
+    row.project == scope.project
+        && (scope.network == NetworkId::NIL || row.network_id == scope.network)
+}
+
+/// Number of a job: unlike that of any other while fewer than 2^32 records lie between them.
+fn job_id(network: NetworkHandle, revision: Revision) -> JobId {
+    JobId(u64::from(network.0) << 32 | revision.0 & u64::from(u32::MAX))
+}

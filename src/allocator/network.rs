@@ -1,0 +1,81 @@
+//! A network in memory: attributes, counters, its subnets in order. Finds nothing outside itself.
+
+use super::order::{Key, Order};
+use crate::model::{Family, NetworkHandle, NetworkId, ProjectId, Revision, Text};
+
+/// A network of the shard.
+#[derive(Debug)]
+pub(super) struct Network {
+    pub(super) handle: NetworkHandle,
+    pub(super) project: ProjectId,
+    pub(super) id: NetworkId,
+    /// Of its last record.
+    pub(super) revision: Revision,
+    /// Of its attributes.
+    pub(super) attributes: Revision,
+    pub(super) deleting: bool,
+    pub(super) name: Option<Text>,
+    pub(super) description: Option<Text>,
+    /// Live allocations.
+    pub(super) allocations: u64,
+    /// Subnets that are not being deleted, of each family.
+    pub(super) usable: [u32; 2],
+    /// First subnet of each family with something free for automatic allocation.
+    pub(super) first_open: [Option<Key>; 2],
+    pub(super) order: Order,
+    /// Handles of its subnets are below this one.
+    pub(super) next_subnet: u32,
+    /// Part of the hashes of its allocations' keys.
+    pub(super) key_salt: u64,
+    /// Part of the hashes of its project's owners.
+    pub(super) owner_salt: u64,
+}
+
+impl Network {
+    /// The revision that its next record has.
+    pub(super) const fn next_revision(&self) -> Revision {
+        Revision(self.revision.0 + 1)
+    }
+
+    /// Notes the revision of a record.
+    #[inline]
+    pub(super) fn mark(&mut self, revision: Revision) {
+        self.revision = self.revision.max(revision);
+    }
+
+    /// Keeps order and shortcut in step with a subnet's room.
+    pub(super) fn set_room(&mut self, key: Key, room: u8) {
+        self.order.set_room(key, room);
+        let first = &mut self.first_open[family_index(key.family)];
+        if room > 0 {
+            if first.is_none_or(|open| key < open) {
+                *first = Some(key);
+            }
+        } else if *first == Some(key) {
+            self.seek_open(key);
+        }
+    }
+
+    pub(super) fn add_subnet(&mut self, key: Key) {
+        self.order.insert(key, 0);
+    }
+
+    pub(super) fn remove_subnet(&mut self, key: Key) {
+        self.set_room(key, 0);
+        self.order.remove(key);
+    }
+
+    fn seek_open(&mut self, from: Key) {
+        let found = self.order.next_with_room(from, 0).filter(|key| key.family == from.family);
+        self.first_open[family_index(from.family)] = found;
+    }
+}
+
+/// Place of a family in pairs.
+#[inline]
+pub(super) const fn family_index(family: Family) -> usize {
+    match family {
+        Family::V4 => 0,
+        Family::V6 => 1,
+    }
+}

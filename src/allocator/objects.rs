@@ -1,0 +1,91 @@
+//! Objects as replies show them. Reads only.
+
+use super::Shard;
+use super::network::Network;
+use crate::model::JobRow;
+use addrd_protocol::message::{Allocation, Job, JobState, Network as NetworkReply, Subnet};
+
+impl Shard {
+    /// An allocation as it is.
+    pub(super) fn allocation(&self, at: u32) -> Allocation {
+        let record = self.ledger.at(at);
+        let subnet = self.subnets.at(record.subnet);
+        let network = self.networks.at(subnet.network);
+        let extras = self.ledger.extras_row(record).cloned().unwrap_or_default();
+        Allocation {
+            address: subnet.address(self.ledger.offset(record)),
+            length: subnet.family.bits() - record.block_bits,
+            subnet_length: subnet.row.prefix.length(),
+            state: record.state(),
+            network_id: network.id,
+            subnet_id: subnet.row.id,
+            project_id: network.project,
+            owner: record.owner(),
+            slot: record.slot,
+            instance: record.instance,
+            revision: record.revision,
+            time_left_ms: 0,
+            repeated: false,
+            owner_name: extras.owner_name,
+            label: extras.label,
+            host: extras.host,
+            manager: extras.manager,
+        }
+    }
+
+    /// A subnet as it is.
+    pub(super) fn subnet(&self, at: u32) -> Subnet {
+        let subnet = self.subnets.at(at);
+        let row = &subnet.row;
+        Subnet {
+            subnet_id: row.id,
+            network_id: self.networks.at(subnet.network).id,
+            revision: row.revision,
+            cidr: row.prefix,
+            kind: row.kind,
+            strategy: row.strategy,
+            enable_dhcp: row.enable_dhcp,
+            deleting: row.deleting,
+            repeated: false,
+            allocations: subnet.allocations,
+            gateway: row.gateway,
+            pools: row.pools.clone(),
+            dns_servers: row.dns_servers.clone(),
+            routes: row.routes.clone(),
+            exclusions: subnet.exclusions.clone(),
+            name: row.name.clone(),
+            description: row.description.clone(),
+            live_inside: Vec::new(),
+            overlaps: Vec::new(),
+        }
+    }
+
+    /// A network as it is.
+    pub(super) fn network(&self, at: u32) -> NetworkReply {
+        let network: &Network = self.networks.at(at);
+        NetworkReply {
+            network_id: network.id,
+            project_id: network.project,
+            revision: network.attributes,
+            subnets: network.order.count(),
+            allocations: network.allocations,
+            deleting: network.deleting,
+            repeated: false,
+            name: network.name.clone(),
+            description: network.description.clone(),
+        }
+    }
+}
+
+/// A job as it is.
+pub(super) fn job(row: &JobRow) -> Job {
+    Job {
+        job_id: row.job,
+        kind: row.kind,
+        state: if row.finished { JobState::Done } else { JobState::Running },
+        network_id: row.network_id,
+        subnet_id: row.subnet_id,
+        done: row.done,
+        total: row.total,
+    }
+}

@@ -1,0 +1,141 @@
+//! Pages and cursors: bounded looks at ordered objects. Knows no objects.
+//!
+//! A cursor names the last key that was looked at, so it stays good for ever, and an object that
+//! exists through the whole listing is shown exactly once, whatever comes and goes around it.
+
+use super::refusal::{Refused, refuse_field};
+use super::shard::At;
+use crate::limits::LIST_OBJECTS_MAX;
+use crate::model::{Family, Status};
+use addrd_protocol::message::{Cursor as CursorBytes, PageRequest};
+
+/// What a cursor goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Kind {
+    /// Networks by id.
+    Network = 1,
+    /// Jobs by number.
+    Job = 2,
+    /// Subnets of a network by family and prefix.
+    Subnet = 3,
+    /// Allocations of a network by family and address.
+    Allocation = 4,
+    /// Counts of subnets of a network by family and prefix.
+    Usage = 5,
+}
+
+/// The last key that a list has looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cursor {
+    pub(super) family: Family,
+    pub(super) key: u128,
+}
+
+/// Bytes of a cursor: kind, incarnation, family, key.
+const CURSOR_BYTES: usize = 1 + 4 + 1 + 16;
+const _: () = assert!(CURSOR_BYTES <= addrd_protocol::message::list::CURSOR_BYTES_MAX);
+
+impl Cursor {
+    /// The cursor of a page request; `None` = from the beginning.
+    pub(super) fn read(kind: Kind, at: &At, page: &PageRequest) -> Result<Option<Self>, Refused> {
+        page.cursor.as_ref().map(|bytes| Self::parse(kind, at, bytes)).transpose()
+    }
+
+    /// Reads a cursor of this kind and incarnation.
+    pub(super) fn parse(kind: Kind, at: &At, bytes: &CursorBytes) -> Result<Self, Refused> {
+        let foreign = || {
+            let message = format_args!("this cursor is not one of this list; begin without one");
+            refuse_field(Status::OUT_OF_RANGE, "cursor", message)
+        };
+        let fields: &[u8; CURSOR_BYTES] = bytes.0[..].try_into().map_err(|_| foreign())?;
+        let family = match fields[5] {
+            4 => Family::V4,
+            6 => Family::V6,
+            _ => return Err(foreign()),
+        };
+        if fields[0] != kind as u8 {
+            return Err(foreign());
+        }
+        if fields[1..5] != at.incarnation.0.to_be_bytes() {
+            let message = format_args!("the server was restored since this list began; list again");
+            return Err(refuse_field(Status::STALE, "cursor", message));
+        }
+        let mut key = [0; 16];
+        key.copy_from_slice(&fields[6..]);
+        Ok(Self { family, key: u128::from_be_bytes(key) })
+    }
+
+    /// As it travels.
+    pub(super) fn write(&self, kind: Kind, at: &At) -> CursorBytes {
+        let mut bytes = [0; CURSOR_BYTES];
+        bytes[0] = kind as u8;
+        bytes[1..5].copy_from_slice(&at.incarnation.0.to_be_bytes());
+        bytes[5] = self.family as u8;
+        bytes[6..].copy_from_slice(&self.key.to_be_bytes());
+        CursorBytes(bytes.to_vec().into())
+    }
+
+    /// The key of a cursor that one of our own pages carries.
+    pub(super) fn key_of(bytes: &CursorBytes) -> u128 {
+        let fields = bytes.0.get(6..CURSOR_BYTES).and_then(|key| key.try_into().ok());
+        u128::from_be_bytes(fields.unwrap_or_default())
+    }
+}
+
+/// A page that fills up.
+#[derive(Debug)]
+pub(super) struct Page<T> {
+    items: Vec<T>,
+    most: usize,
+    looks: usize,
+    /// The last key looked at, and whether there may be more behind it.
+    last: u128,
+    more: bool,
+}
+
+impl<T> Page<T> {
+    pub(super) const fn new(most: u32) -> Self {
+        Self { items: Vec::new(), most: most as usize, looks: 0, last: 0, more: false }
+    }
+
+    /// Looks at the object behind the last one: shown if it matches. False: the page is full, and
+    /// this object is not part of it.
+    pub(super) fn look_at(&mut self, key: u128, item: Option<T>) -> bool {
+        if self.items.len() >= self.most || self.looks >= LIST_OBJECTS_MAX {
+            self.more = true;
+            return false;
+        }
+        self.looks += 1;
+        self.last = key;
+        self.items.extend(item);
+        true
+    }
+
+    /// Whether anything was looked at.
+    pub(super) const fn is_begun(&self) -> bool {
+        self.looks > 0
+    }
+
+    /// Ends the page early: there is more behind the last object.
+    pub(super) const fn cut(&mut self) {
+        self.more = true;
+    }
+
+    /// Ends the page early: everything up to this key was looked at, and there may be more.
+    pub(super) const fn stop_at(&mut self, key: u128) {
+        self.last = key;
+        self.more = true;
+    }
+
+    /// The items, and where to go on.
+    pub(super) fn finish(
+        self,
+        kind: Kind,
+        at: &At,
+        family: Family,
+    ) -> (Vec<T>, Option<CursorBytes>) {
+        let cursor = Cursor { family, key: self.last };
+        (self.items, self.more.then(|| cursor.write(kind, at)))
+    }
+}

@@ -1,0 +1,165 @@
+//! The pools of a subnet cut by its exclusions into pieces, each with its free count; and the
+//! order in which automatic allocation looks at them. Chooses nothing.
+
+use super::free_map::{FreeMap, MapStore};
+
+/// A part of a pool: open for automatic allocation, or excluded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) first: u128,
+    pub(super) last: u128,
+    pub(super) free: u128,
+    pub(super) open: bool,
+}
+
+impl Piece {
+    pub(super) const fn size(&self) -> u128 {
+        self.last - self.first + 1
+    }
+}
+
+/// An inclusive range of offsets.
+pub(super) type Span = (u128, u128);
+
+/// The pieces of a subnet, in drawing order.
+///
+/// Shape: at most two pieces for each exclusion and one for each pool; a change of an offset costs
+/// a look at each piece.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pieces {
+    list: Vec<Piece>,
+    /// Sum of `free` of the open ones.
+    free: u128,
+}
+
+impl Pieces {
+    /// Cuts `pools` by `excluded` (disjoint, rising) and counts what is free.
+    pub(super) fn new(pools: &[Span], excluded: &[Span], map: &FreeMap, store: &MapStore) -> Self {
+        let mut pieces = Self::default();
+        for &pool in pools {
+            pieces.cut(pool, excluded);
+        }
+        for piece in &mut pieces.list {
+            let taken = map.count(store, piece.first, piece.last);
+            piece.free = piece.size() - taken;
+            if piece.open {
+                pieces.free += piece.free;
+            }
+        }
+        pieces
+    }
+
+    fn cut(&mut self, (first, last): Span, excluded: &[Span]) {
+        let mut next = Some(first);
+        for &(from, to) in excluded.iter().filter(|&&(from, to)| from <= last && to >= first) {
+            let Some(start) = next else { return };
+            if from > start {
+                self.push(start, from - 1, true);
+            }
+            self.push(from.max(start), to.min(last), false);
+            next = to.checked_add(1).filter(|&after| after <= last);
+        }
+        if let Some(start) = next {
+            self.push(start, last, true);
+        }
+    }
+
+    fn push(&mut self, first: u128, last: u128, open: bool) {
+        self.list.push(Piece { first, last, free: 0, open });
+    }
+
+    /// All pieces, excluded ones too.
+    pub(super) fn all(&self) -> &[Piece] {
+        &self.list
+    }
+
+    /// Free and open for automatic allocation.
+    pub(super) const fn free(&self) -> u128 {
+        self.free
+    }
+
+    /// Excluded and not used.
+    pub(super) fn excluded(&self) -> u128 {
+        self.list.iter().filter(|piece| !piece.open).map(|piece| piece.free).sum()
+    }
+
+    /// Offsets in the pools.
+    pub(super) fn size(&self) -> u128 {
+        self.list.iter().map(Piece::size).sum()
+    }
+
+    /// Counts a block as taken or as free again.
+    #[inline]
+    pub(super) fn count(&mut self, first: u128, last: u128, taken: bool) {
+        for piece in &mut self.list {
+            if piece.first > last || piece.last < first {
+                continue;
+            }
+            let overlap = piece.last.min(last) - piece.first.max(first) + 1;
+            piece.free = if taken { piece.free - overlap } else { piece.free + overlap };
+            if piece.open {
+                self.free = if taken { self.free - overlap } else { self.free + overlap };
+            }
+        }
+    }
+
+    /// The open pieces inside a limit, in drawing order.
+    pub(super) fn open_within(&self, limit: Span) -> impl Iterator<Item = Piece> + Clone {
+        self.list.iter().filter(|piece| piece.open).filter_map(move |piece| {
+            let (first, last) = (piece.first.max(limit.0), piece.last.min(limit.1));
+            (first <= last).then_some(Piece { first, last, ..*piece })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spans(pieces: &Pieces) -> Vec<(u128, u128, bool)> {
+        pieces.all().iter().map(|piece| (piece.first, piece.last, piece.open)).collect()
+    }
+
+    #[test]
+    fn exclusions_cut_pools() {
+        let store = MapStore::new();
+        let map = FreeMap::new(8);
+        let pools = [(100, 200), (1, 50)];
+        let excluded = [(0, 0), (1, 3), (40, 110), (150, 150), (200, 255)];
+        let pieces = Pieces::new(&pools, &excluded, &map, &store);
+        let expected = vec![
+            (100, 110, false),
+            (111, 149, true),
+            (150, 150, false),
+            (151, 199, true),
+            (200, 200, false),
+            (1, 3, false),
+            (4, 39, true),
+            (40, 50, false),
+        ];
+        assert_eq!(spans(&pieces), expected);
+        assert_eq!((pieces.size(), pieces.free()), (151, 39 + 49 + 36));
+        assert_eq!(pieces.free() + pieces.excluded(), pieces.size());
+    }
+
+    #[test]
+    fn a_block_over_several_pieces_is_counted_in_each() {
+        let store = MapStore::new();
+        let map = FreeMap::new(8);
+        let mut pieces = Pieces::new(&[(10, 19), (24, 30)], &[(12, 13)], &map, &store);
+        pieces.count(8, 31, true);
+        assert!(pieces.all().iter().all(|piece| piece.free == 0));
+        assert_eq!((pieces.free(), pieces.excluded()), (0, 0));
+        pieces.count(8, 31, false);
+        assert_eq!(pieces.free() + pieces.excluded(), 17);
+    }
+
+    #[test]
+    fn the_top_of_ipv6() {
+        let store = MapStore::new();
+        let map = FreeMap::new(127);
+        let last = u128::MAX >> 1;
+        let pieces = Pieces::new(&[(1, last)], &[(last - 1, last)], &map, &store);
+        assert_eq!(spans(&pieces), vec![(1, last - 2, true), (last - 1, last, false)]);
+    }
+}

@@ -1,0 +1,123 @@
+//! A live allocation in one cache line, and its rare fields apart. Finds nothing, decides nothing.
+
+use super::slab::{Cell, NIL};
+use crate::model::{AllocationExtras, Instance, OwnerId, Revision, Slot};
+use addrd_protocol::message::AllocationState;
+
+const _: () = assert!(size_of::<Record>() == 64, "a plain allocation is one cache line");
+
+/// Bits 0 to 1 of `flags`: the state. Bit 2: [`Record::is_home`].
+const STATE_MASK: u8 = 0b11;
+const HOME: u8 = 0b100;
+
+/// A live allocation. Of its offset, the highest 32 bits lie with the extras (prefixes with more
+/// than 96 host bits only).
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    owner: [u64; 2],
+    pub(super) revision: Revision,
+    pub(super) instance: Instance,
+    offset_low: u64,
+    offset_middle: u32,
+    /// Its subnet in the shard.
+    pub(super) subnet: u32,
+    /// Its [`Extras`], or [`NIL`].
+    pub(super) extras: u32,
+    /// The owner's next allocation, in a ring.
+    pub(super) next: u32,
+    /// The owner's previous allocation, in a ring.
+    pub(super) previous: u32,
+    pub(super) slot: Slot,
+    pub(super) block_bits: u8,
+    flags: u8,
+}
+
+impl Cell for Record {
+    fn vacant(link: u32) -> Self {
+        Self {
+            owner: [0; 2],
+            revision: Revision(0),
+            instance: Instance(0),
+            offset_low: 0,
+            offset_middle: 0,
+            subnet: NIL,
+            extras: NIL,
+            next: link,
+            previous: NIL,
+            slot: Slot(0),
+            block_bits: 0,
+            flags: 0,
+        }
+    }
+
+    fn link(&self) -> u32 {
+        self.next
+    }
+}
+
+impl Record {
+    pub(super) fn new(subnet: u32, offset: u128, block_bits: u8) -> Self {
+        let mut record = Self::vacant(NIL);
+        record.subnet = subnet;
+        record.offset_low = offset as u64;
+        record.offset_middle = (offset >> 64) as u32;
+        record.block_bits = block_bits;
+        record
+    }
+
+    #[inline]
+    pub(super) fn owner(&self) -> OwnerId {
+        OwnerId::from_u128(u128::from(self.owner[0]) << 64 | u128::from(self.owner[1]))
+    }
+
+    pub(super) fn set_owner(&mut self, owner: OwnerId) {
+        let number = owner.0.as_u128();
+        self.owner = [(number >> 64) as u64, number as u64];
+    }
+
+    /// The lowest 96 bits of the offset.
+    #[inline]
+    pub(super) fn offset_low(&self) -> u128 {
+        u128::from(self.offset_middle) << 64 | u128::from(self.offset_low)
+    }
+
+    /// Never [`AllocationState::Free`] while it lives.
+    pub(super) fn state(&self) -> AllocationState {
+        match self.flags & STATE_MASK {
+            0 => AllocationState::Free,
+            1 => AllocationState::Held,
+            2 => AllocationState::Allocated,
+            _ => AllocationState::Quarantined,
+        }
+    }
+
+    /// Whether it is an allocation, not a vacant cell.
+    pub(super) const fn is_live(&self) -> bool {
+        self.flags & STATE_MASK != 0
+    }
+
+    pub(super) fn set_state(&mut self, state: AllocationState) {
+        self.flags = self.flags & !STATE_MASK | state as u8;
+    }
+
+    /// Whether the owner is found by this one of its allocations.
+    #[inline]
+    pub(super) const fn is_home(&self) -> bool {
+        self.flags & HOME != 0
+    }
+
+    pub(super) fn set_home(&mut self, home: bool) {
+        self.flags = self.flags & !HOME | if home { HOME } else { 0 };
+    }
+}
+
+/// What only some allocations have.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Extras {
+    /// Revision of the last change that kept the token; 0 = none.
+    pub(super) changed: Revision,
+    /// The highest 32 bits of the offset.
+    pub(super) offset_high: u32,
+    /// As in the record of the journal, without its trace id.
+    pub(super) row: Option<Box<AllocationExtras>>,
+}

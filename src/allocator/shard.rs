@@ -1,0 +1,476 @@
+//! The state of a worker's networks and the small steps that change it. Every step is taken by
+//! absorbing an effect or by undoing one; decisions lie elsewhere.
+
+use super::free_map::MapStore;
+use super::index::{Index, split_mix};
+use super::ledger::{KeyOf, Ledger};
+use super::network::{Network, family_index};
+use super::slab::Arena;
+use super::subnet::{Subnet, last_of};
+use super::undo::Undo;
+use crate::model::{
+    Family, Incarnation, JobId, JobRow, NetworkHandle, NetworkId, OwnerId, ProjectId, Seq, Slot,
+    SubnetHandle, SubnetId, Tick,
+};
+use addrd_protocol::Status;
+use addrd_protocol::message::{Failure, Reply};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// What a shard is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct ShardSettings {
+    /// Seed of hashes and random choices: random, and a secret.
+    pub seed: u64,
+    /// Most records (networks, subnets, allocations); creation ends at 95 % of it.
+    pub records_max: u64,
+}
+
+/// When and where a request is applied.
+#[derive(Clone, Copy, Debug)]
+pub struct At {
+    /// The server's time.
+    pub tick: Tick,
+    /// Durable position told by lists.
+    pub position: Seq,
+    /// Restores that the data has seen.
+    pub incarnation: Incarnation,
+}
+
+/// Project and network of a request's header.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope {
+    /// Never all zero: the default project has an id.
+    pub project: ProjectId,
+    /// All zero = none.
+    pub network: NetworkId,
+}
+
+/// Status of class done and a reply, or a refusal.
+pub type Answer = Result<(Status, Reply), Box<Failure>>;
+
+/// Counts for metrics and limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShardCounters {
+    /// Networks.
+    pub networks: u64,
+    /// Subnets.
+    pub subnets: u64,
+    /// Live allocations.
+    pub allocations: u64,
+    /// Jobs known, running or finished.
+    pub jobs: u64,
+    /// Jobs that are not finished.
+    pub jobs_running: u64,
+    /// Bytes of memory, estimated: all slabs and indexes, without texts.
+    pub memory_bytes: u64,
+}
+
+/// A subnet in the order over all networks of the shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Everywhere {
+    pub(super) project: ProjectId,
+    pub(super) family: Family,
+    pub(super) base: u128,
+    pub(super) length: u8,
+    pub(super) subnet: u32,
+}
+
+/// The networks of one worker.
+#[derive(Debug)]
+pub struct Shard {
+    pub(super) settings: ShardSettings,
+    pub(super) networks: Arena<Network>,
+    pub(super) subnets: Arena<Subnet>,
+    pub(super) ledger: Ledger,
+    pub(super) maps: MapStore,
+    pub(super) jobs: BTreeMap<JobId, JobRow>,
+    /// Finished jobs, the first finished first.
+    pub(super) finished: VecDeque<JobId>,
+    pub(super) undo: Undo,
+    networks_by_id: Index,
+    networks_by_handle: Index,
+    network_names: Index,
+    subnets_by_id: Index,
+    subnets_by_handle: Index,
+    subnet_names: Index,
+    /// Networks by project and id.
+    pub(super) ordered: BTreeMap<(ProjectId, NetworkId), u32>,
+    /// Subnets of all networks by project, family and prefix.
+    pub(super) everywhere: BTreeSet<Everywhere>,
+    /// Subnets of each family and prefix length.
+    pub(super) lengths: [[u32; 129]; 2],
+    random: u64,
+}
+
+impl Shard {
+    /// Without networks.
+    #[must_use]
+    pub fn new(settings: ShardSettings) -> Self {
+        let mut random = settings.seed;
+        Self {
+            settings,
+            networks: Arena::new(),
+            subnets: Arena::new(),
+            ledger: Ledger::new(split_mix(&mut random)),
+            maps: MapStore::new(),
+            jobs: BTreeMap::new(),
+            finished: VecDeque::new(),
+            undo: Undo::default(),
+            networks_by_id: Index::new(),
+            networks_by_handle: Index::new(),
+            network_names: Index::new(),
+            subnets_by_id: Index::new(),
+            subnets_by_handle: Index::new(),
+            subnet_names: Index::new(),
+            ordered: BTreeMap::new(),
+            everywhere: BTreeSet::new(),
+            lengths: [[0; 129]; 2],
+            random,
+        }
+    }
+
+    /// Counts and the memory that they take.
+    #[must_use]
+    pub fn counters(&self) -> ShardCounters {
+        ShardCounters {
+            networks: self.networks().into(),
+            subnets: self.subnets.count().into(),
+            allocations: self.allocations(),
+            jobs: self.jobs.len() as u64,
+            jobs_running: (self.jobs.len() - self.finished.len()) as u64,
+            memory_bytes: self.memory_bytes() as u64,
+        }
+    }
+
+    /// Networks.
+    #[must_use]
+    pub fn networks(&self) -> u32 {
+        self.networks.count()
+    }
+
+    /// Live allocations.
+    #[must_use]
+    pub fn allocations(&self) -> u64 {
+        u64::from(self.ledger.count())
+    }
+
+    /// Networks, subnets and allocations.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.allocations() + u64::from(self.networks.count()) + u64::from(self.subnets.count())
+    }
+
+    /// Bytes of slabs and indexes; texts and what a subnet owns elsewhere are estimated.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        /// What a subnet has besides its place: attributes, pools, pieces, its place in orders.
+        const SUBNET_BYTES: usize = 640;
+        /// What a network has besides its place: its place in orders.
+        const NETWORK_BYTES: usize = 160;
+        let indexes = [
+            &self.networks_by_id,
+            &self.networks_by_handle,
+            &self.network_names,
+            &self.subnets_by_id,
+            &self.subnets_by_handle,
+            &self.subnet_names,
+        ];
+        self.networks.bytes()
+            + self.networks.count() as usize * NETWORK_BYTES
+            + self.subnets.bytes()
+            + self.subnets.count() as usize * SUBNET_BYTES
+            + self.ledger.bytes()
+            + self.maps.bytes()
+            + indexes.iter().map(|index| index.bytes()).sum::<usize>()
+    }
+
+    /// The next random number; written into effects by whoever uses it.
+    pub(super) fn random(&mut self) -> u64 {
+        split_mix(&mut self.random)
+    }
+
+    // Finding.
+
+    #[inline]
+    pub(super) fn find_network(&self, project: ProjectId, id: NetworkId) -> Option<u32> {
+        let hash = self.network_hash(project, id);
+        self.networks_by_id.find(hash, |at| {
+            let network = self.networks.at(at);
+            network.id == id && network.project == project
+        })
+    }
+
+    pub(super) fn find_network_handle(&self, handle: NetworkHandle) -> Option<u32> {
+        let hash = self.ledger.hasher.hash(handle.0.into(), 0);
+        self.networks_by_handle.find(hash, |at| self.networks.at(at).handle == handle)
+    }
+
+    pub(super) fn find_network_name(&self, project: ProjectId, name: &str) -> Option<u32> {
+        let hash = self.name_hash(project.0.as_u128(), name);
+        self.network_names.find(hash, |at| {
+            let network = self.networks.at(at);
+            network.project == project && network.name.as_deref() == Some(name)
+        })
+    }
+
+    pub(super) fn find_subnet(&self, network: u32, id: SubnetId) -> Option<u32> {
+        let hash = self.ledger.hasher.hash(id.0.as_u128(), network.into());
+        self.subnets_by_id.find(hash, |at| {
+            let subnet = self.subnets.at(at);
+            subnet.network == network && subnet.row.id == id
+        })
+    }
+
+    pub(super) fn find_subnet_handle(&self, network: u32, handle: SubnetHandle) -> Option<u32> {
+        let hash = self.ledger.hasher.hash(handle.0.into(), network.into());
+        self.subnets_by_handle.find(hash, |at| {
+            let subnet = self.subnets.at(at);
+            subnet.network == network && subnet.handle == handle
+        })
+    }
+
+    pub(super) fn find_subnet_name(&self, network: u32, name: &str) -> Option<u32> {
+        let hash = self.name_hash(network.into(), name);
+        self.subnet_names.find(hash, |at| {
+            let subnet = self.subnets.at(at);
+            subnet.network == network && subnet.row.name.as_deref() == Some(name)
+        })
+    }
+
+    /// The subnet of a network that has an address.
+    pub(super) fn find_subnet_with(&self, network: u32, address: &std::net::IpAddr) -> Option<u32> {
+        use super::order::Key;
+        let number = addrd_protocol::prefix::number_of(address);
+        let family = Family::of(address);
+        let key = self.networks.at(network).order.last_before(Key::behind(family, number))?;
+        self.subnets.at(key.subnet()).prefix().contains(address).then(|| key.subnet())
+    }
+
+    /// The whole key of an owner's slot in a network.
+    #[inline]
+    pub(super) fn key_of(&self, network: u32, owner: OwnerId, slot: Slot) -> KeyOf {
+        let of = self.networks.at(network);
+        KeyOf {
+            network,
+            project: of.project,
+            key_salt: of.key_salt,
+            owner_salt: of.owner_salt,
+            owner,
+            slot,
+        }
+    }
+
+    /// The allocation that covers an offset: a block, or a single address.
+    pub(super) fn find_covering(&self, subnet: u32, offset: u128) -> Option<u32> {
+        if let Some(found) = self.ledger.find_at(subnet, offset) {
+            return Some(found);
+        }
+        let mut orders = self.subnets.at(subnet).block_orders;
+        while orders != 0 {
+            let order = orders.trailing_zeros() as u8;
+            let first = offset & !last_of(0, order);
+            let found = self.ledger.find_at(subnet, first);
+            if let Some(found) = found.filter(|&at| self.ledger.at(at).block_bits == order) {
+                return Some(found);
+            }
+            orders &= orders - 1;
+        }
+        None
+    }
+
+    // Hashes.
+
+    pub(super) fn network_hash(&self, project: ProjectId, id: NetworkId) -> u64 {
+        self.ledger.hasher.hash(id.0.as_u128(), project.0.as_u128() as u64)
+    }
+
+    pub(super) fn owner_salt(&self, project: ProjectId) -> u64 {
+        self.ledger.hasher.hash(project.0.as_u128(), 1)
+    }
+
+    fn name_hash(&self, of: u128, name: &str) -> u64 {
+        self.ledger.hasher.text(name, self.ledger.hasher.hash(of, 2))
+    }
+
+    // Changing: objects.
+
+    /// Enters a network into the indexes.
+    pub(super) fn add_network(&mut self, network: Network) -> u32 {
+        let (project, id, handle) = (network.project, network.id, network.handle);
+        let at = self.networks.insert(network);
+        let hasher = self.ledger.hasher;
+        let networks = &self.networks;
+        let by_id = |at| {
+            let network = networks.at(at);
+            hasher.hash(network.id.0.as_u128(), network.project.0.as_u128() as u64)
+        };
+        self.networks_by_id.insert(by_id(at), at, by_id);
+        let by_handle = |at| hasher.hash(networks.at(at).handle.0.into(), 0);
+        debug_assert_eq!(networks.at(at).handle, handle);
+        self.networks_by_handle.insert(by_handle(at), at, by_handle);
+        self.ordered.insert((project, id), at);
+        self.enter_network_name(at);
+        at
+    }
+
+    /// Enters the name of a network, if it has one.
+    pub(super) fn enter_network_name(&mut self, at: u32) {
+        let (hasher, networks) = (self.ledger.hasher, &self.networks);
+        let hash_of = |at| {
+            let network = networks.at(at);
+            let salt = hasher.hash(network.project.0.as_u128(), 2);
+            hasher.text(network.name.as_deref().unwrap_or_default(), salt)
+        };
+        if networks.at(at).name.is_some() {
+            self.network_names.insert(hash_of(at), at, hash_of);
+        }
+    }
+
+    /// Takes out the name of a network, if it has one.
+    pub(super) fn leave_network_name(&mut self, at: u32) {
+        let network = self.networks.at(at);
+        if let Some(name) = &network.name {
+            let hash = self.name_hash(network.project.0.as_u128(), name);
+            self.network_names.remove(hash, at);
+        }
+    }
+
+    /// Takes out a network that has no subnets.
+    pub(super) fn remove_network(&mut self, at: u32) {
+        self.leave_network_name(at);
+        let network = self.networks.at(at);
+        let by_id = self.network_hash(network.project, network.id);
+        let by_handle = self.ledger.hasher.hash(network.handle.0.into(), 0);
+        let key = (network.project, network.id);
+        self.networks_by_id.remove(by_id, at);
+        self.networks_by_handle.remove(by_handle, at);
+        if self.ordered.get(&key) == Some(&at) {
+            self.ordered.remove(&key);
+        }
+        self.networks.remove(at);
+    }
+
+    /// Enters a subnet into the indexes and into its network.
+    pub(super) fn add_subnet(&mut self, subnet: Subnet) -> u32 {
+        let network = subnet.network;
+        let at = self.subnets.insert(subnet);
+        let (hasher, subnets) = (self.ledger.hasher, &self.subnets);
+        let by_id = |at| {
+            let subnet = subnets.at(at);
+            hasher.hash(subnet.row.id.0.as_u128(), subnet.network.into())
+        };
+        self.subnets_by_id.insert(by_id(at), at, by_id);
+        let by_handle = |at| {
+            let subnet = subnets.at(at);
+            hasher.hash(subnet.handle.0.into(), subnet.network.into())
+        };
+        self.subnets_by_handle.insert(by_handle(at), at, by_handle);
+        self.enter_subnet_name(at);
+        let place = self.everywhere_of(at);
+        self.everywhere.insert(place);
+        self.lengths[family_index(place.family)][usize::from(place.length)] += 1;
+        let key = self.subnets.at(at).key(at);
+        self.networks.at_mut(network).add_subnet(key);
+        at
+    }
+
+    /// Enters the name of a subnet, if it has one.
+    pub(super) fn enter_subnet_name(&mut self, at: u32) {
+        let (hasher, subnets) = (self.ledger.hasher, &self.subnets);
+        let hash_of = |at| {
+            let subnet = subnets.at(at);
+            let salt = hasher.hash(subnet.network.into(), 2);
+            hasher.text(subnet.row.name.as_deref().unwrap_or_default(), salt)
+        };
+        if subnets.at(at).row.name.is_some() {
+            self.subnet_names.insert(hash_of(at), at, hash_of);
+        }
+    }
+
+    /// Takes out the name of a subnet, if it has one.
+    pub(super) fn leave_subnet_name(&mut self, at: u32) {
+        let subnet = self.subnets.at(at);
+        if let Some(name) = &subnet.row.name {
+            let hash = self.name_hash(subnet.network.into(), name);
+            self.subnet_names.remove(hash, at);
+        }
+    }
+
+    /// Takes out a subnet that has no allocations.
+    pub(super) fn remove_subnet(&mut self, at: u32) {
+        self.leave_subnet_name(at);
+        let place = self.everywhere_of(at);
+        self.everywhere.remove(&place);
+        self.lengths[family_index(place.family)][usize::from(place.length)] -= 1;
+        let subnet = self.subnets.at_mut(at);
+        subnet.map.clear(&mut self.maps);
+        let (network, key) = (subnet.network, subnet.key(at));
+        let salt = u64::from(network);
+        let by_id = self.ledger.hasher.hash(subnet.row.id.0.as_u128(), salt);
+        let by_handle = self.ledger.hasher.hash(subnet.handle.0.into(), salt);
+        let of = self.networks.at_mut(network);
+        of.usable[family_index(place.family)] -= u32::from(!subnet.deleting);
+        of.remove_subnet(key);
+        self.subnets_by_id.remove(by_id, at);
+        self.subnets_by_handle.remove(by_handle, at);
+        self.subnets.remove(at);
+    }
+
+    pub(super) fn everywhere_of(&self, at: u32) -> Everywhere {
+        let subnet = self.subnets.at(at);
+        Everywhere {
+            project: subnet.project,
+            family: subnet.family,
+            base: subnet.base,
+            length: subnet.row.prefix.length(),
+            subnet: at,
+        }
+    }
+
+    // Changing: offsets.
+
+    /// Counts a block as taken or free everywhere but in the ledger.
+    #[inline]
+    pub(super) fn occupy(&mut self, at: u32, offset: u128, order: u8, taken: bool) {
+        let subnet = self.subnets.at_mut(at);
+        let last = last_of(offset, order);
+        if taken {
+            subnet.map.take(&mut self.maps, offset, order);
+            subnet.allocations += 1;
+        } else {
+            subnet.map.release(&mut self.maps, offset, order);
+            subnet.allocations -= 1;
+        }
+        subnet.pieces.count(offset, last, taken);
+        if order > 0 {
+            count_block(subnet, order, taken);
+        }
+        let room = subnet.room_now(&self.maps);
+        let network = self.networks.at_mut(subnet.network);
+        network.allocations = if taken { network.allocations + 1 } else { network.allocations - 1 };
+        if room != subnet.room {
+            subnet.room = room;
+            network.set_room(subnet.key(at), room);
+        }
+    }
+
+    /// Brings a subnet's room up to date after its pools, exclusions or flags changed.
+    pub(super) fn refresh_room(&mut self, at: u32) {
+        let subnet = self.subnets.at_mut(at);
+        subnet.room = subnet.room_now(&self.maps);
+        let (key, room) = (subnet.key(at), subnet.room);
+        self.networks.at_mut(subnet.network).set_room(key, room);
+    }
+}
+
+fn count_block(subnet: &mut Subnet, order: u8, taken: bool) {
+    if taken {
+        subnet.blocks += 1;
+        subnet.block_orders |= 1_u128.checked_shl(order.into()).unwrap_or(0);
+    } else {
+        subnet.blocks -= 1;
+        if subnet.blocks == 0 {
+            subnet.block_orders = 0;
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Everything that a shard promises to keep, in an order of its own, to compare two shards by.
+
+use super::Shard;
+use crate::model::{AllocationRow, ExclusionRow, JobRow, NetworkRow, Revision, SubnetRow};
+
+/// The state of a shard as rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Networks by handle, with the revision of their last record.
+    pub networks: Vec<(NetworkRow, Revision)>,
+    /// Subnets by network and handle, with the place where `next` goes on.
+    pub subnets: Vec<(SubnetRow, u128)>,
+    /// Exclusions by subnet and address; revision 0, since the state does not keep theirs.
+    pub exclusions: Vec<ExclusionRow>,
+    /// Allocations by place.
+    pub allocations: Vec<AllocationRow>,
+    /// Jobs by number.
+    pub jobs: Vec<JobRow>,
+}
+
+impl Shard {
+    /// The whole state as rows; takes time and memory proportional to it.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let network = |at: u32| {
+            let of = self.networks.at(at);
+            (NetworkRow { revision: of.attributes, ..self.network_row(at) }, of.revision)
+        };
+        let mut networks: Vec<_> = self.networks.iter().map(|(at, _)| network(at)).collect();
+        networks.sort_by_key(|(row, _)| row.network);
+        let mut subnets: Vec<_> = self
+            .subnets
+            .iter()
+            .map(|(_, subnet)| (SubnetRow::clone(&subnet.row), subnet.cursor))
+            .collect();
+        subnets.sort_by_key(|(row, _)| (row.network, row.subnet));
+        let mut exclusions: Vec<_> = self
+            .subnets
+            .iter()
+            .flat_map(|(_, subnet)| {
+                subnet.exclusions.iter().map(|exclusion| ExclusionRow {
+                    network: subnet.network_handle,
+                    subnet: subnet.handle,
+                    revision: Revision(0),
+                    exclusion: exclusion.clone(),
+                })
+            })
+            .collect();
+        exclusions.sort_by_key(|row| (row.network, row.subnet, row.exclusion.range));
+        let mut allocations: Vec<_> =
+            self.ledger.live().map(|at| self.ledger.row_of(&self.subnets, at)).collect();
+        allocations.sort_by_key(|row| row.place);
+        let jobs = self.jobs.values().copied().collect();
+        Snapshot { networks, subnets, exclusions, allocations, jobs }
+    }
+}

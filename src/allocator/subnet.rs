@@ -1,0 +1,136 @@
+//! A subnet in memory: attributes, free map, pieces, exclusions. Knows no owners.
+
+use super::free_map::{FreeMap, MapStore};
+use super::order::Key;
+use super::pieces::{Pieces, Span};
+use crate::model::{Family, NetworkHandle, Prefix, ProjectId, Range, SubnetHandle, SubnetRow};
+use addrd_protocol::message::{Exclusion, ExclusionMode, Strategy, SubnetKind};
+use addrd_protocol::prefix::number_of;
+use std::net::IpAddr;
+
+/// A subnet of the shard.
+#[derive(Debug)]
+pub(super) struct Subnet {
+    /// Its network in the shard.
+    pub(super) network: u32,
+    /// Copies from its network, since the hot path needs them with each allocation.
+    pub(super) project: ProjectId,
+    pub(super) network_handle: NetworkHandle,
+    pub(super) key_salt: u64,
+    pub(super) owner_salt: u64,
+    pub(super) handle: SubnetHandle,
+    pub(super) family: Family,
+    pub(super) host_bits: u8,
+    /// As its network's order has it.
+    pub(super) room: u8,
+    /// Strategy of requests that name none.
+    pub(super) strategy: Strategy,
+    pub(super) deleting: bool,
+    /// Number of its first address.
+    pub(super) base: u128,
+    /// Offset at which `next` goes on.
+    pub(super) cursor: u128,
+    pub(super) allocations: u64,
+    pub(super) map: FreeMap,
+    pub(super) pieces: Pieces,
+    /// Orders of blocks that it has or had since it last had none; bit 0 is unused.
+    pub(super) block_orders: u128,
+    /// Live blocks (not single addresses).
+    pub(super) blocks: u64,
+    /// Ordered by address, disjoint.
+    pub(super) exclusions: Vec<Exclusion>,
+    pub(super) row: Box<SubnetRow>,
+}
+
+impl Subnet {
+    pub(super) fn prefix(&self) -> &Prefix {
+        &self.row.prefix
+    }
+
+    /// Its place in the order of its network; `own` is its handle in the shard.
+    pub(super) fn key(&self, own: u32) -> Key {
+        Key::new(self.family, self.base, self.row.prefix.length(), own)
+    }
+
+    /// The address at an offset inside the prefix.
+    #[inline]
+    pub(super) fn address(&self, offset: u128) -> IpAddr {
+        let number = self.base + offset;
+        match self.family {
+            Family::V4 => IpAddr::V4((number as u32).into()),
+            Family::V6 => IpAddr::V6(number.into()),
+        }
+    }
+
+    /// Offsets that a range covers inside the prefix.
+    pub(super) fn span_of(&self, range: &Range) -> Option<Span> {
+        if range.family() != self.family {
+            return None;
+        }
+        let (first, last) = (number_of(&range.first()), number_of(&range.last()));
+        let end = self.base + self.offset_max();
+        if last < self.base || first > end {
+            return None;
+        }
+        Some((first.max(self.base) - self.base, last.min(end) - self.base))
+    }
+
+    /// The whole prefix.
+    pub(super) fn whole(&self) -> Span {
+        (0, self.offset_max())
+    }
+
+    #[inline]
+    pub(super) fn offset_max(&self) -> u128 {
+        last_of(0, self.host_bits)
+    }
+
+    /// Room as its network's order should have it.
+    #[inline]
+    pub(super) fn room_now(&self, store: &MapStore) -> u8 {
+        if self.deleting || self.pieces.free() == 0 { 0 } else { self.map.room(store) }
+    }
+
+    /// Makes the pieces afresh from pools and exclusions.
+    pub(super) fn cut(&mut self, store: &MapStore) {
+        let spans = |ranges: &mut dyn Iterator<Item = Range>| -> Vec<Span> {
+            ranges.filter_map(|range| self.span_of(&range)).collect()
+        };
+        let pools = spans(&mut self.row.pools.iter().copied());
+        let excluded = spans(&mut self.exclusions.iter().map(|exclusion| exclusion.range));
+        self.pieces = Pieces::new(&pools, &excluded, &self.map, store);
+    }
+
+    /// First exclusion that shares an offset with `first..=last`.
+    pub(super) fn excluded(&self, first: u128, last: u128) -> impl Iterator<Item = &Exclusion> {
+        self.exclusions.iter().filter(move |exclusion| {
+            self.span_of(&exclusion.range).is_some_and(|(from, to)| from <= last && to >= first)
+        })
+    }
+
+    /// Whether an exclusion for everyone shares an offset with `first..=last`.
+    pub(super) fn excluded_for_everyone(&self, first: u128, last: u128) -> Option<&Exclusion> {
+        self.excluded(first, last).find(|exclusion| exclusion.mode == ExclusionMode::Everyone)
+    }
+
+    /// Whether `first..=last` has the network or broadcast address of an IPv4 broadcast subnet.
+    pub(super) fn has_reserved(&self, first: u128, last: u128) -> bool {
+        let keeps = self.row.kind == SubnetKind::Broadcast;
+        keeps
+            && self.family == Family::V4
+            && self.host_bits >= 2
+            && (first == 0 || last == self.offset_max())
+    }
+
+    /// Whether `first..=last` has the gateway.
+    pub(super) fn has_gateway(&self, first: u128, last: u128) -> bool {
+        let offset = self.row.gateway.and_then(|gateway| self.row.prefix.offset_of(&gateway));
+        offset.is_some_and(|offset| (first..=last).contains(&offset))
+    }
+}
+
+/// Last offset of an aligned block.
+#[inline]
+pub(super) const fn last_of(at: u128, order: u8) -> u128 {
+    if order == 0 { at } else { at | u128::MAX >> (128 - order as u32) }
+}

@@ -1,0 +1,7 @@
+//! Operations on subnets: create, change, exclude, delete. Reads are in `lists` and `lookup`.
+
+mod change;
+mod create;
+pub(super) mod rules;
+
+pub(super) use change::{check_page_limit, in_use, no_subnet};

@@ -1,0 +1,232 @@
+//! Tests of the whole shard: promises of model.md, and (`machine`) random operations against a
+//! naive model.
+
+mod basics;
+
+use super::*;
+use crate::model::{
+    Effect, EffectSink, Incarnation, NetworkId, OwnerId, ProjectId, Seq, Slot, Status, SubnetId,
+    Text, Tick, worker_of,
+};
+use addrd_protocol::message::{
+    Allocate, AllocateExtras, Allocated, Fences, NetworkCreate, NetworkDelete, Release, Reply,
+    Request, Subnet, SubnetCreate, Target,
+};
+use std::net::IpAddr;
+
+/// Collects effects; each counts as many bytes as a plain record.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    pub(super) effects: Vec<Effect>,
+}
+
+impl EffectSink for Log {
+    fn push(&mut self, effect: &Effect) {
+        self.effects.push(effect.clone());
+    }
+
+    fn bytes(&self) -> usize {
+        self.effects.len() * 48
+    }
+
+    fn truncate(&mut self, bytes: usize) {
+        self.effects.truncate(bytes / 48);
+    }
+}
+
+/// Shards with all their effects.
+pub(super) struct World {
+    pub(super) shards: Vec<Shard>,
+    pub(super) log: Log,
+    pub(super) next_handle: u32,
+    pub(super) at: At,
+}
+
+pub(super) fn network_id(number: u128) -> NetworkId {
+    NetworkId::from_u128(number)
+}
+
+pub(super) fn subnet_id(number: u128) -> SubnetId {
+    SubnetId::from_u128(number)
+}
+
+pub(super) fn owner(number: u128) -> OwnerId {
+    OwnerId::from_u128(number)
+}
+
+pub(super) fn scope(network: u128) -> Scope {
+    Scope { project: ProjectId::DEFAULT, network: network_id(network) }
+}
+
+pub(super) fn text(text: &str) -> Text {
+    Text::new(text).unwrap()
+}
+
+pub(super) fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// A subnet create request with defaults.
+pub(super) fn subnet(id: u128, cidr: &str) -> SubnetCreate {
+    SubnetCreate {
+        subnet_id: subnet_id(id),
+        cidr: cidr.parse().unwrap(),
+        kind: Default::default(),
+        strategy: Default::default(),
+        enable_dhcp: false,
+        gateway: Default::default(),
+        pools: Default::default(),
+        dns_servers: Vec::new(),
+        routes: Vec::new(),
+        name: None,
+        description: None,
+    }
+}
+
+/// A plain allocate request.
+pub(super) fn allocate(number: u128) -> Allocate {
+    Allocate {
+        owner: owner(number),
+        slot: Slot(0),
+        instance: Default::default(),
+        family: Default::default(),
+        strategy: Default::default(),
+        length: None,
+        flags: Default::default(),
+        extras: None,
+    }
+}
+
+/// The same with rare fields.
+pub(super) fn allocate_with(number: u128, set: impl FnOnce(&mut AllocateExtras)) -> Allocate {
+    let mut extras = AllocateExtras::default();
+    set(&mut extras);
+    Allocate { extras: Some(Box::new(extras)), ..allocate(number) }
+}
+
+/// A release by key.
+pub(super) fn release(number: u128) -> Release {
+    let target = Target::Key { owner: owner(number), slot: Slot(0) };
+    Release { target, fences: Fences::default(), any: false }
+}
+
+impl World {
+    pub(super) fn new(shards: usize) -> Self {
+        let settings = |n: usize| ShardSettings { seed: n as u64, records_max: 1 << 20 };
+        Self {
+            shards: (0..shards).map(|n| Shard::new(settings(n))).collect(),
+            log: Log::default(),
+            next_handle: 1,
+            at: At { tick: Tick(1_000), position: Seq(7), incarnation: Incarnation(1) },
+        }
+    }
+
+    /// One network (id 1) with one subnet (id 1).
+    pub(super) fn with_subnet(create: SubnetCreate) -> Self {
+        let mut world = Self::new(1);
+        world.done(1, Request::NetworkCreate(Box::default()));
+        world.done(1, Request::SubnetCreate(Box::new(create)));
+        world
+    }
+
+    /// Applies a request as an engine would.
+    pub(super) fn apply(&mut self, network: u128, request: &Request) -> Answer {
+        let scope = scope(network);
+        let Self { shards, log, next_handle, at } = self;
+        let workers = shards.len() as u16;
+        if is_spanning(request) {
+            let mut lent: Vec<&mut Shard> = shards.iter_mut().collect();
+            return apply_spanning(&mut lent, next_handle, at, &scope, request, log);
+        }
+        if is_gathered(&scope, request) {
+            let parts = shards.iter_mut().map(|shard| shard.apply(at, &scope, request, log));
+            let parts = parts.collect();
+            return merge(at, request, &scope, parts);
+        }
+        let worker = worker_of(scope.project, scope.network, workers);
+        shards[usize::from(worker.0)].apply(at, &scope, request, log)
+    }
+
+    /// Applies a request that must succeed.
+    pub(super) fn done(&mut self, network: u128, request: Request) -> Reply {
+        self.apply(network, &request).unwrap_or_else(|refused| panic!("{request:?}: {refused:?}")).1
+    }
+
+    /// Applies a request that must be refused.
+    pub(super) fn refused(
+        &mut self,
+        network: u128,
+        request: Request,
+    ) -> addrd_protocol::message::Failure {
+        let before = self.log.effects.len();
+        let refused = *self.apply(network, &request).expect_err("must be refused");
+        assert_eq!(self.log.effects.len(), before, "a refusal leaves no effects");
+        refused
+    }
+
+    pub(super) fn allocate(&mut self, request: Allocate) -> Allocated {
+        match self.done(1, Request::Allocate(request)) {
+            Reply::Allocated(allocated) => allocated,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The address that a plain request gets.
+    pub(super) fn address(&mut self, number: u128) -> IpAddr {
+        self.allocate(allocate(number)).first.address
+    }
+
+    pub(super) fn refusal(&mut self, request: Allocate) -> Status {
+        self.refused(1, Request::Allocate(request)).status
+    }
+
+    pub(super) fn release(&mut self, request: Release) -> Status {
+        match self.apply(1, &Request::Release(request)) {
+            Ok((status, _)) => status,
+            Err(refused) => refused.status,
+        }
+    }
+
+    pub(super) fn subnet(&mut self, create: SubnetCreate) -> Subnet {
+        match self.done(1, Request::SubnetCreate(Box::new(create))) {
+            Reply::Subnet(subnet) => *subnet,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Works all jobs off, in slices of `objects`.
+    pub(super) fn work(&mut self, objects: usize) {
+        loop {
+            let Self { shards, log, at, .. } = self;
+            let steps: Vec<_> =
+                shards.iter_mut().map(|shard| shard.step_jobs(at, objects, log)).collect();
+            let mut idle = true;
+            for step in steps {
+                if let JobProgress::NeedsFinish(network) = step {
+                    let mut lent: Vec<&mut Shard> = shards.iter_mut().collect();
+                    finish_network(&mut lent, at, network, log);
+                }
+                idle &= step == JobProgress::Idle;
+            }
+            if idle {
+                return;
+            }
+        }
+    }
+
+    /// Checks invariants, and that replaying all effects gives an equal state.
+    pub(super) fn check(&self) {
+        let mut again = Self::new(self.shards.len());
+        for effect in &self.log.effects {
+            for shard in &mut again.shards {
+                _ = shard.absorb(effect);
+            }
+        }
+        if self.shards.len() == 1 {
+            assert_eq!(again.shards[0].snapshot(), self.shards[0].snapshot());
+        }
+        for shard in &self.shards {
+            assert_eq!(shard.check(), Vec::<String>::new());
+        }
+    }
+}

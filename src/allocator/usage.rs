@@ -1,0 +1,177 @@
+//! Counts and free ranges. Reads only.
+
+use super::Shard;
+use super::lists::behind;
+use super::pages::{Cursor, Kind, Page};
+use super::pieces::Span;
+use super::refusal::{Refused, refuse_field};
+use super::shard::At;
+use super::subnets::check_page_limit;
+use crate::limits::USAGE_PIECES_MAX;
+use crate::model::{Family, NetworkId, ProjectId, Range, Status, SubnetId};
+use addrd_protocol::message::usage::{FREE_RANGES_MAX, USAGE_SUBNETS_MAX};
+use addrd_protocol::message::{
+    FreeRanges, FreeRangesReply, NetworkUsage, PageRequest, SubnetUsage, Usage,
+};
+
+/// A subnet and how full it is, for metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubnetFill {
+    /// Its project.
+    pub project: ProjectId,
+    /// Its network.
+    pub network: NetworkId,
+    /// Its id.
+    pub subnet: SubnetId,
+    /// Addresses in its pools that are not excluded, or are used.
+    pub size: u128,
+    /// Free for automatic allocation.
+    pub free: u128,
+}
+
+impl Shard {
+    /// Counts of a network's subnets.
+    pub(super) fn usage(
+        &self,
+        at: &At,
+        network: u32,
+        request: &Usage,
+    ) -> Result<NetworkUsage, Refused> {
+        let network_id = self.networks.at(network).id;
+        if let Some(name) = &request.subnet {
+            let subnets = vec![self.subnet_usage(self.find_named_subnet(network, name)?)];
+            return Ok(NetworkUsage { network_id, subnets, next: None });
+        }
+        let page = PageRequest { limit: 0, cursor: request.cursor.clone() };
+        let cursor = Cursor::read(Kind::Usage, at, &page)?;
+        let mut page = Page::new(USAGE_SUBNETS_MAX as u32);
+        let (mut family, mut pieces) = (Family::V4, 0);
+        for key in self.networks.at(network).order.iter_from(behind(cursor)) {
+            let subnet = self.subnets.at(key.subnet());
+            pieces += subnet.pieces.all().len() + 1;
+            if pieces > USAGE_PIECES_MAX && page.is_begun() {
+                page.cut();
+                break;
+            }
+            if !page.look_at(subnet.base, Some(self.subnet_usage(key.subnet()))) {
+                break;
+            }
+            family = key.family;
+        }
+        let (subnets, next) = page.finish(Kind::Usage, at, family);
+        Ok(NetworkUsage { network_id, subnets, next })
+    }
+
+    /// Counts of a subnet.
+    pub(super) fn subnet_usage(&self, at: u32) -> SubnetUsage {
+        let subnet = self.subnets.at(at);
+        let (pool_size, free) = (subnet.pieces.size(), subnet.pieces.free());
+        let excluded = subnet.pieces.excluded();
+        let allocated = pool_size - free - excluded;
+        SubnetUsage {
+            subnet_id: subnet.row.id,
+            cidr: subnet.row.prefix,
+            size: subnet.offset_max() + 1,
+            pool_size,
+            free,
+            held: 0,
+            allocated,
+            quarantined: 0,
+            excluded,
+            pinned: 0,
+            used_outside: subnet.map.taken(&self.maps) - allocated,
+        }
+    }
+
+    /// Free ranges of a subnet's pools outside of its exclusions, in rising order.
+    pub(super) fn free_ranges(
+        &self,
+        network: u32,
+        request: &FreeRanges,
+    ) -> Result<FreeRangesReply, Refused> {
+        let most = check_page_limit(request.limit, FREE_RANGES_MAX)? as usize;
+        let at = self.find_named_subnet(network, &request.subnet)?;
+        let subnet = self.subnets.at(at);
+        let mut from = 0;
+        if let Some(address) = &request.from {
+            if Family::of(address) != subnet.family {
+                let message = format_args!("from is of another family than {}", subnet.prefix());
+                return Err(refuse_field(Status::CONFLICTING_FIELDS, "from", message));
+            }
+            from = addrd_protocol::prefix::number_of(address).saturating_sub(subnet.base);
+        }
+        let mut spans: Vec<Span> = subnet
+            .pieces
+            .open_within((from, subnet.offset_max().max(from)))
+            .map(|piece| (piece.first, piece.last))
+            .collect();
+        spans.sort_unstable();
+        let mut found: Vec<Span> = Vec::new();
+        let mut next = None;
+        'spans: for (first, last) in joined(&spans) {
+            let mut start = first;
+            while let Some(free) = subnet.map.find_free(&self.maps, start, last, 0) {
+                if found.len() == most {
+                    next = Some(free);
+                    break 'spans;
+                }
+                let taken = subnet.map.next_taken(&self.maps, free).filter(|&at| at <= last);
+                found.push((free, taken.map_or(last, |at| at - 1)));
+                match taken {
+                    Some(taken) => start = taken,
+                    None => break,
+                }
+            }
+        }
+        let range = |(first, last)| Range::new(subnet.address(first), subnet.address(last));
+        Ok(FreeRangesReply {
+            subnet_id: subnet.row.id,
+            ranges: found.into_iter().filter_map(range).collect(),
+            next: next.map(|offset| subnet.address(offset)),
+        })
+    }
+
+    /// The fullest of a part of the shard's subnets, for metrics: looks at `examine` of them from
+    /// `start` on, and gives the `count` with the smallest free part, and where to go on (0 = the
+    /// round is complete).
+    #[must_use]
+    pub fn fullest_subnets(
+        &self,
+        start: u32,
+        examine: u32,
+        count: usize,
+    ) -> (Vec<SubnetFill>, u32) {
+        let end = start.saturating_add(examine).min(self.subnets.high());
+        let live = (start..end).filter_map(|at| self.subnets.get(at));
+        let mut fills: Vec<SubnetFill> = live
+            .map(|subnet| SubnetFill {
+                project: subnet.project,
+                network: self.networks.at(subnet.network).id,
+                subnet: subnet.row.id,
+                size: subnet.pieces.size() - subnet.pieces.excluded(),
+                free: subnet.pieces.free(),
+            })
+            .collect();
+        fills.sort_by_key(free_part);
+        fills.truncate(count);
+        (fills, if end < self.subnets.high() { end } else { 0 })
+    }
+}
+
+/// Free addresses in a million.
+fn free_part(fill: &SubnetFill) -> u128 {
+    let scale = (fill.size >> 64).max(1);
+    (fill.free / scale) * 1_000_000 / (fill.size / scale).max(1)
+}
+
+/// Sorted spans, those that touch made one.
+fn joined(spans: &[Span]) -> Vec<Span> {
+    let mut all: Vec<Span> = Vec::with_capacity(spans.len());
+    for &(first, last) in spans {
+        match all.last_mut() {
+            Some(before) if before.1.checked_add(1) == Some(first) => before.1 = last,
+            _ => all.push((first, last)),
+        }
+    }
+    all
+}
