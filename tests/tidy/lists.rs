@@ -3,36 +3,34 @@
 use crate::Finding;
 use crate::tree::{self, File};
 use addrd::limits;
+use addrd_protocol::{codec, message};
 
 /// Name and value of each constant given, as the compiler sees it.
 macro_rules! values {
-    ($($name:ident),* $(,)?) => {
-        [$((stringify!($name), limits::$name.to_string())),*]
+    ($($room:path => $($name:ident),+;)+) => {
+        vec![$($({
+            use $room as room;
+            (stringify!($name), room::$name.to_string())
+        }),+),+]
     };
 }
 
-/// The bounds that documents may state.
+/// The bounds that documents state. A document may state no other.
 fn bounds() -> Vec<(&'static str, String)> {
     values![
-        CONNECTION_OPERATIONS_MAX,
-        RING_OPERATIONS_MAX,
-        RING_OPERATIONS_RESERVED,
-        RING_BYTES_MAX,
-        RING_SLOTS,
-        DRAIN_OPERATIONS_MAX,
-        DRAIN_RECORD_BYTES_MAX,
-        JOURNAL_ROW_BYTES_MAX,
-        HAND_OVER_RECORD_BYTES_MAX,
-        PLAIN_RECORD_BYTES_MAX,
-        JOB_SLICE_OBJECTS,
-        JOURNAL_RECORDS_MAX,
-        JOURNAL_RECORDS_MAX_DEV,
-        JOURNAL_FULL_SPEED_PERCENT,
-        JOURNAL_SMALL_DRAINS_PERCENT,
-        STATE_ROW_BYTES_MAX,
-        RESERVE_BYTES,
+        limits => BYTES_IN_FLIGHT_MAX, CONNECTIONS_MAX, CONNECTIONS_UNGREETED_MAX,
+            CONNECTIONS_UNGREETED_PEER_MAX, CONNECTION_OPERATIONS_MAX, DRAIN_OPERATIONS_MAX,
+            FIRST_BYTE_MS, FRAME_MS, HELLO_MS, HTTP_CONNECTIONS_MAX, HTTP_HEADER_MS, IDLE_MS,
+            JOURNAL_RECORDS_MAX, JOURNAL_RECORDS_MAX_DEV, JOURNAL_ROW_BYTES_MAX,
+            PROTOCOL_ERRORS_MAX, READ_BUFFER_BYTES_MIN, REPLY_BYTES_WAITING_MAX, RESERVE_BYTES,
+            RING_OPERATIONS_MAX, SESSIONS_MAX, STALL_MS, STATE_ROW_BYTES_MAX;
+        codec => BATCH_BYTES_MAX, HELLO_BYTES_MAX, REPLY_BYTES_MAX, REQUEST_BYTES_MAX;
+        message::allocate => CANDIDATES_MAX;
+        message::allocation => LOOKUPS_MAX;
+        message::batch => BATCH_ITEMS_MAX;
+        message::list => PAGE_OBJECTS_MAX;
+        message::subnet => DNS_SERVERS_MAX, EXCLUSIONS_MAX, POOLS_MAX, ROUTES_MAX;
     ]
-    .into()
 }
 
 /// Rows of a table that start with a constant's name: its line, name and stated value.
