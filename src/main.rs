@@ -1,4 +1,10 @@
-//! Command line of addrd.
+//! The program: everything is behind its command line (`cli/`).
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

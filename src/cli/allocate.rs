@@ -1,0 +1,274 @@
+//! `addrd allocate`.
+
+use super::fault::Fault;
+use super::owner::Owner;
+use super::session::Session;
+use super::subnet::{StrategyName, range};
+use super::view::{self, View};
+use super::{find, network};
+use addrd_client::plain_allocate;
+use addrd_protocol::message::allocate::{AllocatedAddress, SubnetSettings};
+use addrd_protocol::message::{
+    Allocate as AllocateRequest, AllocateExtras, AllocateFlags, Allocated, FamilyChoice, Strategy,
+};
+use addrd_protocol::{Instance, NetworkId, OwnerId, Prefix, Range, Slot, SubnetId, Text};
+use serde::Serialize;
+use std::net::IpAddr;
+
+/// Allocates an address (or a block) for an owner.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  addrd allocate demo
+  ip=$(addrd allocate blue --owner web-1 -q)
+  addrd allocate blue --owner mac:02:00:00:00:00:01 --address 10.0.0.77
+  addrd allocate blue --owner vm-7 --family each
+  addrd allocate pods --owner node-3 --length 24")]
+pub(crate) struct Allocate {
+    /// Name or id of the network
+    #[arg(required_unless_present = "network_option")]
+    network: Option<String>,
+    /// The same as an option
+    #[arg(long = "network", value_name = "NETWORK", conflicts_with = "network")]
+    network_option: Option<String>,
+    /// Who will hold it: any text, an id, or mac:02:00:00:00:00:01 [default: a new id]
+    #[arg(long, short = 'w', value_name = "TEXT")]
+    owner: Option<Owner>,
+    /// Ordinal, when an owner holds several
+    #[arg(long, default_value_t = 0)]
+    slot: u16,
+    /// Which life of the owner asks
+    #[arg(long, default_value_t = 0)]
+    instance: u64,
+    /// Which families: one address, or one of each
+    #[arg(long, value_enum, default_value_t = FamilyName::One)]
+    family: FamilyName,
+    /// How a free address is chosen [default: as the subnet says]
+    #[arg(long, value_enum)]
+    strategy: Option<StrategyName>,
+    /// A block of this prefix length instead of one address
+    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(0..=128))]
+    length: Option<u8>,
+    /// Exactly this address
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "strategy")]
+    address: Option<IpAddr>,
+    /// This address if it is free
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "address")]
+    prefer: Option<IpAddr>,
+    /// Only inside this range
+    #[arg(long, value_name = "FIRST-LAST", value_parser = range)]
+    range: Option<Range>,
+    /// Name, id or prefix of a candidate subnet; may be given several times, tried in order
+    #[arg(long = "subnet", value_name = "SUBNET")]
+    subnets: Vec<String>,
+    /// Machine that it lives on
+    #[arg(long, value_parser = network::text)]
+    host: Option<Text>,
+    /// System that keeps it
+    #[arg(long, value_parser = network::text)]
+    manager: Option<Text>,
+    /// Label: key=value pairs separated by commas, or free text
+    #[arg(long, value_parser = network::text)]
+    label: Option<Text>,
+    /// Take over from another instance of the same owner
+    #[arg(long)]
+    takeover: bool,
+    /// The exact address may be the gateway
+    #[arg(long)]
+    allow_gateway: bool,
+    /// Show gateway, DNS servers and routes too
+    #[arg(long)]
+    want_subnet: bool,
+}
+
+/// Which families.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum FamilyName {
+    /// Any single address, IPv4 first
+    One,
+    /// One IPv4 address
+    V4,
+    /// One IPv6 address
+    V6,
+    /// One for every family that the network has
+    Each,
+    /// One IPv4 and one IPv6 address
+    Both,
+}
+
+impl FamilyName {
+    fn choice(self) -> FamilyChoice {
+        match self {
+            Self::One => FamilyChoice::One,
+            Self::V4 => FamilyChoice::V4,
+            Self::V6 => FamilyChoice::V6,
+            Self::Each => FamilyChoice::Each,
+            Self::Both => FamilyChoice::Both,
+        }
+    }
+}
+
+/// What was allocated, with what the caller knows besides.
+#[derive(Debug, Serialize)]
+struct Got {
+    #[serde(flatten)]
+    first: AllocatedAddress,
+    network_id: NetworkId,
+    cidr: Option<Prefix>,
+    owner: OwnerId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner_name: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    second: Option<AllocatedAddress>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: Option<Box<[SubnetSettings; 2]>>,
+}
+
+impl Got {
+    fn new(network_id: NetworkId, owner: Owner, allocated: Allocated) -> Self {
+        let Allocated { first, second, settings } = allocated;
+        Self {
+            first,
+            network_id,
+            cidr: cidr(&first),
+            owner: owner.id,
+            owner_name: owner.name,
+            second,
+            settings,
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &AllocatedAddress> {
+        std::iter::once(&self.first).chain(&self.second)
+    }
+
+    /// A field of every address, joined.
+    fn each(&self, show: impl Fn(&AllocatedAddress) -> String) -> String {
+        self.all().map(show).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn cidr(address: &AllocatedAddress) -> Option<Prefix> {
+    Prefix::truncated(address.address, address.subnet_length)
+}
+
+impl View for Got {
+    const COLUMNS: &'static [&'static str] =
+        &["address", "owner", "slot", "subnet_id", "cidr", "revision", "note"];
+
+    fn cells(&self) -> Vec<String> {
+        let owner = self.owner_name.as_ref().map(ToString::to_string);
+        vec![
+            self.keys().join(","),
+            owner.unwrap_or_else(|| self.owner.to_string()),
+            self.each(|address| address.slot.0.to_string()),
+            self.each(|address| address.subnet_id.to_string()),
+            self.each(|address| cidr(address).map(|c| c.to_string()).unwrap_or_default()),
+            self.each(|address| address.revision.to_string()),
+            self.note().to_owned(),
+        ]
+    }
+
+    fn keys(&self) -> Vec<String> {
+        self.all().map(|address| view::address(&address.address, address.length)).collect()
+    }
+
+    fn titles(&self) -> Vec<String> {
+        self.keys()
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        let owner = match &self.owner_name {
+            Some(name) => format!("{name} ({})", self.owner),
+            None => self.owner.to_string(),
+        };
+        let subnet = self.each(|address| match cidr(address) {
+            Some(cidr) => format!("{cidr} ({})", address.subnet_id),
+            None => address.subnet_id.to_string(),
+        });
+        let mut fields = vec![
+            ("owner", owner),
+            ("slot", self.each(|address| address.slot.0.to_string())),
+            ("subnet", subnet),
+            ("revision", self.each(|address| address.revision.to_string())),
+            ("note", self.note().to_owned()),
+        ];
+        for (settings, _) in self.settings.iter().flat_map(|all| all.iter()).zip(self.all()) {
+            let gateway = settings.gateway.map(|gateway| gateway.to_string());
+            let dns: Vec<String> = settings.dns_servers.iter().map(IpAddr::to_string).collect();
+            let routes = settings.routes.iter();
+            let routes: Vec<String> =
+                routes.map(|route| format!("{}={}", route.destination, route.next_hop)).collect();
+            fields.push(("gateway", gateway.unwrap_or_default()));
+            fields.push(("dns_servers", dns.join(", ")));
+            fields.push(("routes", routes.join(", ")));
+        }
+        fields
+    }
+}
+
+impl Got {
+    fn note(&self) -> &'static str {
+        match &self.first {
+            first if first.repeated => "held before",
+            first if first.taken_over => "taken over",
+            first if first.from_quarantine => "out of quarantine",
+            first if first.was_preferred => "the preferred one",
+            _ => "",
+        }
+    }
+}
+
+impl Allocate {
+    fn request(&self, owner: &Owner, subnets: Vec<SubnetId>) -> AllocateRequest {
+        let extras = AllocateExtras {
+            subnets,
+            exact: self.address,
+            preferred: self.prefer,
+            limit: self.range,
+            manager: self.manager.clone(),
+            host: self.host.clone(),
+            label: self.label.clone(),
+            owner_name: owner.name.clone(),
+            ..AllocateExtras::default()
+        };
+        let strategy = match (self.address, self.strategy) {
+            (Some(_), _) => Strategy::Exact,
+            (None, Some(strategy)) => strategy.strategy(),
+            (None, None) => Strategy::Default,
+        };
+        AllocateRequest {
+            slot: Slot(self.slot),
+            instance: Instance(self.instance),
+            family: self.family.choice(),
+            strategy,
+            length: self.length,
+            flags: AllocateFlags {
+                takeover: self.takeover,
+                allow_gateway: self.allow_gateway,
+                allow_resting: false,
+                want_subnet: self.want_subnet,
+            },
+            extras: (extras != AllocateExtras::default()).then(|| Box::new(extras)),
+            ..plain_allocate(owner.id)
+        }
+    }
+}
+
+pub(crate) async fn run(session: &Session, allocate: Allocate) -> Result<(), Fault> {
+    let named = allocate.network.as_deref().or(allocate.network_option.as_deref());
+    let named = named.ok_or_else(|| Fault::Usage("a network is needed".to_owned()))?;
+    let owner = allocate.owner.clone().unwrap_or_else(Owner::random);
+    let client = session.client_of(owner.id).await?;
+    let network = find::network_id(&client, named).await?;
+    let mut subnets = Vec::new();
+    for text in &allocate.subnets {
+        subnets.push(find::subnet(&client, network, text).await?.subnet_id);
+    }
+    let request = allocate.request(&owner, subnets);
+    if session.is_dry("allocate so", &request)? {
+        return Ok(());
+    }
+    let allocated = client.allocate(network, request).await?;
+    session.output.one(&Got::new(network, owner, allocated))
+}

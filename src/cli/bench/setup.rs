@@ -1,0 +1,205 @@
+//! Makes and removes what a run needs, through the ordinary client; opens the load connections.
+
+use super::super::fault::Fault;
+use super::plan::Plan;
+use addrd_client::protocol::message::batch::BATCH_ITEMS_MAX;
+use addrd_client::protocol::message::{
+    Batch, BatchItem, BatchMode, BatchResult, Hello, NetworkCreate, NetworkDelete, Strategy,
+    SubnetCreate, SubnetKind,
+};
+use addrd_client::protocol::{NetworkId, SessionId, Setting, Status};
+use addrd_client::{Client, Connection, Error, Settings, Transport, plain_allocate, plain_hello};
+use rustix::fd::OwnedFd;
+use tokio::task::JoinSet;
+
+/// Connections of the client that sets up.
+pub(super) const LANES: usize = 4;
+/// Requests of the set-up that are under way at once.
+const CONCURRENT_MAX: usize = 64;
+/// Batches that are under way at once.
+const BATCHES_MAX: usize = 16;
+
+/// A bounded number of tasks; the first failure ends all.
+struct Crew {
+    tasks: JoinSet<Result<(), Fault>>,
+    most: usize,
+}
+
+impl Crew {
+    fn new(most: usize) -> Self {
+        Self { tasks: JoinSet::new(), most }
+    }
+
+    async fn add(
+        &mut self,
+        task: impl Future<Output = Result<(), Fault>> + Send + 'static,
+    ) -> Result<(), Fault> {
+        while self.tasks.len() >= self.most {
+            self.next().await?;
+        }
+        self.tasks.spawn(task);
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<bool, Fault> {
+        match self.tasks.join_next().await {
+            None => Ok(false),
+            Some(Ok(result)) => result.map(|()| true),
+            Some(Err(error)) => Err(Fault::Internal(error.to_string())),
+        }
+    }
+
+    async fn finish(mut self) -> Result<(), Fault> {
+        while self.next().await? {}
+        Ok(())
+    }
+}
+
+/// Creates networks, then subnets.
+pub(super) async fn make(client: &Client, plan: &Plan) -> Result<(), Fault> {
+    let mut crew = Crew::new(CONCURRENT_MAX);
+    for network in 0..plan.networks {
+        let (client, id) = (client.clone(), plan.network_id(network));
+        crew.add(async move {
+            client.network_create(id, NetworkCreate::default()).await?;
+            Ok(())
+        })
+        .await?;
+    }
+    crew.finish().await?;
+    let mut crew = Crew::new(CONCURRENT_MAX);
+    for network in 0..plan.networks {
+        for number in 0..plan.subnets {
+            let create = subnet(plan, network, number)?;
+            let (client, id) = (client.clone(), plan.network_id(network));
+            crew.add(async move {
+                client.subnet_create(id, create).await?;
+                Ok(())
+            })
+            .await?;
+        }
+    }
+    crew.finish().await
+}
+
+fn subnet(plan: &Plan, network: u32, number: u32) -> Result<SubnetCreate, Fault> {
+    let (subnet_id, cidr, pool) = plan
+        .subnet(network, number)
+        .ok_or_else(|| Fault::Usage("so many addresses fit no subnet".to_owned()))?;
+    Ok(SubnetCreate {
+        subnet_id,
+        cidr,
+        kind: SubnetKind::Routed,
+        strategy: Strategy::Default,
+        enable_dhcp: false,
+        gateway: Setting::Null,
+        pools: Setting::Value(vec![pool]),
+        dns_servers: Vec::new(),
+        routes: Vec::new(),
+        name: None,
+        description: None,
+    })
+}
+
+/// Allocates for the first `live` owners, in batches.
+pub(super) async fn fill(client: &Client, plan: &Plan, live: u32) -> Result<(), Fault> {
+    super::progress(&format!("allocating {live} addresses"));
+    let client = client.with_timeout(std::time::Duration::from_secs(120));
+    let mut crew = Crew::new(BATCHES_MAX);
+    for network in 0..plan.networks.min(live) {
+        let id = plan.network_of(network);
+        let step = plan.networks as usize;
+        let mut owners = (network..live).step_by(step).peekable();
+        while owners.peek().is_some() {
+            let items: Vec<BatchItem> = owners
+                .by_ref()
+                .take(BATCH_ITEMS_MAX)
+                .map(|number| BatchItem::Allocate(plain_allocate(plan.owner_id(number, 0))))
+                .collect();
+            crew.add(batch(client.clone(), id, items)).await?;
+        }
+    }
+    crew.finish().await
+}
+
+/// Sends a batch until every item is done.
+async fn batch(client: Client, network: NetworkId, items: Vec<BatchItem>) -> Result<(), Fault> {
+    let request = Batch { mode: BatchMode::Independent, items };
+    loop {
+        let reply = client.batch(network, request.clone()).await?;
+        let failed = reply.results.iter().find_map(|result| match result {
+            BatchResult::Failed(failure) => Some(failure),
+            _ => None,
+        });
+        match failed {
+            None => return Ok(()),
+            Some(failure) if failure.status == Status::BUSY => {
+                let wait = u64::from(failure.retry_after_ms.max(1));
+                tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+            }
+            Some(failure) => return Err(Fault::Client(Error::Refused(failure.clone()))),
+        }
+    }
+}
+
+/// Deletes what was made, with all that is live in it.
+pub(super) async fn remove(client: &Client, plan: &Plan) -> Result<(), Fault> {
+    let mut crew = Crew::new(CONCURRENT_MAX);
+    for network in 0..plan.networks {
+        let (client, id) = (client.clone(), plan.network_id(network));
+        crew.add(async move {
+            let delete = NetworkDelete { force: true, ..NetworkDelete::default() };
+            match client.network_delete(id, delete).await {
+                Ok(deleted) => Ok(client.deleted(deleted).await?),
+                // It was never made, since something failed before.
+                Err(error) if error.is(Status::NOT_FOUND) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await?;
+    }
+    crew.finish().await
+}
+
+/// Connections with HELLO done, as sockets that do not block, and what was read from them.
+pub(super) async fn open(
+    settings: &Settings,
+    count: u32,
+) -> Result<Vec<(OwnedFd, Vec<u8>)>, Fault> {
+    let mut lines = Vec::new();
+    for _ in 0..count {
+        let hello = Hello {
+            session: SessionId(uuid::Uuid::new_v4()),
+            epoch: 1,
+            server_id: settings.server_id,
+            ..plain_hello()
+        };
+        lines.push(open_one(settings, &hello).await?);
+    }
+    Ok(lines)
+}
+
+async fn open_one(settings: &Settings, hello: &Hello) -> Result<(OwnedFd, Vec<u8>), Fault> {
+    let mut last = None;
+    for endpoint in &settings.endpoints {
+        let attempt = async {
+            let stream = endpoint.open().await?;
+            Connection::hello(stream, hello).await
+        };
+        match tokio::time::timeout(settings.connect_timeout, attempt).await {
+            Ok(Ok(connection)) => {
+                let (stream, leftover, _) = connection.into_parts();
+                let socket = match stream {
+                    Transport::Tcp(stream) => stream.into_std()?.into(),
+                    Transport::Unix(stream) => stream.into_std()?.into(),
+                };
+                return Ok((socket, leftover.to_vec()));
+            }
+            Ok(Err(error)) => last = Some((endpoint, error.to_string())),
+            Err(_) => last = Some((endpoint, "no answer in time".to_owned())),
+        }
+    }
+    let (endpoint, cause) =
+        last.map_or_else(Default::default, |(endpoint, cause)| (endpoint.to_string(), cause));
+    Err(Error::Unreachable { endpoint, cause }.into())
+}

@@ -1,0 +1,164 @@
+//! Frames of the two hot operations as templates, and replies by fixed offsets (SPEC.md sections
+//! 2 and 9). Everything else goes through the codec, with which the tests here compare.
+
+use addrd_client::plain_allocate;
+use addrd_client::protocol::codec::{REPLY_BYTES_MAX, encode_request};
+use addrd_client::protocol::message::{Fences, Release, Request, RequestHeader, Target};
+use addrd_client::protocol::{NetworkId, OwnerId, ProjectId, Slot, Status};
+use bytes::BytesMut;
+
+const REQUEST_ID_AT: usize = 8;
+const NETWORK_AT: usize = 40;
+/// The owner stands at the same place in both bodies: after 8 bytes of flags and the like.
+const OWNER_AT: usize = 72;
+const REPLY_REQUEST_ID_AT: usize = 8;
+const REPLY_STATUS_AT: usize = 16;
+const REPLY_RETRY_AT: usize = 20;
+const REPLY_HEADER_BYTES: usize = 24;
+
+/// A request whose id, network and owner are still to be filled in.
+#[derive(Debug)]
+pub(super) struct Template(Vec<u8>);
+
+/// What a worker needs of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) request_id: u64,
+    pub(super) status: Status,
+    pub(super) retry_after_ms: u32,
+}
+
+impl Template {
+    /// Any single address for an owner, slot 0.
+    pub(super) fn allocate(project: ProjectId) -> Self {
+        Self::of(project, &Request::Allocate(plain_allocate(OwnerId::from_u128(1))))
+    }
+
+    /// What an owner holds in slot 0.
+    pub(super) fn release(project: ProjectId) -> Self {
+        let target = Target::Key { owner: OwnerId::from_u128(1), slot: Slot(0) };
+        Self::of(
+            project,
+            &Request::Release(Release { target, fences: Fences::default(), any: false }),
+        )
+    }
+
+    fn of(project: ProjectId, request: &Request) -> Self {
+        let mut frame = BytesMut::new();
+        let network = NetworkId::from_u128(1);
+        let header = RequestHeader {
+            opcode: request.opcode(),
+            request_id: 1,
+            timeout_ms: 0,
+            project,
+            network,
+        };
+        let written = encode_request(&header, request, &mut frame);
+        debug_assert!(written.is_ok(), "a plain request fits");
+        Self(frame.to_vec())
+    }
+
+    /// Appends the request for an owner of a network.
+    #[inline]
+    pub(super) fn append(
+        &self,
+        out: &mut Vec<u8>,
+        request_id: u64,
+        network: NetworkId,
+        owner: OwnerId,
+    ) {
+        let start = out.len();
+        out.extend_from_slice(&self.0);
+        let Some(frame) = out.get_mut(start..) else { return };
+        put(frame, REQUEST_ID_AT, &request_id.to_be_bytes());
+        put(frame, NETWORK_AT, network.as_bytes());
+        put(frame, OWNER_AT, owner.as_bytes());
+    }
+}
+
+#[inline]
+fn put<const N: usize>(frame: &mut [u8], at: usize, bytes: &[u8; N]) {
+    if let Some(place) = frame.get_mut(at..at + N) {
+        place.copy_from_slice(bytes);
+    }
+}
+
+/// The reply at the front of a buffer and its bytes; `None` while it is not whole.
+///
+/// # Errors
+/// A length that no reply has.
+#[inline]
+pub(super) fn answer(buffer: &[u8]) -> Result<Option<(Answer, usize)>, String> {
+    let Some((length, _)) = buffer.split_first_chunk::<4>() else { return Ok(None) };
+    let length = u32::from_be_bytes(*length);
+    let size = length as usize;
+    if size < REPLY_HEADER_BYTES || length > REPLY_BYTES_MAX {
+        return Err(format!("a reply of {length} bytes"));
+    }
+    let Some(frame) = buffer.get(..size) else { return Ok(None) };
+    let answer = Answer {
+        request_id: u64::from_be_bytes(take(frame, REPLY_REQUEST_ID_AT)),
+        status: Status(u16::from_be_bytes(take(frame, REPLY_STATUS_AT))),
+        retry_after_ms: u32::from_be_bytes(take(frame, REPLY_RETRY_AT)),
+    };
+    Ok(Some((answer, size)))
+}
+
+/// Bytes at a fixed place of a header that is known to be whole.
+#[inline]
+fn take<const N: usize>(frame: &[u8], at: usize) -> [u8; N] {
+    frame.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use addrd_client::protocol::codec::{decode_request_slice, encode_failure, encode_reply};
+    use addrd_client::protocol::message::{Failure, Reply};
+    use addrd_client::protocol::{Opcode, Text};
+
+    #[test]
+    fn templates_are_what_the_codec_reads() {
+        let (network, owner) = (NetworkId::from_u128(7), OwnerId::from_u128(9));
+        for template in
+            [Template::allocate(ProjectId::DEFAULT), Template::release(ProjectId::DEFAULT)]
+        {
+            let mut out = Vec::new();
+            template.append(&mut out, 77, network, owner);
+            let (header, body) = decode_request_slice(&out).unwrap();
+            assert_eq!((header.request_id, header.network), (77, network));
+            let named = match body.unwrap() {
+                Request::Allocate(allocate) => allocate.owner,
+                Request::Release(Release { target: Target::Key { owner, slot }, .. }) => {
+                    assert_eq!(slot, Slot(0));
+                    owner
+                }
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(named, owner);
+        }
+    }
+
+    #[test]
+    fn answers_are_what_the_codec_writes() {
+        let mut out = BytesMut::new();
+        encode_reply(Opcode::PING, 5, Status::OK, &Reply::Empty, &mut out);
+        let first = out.len();
+        let failure = Failure {
+            status: Status::BUSY,
+            retry_after_ms: 3,
+            item: None,
+            field: None,
+            message: Text::default(),
+            details: Vec::new(),
+        };
+        encode_failure(Opcode::ALLOCATE, 6, &failure, &mut out);
+        let ok = Answer { request_id: 5, status: Status::OK, retry_after_ms: 0 };
+        assert_eq!(answer(&out), Ok(Some((ok, first))));
+        let busy = Answer { request_id: 6, status: Status::BUSY, retry_after_ms: 3 };
+        assert_eq!(answer(&out[first..]), Ok(Some((busy, out.len() - first))));
+        assert_eq!(answer(&out[first..out.len() - 1]), Ok(None));
+        assert_eq!(answer(&out[..3]), Ok(None));
+        assert!(answer(&[0xff; 24]).is_err() && answer(&[0; 24]).is_err());
+    }
+}

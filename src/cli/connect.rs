@@ -1,0 +1,56 @@
+//! From options, context and environment to the settings of a client. Opens no connection.
+
+use super::context;
+use super::fault::Fault;
+use super::global::Global;
+use addrd_client::{Endpoint, Sessions, Settings};
+use addrd_protocol::{ProjectId, ServerId, Text};
+use std::time::Duration;
+
+/// How long one try to connect may take at most.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// Options win over the context, the context over defaults.
+pub(crate) fn settings(global: &Global, sessions: Sessions) -> Result<Settings, Fault> {
+    let context = context::current(global)?;
+    let named = if global.server.is_empty() { &context.server } else { &global.server };
+    let endpoints = named
+        .iter()
+        .map(|text| text.trim().parse().map_err(|error| Fault::Usage(format!("{error}"))))
+        .collect::<Result<Vec<Endpoint>, Fault>>()?;
+    let endpoints = if endpoints.is_empty() { vec![Endpoint::default()] } else { endpoints };
+    let project = match global.project.as_ref().or(context.project.as_ref()) {
+        Some(text) => project(text)?,
+        None => ProjectId::DEFAULT,
+    };
+    let timeout = Duration::from_secs(global.timeout.into());
+    let server_id = match (global.server.is_empty(), &context.server_id) {
+        (true, Some(text)) => Some(server_id(text)?),
+        _ => None,
+    };
+    Ok(Settings {
+        endpoints,
+        sessions,
+        server_id,
+        project,
+        client: Text::new(concat!("addrd ", env!("CARGO_PKG_VERSION"))).ok(),
+        timeout,
+        connect_timeout: timeout.min(CONNECT_MAX),
+        connect_rounds_max: 1,
+        ..Settings::default()
+    })
+}
+
+/// A project as people write it.
+fn project(text: &str) -> Result<ProjectId, Fault> {
+    match text {
+        "default" => Ok(ProjectId::DEFAULT),
+        text => text
+            .parse()
+            .map_err(|_| Fault::Usage(format!("project \"{text}\" is not an id or \"default\""))),
+    }
+}
+
+fn server_id(text: &str) -> Result<ServerId, Fault> {
+    text.parse().map_err(|_| Fault::Usage(format!("server id \"{text}\" is not an id")))
+}

@@ -1,0 +1,157 @@
+//! From what people type to ids: networks by name or id, subnets by name, id or prefix; the
+//! nearest name when there is none such. Changes nothing.
+
+use super::fault::Fault;
+use addrd_client::{Client, Error};
+use addrd_protocol::message::{Network, Subnet, SubnetName};
+use addrd_protocol::{NetworkId, Status, Text};
+
+/// Names that are looked at for a suggestion.
+const NAMES_MAX: usize = 5_000;
+/// Least likeness of a suggestion, 0 to 1.
+const LIKENESS_MIN: f64 = 0.6;
+
+/// The id of a network given by name or id.
+///
+/// An id is believed without asking: the operation itself tells whether it exists.
+pub(crate) async fn network_id(client: &Client, text: &str) -> Result<NetworkId, Fault> {
+    match id(text)? {
+        Some(id) => Ok(NetworkId(id)),
+        None => Ok(network_by_name(client, text).await?.network_id),
+    }
+}
+
+/// A network given by name or id.
+pub(crate) async fn network(client: &Client, text: &str) -> Result<Network, Fault> {
+    match id(text)? {
+        Some(id) => match client.network_get(NetworkId(id)).await {
+            Err(error) if error.is(Status::NOT_FOUND) => {
+                Err(Fault::NotFound(format!("there is no network {text}")))
+            }
+            other => Ok(other?),
+        },
+        None => network_by_name(client, text).await,
+    }
+}
+
+async fn network_by_name(client: &Client, text: &str) -> Result<Network, Fault> {
+    let name = name(text)?;
+    match client.network_find(name).await {
+        Err(error) if error.is(Status::NOT_FOUND) => {
+            let networks = client.networks(None).take(NAMES_MAX).await?;
+            let names = networks.iter().filter_map(|network| network.name.as_deref());
+            Err(not_found("network", text, names))
+        }
+        other => Ok(other?),
+    }
+}
+
+/// A subnet of a network, given by name, id or prefix.
+pub(crate) async fn subnet(
+    client: &Client,
+    network: NetworkId,
+    text: &str,
+) -> Result<Subnet, Fault> {
+    match client.subnet_get(network, subnet_name(text)?).await {
+        Err(error) if error.is(Status::NOT_FOUND) => no_subnet(client, network, text, error).await,
+        other => Ok(other?),
+    }
+}
+
+/// Says whether the network is missing or only the subnet.
+async fn no_subnet(
+    client: &Client,
+    network: NetworkId,
+    text: &str,
+    error: Error,
+) -> Result<Subnet, Fault> {
+    let subnets = match client.subnets(network).take(NAMES_MAX).await {
+        Ok(subnets) => subnets,
+        Err(other) if other.is(Status::NOT_FOUND) => return Err(error.into()),
+        Err(other) => return Err(other.into()),
+    };
+    let names: Vec<String> = subnets
+        .iter()
+        .flat_map(|subnet| {
+            [Some(subnet.cidr.to_string()), subnet.name.as_ref().map(ToString::to_string)]
+        })
+        .flatten()
+        .collect();
+    Err(not_found("subnet", text, names.iter().map(String::as_str)))
+}
+
+/// How a request names the subnet that people typed.
+pub(crate) fn subnet_name(text: &str) -> Result<SubnetName, Fault> {
+    if let Some(id) = id(text)? {
+        return Ok(SubnetName::Id(addrd_protocol::SubnetId(id)));
+    }
+    if let Ok(prefix) = text.parse() {
+        return Ok(SubnetName::Cidr(prefix));
+    }
+    Ok(SubnetName::Name(name(text)?))
+}
+
+/// An id, if the text is one.
+fn id(text: &str) -> Result<Option<uuid::Uuid>, Fault> {
+    match uuid::Uuid::try_parse(text) {
+        Ok(id) if id.is_nil() => Err(Fault::Usage("the id of all zeros is nothing's".to_owned())),
+        Ok(id) => Ok(Some(id)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// A name, or why it cannot be one.
+pub(crate) fn name(text: &str) -> Result<Text, Fault> {
+    match Text::new(text) {
+        Ok(name) if name.is_name() => Ok(name),
+        _ => Err(Fault::Usage(format!(
+            "\"{}\" is not a name: 1 to 63 of A-Z a-z 0-9 . _ -, and no id, address or prefix",
+            text.escape_debug()
+        ))),
+    }
+}
+
+fn not_found<'a>(kind: &str, text: &str, names: impl Iterator<Item = &'a str>) -> Fault {
+    let mut message = format!("there is no {kind} \"{text}\"");
+    if let Some(nearest) = nearest(text, names) {
+        message.push_str(&format!("; did you mean \"{nearest}\"?"));
+    }
+    Fault::NotFound(message)
+}
+
+/// The name most like the text, if any is like it at all.
+fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let likeness = |name: &str| {
+        strsim::normalized_damerau_levenshtein(&text.to_lowercase(), &name.to_lowercase())
+    };
+    names
+        .map(|name| (likeness(name), name))
+        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_suggested_if_it_is_near() {
+        let names = ["blue", "green", "demo"];
+        assert_eq!(nearest("bleu", names.into_iter()), Some("blue"));
+        assert_eq!(nearest("Demo", names.into_iter()), Some("demo"));
+        assert_eq!(nearest("gren", names.into_iter()), Some("green"));
+        assert_eq!(nearest("xyz", names.into_iter()), None);
+    }
+
+    #[test]
+    fn subnets_are_named_in_three_ways() {
+        assert!(matches!(subnet_name("10.0.0.0/24"), Ok(SubnetName::Cidr(_))));
+        assert!(matches!(subnet_name("fd00::/64"), Ok(SubnetName::Cidr(_))));
+        assert!(matches!(subnet_name("web"), Ok(SubnetName::Name(_))));
+        let id = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
+        assert!(matches!(subnet_name(id), Ok(SubnetName::Id(_))));
+        assert!(matches!(subnet_name("a b"), Err(Fault::Usage(_))));
+        assert!(matches!(subnet_name("10.0.0.1"), Err(Fault::Usage(_))));
+    }
+}

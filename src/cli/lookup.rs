@@ -1,0 +1,129 @@
+//! `addrd lookup`: who holds an address, what an owner holds, where a name or label is.
+
+use super::allocation::add_all;
+use super::fault::Fault;
+use super::owner::Owner;
+use super::session::Session;
+use super::{find, network};
+use addrd_client::Client;
+use addrd_protocol::message::{Allocation, AllocationFilter, Lookup as Question, Lookups};
+use addrd_protocol::{NetworkId, Status, Text};
+use std::net::IpAddr;
+
+/// Finds who holds an address, or what an owner holds.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  addrd lookup 10.0.0.2
+  addrd lookup web-1
+  addrd lookup mac:02:00:00:00:00:01
+  addrd lookup --label role=db")]
+pub(crate) struct Lookup {
+    /// An address, an owner, or the name of a network
+    #[arg(required_unless_present = "label")]
+    what: Option<String>,
+    /// Only in this network: name or id
+    #[arg(long)]
+    network: Option<String>,
+    /// By label instead: the whole of it, or one key=value pair
+    #[arg(long, conflicts_with = "what", value_parser = network::text)]
+    label: Option<Text>,
+}
+
+pub(crate) async fn run(session: &Session, lookup: Lookup) -> Result<(), Fault> {
+    let client = session.client().await?;
+    let network = match &lookup.network {
+        Some(text) => find::network_id(&client, text).await?,
+        None => NetworkId::NIL,
+    };
+    if let Some(label) = lookup.label {
+        return by_label(session, &client, network, label).await;
+    }
+    let what = lookup.what.unwrap_or_default();
+    match what.parse::<IpAddr>() {
+        Ok(address) => by_address(session, &client, network, address).await,
+        Err(_) => by_owner(session, &client, network, &what).await,
+    }
+}
+
+async fn by_address(
+    session: &Session,
+    client: &Client,
+    network: NetworkId,
+    address: IpAddr,
+) -> Result<(), Fault> {
+    let found = client.lookup(network, Question::Address(address)).await?;
+    if !found.allocations.is_empty() {
+        return print(session, found);
+    }
+    let places: Vec<String> = found.subnets.iter().map(|subnet| subnet.cidr.to_string()).collect();
+    Err(Fault::NotFound(match places.is_empty() {
+        true => format!("no subnet has the address {address}"),
+        false => format!("{address} is not held (subnet {})", places.join(", ")),
+    }))
+}
+
+async fn by_owner(
+    session: &Session,
+    client: &Client,
+    network: NetworkId,
+    what: &str,
+) -> Result<(), Fault> {
+    let owner: Owner = what.parse().map_err(Fault::Usage)?;
+    let found = client.lookup(network, Question::Owner(owner.id)).await?;
+    if !found.allocations.is_empty() {
+        return print(session, found);
+    }
+    if let (true, Ok(name)) = (network.is_nil(), find::name(what)) {
+        match client.network_find(name).await {
+            Ok(network) => return session.output.one(&network),
+            Err(error) if error.is(Status::NOT_FOUND) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Fault::NotFound(format!("\"{what}\" holds nothing and names no network")))
+}
+
+async fn by_label(
+    session: &Session,
+    client: &Client,
+    network: NetworkId,
+    label: Text,
+) -> Result<(), Fault> {
+    let filter = AllocationFilter { label: Some(label), ..AllocationFilter::default() };
+    let most = session.output.objects_max();
+    let mut out = session.output.list::<Allocation>();
+    let mut more = false;
+    if network.is_nil() {
+        let mut networks = client.networks(None);
+        while let (false, Some(network)) = (more, networks.next().await?) {
+            let id = network.network_id;
+            more = add_all(client, id, filter.clone(), &mut out, most).await?;
+        }
+    } else {
+        more = add_all(client, network, filter, &mut out, most).await?;
+    }
+    let nothing = out.count() == 0;
+    out.end(more)?;
+    match nothing {
+        true => Err(Fault::NotFound("no allocation has this label".to_owned())),
+        false => Ok(()),
+    }
+}
+
+/// One is shown with all its fields, several as a list.
+fn print(session: &Session, found: Lookups) -> Result<(), Fault> {
+    let more = found.more;
+    let allocations = found.allocations;
+    if let (1, false, Some(only)) = (allocations.len(), more, allocations.first()) {
+        return session.output.one(only);
+    }
+    let mut out = session.output.list::<Allocation>();
+    for allocation in allocations {
+        if out.count() >= session.output.objects_max() {
+            return out.end(true);
+        }
+        out.add(allocation)?;
+    }
+    out.end(more)
+}

@@ -1,0 +1,173 @@
+//! The command line: reads arguments, asks the server through the client, prints. Decides nothing
+//! about addresses.
+
+mod allocate;
+mod allocation;
+mod ask;
+mod bench;
+mod connect;
+mod context;
+mod fault;
+mod find;
+mod free;
+mod global;
+mod job;
+mod lookup;
+mod network;
+mod output;
+mod owner;
+mod release;
+mod server;
+mod session;
+mod subnet;
+mod subnet_change;
+mod table;
+mod usage;
+mod view;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use fault::Fault;
+use global::Global;
+use session::Session;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Hands out IP addresses and prefixes: a server, its clients and its tools in one program.
+#[derive(Debug, Parser)]
+#[command(
+    name = "addrd",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    after_help = EXAMPLES,
+    propagate_version = true
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  addrd serve --dev                             a server to try things with
+  addrd allocate demo                           an address of the network \"demo\"
+  addrd network create blue
+  addrd subnet create blue 10.0.0.0/24
+  addrd allocate blue --owner web-1
+  ip=$(addrd allocate blue --owner web-1 -q)    the same address again
+  addrd lookup 10.0.0.2
+  addrd release 10.0.0.2
+
+Exit codes: 0 done, 1 fault of addrd, 2 usage or configuration, 3 refused, 4 not found, 5 denied,
+6 try later, 7 cannot reach the server, 8 outcome unknown.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Networks: create, get, list, update, delete.
+    #[command(subcommand)]
+    Network(network::Network),
+    /// Subnets: create, get, list, update, delete, exclude, include.
+    #[command(subcommand)]
+    Subnet(subnet::Subnet),
+    /// Allocations: create, get, list, update, delete.
+    #[command(subcommand)]
+    Allocation(allocation::Allocation),
+    /// Jobs of the server: get, list, wait.
+    #[command(subcommand)]
+    Job(job::Job),
+    /// The server: status.
+    #[command(subcommand)]
+    Server(server::Server),
+    /// Allocates an address (or a block) for an owner.
+    Allocate(allocate::Allocate),
+    /// Releases what an address or an owner holds.
+    Release(release::Release),
+    /// Finds who holds an address, or what an owner holds.
+    Lookup(lookup::Lookup),
+    /// Lists allocations.
+    List(allocation::List),
+    /// Counts of addresses: free, allocated, excluded.
+    Usage(usage::Usage),
+    /// Free addresses or ranges.
+    Free(free::Free),
+    /// Servers and settings under a name: set, use, list, delete.
+    #[command(subcommand)]
+    Context(context::Context),
+    /// Measures a server.
+    Bench(bench::Bench),
+    /// Prints a completion script for a shell.
+    Completions(Completions),
+}
+
+/// Prints a completion script for a shell.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  addrd completions bash > ~/.local/share/bash-completion/completions/addrd
+  addrd completions zsh > ~/.zfunc/_addrd")]
+struct Completions {
+    /// Which shell.
+    shell: clap_complete::Shell,
+}
+
+/// Runs the program with the arguments of the process.
+pub(crate) fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return fault::report_usage(&error, &arguments),
+    };
+    let global = cli.global.clone();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => fault.report(&global),
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Fault> {
+    let session = Session::new(cli.global)?;
+    match cli.command {
+        Command::Bench(bench) => bench::run(&session, &bench),
+        Command::Context(context) => context::run(&session, context),
+        Command::Completions(completions) => {
+            complete(&completions);
+            Ok(())
+        }
+        command => session.block_on(ask_server(&session, command)),
+    }
+}
+
+async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
+    match command {
+        Command::Network(network) => network::run(session, network).await,
+        Command::Subnet(subnet) => subnet::run(session, subnet).await,
+        Command::Allocation(allocation) => allocation::run(session, allocation).await,
+        Command::Job(job) => job::run(session, job).await,
+        Command::Server(server) => server::run(session, server).await,
+        Command::Allocate(allocate) => allocate::run(session, allocate).await,
+        Command::Release(release) => release::run(session, release).await,
+        Command::Lookup(lookup) => lookup::run(session, lookup).await,
+        Command::List(list) => allocation::list(session, list).await,
+        Command::Usage(usage) => usage::run(session, usage).await,
+        Command::Free(free) => free::run(session, free).await,
+        Command::Bench(_) | Command::Context(_) | Command::Completions(_) => Ok(()),
+    }
+}
+
+fn complete(completions: &Completions) {
+    let mut script = Vec::new();
+    clap_complete::generate(completions.shell, &mut Cli::command(), "addrd", &mut script);
+    output::raw(&script);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

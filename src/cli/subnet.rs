@@ -1,0 +1,286 @@
+//! `addrd subnet`: reading, creating and deleting. Changes are in `subnet_change.rs`.
+
+use super::fault::Fault;
+use super::session::Session;
+use super::subnet_change::{self, Exclude, Include, Update};
+use super::{ask, find, network};
+use addrd_protocol::id::NAMESPACE;
+use addrd_protocol::message::{
+    Route, Strategy, Subnet as SubnetObject, SubnetCreate, SubnetDelete, SubnetKind,
+};
+use addrd_protocol::{NetworkId, Prefix, Range, Revision, Setting, SubnetId, Text};
+use std::net::IpAddr;
+use uuid::Uuid;
+
+/// Subnets: create, get, list, update, delete, exclude, include.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Subnet {
+    /// Creates a subnet; the same command again finds it.
+    #[command(after_help = "\
+Examples:
+  addrd subnet create blue 10.0.0.0/24
+  addrd subnet create blue fd00:1::/64 --name blue-v6 --dns fd00::53
+  addrd subnet create blue 10.1.0.0/24 --gateway 10.1.0.254 --pool 10.1.0.10-10.1.0.99
+  addrd subnet create pods 10.244.0.0/16 --routed")]
+    Create(Box<Create>),
+    /// Shows a subnet.
+    #[command(visible_alias = "show")]
+    Get(Get),
+    /// Lists the subnets of a network.
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Changes a subnet; its prefix and kind stay.
+    #[command(after_help = "Example:\n  addrd subnet update blue 10.0.0.0/24 --no-gateway")]
+    Update(Box<Update>),
+    /// Deletes a subnet; with live allocations only with --force.
+    #[command(visible_alias = "rm")]
+    Delete(Delete),
+    /// Keeps a range from being handed out.
+    #[command(
+        after_help = "Example:\n  addrd subnet exclude blue 10.0.0.0/24 10.0.0.200-10.0.0.220 --reason printers"
+    )]
+    Exclude(Exclude),
+    /// Ends the exclusion of exactly this range.
+    Include(Include),
+}
+
+/// Creates a subnet.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Create {
+    /// Name or id of the network
+    network: String,
+    /// The prefix, for example 10.0.0.0/24
+    cidr: Prefix,
+    /// Name: 1 to 63 of A-Z a-z 0-9 . _ -
+    #[arg(long)]
+    name: Option<String>,
+    /// Its id [default: follows from network and prefix]
+    #[arg(long)]
+    id: Option<SubnetId>,
+    /// Every address can be used; no gateway unless given
+    #[arg(long)]
+    routed: bool,
+    /// Gateway [default: the first address, in a subnet that has one]
+    #[arg(long, value_name = "ADDRESS")]
+    gateway: Option<IpAddr>,
+    /// No gateway
+    #[arg(long, conflicts_with = "gateway")]
+    no_gateway: bool,
+    /// Range that addresses are drawn from; may be given several times [default: all usable]
+    #[arg(long = "pool", value_name = "FIRST-LAST", value_parser = range)]
+    pools: Vec<Range>,
+    /// Draw no address automatically
+    #[arg(long, conflicts_with = "pools")]
+    no_pools: bool,
+    /// How addresses are chosen for requests that do not say
+    #[arg(long, value_enum, default_value_t = StrategyName::Next)]
+    strategy: StrategyName,
+    /// DNS server, stored for clients; may be given several times
+    #[arg(long = "dns", value_name = "ADDRESS")]
+    dns_servers: Vec<IpAddr>,
+    /// Route, stored for clients; may be given several times
+    #[arg(long = "route", value_name = "CIDR=HOP", value_parser = route)]
+    routes: Vec<Route>,
+    /// Stored for clients; decides nothing here
+    #[arg(long)]
+    enable_dhcp: bool,
+    /// For people
+    #[arg(long, value_parser = network::text)]
+    description: Option<Text>,
+}
+
+/// Names a subnet.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Get {
+    /// Name or id of the network
+    network: String,
+    /// Name, id or prefix of the subnet
+    subnet: String,
+}
+
+/// Lists subnets.
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// Name or id of the network
+    network: String,
+}
+
+/// Deletes a subnet.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Delete {
+    /// Name or id of the network
+    network: String,
+    /// Name, id or prefix of the subnet
+    subnet: String,
+    /// Release what is live in it
+    #[arg(long)]
+    force: bool,
+    /// Do not wait until everything is released
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// How a free address is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum StrategyName {
+    /// The lowest free address
+    Lowest,
+    /// The first free one after the last that was handed out
+    Next,
+    /// The first free one after a random place
+    Random,
+    /// The first free one after a place derived from the owner
+    Hashed,
+}
+
+impl StrategyName {
+    pub(crate) fn strategy(self) -> Strategy {
+        match self {
+            Self::Lowest => Strategy::Lowest,
+            Self::Next => Strategy::Next,
+            Self::Random => Strategy::Random,
+            Self::Hashed => Strategy::Hashed,
+        }
+    }
+}
+
+/// `FIRST-LAST`, a prefix, or a single address.
+pub(crate) fn range(text: &str) -> Result<Range, String> {
+    let error = || format!("\"{text}\" is not FIRST-LAST, a prefix or an address");
+    if let Some((first, last)) = text.split_once('-') {
+        let first = first.trim().parse().map_err(|_| error())?;
+        let last = last.trim().parse().map_err(|_| error())?;
+        return Range::new(first, last)
+            .ok_or_else(|| format!("{first} to {last} is no rising range of one family"));
+    }
+    if let Ok(prefix) = text.parse::<Prefix>() {
+        return Ok(prefix.range());
+    }
+    let address: IpAddr = text.parse().map_err(|_| error())?;
+    Range::new(address, address).ok_or_else(error)
+}
+
+/// `CIDR=HOP`.
+pub(crate) fn route(text: &str) -> Result<Route, String> {
+    let error = || format!("\"{text}\" is not CIDR=HOP");
+    let (destination, next_hop) = text.split_once('=').ok_or_else(error)?;
+    Ok(Route {
+        destination: destination.parse().map_err(|_| error())?,
+        next_hop: next_hop.parse().map_err(|_| error())?,
+    })
+}
+
+pub(crate) async fn run(session: &Session, subnet: Subnet) -> Result<(), Fault> {
+    match subnet {
+        Subnet::Create(create) => self::create(session, *create).await,
+        Subnet::Get(get) => {
+            let client = session.client().await?;
+            let network = find::network_id(&client, &get.network).await?;
+            session.output.one(&find::subnet(&client, network, &get.subnet).await?)
+        }
+        Subnet::List(list) => self::list(session, &list.network).await,
+        Subnet::Update(update) => subnet_change::update(session, *update).await,
+        Subnet::Delete(delete) => self::delete(session, delete).await,
+        Subnet::Exclude(exclude) => subnet_change::exclude(session, exclude).await,
+        Subnet::Include(include) => subnet_change::include(session, &include).await,
+    }
+}
+
+async fn create(session: &Session, create: Create) -> Result<(), Fault> {
+    let name = create.name.as_deref().map(find::name).transpose()?;
+    let client = session.client().await?;
+    let network = find::network_id(&client, &create.network).await?;
+    let request = SubnetCreate {
+        subnet_id: create.id.unwrap_or_else(|| id_of(network, &create.cidr)),
+        cidr: create.cidr,
+        kind: if create.routed { SubnetKind::Routed } else { SubnetKind::Broadcast },
+        strategy: create.strategy.strategy(),
+        enable_dhcp: create.enable_dhcp,
+        gateway: match (create.gateway, create.no_gateway) {
+            (Some(gateway), _) => Setting::Value(gateway),
+            (None, true) => Setting::Null,
+            (None, false) => Setting::Unset,
+        },
+        pools: match (create.pools.is_empty(), create.no_pools) {
+            (false, _) | (true, true) => Setting::Value(create.pools),
+            (true, false) => Setting::Unset,
+        },
+        dns_servers: create.dns_servers,
+        routes: create.routes,
+        name,
+        description: create.description,
+    };
+    if session.is_dry("create this subnet", &request)? {
+        return Ok(());
+    }
+    let made = client.subnet_create(network, request).await?;
+    if made.repeated {
+        session.output.remark("note: it existed already; nothing was changed");
+    }
+    session.output.one(&made)
+}
+
+/// The id of a subnet whose creator names none: a prefix is unique in its network.
+pub(crate) fn id_of(network: NetworkId, cidr: &Prefix) -> SubnetId {
+    let text = format!("subnet:{network}:{cidr}");
+    SubnetId(Uuid::new_v5(&NAMESPACE, text.as_bytes()))
+}
+
+async fn list(session: &Session, network: &str) -> Result<(), Fault> {
+    let client = session.client().await?;
+    let network = find::network_id(&client, network).await?;
+    let most = session.output.objects_max();
+    let mut subnets = client.subnets(network);
+    let mut out = session.output.list::<SubnetObject>();
+    while let Some(subnet) = subnets.next().await? {
+        if out.count() >= most {
+            return out.end(true);
+        }
+        out.add(subnet)?;
+    }
+    out.end(false)
+}
+
+async fn delete(session: &Session, delete: Delete) -> Result<(), Fault> {
+    let client = session.client().await?;
+    let network = find::network_id(&client, &delete.network).await?;
+    let subnet = find::subnet(&client, network, &delete.subnet).await?;
+    let what = format!(
+        "delete subnet {} ({}) with {} allocations",
+        subnet.cidr, subnet.subnet_id, subnet.allocations
+    );
+    if session.is_dry(&what, &subnet)? {
+        return Ok(());
+    }
+    ask::confirm(&session.global, &format!("{what}?"))?;
+    let request =
+        SubnetDelete { subnet_id: subnet.subnet_id, force: delete.force, expected: Revision(0) };
+    let deleted = client.subnet_delete(network, request).await?;
+    network::finish(session, &client, deleted, delete.no_wait).await?;
+    network::gone(session, &format!("subnet {}", subnet.cidr), &subnet.subnet_id.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_as_people_write_them() {
+        let read = |text: &str| range(text).map(|range| range.to_string());
+        assert_eq!(read("10.0.0.1-10.0.0.9"), Ok("10.0.0.1-10.0.0.9".to_owned()));
+        assert_eq!(read("10.0.0.8/30"), Ok("10.0.0.8-10.0.0.11".to_owned()));
+        assert_eq!(read("fd00::1"), Ok("fd00::1-fd00::1".to_owned()));
+        for wrong in ["", "10.0.0.9-10.0.0.1", "10.0.0.1-fd00::1", "a-b", "10.0.0.1-"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn routes_are_read_as_people_write_them() {
+        let read = route("0.0.0.0/0=10.0.0.1").unwrap();
+        assert_eq!(read.next_hop, IpAddr::from([10, 0, 0, 1]));
+        for wrong in ["", "0.0.0.0/0", "x=10.0.0.1", "0.0.0.0/0=x"] {
+            assert!(route(wrong).is_err(), "{wrong}");
+        }
+    }
+}
