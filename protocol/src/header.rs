@@ -91,8 +91,9 @@ fn front(reader: &mut Reader<'_>) -> Result<u8, DecodeError> {
 /// can be addressed.
 #[inline]
 pub(crate) fn read_request(
-    reader: &mut Reader<'_>,
+    outer: &mut Reader<'_>,
 ) -> Result<(u8, RequestHeader, Result<(), DecodeError>), DecodeError> {
+    let reader = &mut outer.block::<REQUEST_HEADER_BYTES>("header")?;
     let flags = front(reader)?;
     let opcode = Opcode(reader.u16("opcode")?);
     let request_id = reader.u64("request_id")?;
@@ -132,8 +133,9 @@ fn check_network(header: &RequestHeader) -> Result<(), DecodeError> {
 /// Flags and header of a reply.
 #[inline]
 pub(crate) fn read_reply(
-    reader: &mut Reader<'_>,
+    outer: &mut Reader<'_>,
 ) -> Result<(u8, ReplyHeader, Result<(), DecodeError>), DecodeError> {
+    let reader = &mut outer.block::<REPLY_HEADER_BYTES>("header")?;
     let flags = front(reader)?;
     let opcode = Opcode(reader.u16("opcode")?);
     let request_id = reader.u64("request_id")?;

@@ -55,6 +55,15 @@ impl<'a> Reader<'a> {
         Self { source: None, rest: bytes, tail: TailRule::Implicit }
     }
 
+    /// A reader of exactly the next `N` bytes, for fixed parts: their size is known when this is
+    /// compiled, so that one check stands for all.
+    #[inline(always)]
+    pub(crate) fn block<const N: usize>(&mut self, field: &'static str) -> Read<Self> {
+        let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(DecodeError::short(field))?;
+        self.rest = rest;
+        Ok(Self { source: None, rest: head, tail: TailRule::Implicit })
+    }
+
     /// Bytes that are left.
     pub(crate) fn left(&self) -> usize {
         self.rest.len()
@@ -64,7 +73,7 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn array<const N: usize>(&mut self, field: &'static str) -> Read<[u8; N]> {
         let (head, rest) = self.rest.split_first_chunk().ok_or(DecodeError::short(field))?;
         self.rest = rest;

@@ -47,7 +47,8 @@ fn bits_of(flags: AllocateFlags) -> u16 {
 
 impl Layout for Allocate {
     #[inline]
-    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+    fn read(outer: &mut Reader<'_>) -> Read<Self> {
+        let reader = &mut outer.block::<32>("body")?;
         let bits = reader.flags(TAKEOVER | ALLOW_GATEWAY | ALLOW_RESTING | WANT_SUBNET)?;
         let family = reader.numbered("family")?;
         let strategy = reader.numbered("strategy")?;
@@ -62,7 +63,7 @@ impl Layout for Allocate {
         if matches!(family, FamilyChoice::Each | FamilyChoice::Both) {
             within(slot.0.into(), 0, PAIR_SLOT_MAX.into(), "slot")?;
         }
-        let extras = read_extras(reader)?;
+        let extras = read_extras(outer)?;
         let flags = flags_of(bits);
         Ok(Self { owner, slot, instance, family, strategy, length, flags, extras })
     }
@@ -143,7 +144,8 @@ const ADDRESS_FLAGS: u8 = REPEATED | WAS_PREFERRED | FROM_QUARANTINE | TAKEN_OVE
 
 /// One address of 56 bytes, and whether another one follows.
 #[inline]
-fn read_address(reader: &mut Reader<'_>) -> Read<(AllocatedAddress, bool)> {
+fn read_address(outer: &mut Reader<'_>) -> Read<(AllocatedAddress, bool)> {
+    let reader = &mut outer.block::<56>("body")?;
     let number = reader.u128("address")?;
     let subnet_id = reader.id("subnet_id")?;
     let revision = Revision(reader.u64("revision")?);

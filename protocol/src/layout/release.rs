@@ -70,7 +70,8 @@ fn read_number(reader: &mut Reader<'_>, given: bool, field: &'static str) -> Rea
 /// Target and fences: the 40 bytes that release and update begin with. Owner and manager follow
 /// in the tail.
 #[inline]
-pub(super) fn read_fenced(reader: &mut Reader<'_>, known: u16) -> Read<(u16, Target, Fences)> {
+pub(super) fn read_fenced(outer: &mut Reader<'_>, known: u16) -> Read<(u16, Target, Fences)> {
+    let reader = &mut outer.block::<40>("body")?;
     let (flags, target) = read_target(reader, known | BY_ADDRESS | REVISION | INSTANCE)?;
     let revision = read_number(reader, flags & REVISION != 0, "revision")?.map(Revision);
     let instance = read_number(reader, flags & INSTANCE != 0, "instance")?.map(Instance);
@@ -132,7 +133,8 @@ impl Layout for Release {
 
 impl Layout for Released {
     #[inline]
-    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+    fn read(outer: &mut Reader<'_>) -> Read<Self> {
+        let reader = &mut outer.block::<48>("body")?;
         let number = reader.u128("address")?;
         let subnet_id = reader.id("subnet_id")?;
         let revision = Revision(reader.u64("revision")?);
@@ -140,7 +142,7 @@ impl Layout for Released {
         let length = fixed_length(reader.u8("length")?, &address, "length")?;
         let state = reader.numbered("state")?;
         reader.zero::<5>("reserved")?;
-        reader.no_tags()?;
+        outer.no_tags()?;
         Ok(Self { address, length, subnet_id, revision, state })
     }
 
