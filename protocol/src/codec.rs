@@ -8,7 +8,8 @@ use crate::header::{
     FLAG_TAIL, REPLY_HEADER_BYTES, REQUEST_HEADER_BYTES, ReplyHeader, VERSION, read_reply,
     read_request, reply_bytes, request_bytes,
 };
-use crate::layout::{ALLOCATION_BYTES_MAX, Layout, failure, reply};
+use crate::layout::failure::FAILURE_DETAILS_BYTES_MAX;
+use crate::layout::{ALLOCATION_BYTES_MAX, Layout, SUBNET_BYTES_MAX, failure, reply};
 use crate::message::list::{CURSOR_BYTES_MAX, PAGE_OBJECTS_MAX};
 use crate::message::{Failure, GoAway, Reply, Request, RequestHeader, Subnet};
 use crate::opcode::Opcode;
@@ -27,6 +28,14 @@ pub const BATCH_BYTES_MAX: u32 = 1 << 20;
 /// Longest reply of any operation, bytes. Pages of [`PAGE_OBJECTS_MAX`] objects always fit, except
 /// those of subnets: see [`subnet_bytes`].
 pub const REPLY_BYTES_MAX: u32 = 1 << 20;
+/// Longest failure, bytes; details that do not fit are left out.
+pub const FAILURE_BYTES_MAX: usize = 4 << 10;
+/// Longest reply with one subnet, bytes.
+pub const SUBNET_REPLY_BYTES_MAX: usize = 24 << 10;
+/// Bytes that a batch's reply may have for each item.
+pub const BATCH_RESULT_BYTES_MAX: usize = 1_020;
+/// Bytes that it may have beyond: for the details of failures.
+const BATCH_DETAILS_BYTES_MAX: usize = 2 << 10;
 /// Requests of a connection that may be without reply at once.
 pub const CREDIT: u32 = 256;
 /// Bytes that a decoder reserves ahead of what came, at most.
@@ -35,6 +44,20 @@ const RESERVE_BYTES_MAX: usize = 64 << 10;
 const _: () = assert!(
     BATCH_BYTES_MAX < 0x1603_0000 && REPLY_BYTES_MAX < 0x1603_0000,
     "no length that is allowed looks like TLS or a line of HTTP"
+);
+
+/// Longest reply to a batch of so many items, bytes; details of failures that do not fit are left
+/// out.
+#[must_use]
+pub const fn batch_reply_bytes_max(items: usize) -> usize {
+    items
+        .saturating_mul(BATCH_RESULT_BYTES_MAX)
+        .saturating_add(REPLY_HEADER_BYTES + 8 + BATCH_DETAILS_BYTES_MAX)
+}
+
+const _: () = assert!(
+    REPLY_HEADER_BYTES + SUBNET_BYTES_MAX <= SUBNET_REPLY_BYTES_MAX,
+    "a subnet with all that it may have fits"
 );
 
 /// Bytes of a page or of the counts in front of its items, and of the place to go on.
@@ -356,19 +379,20 @@ pub fn try_encode_reply(
 /// the last frame of a connection.
 ///
 /// A status of class done is a fault of the server's and becomes `OUTCOME_UNKNOWN`. Details beyond
-/// [`crate::message::failure::DETAILS_MAX`] are left out, so that it always fits.
+/// [`FAILURE_BYTES_MAX`] are left out, the last ones first.
 pub fn encode_failure(opcode: Opcode, request_id: u64, failure: &Failure, out: &mut BytesMut) {
     let status = if failure.status.is_done() { Status::OUTCOME_UNKNOWN } else { failure.status };
     let retry_after_ms = failure.retry_after_ms;
     let header = ReplyHeader { opcode, request_id, status, retry_after_ms };
-    let with = |details, out: &mut BytesMut| {
+    let with = |details_bytes, out: &mut BytesMut| {
         frame(out, &reply_bytes(&header), REPLY_BYTES_MAX, |writer| {
-            failure::write_failure(failure, details, writer);
+            failure::write_failure(failure, details_bytes, writer);
         })
     };
-    // An object in the details may break a bound of its own; then they are left out.
-    if with(true, out).is_err() {
-        let _ = with(false, out);
+    // An object in the details may break a bound of its own; then all are left out.
+    if with(FAILURE_DETAILS_BYTES_MAX, out).is_err() {
+        let bare = with(0, out);
+        debug_assert!(bare.is_ok(), "two texts fit");
     }
 }
 

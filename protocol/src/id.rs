@@ -96,7 +96,7 @@ impl ProjectId {
 }
 
 impl OwnerId {
-    /// The id of an owner given as text (model.md section 2; SPEC.md section 1).
+    /// The id of an owner given as text (SPEC.md section 1).
     ///
     /// A text in UUID form (36 characters) is that id. Everything else is UUIDv5 under
     /// [`NAMESPACE`]; a MAC after `mac:` is first written in lower case with colons, so that all

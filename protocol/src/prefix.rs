@@ -58,7 +58,7 @@ pub fn number_of(address: &IpAddr) -> u128 {
 /// Bits of an IPv6 address before the IPv4 address that it maps (RFC 4291 section 2.5.5.2).
 pub(crate) const MAPPED_BITS: u8 = 96;
 
-/// An IPv4-mapped IPv6 address as IPv4; others as they are (security.md).
+/// An IPv4-mapped IPv6 address as IPv4; others as they are (SPEC.md section 1).
 #[must_use]
 pub fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()

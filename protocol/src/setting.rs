@@ -1,4 +1,4 @@
-//! Unset, null and a value are three things (semantics.md: gateway, pools). Decides nothing.
+//! Unset, null and a value are three things (SPEC.md section 1). Decides nothing.
 
 use serde::{Deserialize, Serialize};
 

@@ -25,7 +25,7 @@ pub enum Retry {
 }
 
 macro_rules! statuses {
-    ($($(#[$doc:meta])* $name:ident = $number:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $http:literal, $neutron:literal;)*) => {
         impl Status {
             $($(#[$doc])* pub const $name: Self = Self($number);)*
 
@@ -37,106 +37,118 @@ macro_rules! statuses {
             pub const fn name(self) -> &'static str {
                 match self.0 { $($number => stringify!($name),)* _ => "UNKNOWN_STATUS" }
             }
+
+            /// The HTTP status that says the same, for gateways: Neutron's where it has one.
+            #[must_use]
+            pub const fn http(self) -> u16 {
+                match self.0 { $($number => $http,)* _ => 500 }
+            }
+
+            /// What Neutron calls it; empty if Neutron has no such error.
+            #[must_use]
+            pub const fn neutron(self) -> &'static str {
+                match self.0 { $($number => $neutron,)* _ => "" }
+            }
         }
     };
 }
 
 statuses! {
     /// Done.
-    OK = 0x0000;
+    OK = 0x0000, 200, "";
     /// Released before, or never held: there is nothing to release.
-    NOT_HELD = 0x0001;
+    NOT_HELD = 0x0001, 200, "";
 
     /// No address was free in any candidate subnet.
-    EXHAUSTED = 0x0101;
+    EXHAUSTED = 0x0101, 409, "IpAddressGenerationFailure";
     /// The exact address is held by another.
-    ADDRESS_TAKEN = 0x0102;
+    ADDRESS_TAKEN = 0x0102, 409, "IpAddressAlreadyAllocated";
     /// The key holds something that does not satisfy the request.
-    KEY_IN_USE = 0x0103;
+    KEY_IN_USE = 0x0103, 409, "";
     /// The key is held by another instance and takeover was not asked for.
-    HELD_BY_OTHER_INSTANCE = 0x0104;
+    HELD_BY_OTHER_INSTANCE = 0x0104, 409, "";
     /// The expected revision or instance is not the one held now.
-    STALE = 0x0105;
+    STALE = 0x0105, 412, "RevisionNumberConstraintFailed";
     /// The allocation belongs to another owner or manager.
-    NOT_HOLDER = 0x0106;
+    NOT_HOLDER = 0x0106, 409, "";
     /// No such object, or not visible.
-    NOT_FOUND = 0x0107;
+    NOT_FOUND = 0x0107, 404, "NetworkNotFound, SubnetNotFound";
     /// The id exists with other unchangeable fields.
-    ID_IN_USE = 0x0108;
+    ID_IN_USE = 0x0108, 409, "";
     /// The name belongs to another object.
-    NAME_IN_USE = 0x0109;
+    NAME_IN_USE = 0x0109, 409, "";
     /// The prefix overlaps another of the same network or scope.
-    PREFIX_OVERLAP = 0x010a;
+    PREFIX_OVERLAP = 0x010a, 400, "InvalidInput";
     /// No candidate subnet fits the request.
-    NO_MATCHING_SUBNET = 0x010b;
+    NO_MATCHING_SUBNET = 0x010b, 409, "IpAddressGenerationFailureNoMatchingSubnet";
     /// The address is not usable in the subnet.
-    INVALID_ADDRESS = 0x010c;
+    INVALID_ADDRESS = 0x010c, 400, "InvalidIpForSubnet";
     /// The address is the gateway and the request does not allow it.
-    IS_GATEWAY = 0x010d;
+    IS_GATEWAY = 0x010d, 409, "";
     /// The address lies in a range excluded for everyone.
-    EXCLUDED = 0x010e;
+    EXCLUDED = 0x010e, 409, "";
     /// Live allocations exist and the deletion is not forced.
-    IN_USE = 0x010f;
+    IN_USE = 0x010f, 409, "SubnetInUse";
     /// A bound on how many may exist is reached.
-    LIMIT = 0x0110;
+    LIMIT = 0x0110, 409, "OverQuota";
     /// The object is being deleted by a job.
-    DELETING = 0x0111;
+    DELETING = 0x0111, 409, "SubnetInUse";
     /// The pools overlap each other.
-    POOL_OVERLAP = 0x0112;
+    POOL_OVERLAP = 0x0112, 409, "OverlappingAllocationPools";
     /// The gateway lies inside a pool.
-    GATEWAY_IN_POOL = 0x0113;
+    GATEWAY_IN_POOL = 0x0113, 409, "GatewayConflictWithAllocationPools";
     /// An item of an all-or-nothing batch was refused, so this one was not done either.
-    NOT_DONE = 0x0114;
+    NOT_DONE = 0x0114, 409, "";
 
     /// The frame or body could not be read.
-    MALFORMED = 0x0201;
+    MALFORMED = 0x0201, 400, "";
     /// A field is outside its range.
-    OUT_OF_RANGE = 0x0202;
+    OUT_OF_RANGE = 0x0202, 400, "IpamValueInvalid";
     /// The operation, or a value of a field, is not built in this version.
-    UNSUPPORTED = 0x0203;
+    UNSUPPORTED = 0x0203, 501, "";
     /// A critical field is unknown.
-    UNSUPPORTED_FIELD = 0x0204;
+    UNSUPPORTED_FIELD = 0x0204, 501, "";
     /// The protocol version is not spoken here.
-    UNSUPPORTED_VERSION = 0x0205;
+    UNSUPPORTED_VERSION = 0x0205, 505, "";
     /// The frame is longer than allowed.
-    FRAME_TOO_LONG = 0x0206;
+    FRAME_TOO_LONG = 0x0206, 413, "";
     /// The request id is in use on this connection.
-    REQUEST_ID_IN_USE = 0x0207;
+    REQUEST_ID_IN_USE = 0x0207, 400, "";
     /// HELLO must come first, and once.
-    HELLO_EXPECTED = 0x0208;
+    HELLO_EXPECTED = 0x0208, 400, "";
     /// The fields contradict each other.
-    CONFLICTING_FIELDS = 0x0209;
+    CONFLICTING_FIELDS = 0x0209, 400, "InvalidInput";
     /// A pool lies outside the usable part of its subnet.
-    POOL_OUTSIDE = 0x020a;
+    POOL_OUTSIDE = 0x020a, 400, "OutOfBoundsAllocationPool";
     /// The name has a wrong form.
-    INVALID_NAME = 0x020b;
+    INVALID_NAME = 0x020b, 400, "InvalidInput";
     /// The gateway cannot be used in the subnet.
-    INVALID_GATEWAY = 0x020c;
+    INVALID_GATEWAY = 0x020c, 400, "InvalidInput";
     /// The prefix cannot be a subnet.
-    INVALID_PREFIX = 0x020d;
+    INVALID_PREFIX = 0x020d, 400, "InvalidInput";
 
     /// Another server than the one that the client pinned.
-    WRONG_SERVER = 0x0301;
+    WRONG_SERVER = 0x0301, 421, "";
     /// A newer connection took over the session.
-    SESSION_REPLACED = 0x0302;
+    SESSION_REPLACED = 0x0302, 403, "";
     /// The epoch is not higher than the session's last one.
-    SESSION_STALE = 0x0303;
+    SESSION_STALE = 0x0303, 403, "";
 
     /// Overload: a named bound is reached.
-    BUSY = 0x0401;
+    BUSY = 0x0401, 503, "";
     /// The time-out passed before the request was applied.
-    TIMED_OUT = 0x0402;
+    TIMED_OUT = 0x0402, 504, "";
     /// The disk is nearly full: only reads and releases are served.
-    STORAGE_FULL = 0x0403;
+    STORAGE_FULL = 0x0403, 507, "";
     /// The memory bound is nearly reached: only reads and releases are served.
-    MEMORY_FULL = 0x0404;
+    MEMORY_FULL = 0x0404, 507, "";
     /// The server is starting or stopping.
-    NOT_READY = 0x0405;
+    NOT_READY = 0x0405, 503, "";
     /// Too many protocol errors, connections or requests from this peer.
-    RATE_LIMITED = 0x0406;
+    RATE_LIMITED = 0x0406, 429, "";
 
     /// The server failed while doing it.
-    OUTCOME_UNKNOWN = 0x0501;
+    OUTCOME_UNKNOWN = 0x0501, 500, "";
 }
 
 impl Status {

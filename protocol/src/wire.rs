@@ -298,6 +298,13 @@ impl<'a> Writer<'a> {
         self.out.truncate(length);
     }
 
+    /// Replaces two bytes that were written before.
+    pub(crate) fn put_u16_at(&mut self, at: usize, value: u16) {
+        if let Some(place) = self.out.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+            *place = value.to_be_bytes();
+        }
+    }
+
     /// Whether the body has a tail, or what did not fit.
     pub(crate) fn finish(self) -> Result<bool, EncodeError> {
         self.error.map_or(Ok(self.tail_entries > 0), Err)
@@ -359,10 +366,9 @@ impl<'a> Writer<'a> {
         self.u16(0);
         let start = self.out.len();
         write(self);
-        let length = u16::try_from(self.out.len().saturating_sub(start));
-        match (length, self.out.get_mut(at..start)) {
-            (Ok(length), Some(place)) => place.copy_from_slice(&length.to_be_bytes()),
-            _ => self.fail(EncodeError::FieldTooLong { tag }),
+        match u16::try_from(self.out.len().saturating_sub(start)) {
+            Ok(length) => self.put_u16_at(at, length),
+            Err(_) => self.fail(EncodeError::FieldTooLong { tag }),
         }
     }
 

@@ -2,7 +2,7 @@
 //! without ending the connection.
 
 use addrd_protocol::codec::{
-    Direction, FrameBounds, ReplyDecoder, ReplyOrFailure, RequestDecoder, decode_reply,
+    self, Direction, FrameBounds, ReplyDecoder, ReplyOrFailure, RequestDecoder, decode_reply,
     decode_request, encode_failure, encode_goaway, encode_reply, encode_request, frame_length,
     split_frame,
 };
@@ -213,4 +213,104 @@ fn a_frame_that_is_not_whole_is_no_frame() {
         assert!(decode_request(&frame.slice(..length)).is_err());
     }
     assert!(decode_request(&Bytes::new()).is_err());
+}
+
+fn held() -> Detail {
+    let long = Text::new(&"x".repeat(255)).ok();
+    Detail::Held(Box::new(Allocation {
+        address: "fd00::1".parse().unwrap(),
+        length: 128,
+        subnet_length: 64,
+        state: AllocationState::Allocated,
+        network_id: NetworkId::from_u128(1),
+        subnet_id: SubnetId::from_u128(2),
+        project_id: ProjectId::DEFAULT,
+        owner: OwnerId::from_u128(3),
+        slot: Slot(0),
+        instance: Instance(0),
+        revision: Revision(1),
+        time_left_ms: 0,
+        repeated: false,
+        owner_name: long.clone(),
+        label: long.clone(),
+        host: long,
+        manager: Text::new(&"m".repeat(64)).ok(),
+    }))
+}
+
+fn longest_failure(details: Vec<Detail>) -> Failure {
+    let long = Text::new(&"x".repeat(255)).unwrap();
+    Failure {
+        status: Status::EXHAUSTED,
+        retry_after_ms: u32::MAX,
+        item: Some(3),
+        field: Some(long.clone()),
+        message: long,
+        details,
+    }
+}
+
+fn candidate() -> Detail {
+    Detail::Candidate(Candidate {
+        subnet_id: SubnetId::from_u128(2),
+        reason: CandidateReason::Exhausted,
+        pool_size: u128::MAX,
+        allocated: u128::MAX,
+        held: 0,
+        quarantined: 0,
+        excluded: 0,
+        next_free_in_ms: u64::MAX,
+    })
+}
+
+fn answered(failure: &Failure) -> (usize, Failure) {
+    let mut out = BytesMut::new();
+    encode_failure(Opcode::ALLOCATE, 7, failure, &mut out);
+    let length = out.len();
+    match decode_reply(&out.freeze()).unwrap().1.unwrap() {
+        ReplyOrFailure::Failure(failure) => (length, *failure),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn sixteen_candidates_and_an_allocation_fit_a_failure() {
+    let mut details = vec![candidate(); failure::FAILURE_CANDIDATES_MAX];
+    details.push(held());
+    let failure = longest_failure(details);
+    let (length, got) = answered(&failure);
+    assert_eq!(got, failure);
+    assert!(length <= codec::FAILURE_BYTES_MAX, "{length}");
+}
+
+#[test]
+fn details_beyond_the_bound_of_a_failure_are_left_out() {
+    let failure = longest_failure(vec![held(); 100]);
+    let (length, got) = answered(&failure);
+    assert!(length <= codec::FAILURE_BYTES_MAX, "{length}");
+    assert_eq!(got.details, vec![held(); 3]);
+    assert_eq!(got.message, failure.message);
+}
+
+#[test]
+fn the_reply_to_a_full_batch_fits_whatever_its_items_say() {
+    let Detail::Held(longest) = held() else { unreachable!() };
+    let failed = BatchResult::Failed(Box::new(longest_failure(vec![candidate(); 16])));
+    let updated = BatchResult::Updated(longest);
+    let count = batch::BATCH_ITEMS_MAX;
+    for results in [vec![failed.clone(); count], vec![updated; count], vec![failed; 1]] {
+        let most = codec::batch_reply_bytes_max(results.len());
+        let reply = Reply::Batch(Box::new(BatchReply { results: results.clone() }));
+        let mut out = BytesMut::new();
+        encode_reply(Opcode::BATCH, 7, Status::OK, &reply, &mut out);
+        assert!(out.len() <= most, "{} of {most}", out.len());
+        let body = decode_reply(&out.freeze()).unwrap().1.unwrap();
+        let ReplyOrFailure::Reply(Reply::Batch(got)) = body else { panic!("{body:?}") };
+        let statuses =
+            |results: &[BatchResult]| results.iter().map(BatchResult::status).collect::<Vec<_>>();
+        assert_eq!(statuses(&got.results), statuses(&results));
+        if results.len() == 1 {
+            assert_eq!(got.results, results, "one item keeps all its candidates");
+        }
+    }
 }

@@ -8,6 +8,8 @@
 mod faults;
 #[path = "support/samples.rs"]
 mod samples;
+#[path = "support/session.rs"]
+mod session;
 
 use addrd_protocol::codec::{
     DecodedReply, DecodedRequest, Direction, FrameBounds, ReplyDecoder, ReplyOrFailure,

@@ -16,7 +16,7 @@ use crate::wire::{Reader, Writer, within};
 const LENGTH_NONE: u8 = 255;
 /// Longest prefix, in bits.
 const LENGTH_MAX: u64 = 128;
-/// Shortest lease or hold, ms (model.md section 4).
+/// Shortest lease or hold, ms (SPEC.md section 9).
 const DURATION_MS_MIN: u64 = 1_000;
 /// Longest lease or hold: 10 years of 365 days, ms.
 const DURATION_MS_MAX: u64 = 10 * 365 * 24 * 3_600 * 1_000;

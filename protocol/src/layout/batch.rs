@@ -3,7 +3,7 @@
 use super::allocation::ALLOCATION_BYTES_MAX;
 use super::failure::{FAILURE_BYTES_BARE_MAX, read_failure, write_failure};
 use super::{Layout, Read};
-use crate::codec::REPLY_BYTES_MAX;
+use crate::codec::{BATCH_RESULT_BYTES_MAX, REPLY_BYTES_MAX, batch_reply_bytes_max};
 use crate::error::{DecodeError, Fault};
 use crate::header::REPLY_HEADER_BYTES;
 use crate::message::batch::{BATCH_ITEMS_MAX, Batch, BatchItem, BatchReply, BatchResult};
@@ -19,12 +19,14 @@ const RESULT_BYTES_MIN: usize = 2;
 const BATCH_BYTES: usize = 8;
 /// Most bytes of a result with its length, without details of a failure.
 const RESULT_BYTES_BARE_MAX: usize = ITEM_HEADER_BYTES + RESULT_BYTES_MIN + ALLOCATION_BYTES_MAX;
-/// Bytes that the results of a reply may take.
-const RESULTS_BYTES_MAX: usize = REPLY_BYTES_MAX as usize - REPLY_HEADER_BYTES - BATCH_BYTES;
 
 const _: () = assert!(
-    BATCH_ITEMS_MAX * RESULT_BYTES_BARE_MAX <= RESULTS_BYTES_MAX,
+    batch_reply_bytes_max(BATCH_ITEMS_MAX) <= REPLY_BYTES_MAX as usize,
     "the reply to a batch always fits one frame"
+);
+const _: () = assert!(
+    RESULT_BYTES_BARE_MAX <= BATCH_RESULT_BYTES_MAX,
+    "every result fits, if a failure without details"
 );
 const _: () = assert!(
     FAILURE_BYTES_BARE_MAX + 8 <= ALLOCATION_BYTES_MAX && 2 * 56 <= ALLOCATION_BYTES_MAX,
@@ -123,7 +125,7 @@ fn read_result(reader: &mut Reader<'_>) -> Read<BatchResult> {
     }
 }
 
-fn write_result(result: &BatchResult, details: bool, writer: &mut Writer<'_>) {
+fn write_result(result: &BatchResult, details_bytes: usize, writer: &mut Writer<'_>) {
     let mut kind = |kind: u8| writer.slice(&[kind, 0]);
     match result {
         BatchResult::Allocated(allocated) => {
@@ -144,7 +146,7 @@ fn write_result(result: &BatchResult, details: bool, writer: &mut Writer<'_>) {
             writer.u16(failure.status.0);
             writer.u16(0);
             writer.u32(failure.retry_after_ms);
-            write_failure(failure, details, writer);
+            write_failure(failure, details_bytes, writer);
         }
     }
 }
@@ -162,17 +164,15 @@ impl Layout for BatchReply {
     fn write(&self, writer: &mut Writer<'_>) {
         writer.count16(self.results.len());
         writer.slice(&[0; 6]);
-        let start = writer.len();
-        for (number, result) in self.results.iter().enumerate() {
+        let most = batch_reply_bytes_max(self.results.len());
+        let mut left = most.saturating_sub(REPLY_HEADER_BYTES).saturating_sub(BATCH_BYTES);
+        // What every result may need without details is kept for it.
+        let mut kept = self.results.len().saturating_mul(RESULT_BYTES_BARE_MAX);
+        for result in &self.results {
             let before = writer.len();
-            writer.item(|w| write_result(result, true, w));
-            let after = self.results.len().saturating_sub(number).saturating_sub(1);
-            let kept = after.saturating_mul(RESULT_BYTES_BARE_MAX);
-            let used = writer.len().saturating_sub(start);
-            if used.saturating_add(kept) > RESULTS_BYTES_MAX {
-                writer.truncate(before);
-                writer.item(|w| write_result(result, false, w));
-            }
+            writer.item(|w| write_result(result, left.saturating_sub(kept), w));
+            left = left.saturating_sub(writer.len().saturating_sub(before));
+            kept = kept.saturating_sub(RESULT_BYTES_BARE_MAX);
         }
     }
 }

@@ -10,6 +10,13 @@ use crate::text::{NAME_BYTES_MAX, TEXT_BYTES_MAX, Text};
 use crate::wire::{Reader, Writer};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// Bytes of an IPv6 address with its family.
+pub(super) const ADDRESS_BYTES_MAX: usize = 1 + 16;
+/// Bytes of an IPv6 prefix.
+pub(super) const PREFIX_BYTES_MAX: usize = 1 + 1 + 16;
+/// Bytes of a range of IPv6.
+pub(super) const RANGE_BYTES_MAX: usize = 1 + 2 * 16;
+
 /// An enumeration that travels as one byte.
 pub(crate) trait Numbered: Copy {
     fn of(number: u8) -> Option<Self>;

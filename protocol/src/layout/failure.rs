@@ -3,7 +3,9 @@
 use super::allocation::ALLOCATION_BYTES_MAX;
 use super::element::fixed_prefix;
 use super::{Layout, Read};
+use crate::codec::FAILURE_BYTES_MAX;
 use crate::error::{DecodeError, Fault};
+use crate::header::REPLY_HEADER_BYTES;
 use crate::id::{Instance, Revision};
 use crate::message::failure::{Candidate, DETAILS_MAX, Detail, FAILURE_CANDIDATES_MAX, Failure};
 use crate::status::Status;
@@ -15,6 +17,11 @@ const FAILURE_BYTES: usize = 8;
 /// Most bytes of a failure without details.
 pub(super) const FAILURE_BYTES_BARE_MAX: usize =
     FAILURE_BYTES + 2 * (TAIL_ENTRY_HEADER_BYTES + TEXT_BYTES_MAX);
+/// Most bytes of the details of a failure that is a reply of its own.
+pub(crate) const FAILURE_DETAILS_BYTES_MAX: usize =
+    FAILURE_BYTES_MAX - REPLY_HEADER_BYTES - FAILURE_BYTES_BARE_MAX;
+/// Bytes of a candidate with its length.
+const CANDIDATE_BYTES: usize = ITEM_HEADER_BYTES + 2 + 112;
 /// Least bytes of a detail: kind and reserved.
 const DETAIL_BYTES_MIN: usize = 2;
 /// The item number that says "none".
@@ -22,8 +29,9 @@ const ITEM_NONE: u16 = 0xffff;
 
 const _: () = assert!(FAILURE_CANDIDATES_MAX < DETAILS_MAX, "candidates and what else there is");
 const _: () = assert!(
-    FAILURE_BYTES_BARE_MAX + DETAILS_MAX * (ITEM_HEADER_BYTES + 2 + ALLOCATION_BYTES_MAX) < 65_536,
-    "a failure fits a frame"
+    FAILURE_CANDIDATES_MAX * CANDIDATE_BYTES + ITEM_HEADER_BYTES + 2 + ALLOCATION_BYTES_MAX
+        <= FAILURE_DETAILS_BYTES_MAX,
+    "all candidates and one allocation fit"
 );
 
 const BOUNDS: u8 = 1;
@@ -58,14 +66,23 @@ pub(crate) fn read_failure(
     Ok(Failure { status, retry_after_ms, item, field, message, details })
 }
 
-/// Details beyond [`DETAILS_MAX`] are left out.
-pub(crate) fn write_failure(failure: &Failure, with_details: bool, writer: &mut Writer<'_>) {
-    let most = if with_details { DETAILS_MAX } else { 0 };
-    let details = failure.details.get(..most).unwrap_or(&failure.details);
+/// Details are written while they fit `details_bytes` and [`DETAILS_MAX`]; the others are left out.
+pub(crate) fn write_failure(failure: &Failure, details_bytes: usize, writer: &mut Writer<'_>) {
     writer.u16(failure.item.unwrap_or(ITEM_NONE));
-    writer.count16(details.len());
+    let count_at = writer.len();
+    writer.u16(0);
     writer.u32(0);
-    details.iter().for_each(|detail| writer.item(|w| write_detail(detail, w)));
+    let (start, mut count) = (writer.len(), 0_u16);
+    for detail in failure.details.iter().take(DETAILS_MAX) {
+        let before = writer.len();
+        writer.item(|w| write_detail(detail, w));
+        if writer.len().saturating_sub(start) > details_bytes {
+            writer.truncate(before);
+            break;
+        }
+        count = count.saturating_add(1);
+    }
+    writer.put_u16_at(count_at, count);
     writer.entry_text(0x0001, Some(&failure.message));
     writer.entry_text(0x0002, failure.field.as_ref());
 }

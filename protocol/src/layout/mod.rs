@@ -19,6 +19,7 @@ use crate::error::DecodeError;
 use crate::wire::{Reader, Writer};
 
 pub(crate) use allocation::ALLOCATION_BYTES_MAX;
+pub(crate) use subnet::SUBNET_BYTES_MAX;
 
 type Read<T> = Result<T, DecodeError>;
 

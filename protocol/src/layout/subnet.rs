@@ -1,6 +1,8 @@
 //! Layouts of subnet operations.
 
-use super::element::{fixed_prefix, fixed_range};
+use super::element::{
+    ADDRESS_BYTES_MAX, PREFIX_BYTES_MAX, RANGE_BYTES_MAX, fixed_prefix, fixed_range,
+};
 use super::list::{read_cursor, read_items, read_page, write_cursor, write_items, write_page};
 use super::{Layout, Read};
 use crate::error::{DecodeError, EncodeError, Fault};
@@ -12,12 +14,25 @@ use crate::message::subnet::{
 };
 use crate::prefix::{Prefix, Range};
 use crate::setting::Setting;
-use crate::text::TEXT_BYTES_MAX;
-use crate::wire::{Reader, Writer};
+use crate::text::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use crate::wire::{Reader, TAIL_ENTRY_HEADER_BYTES, Writer};
 use std::net::IpAddr;
 
 /// Bytes of a subnet without its tail.
 pub(super) const SUBNET_BYTES: usize = 72;
+
+/// Bytes of a subnet with all that it may have, each at its longest.
+pub(crate) const SUBNET_BYTES_MAX: usize = SUBNET_BYTES
+    + 9 * TAIL_ENTRY_HEADER_BYTES
+    + ADDRESS_BYTES_MAX
+    + POOLS_MAX * RANGE_BYTES_MAX
+    + DNS_SERVERS_MAX * ADDRESS_BYTES_MAX
+    + ROUTES_MAX * (PREFIX_BYTES_MAX + ADDRESS_BYTES_MAX)
+    + NAME_BYTES_MAX
+    + TEXT_BYTES_MAX
+    + EXCLUSIONS_MAX * (RANGE_BYTES_MAX + 3 + TEXT_BYTES_MAX)
+    + LIVE_INSIDE_MAX * ADDRESS_BYTES_MAX
+    + OVERLAPS_MAX * 16;
 
 const DHCP: u16 = 1;
 const DELETING: u16 = 1 << 1;

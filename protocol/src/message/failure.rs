@@ -1,4 +1,4 @@
-//! Every answer that is not done: status, where, and details by tag (model.md section 7).
+//! Every answer that is not done: status, where, and details by tag (SPEC.md section 10).
 
 use super::allocation::Allocation;
 use crate::id::{Instance, NetworkId, Revision, SubnetId};

@@ -1,4 +1,4 @@
-//! Release: the other hot request, with its fences (model.md section 2).
+//! Release: the other hot request, with its fences (SPEC.md section 9).
 
 use super::allocation::AllocationState;
 use crate::id::{Instance, OwnerId, Revision, Slot, SubnetId};

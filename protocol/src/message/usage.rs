@@ -22,7 +22,7 @@ pub struct Usage {
 }
 
 /// Counts of a subnet. Inside the pools `free + held + allocated + quarantined + excluded +
-/// pinned = pool_size`; what is used outside them is counted apart (model.md section 3).
+/// pinned = pool_size`; what is used outside them is counted apart (SPEC.md section 9).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubnetUsage {
     /// Its id.

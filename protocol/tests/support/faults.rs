@@ -113,8 +113,15 @@ pub(crate) fn streams() -> Vec<StreamSample> {
     vec![
         request(
             "hello_and_requests_without_waiting",
-            [sample("hello_full"), sample("allocate_plain"), sample("release_by_key")].concat(),
+            [
+                changed(sample("hello_full"), 15, 1),
+                changed(sample("allocate_plain"), 15, 2),
+                changed(sample("release_by_key"), 15, 3),
+            ]
+            .concat(),
         ),
+        request("session_requests", crate::session::request_bytes()),
+        stream("session_replies", Direction::Reply, crate::session::reply_bytes()),
         request("unknown_tag_is_ignored", allocate_tail(&[(0x7fff, b"later")])),
         request("sixteen_unknown_tags", allocate_tail(&many)),
         request("mapped_address_becomes_ipv4", allocate_tail(&[(0x8002, &mapped())])),
