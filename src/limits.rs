@@ -99,6 +99,47 @@ pub const HAND_OVER_RECORD_BYTES_MAX: usize = JOURNAL_ROW_BYTES_MAX - BATCH_HEAD
 /// Bytes of a plain allocation's record: one IPv6 address, owner, no rare fields.
 pub const PLAIN_RECORD_BYTES_MAX: usize = 48;
 
+/// Bytes of one record with every rare field at its longest.
+pub const RECORD_BYTES_MAX: usize = 1_200;
+/// Bytes of the records of one batch item: two families, every rare field at its longest.
+pub const BATCH_ITEM_RECORD_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX;
+/// Records of one hand-over: as many of the smallest (24 bytes) as its bytes hold.
+pub const HAND_OVER_RECORDS_MAX: u32 = (HAND_OVER_RECORD_BYTES_MAX / 24) as u32;
+/// Bytes to reserve for the records of a drain; it grows beyond.
+pub const DRAIN_RECORD_CAPACITY: usize = 64 * 1024;
+/// Bytes of one reply frame.
+pub const REPLY_FRAME_BYTES_MAX: usize = 1 << 20;
+/// Bytes of replies after which a drain is handed over.
+pub const DRAIN_REPLY_BYTES_MAX: usize = 2 << 20;
+/// Bytes of one hand-over: records, replies of a drain, and the reply that filled it.
+pub const HAND_OVER_BYTES_MAX: u32 =
+    (HAND_OVER_RECORD_BYTES_MAX + DRAIN_REPLY_BYTES_MAX + REPLY_FRAME_BYTES_MAX) as u32;
+/// Bytes to reserve for each plain reply of a parcel.
+pub const PLAIN_REPLY_BYTES: usize = 96;
+
+/// Records that the committer's ring holds.
+pub const COMMIT_RING_RECORDS_MAX: u32 = 48 * 1024;
+/// Bytes that the committer's ring holds, records and replies.
+pub const COMMIT_RING_BYTES_MAX: u32 = 64 << 20;
+/// Hand-overs that the committer's ring holds.
+pub const COMMIT_RING_SLOTS: u32 = 1_024;
+/// Bytes of hand-overs, records and replies, in one commit.
+pub const COMMIT_BYTES_MAX: u32 = 8 << 20;
+
+/// Operations that wait for the sequencer.
+pub const SEQUENCER_OPERATIONS_MAX: u32 = 4 * 1024;
+/// Operations that the sequencer decides in one rendezvous.
+pub const RENDEZVOUS_OPERATIONS_MAX: u32 = 256;
+
+/// Niceness of the thread that folds: behind the threads that answer.
+pub const FOLD_NICENESS: i32 = 10;
+/// Journal fill, percent, from which a fold begins even if nothing has waited long.
+pub const FOLD_BEGIN_PERCENT: u64 = 25;
+/// A fold begins when records have waited this long, ms.
+pub const FOLD_AGE_MS_MAX: u64 = 30_000;
+/// Free disk space below which the state may not grow, bytes.
+pub const DISK_FREE_BYTES_MIN: u64 = 256 << 20;
+
 /// Objects that a slice of a job touches between two drains.
 pub const JOB_SLICE_OBJECTS: usize = 256;
 /// Jobs of a shard that are not finished.
@@ -122,6 +163,8 @@ pub const CHOICE_SUBNETS_MAX: usize = 256;
 pub const LIST_OBJECTS_MAX: usize = 2_048;
 /// Pieces of pools that a request for counts looks at.
 pub const USAGE_PIECES_MAX: usize = 8_192;
+/// Bytes of the records of one slice: each object one release, and the job's own record.
+pub const JOB_SLICE_RECORD_BYTES_MAX: usize = (JOB_SLICE_OBJECTS + 4) * 128;
 
 /// Records that the journal holds before the fold must have made room.
 pub const JOURNAL_RECORDS_MAX: u64 = 4 << 20;
@@ -169,3 +212,11 @@ const _: () = assert!(
 );
 const _: () = assert!(DRAIN_RECORD_BYTES_MAX < HAND_OVER_RECORD_BYTES_MAX);
 const _: () = assert!(RING_OPERATIONS_RESERVED < RING_OPERATIONS_MAX);
+const _: () =
+    assert!(DRAIN_RECORD_BYTES_MAX + BATCH_ITEM_RECORD_BYTES_MAX < HAND_OVER_RECORD_BYTES_MAX);
+const _: () = assert!(HAND_OVER_BYTES_MAX * 4 < COMMIT_RING_BYTES_MAX);
+const _: () = assert!(HAND_OVER_RECORDS_MAX * 4 < COMMIT_RING_RECORDS_MAX);
+const _: () = assert!(
+    4 * (COMMIT_RING_RECORDS_MAX as u64) < JOURNAL_RECORDS_MAX_DEV * 4 / 4 * 3,
+    "what is on its way never fills the smallest journal"
+);

@@ -37,7 +37,7 @@ pub struct At {
 }
 
 /// Project and network of a request's header.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Scope {
     /// Never all zero: the default project has an id.
     pub project: ProjectId,

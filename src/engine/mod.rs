@@ -2,8 +2,43 @@
 //!
 //! Knows no socket and no frame beyond the encoded replies that it hands out.
 
+mod answer;
+mod boot;
 pub mod clock;
+pub mod committer;
+mod crew;
+pub mod figures;
+pub mod fold;
+pub mod gather;
+mod handle;
+pub mod handover;
 pub mod operation;
+pub mod pressure;
+mod recovery;
+pub mod sequencer;
+mod start;
+mod threads;
+pub mod worker;
 
+pub use boot::{Boot, BootError, Booted, boot};
 pub use clock::{Clock, FakeClock, SystemClock};
+pub use handle::{Engine, EngineStatus, Figures, Identity, Readiness};
+pub use handover::{Delivery, HandOver};
 pub use operation::{Operation, Outlet, Parcel, Rejected, Route, Scope};
+pub use pressure::{Pressure, Refuse};
+pub use recovery::Recovery;
+pub use start::{Running, Start, start};
+pub use threads::OnFailure;
+
+/// What a step of a loop did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Something; call again.
+    Worked,
+    /// Nothing waits; sleep until the bell rings.
+    Idle,
+    /// Something waits, but the next thread has no room; sleep a moment.
+    Blocked,
+    /// Nothing will come any more; the thread ends.
+    Finished,
+}

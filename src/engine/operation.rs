@@ -1,21 +1,13 @@
 //! What travels from a connection to the deciding threads, and how answers find their way back.
 //! Never decodes, decides or waits.
 
-use crate::model::{NetworkId, ProjectId, Tick};
+pub use crate::allocator::Scope;
+use crate::model::Tick;
 use addrd_protocol::message::Request;
 use addrd_protocol::opcode::Opcode;
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
-
-/// Project and network of a request, from its header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Scope {
-    /// Project; never all zero here (zero on the wire is the default project).
-    pub project: ProjectId,
-    /// Network; all zero where the operation has none.
-    pub network: NetworkId,
-}
 
 /// A decoded request on its way to be decided.
 #[derive(Debug)]

@@ -1,8 +1,9 @@
 //! What the server needs of the engine, as a trait, so that connections also run on a fake clock
 //! against a decider of a test. Decides nothing.
 
-use crate::engine::{Clock, Parcel, Rejected, Route, Scope};
-use crate::model::{Incarnation, Seq, ServerId};
+use crate::engine::{Clock, Engine, Parcel, Rejected, Route, Scope};
+pub use crate::engine::{Identity, Readiness};
+use crate::model::Seq;
 use addrd_protocol::message::Request;
 use addrd_sync::Level;
 use std::sync::Arc;
@@ -40,24 +41,6 @@ pub trait Decider: Clone + Send + Sync + 'static {
     fn active(&self) -> &Level;
 }
 
-/// Identity of the data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// Made at creation.
-    pub server_id: ServerId,
-    /// Raised by each restore.
-    pub incarnation: Incarnation,
-}
-
-/// Whether requests are served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Readiness {
-    /// All of them.
-    Ready,
-    /// Not all of them, and why.
-    NotReady(String),
-}
-
 /// Numbers of the deciding threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeciderStatus {
@@ -73,4 +56,46 @@ pub struct DeciderStatus {
     pub journal_records: u64,
     /// Most records that the journal may hold.
     pub journal_records_max: u64,
+}
+
+impl Decider for Engine {
+    fn route(&self, scope: &Scope, request: &Request) -> Route {
+        Self::route(self, scope, request)
+    }
+
+    fn submit(&self, to: Route, parcel: Parcel) -> Result<(), Rejected> {
+        Self::submit(self, to, parcel)
+    }
+
+    fn clock(&self) -> &Arc<dyn Clock> {
+        Self::clock(self)
+    }
+
+    fn identity(&self) -> Identity {
+        Self::identity(self)
+    }
+
+    fn position(&self) -> Seq {
+        Self::position(self)
+    }
+
+    fn readiness(&self) -> Readiness {
+        Self::readiness(self)
+    }
+
+    fn status(&self) -> DeciderStatus {
+        let status = Self::status(self);
+        DeciderStatus {
+            workers: u32::try_from(status.workers).unwrap_or(u32::MAX),
+            networks: status.networks,
+            allocations: status.allocations,
+            folded: self.folded().0,
+            journal_records: status.journal_records,
+            journal_records_max: status.journal_records_max,
+        }
+    }
+
+    fn active(&self) -> &Level {
+        Self::active(self)
+    }
 }

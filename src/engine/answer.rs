@@ -1,0 +1,108 @@
+//! Decides one operation on a shard, around what only the engine knows (time-outs, pressure), and
+//! encodes the answer. Never delivers it.
+
+use super::operation::Operation;
+use super::pressure::{Pressure, Refuse};
+use crate::allocator::{self, Answer, At, Shard};
+use crate::limits;
+use crate::model::{EffectSink, Status, Text};
+use addrd_protocol::codec;
+use addrd_protocol::message::{Detail, Failure, Request};
+use bytes::BytesMut;
+
+/// Decides `operation` on the one shard that owns its network.
+pub(super) fn decide(
+    shard: &mut Shard,
+    at: &At,
+    refuse: Refuse,
+    operation: &Operation,
+    sink: &mut impl EffectSink,
+) -> Answer {
+    admit(at, refuse, operation)?;
+    shard.apply(at, &operation.scope, &operation.request, sink)
+}
+
+/// Refuses what came too late, or what the storage has no room for. Nothing is changed.
+///
+/// # Errors
+/// `TIMED_OUT`, `BUSY` or `STORAGE_FULL`.
+pub(super) fn admit(at: &At, refuse: Refuse, operation: &Operation) -> Result<(), Box<Failure>> {
+    if operation.expires.is_some_and(|expires| expires < at.tick) {
+        return Err(failure(
+            Status::TIMED_OUT,
+            0,
+            "the time-out of the request passed while it waited; nothing was done",
+        ));
+    }
+    if refuse == Refuse::Nothing || !allocator::is_mutation(&operation.request) {
+        return Ok(());
+    }
+    match refuse {
+        Refuse::Growth if !matches!(operation.request, Request::Release(_)) => Err(failure(
+            Status::STORAGE_FULL,
+            Pressure::FULL_RETRY_MS,
+            "the disk is nearly full: only reads and releases are served until there is room",
+        )),
+        Refuse::Nothing | Refuse::Growth => Ok(()),
+        Refuse::Mutations => Err(busy("journal_records_max", Pressure::JOURNAL_RETRY_MS)),
+    }
+}
+
+/// Whether the records of an operation certainly fit behind `bytes` of records in one hand-over.
+/// Only a batch can need more than a drain keeps free.
+#[must_use]
+pub(super) fn fits(operation: &Operation, bytes: usize) -> bool {
+    let Request::Batch(batch) = &operation.request else {
+        return true;
+    };
+    let most = batch.items.len().saturating_mul(limits::BATCH_ITEM_RECORD_BYTES_MAX);
+    bytes.saturating_add(most) <= limits::HAND_OVER_RECORD_BYTES_MAX
+}
+
+/// A `BUSY` failure that names its bound.
+#[must_use]
+pub(super) fn busy(bound: &'static str, retry_after_ms: u32) -> Box<Failure> {
+    let message = format!("overload: {bound} is reached; try again later");
+    let mut refused = failure(Status::BUSY, retry_after_ms, &message);
+    refused.details = vec![Detail::Bound { name: text(bound) }];
+    refused
+}
+
+/// Appends the reply frame of one operation.
+///
+/// Panics: if the encoder refuses an answer of our own: a broken invariant stops the process.
+pub(super) fn encode(operation: &Operation, answer: &Answer, frames: &mut BytesMut) {
+    match answer {
+        Ok((status, reply)) => {
+            codec::encode_reply(operation.opcode, operation.request_id, *status, reply, frames);
+        }
+        Err(failure) => {
+            codec::encode_failure(operation.opcode, operation.request_id, failure, frames);
+        }
+    }
+}
+
+/// Whether the answer is anything but done.
+#[must_use]
+pub(super) fn status_of(answer: &Answer) -> Status {
+    match answer {
+        Ok((status, _)) => *status,
+        Err(failure) => failure.status,
+    }
+}
+
+fn failure(status: Status, retry_after_ms: u32, message: &str) -> Box<Failure> {
+    Box::new(Failure {
+        status,
+        retry_after_ms,
+        item: None,
+        field: None,
+        message: text(message),
+        details: Vec::new(),
+    })
+}
+
+fn text(message: &str) -> Text {
+    // Our own sentences are short and without control characters.
+    Text::new(message).unwrap_or_default()
+}

@@ -1,0 +1,122 @@
+//! From a data directory to a running engine: create or open, recover, start. Serves nothing.
+
+use super::clock::{Clock, SystemClock};
+use super::handle::Identity;
+use super::recovery::Recovery;
+use super::start::{Running, Start, start};
+use super::threads::OnFailure;
+use crate::allocator::ShardSettings;
+use crate::model::ServerId;
+use crate::store::{Disk, Presence, RealDisk, Recovered, Settings, Store, StoreError};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What an engine is booted with.
+pub struct Boot {
+    /// The data directory; made if it is not there.
+    pub data: PathBuf,
+    /// How the store is opened.
+    pub store: Settings,
+    /// Workers, at least one.
+    pub workers: u16,
+    /// Most records in memory, over all workers.
+    pub memory_records_max: u64,
+    /// Called when a thread cannot go on.
+    pub on_failure: OnFailure,
+}
+
+/// A booted engine.
+#[derive(Debug)]
+pub struct Booted {
+    /// The engine.
+    pub running: Running,
+    /// The directory was empty before.
+    pub is_new: bool,
+    /// What was found.
+    pub recovered: Recovered,
+    /// Effects absorbed.
+    pub effects: u64,
+}
+
+/// Why an engine did not start.
+#[derive(Debug)]
+pub enum BootError {
+    /// The data directory can't be made or looked at.
+    Directory(PathBuf, std::io::Error),
+    /// The store refuses.
+    Store(StoreError),
+    /// The system gives no thread.
+    Threads(std::io::Error),
+}
+
+impl fmt::Display for BootError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(path, source) => {
+                write!(f, "the data directory {} can't be used: {source}", path.display())
+            }
+            Self::Store(source) => source.fmt(f),
+            Self::Threads(source) => write!(f, "no thread could be started: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for BootError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Directory(_, source) | Self::Threads(source) => Some(source),
+            Self::Store(source) => Some(source),
+        }
+    }
+}
+
+/// Creates or opens the data directory, recovers, and starts all threads.
+///
+/// # Errors
+/// [`BootError`]; nothing acknowledged is changed by a refusal.
+pub fn boot(boot: Boot) -> Result<Booted, BootError> {
+    let (mut store, is_new) = open(&boot.data, &boot.store)?;
+    let seed = uuid::Uuid::new_v4().as_u64_pair().0;
+    let records_max = boot.memory_records_max / u64::from(boot.workers.max(1));
+    let mut recovery = Recovery::new(boot.workers, ShardSettings { seed, records_max });
+    let recovered = store.recover(&mut recovery).map_err(BootError::Store)?;
+    let effects = recovery.effects();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start(recovered.tick));
+    let sealer = store.journal.sealer(store.identity());
+    let format = store.format();
+    let (journal, checkpointer, disk) = store.split();
+    let running = start(Start {
+        shards: recovery.into_shards(),
+        next_network: recovered.network_handle_max.saturating_add(1),
+        journal: Box::new(journal),
+        sealer,
+        checkpointer,
+        directory: Some(boot.data),
+        disk,
+        identity: Identity { server_id: format.server, incarnation: format.incarnation },
+        memory_records_max: boot.memory_records_max,
+        clock,
+        on_failure: boot.on_failure,
+    })
+    .map_err(BootError::Threads)?;
+    Ok(Booted { running, is_new, recovered, effects })
+}
+
+fn open(path: &Path, settings: &Settings) -> Result<(Store, bool), BootError> {
+    RealDisk::make(path).map_err(|error| BootError::Directory(path.to_owned(), error))?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(path));
+    match Store::presence(&*disk).map_err(BootError::Store)? {
+        Presence::Present => Ok((Store::open(disk, settings).map_err(BootError::Store)?, false)),
+        Presence::Absent | Presence::Unfinished => {
+            let server = ServerId(uuid::Uuid::new_v4());
+            Ok((Store::create(disk, settings, server).map_err(BootError::Store)?, true))
+        }
+    }
+}
+
+impl fmt::Debug for Boot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Boot").field("data", &self.data).finish_non_exhaustive()
+    }
+}

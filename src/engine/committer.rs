@@ -1,0 +1,169 @@
+//! The committer: takes whole hand-overs in ring order, makes them durable, one transaction a
+//! round, and lets their replies go. It never looks into a record and never commits by a timer: a
+//! round is what queued up during the last one, within bounds.
+
+use super::Progress;
+use super::clock::Clock;
+use super::figures::CommitterFigures;
+use super::handover::{Delivery, HandOver};
+use super::pressure::Pressure;
+use crate::journal::BatchSealer;
+use crate::limits;
+use crate::model::{EffectSink, Seq, Tick};
+use crate::store::{BatchRow, Journal, Round, StoreError};
+use addrd_sync::{Consumer, Cost, Doorbell, DurableMark};
+use std::fmt;
+use std::sync::Arc;
+
+/// What the committer is made of.
+#[derive(Debug)]
+pub struct CommitterParts {
+    /// The ring of hand-overs.
+    pub intake: Consumer<HandOver>,
+    /// The journal; nobody else writes it.
+    pub journal: Box<dyn Journal>,
+    /// Numbers and links what is appended.
+    pub sealer: BatchSealer,
+    /// For each source, which of its hand-overs are durable.
+    pub marks: Vec<Arc<DurableMark>>,
+    /// Durable position of the journal.
+    pub position: Arc<DurableMark>,
+    /// Position up to which the fold is done, kept by the checkpointer.
+    pub folded: Arc<DurableMark>,
+    /// Shared signals.
+    pub pressure: Arc<Pressure>,
+    /// Source of time.
+    pub clock: Arc<dyn Clock>,
+    /// Bells of those that may wait for room.
+    pub bells: Vec<Doorbell>,
+    /// Its figures.
+    pub figures: CommitterFigures,
+}
+
+/// The committer. `step` is all of it.
+pub struct Committer {
+    parts: CommitterParts,
+    taken: Vec<(HandOver, Cost)>,
+}
+
+impl Committer {
+    /// Ready for its first step.
+    #[must_use]
+    pub const fn new(parts: CommitterParts) -> Self {
+        Self { parts, taken: Vec::new() }
+    }
+
+    /// Whether a step would find something to do.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        !self.parts.intake.is_empty() || self.parts.intake.is_finished()
+    }
+
+    /// The loop has turned.
+    pub fn turned(&mut self) {
+        self.parts.figures.turned(self.parts.clock.monotonic_ns());
+    }
+
+    /// One round: take, write, sync, raise the marks, let the replies go.
+    ///
+    /// # Errors
+    /// The storage failed. Nothing of the round was answered, its outcome is unknown, and nothing
+    /// may be written any more: the process must end.
+    pub fn step(&mut self) -> Result<Progress, StoreError> {
+        let limit = Cost::new(limits::COMMIT_RING_RECORDS_MAX, limits::COMMIT_BYTES_MAX);
+        self.parts.intake.pop_many(limit, &mut self.taken);
+        if self.taken.is_empty() {
+            let is_finished = self.parts.intake.is_finished();
+            return Ok(if is_finished { Progress::Finished } else { Progress::Idle });
+        }
+        self.parts.bells.iter().for_each(Doorbell::ring);
+        let began_ns = self.parts.clock.monotonic_ns();
+        self.note_waiting(began_ns);
+        self.write(began_ns)?;
+        for (hand_over, _) in self.taken.drain(..) {
+            if let Some(mark) = self.parts.marks.get(hand_over.source) {
+                mark.raise(hand_over.number);
+            }
+            hand_over.deliveries.into_iter().for_each(Delivery::release);
+        }
+        self.turned();
+        Ok(Progress::Worked)
+    }
+
+    /// Makes the records of all taken hand-overs durable. Hand-overs without records need no row:
+    /// what they reveal stands before them.
+    fn write(&mut self, began_ns: u64) -> Result<(), StoreError> {
+        let packed = pack(&self.taken);
+        if packed.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<_> = packed
+            .into_iter()
+            .map(|row| BatchRow {
+                header: self.parts.sealer.seal(row.tick, row.hand_overs, row.records, &row.parts),
+                parts: row.parts,
+            })
+            .collect();
+        let trim_to = Seq(self.parts.folded.get());
+        self.parts.journal.append(&Round { rows: &rows, trim_to })?;
+        self.parts.position.raise(self.parts.sealer.next().0.saturating_sub(1));
+        self.parts.pressure.note_journal(&self.parts.journal.fill());
+        let (records, bytes, operations) = sums(&self.taken);
+        let took = self.parts.clock.monotonic_ns().saturating_sub(began_ns);
+        self.parts.figures.committed(operations, records, bytes, took);
+        Ok(())
+    }
+
+    fn note_waiting(&mut self, now_ns: u64) {
+        for (hand_over, _) in &self.taken {
+            let waited = now_ns.saturating_sub(hand_over.pushed_ns);
+            self.parts.figures.waited(waited, hand_over.operations);
+        }
+    }
+}
+
+/// A row before its header.
+#[derive(Default)]
+struct Packed<'a> {
+    tick: Tick,
+    hand_overs: u32,
+    records: u32,
+    parts: Vec<&'a [u8]>,
+}
+
+/// Packs hand-overs into rows, in order; a hand-over is never split.
+fn pack(taken: &[(HandOver, Cost)]) -> Vec<Packed<'_>> {
+    let mut rows: Vec<Packed<'_>> = Vec::new();
+    let mut bytes = usize::MAX;
+    for (hand_over, _) in taken.iter().filter(|(one, _)| !one.records.is_empty()) {
+        let more = hand_over.records.bytes();
+        if bytes.saturating_add(more) > limits::HAND_OVER_RECORD_BYTES_MAX {
+            rows.push(Packed::default());
+            bytes = 0;
+        }
+        bytes += more;
+        if let Some(row) = rows.last_mut() {
+            row.tick = row.tick.max(hand_over.tick);
+            row.hand_overs += 1;
+            row.records += hand_over.records.record_count();
+            row.parts.push(hand_over.records.as_bytes());
+        }
+    }
+    rows
+}
+
+fn sums(taken: &[(HandOver, Cost)]) -> (u64, u64, u64) {
+    taken.iter().fold((0, 0, 0), |(records, bytes, operations), (one, _)| {
+        (
+            records + u64::from(one.records.record_count()),
+            bytes + one.records.bytes() as u64,
+            operations + u64::from(one.operations),
+        )
+    })
+}
+
+impl fmt::Debug for Committer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Committer").field("taken", &self.taken.len()).finish_non_exhaustive()
+    }
+}

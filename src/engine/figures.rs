@@ -1,0 +1,252 @@
+//! What the deciding threads count about themselves: plain arrays with one writer each, read by
+//! whoever folds them into the metrics. Knows no metric names beyond operations and statuses.
+
+use super::clock::Clock;
+use crate::allocator::{Shard, ShardCounters};
+use crate::model::Status;
+use addrd_protocol::opcode::Opcode;
+use addrd_sync::{
+    HistogramSnapshot, StageHistogram, StageHistogramReader, Tally, TallyReader, histogram, tally,
+};
+
+/// Places for operations in a tally: the known ones and one for the others.
+pub const OPCODES: usize = Opcode::ALL.len() + 1;
+/// Places for statuses in a tally: the known ones and one for the others.
+pub const STATUSES: usize = Status::ALL.len() + 1;
+
+/// Scalars of one thread, by place in its tally.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Scalar {
+    /// Drains, rendezvous or commits.
+    Rounds = 0,
+    /// Operations decided, or committed.
+    Operations = 1,
+    /// Networks of the worker.
+    Networks = 2,
+    /// Live allocations of the worker.
+    Allocations = 3,
+    /// Records in the worker's memory.
+    Records = 4,
+    /// Records committed.
+    RecordsCommitted = 5,
+    /// Bytes of records committed.
+    BytesCommitted = 6,
+    /// Longest time away from its ring since start, ns.
+    AwayNsMax = 7,
+    /// When its loop turned last, monotonic ns.
+    TurnedNs = 8,
+    /// Subnets of the worker.
+    Subnets = 9,
+    /// Memory of the worker's state, bytes.
+    MemoryBytes = 10,
+}
+
+const SCALARS: usize = 11;
+
+/// The writing end of a deciding thread.
+#[derive(Debug)]
+pub struct WorkerFigures {
+    operations: Tally<OPCODES>,
+    statuses: Tally<STATUSES>,
+    scalars: Tally<SCALARS>,
+    ring: StageHistogram,
+    apply: StageHistogram,
+    away_ns_max: u64,
+}
+
+/// The reading end.
+#[derive(Clone, Debug)]
+pub struct WorkerFiguresReader {
+    operations: TallyReader<OPCODES>,
+    statuses: TallyReader<STATUSES>,
+    scalars: TallyReader<SCALARS>,
+    ring: StageHistogramReader,
+    apply: StageHistogramReader,
+}
+
+/// What a deciding thread counted, at one moment.
+#[derive(Clone, Debug)]
+pub struct WorkerSnapshot {
+    /// Answers by place in [`Opcode::ALL`], others last.
+    pub operations: [u64; OPCODES],
+    /// Answers by place in [`Status::ALL`], others last.
+    pub statuses: [u64; STATUSES],
+    /// By [`Scalar`].
+    pub scalars: [u64; SCALARS],
+    /// Time in the ring, ns, an operation.
+    pub ring: HistogramSnapshot,
+    /// Time from the begin of a drain to its end, ns, an operation.
+    pub apply: HistogramSnapshot,
+}
+
+impl WorkerFigures {
+    /// Both ends, all zero.
+    #[must_use]
+    pub fn new() -> (Self, WorkerFiguresReader) {
+        let (operations, operations_reader) = tally();
+        let (statuses, statuses_reader) = tally();
+        let (scalars, scalars_reader) = tally();
+        let (ring, ring_reader) = histogram();
+        let (apply, apply_reader) = histogram();
+        let reader = WorkerFiguresReader {
+            operations: operations_reader,
+            statuses: statuses_reader,
+            scalars: scalars_reader,
+            ring: ring_reader,
+            apply: apply_reader,
+        };
+        (Self { operations, statuses, scalars, ring, apply, away_ns_max: 0 }, reader)
+    }
+
+    /// One answer was decided.
+    pub fn answered(&mut self, opcode: Opcode, status: Status) {
+        self.operations.add(place_of_opcode(opcode), 1);
+        self.statuses.add(place_of_status(status), 1);
+    }
+
+    /// A parcel of `operations` waited for this long.
+    pub fn waited(&mut self, ns: u64, operations: usize) {
+        self.ring.record_many(ns, operations as u64);
+    }
+
+    /// A drain that began at `began_ns` is decided.
+    pub fn drained(&mut self, shard: &Shard, operations: u32, began_ns: u64, clock: &dyn Clock) {
+        self.round(operations, began_ns, clock);
+        let ShardCounters { networks, subnets, allocations, memory_bytes, .. } = shard.counters();
+        self.scalars.set(Scalar::Networks as usize, networks);
+        self.scalars.set(Scalar::Subnets as usize, subnets);
+        self.scalars.set(Scalar::Allocations as usize, allocations);
+        self.scalars.set(Scalar::Records as usize, shard.records());
+        self.scalars.set(Scalar::MemoryBytes as usize, memory_bytes);
+    }
+
+    /// A rendezvous that began at `began_ns` is decided.
+    pub fn rendezvous(&mut self, operations: u32, began_ns: u64, clock: &dyn Clock) {
+        self.round(operations, began_ns, clock);
+    }
+
+    /// The loop has turned.
+    pub fn turned(&mut self, now_ns: u64) {
+        self.scalars.set(Scalar::TurnedNs as usize, now_ns);
+    }
+
+    fn round(&mut self, operations: u32, began_ns: u64, clock: &dyn Clock) {
+        let now_ns = clock.monotonic_ns();
+        let took = now_ns.saturating_sub(began_ns);
+        self.away_ns_max = self.away_ns_max.max(took);
+        self.scalars.add(Scalar::Rounds as usize, 1);
+        self.scalars.add(Scalar::Operations as usize, u64::from(operations));
+        self.scalars.set(Scalar::AwayNsMax as usize, self.away_ns_max);
+        self.scalars.set(Scalar::TurnedNs as usize, now_ns);
+        self.apply.record_many(took, u64::from(operations));
+    }
+}
+
+impl WorkerFiguresReader {
+    /// What is counted now.
+    #[must_use]
+    pub fn snapshot(&self) -> WorkerSnapshot {
+        WorkerSnapshot {
+            operations: self.operations.snapshot(),
+            statuses: self.statuses.snapshot(),
+            scalars: self.scalars.snapshot(),
+            ring: self.ring.snapshot(),
+            apply: self.apply.snapshot(),
+        }
+    }
+
+    /// One scalar now.
+    #[must_use]
+    pub fn scalar(&self, scalar: Scalar) -> u64 {
+        self.scalars.snapshot()[scalar as usize]
+    }
+}
+
+/// The writing end of the committer.
+#[derive(Debug)]
+pub struct CommitterFigures {
+    scalars: Tally<SCALARS>,
+    wait: StageHistogram,
+    commit: StageHistogram,
+}
+
+/// The reading end.
+#[derive(Clone, Debug)]
+pub struct CommitterFiguresReader {
+    scalars: TallyReader<SCALARS>,
+    wait: StageHistogramReader,
+    commit: StageHistogramReader,
+}
+
+/// What the committer counted, at one moment.
+#[derive(Clone, Debug)]
+pub struct CommitterSnapshot {
+    /// By [`Scalar`].
+    pub scalars: [u64; SCALARS],
+    /// Time of hand-overs in the committer's ring, ns, an operation.
+    pub wait: HistogramSnapshot,
+    /// Time of commits, ns, a commit.
+    pub commit: HistogramSnapshot,
+}
+
+impl CommitterFigures {
+    /// Both ends, all zero.
+    #[must_use]
+    pub fn new() -> (Self, CommitterFiguresReader) {
+        let (scalars, scalars_reader) = tally();
+        let (wait, wait_reader) = histogram();
+        let (commit, commit_reader) = histogram();
+        let reader = CommitterFiguresReader {
+            scalars: scalars_reader,
+            wait: wait_reader,
+            commit: commit_reader,
+        };
+        (Self { scalars, wait, commit }, reader)
+    }
+
+    /// A hand-over of `operations` waited for this long.
+    pub fn waited(&mut self, ns: u64, operations: u32) {
+        self.wait.record_many(ns, u64::from(operations));
+    }
+
+    /// A round of this many operations, records and bytes is durable after this long.
+    pub fn committed(&mut self, operations: u64, records: u64, bytes: u64, ns: u64) {
+        self.scalars.add(Scalar::Rounds as usize, 1);
+        self.scalars.add(Scalar::Operations as usize, operations);
+        self.scalars.add(Scalar::RecordsCommitted as usize, records);
+        self.scalars.add(Scalar::BytesCommitted as usize, bytes);
+        self.commit.record(ns);
+    }
+
+    /// The loop has turned.
+    pub fn turned(&mut self, now_ns: u64) {
+        self.scalars.set(Scalar::TurnedNs as usize, now_ns);
+    }
+}
+
+impl CommitterFiguresReader {
+    /// What is counted now.
+    #[must_use]
+    pub fn snapshot(&self) -> CommitterSnapshot {
+        CommitterSnapshot {
+            scalars: self.scalars.snapshot(),
+            wait: self.wait.snapshot(),
+            commit: self.commit.snapshot(),
+        }
+    }
+}
+
+/// Place of an operation in [`Opcode::ALL`]; the last place is for unknown ones.
+fn place_of_opcode(opcode: Opcode) -> usize {
+    Opcode::ALL.binary_search(&opcode).unwrap_or(OPCODES - 1)
+}
+
+/// Place of a status in [`Status::ALL`]; the last place is for unknown ones.
+fn place_of_status(status: Status) -> usize {
+    if status == Status::OK {
+        0
+    } else {
+        Status::ALL.binary_search(&status).unwrap_or(STATUSES - 1)
+    }
+}

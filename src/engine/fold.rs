@@ -1,0 +1,131 @@
+//! When to fold and how fast: paces the checkpointer by the fill of the journal and the age of
+//! what waits. What a fold does is the store's business.
+
+use super::clock::Clock;
+use super::figures::CommitterFigures;
+use super::pressure::Pressure;
+use crate::limits;
+use crate::model::{Seq, Tick};
+use crate::store::{Checkpointer, Step, StoreError};
+use addrd_sync::DurableMark;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the fold is made of.
+#[derive(Debug)]
+pub struct FoldParts {
+    /// Reads committed rows, writes the folded state.
+    pub checkpointer: Checkpointer,
+    /// Where the files lie, to watch the free space; `None` on a disk that isn't the system's.
+    pub directory: Option<PathBuf>,
+    /// Durable position of the journal.
+    pub position: Arc<DurableMark>,
+    /// Position up to which the fold is done.
+    pub folded: Arc<DurableMark>,
+    /// Shared signals.
+    pub pressure: Arc<Pressure>,
+    /// Source of time.
+    pub clock: Arc<dyn Clock>,
+    /// Its figures: rounds are slices.
+    pub figures: CommitterFigures,
+}
+
+/// The fold. `step` is all of it.
+pub struct Fold {
+    parts: FoldParts,
+    /// Since when something waits.
+    waiting_since: Option<Tick>,
+}
+
+impl Fold {
+    /// Ready for its first step.
+    #[must_use]
+    pub const fn new(parts: FoldParts) -> Self {
+        Self { parts, waiting_since: None }
+    }
+
+    /// One slice, if it is time for one. Gives how long to pause.
+    ///
+    /// # Errors
+    /// The storage failed: the process must end.
+    pub fn step(&mut self) -> Result<Duration, StoreError> {
+        self.watch_disk();
+        self.parts.figures.turned(self.parts.clock.monotonic_ns());
+        if !self.parts.checkpointer.is_working() && !self.is_due() {
+            return Ok(IDLE_PAUSE);
+        }
+        let took = self.slice()?;
+        Ok(self.pause_after(took))
+    }
+
+    /// Folds everything that is durable.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub fn finish(&mut self) -> Result<(), StoreError> {
+        while self.parts.checkpointer.is_working() || self.is_behind() {
+            self.slice()?;
+        }
+        Ok(())
+    }
+
+    fn slice(&mut self) -> Result<Duration, StoreError> {
+        let began_ns = self.parts.clock.monotonic_ns();
+        let durable = Seq(self.parts.position.get());
+        self.parts.checkpointer.begin(limits::FOLD_CHUNK_RECORDS_MAX, durable);
+        if let Step::Finished(upto) = self.parts.checkpointer.step()? {
+            self.parts.folded.raise(upto.0);
+            self.waiting_since = None;
+        }
+        let took = self.parts.clock.monotonic_ns().saturating_sub(began_ns);
+        self.parts.figures.committed(0, 0, 0, took);
+        Ok(Duration::from_nanos(took))
+    }
+
+    fn is_behind(&self) -> bool {
+        self.parts.position.get() > self.parts.folded.get()
+    }
+
+    fn is_due(&mut self) -> bool {
+        if !self.is_behind() {
+            self.waiting_since = None;
+            return false;
+        }
+        let now = self.parts.clock.tick();
+        let since = *self.waiting_since.get_or_insert(now);
+        self.parts.pressure.journal_percent() >= limits::FOLD_BEGIN_PERCENT
+            || now.since(since) >= limits::FOLD_AGE_MS_MAX
+    }
+
+    /// While there is room the fold leaves most of the time to those who answer; the fuller the
+    /// journal, the less.
+    fn pause_after(&self, took: Duration) -> Duration {
+        match self.parts.pressure.journal_percent() {
+            0..50 => took * 3,
+            50..limits::JOURNAL_FULL_SPEED_PERCENT => took,
+            _ => Duration::ZERO,
+        }
+    }
+
+    fn watch_disk(&self) {
+        let Some(directory) = &self.parts.directory else {
+            return;
+        };
+        // A file system that doesn't say is not full as far as we know; writes fail by themselves.
+        let is_full = rustix::fs::statvfs(directory).is_ok_and(|found| {
+            found.f_bavail.saturating_mul(found.f_frsize) < limits::DISK_FREE_BYTES_MIN
+        });
+        self.parts.pressure.storage_full.set(u64::from(is_full));
+    }
+}
+
+/// Pause while nothing is to be folded.
+const IDLE_PAUSE: Duration = Duration::from_millis(100);
+
+impl fmt::Debug for Fold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fold").field("waiting_since", &self.waiting_since).finish_non_exhaustive()
+    }
+}

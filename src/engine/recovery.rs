@@ -1,0 +1,95 @@
+//! Gives what the store remembers to the shards that will own it. Decides nothing: it absorbs.
+
+use crate::allocator::{Shard, ShardSettings};
+use crate::model::{Effect, NetworkHandle, Revision, SubnetHandle, WorkerId, worker_of};
+use crate::store::Restore;
+use std::collections::HashMap;
+use std::fmt;
+
+/// Shards being filled from disk.
+pub struct Recovery {
+    shards: Vec<Shard>,
+    owners: HashMap<NetworkHandle, WorkerId>,
+    effects: u64,
+}
+
+impl Recovery {
+    /// Empty shards, one for each worker.
+    ///
+    /// # Panics
+    /// Without workers.
+    #[must_use]
+    pub fn new(workers: u16, settings: ShardSettings) -> Self {
+        assert!(workers > 0, "at least one worker");
+        let shards = (0..workers).map(|_| Shard::new(settings)).collect();
+        Self { shards, owners: HashMap::new(), effects: 0 }
+    }
+
+    /// The filled shards.
+    #[must_use]
+    pub fn into_shards(self) -> Vec<Shard> {
+        self.shards
+    }
+
+    /// Effects absorbed so far.
+    #[must_use]
+    pub const fn effects(&self) -> u64 {
+        self.effects
+    }
+
+    fn owner_of(&mut self, effect: &Effect) -> Option<WorkerId> {
+        let workers = u16::try_from(self.shards.len()).unwrap_or(u16::MAX);
+        match effect {
+            Effect::NetworkPut(row) => {
+                let owner = worker_of(row.project, row.id, workers);
+                self.owners.insert(row.network, owner);
+                Some(owner)
+            }
+            // Jobs outlive their network, whose number may belong to another by now.
+            Effect::JobPut(row) => Some(worker_of(row.project, row.network_id, workers)),
+            Effect::NetworkGone { network, .. } => self.owners.remove(network),
+            Effect::SubnetPut(row) => self.owners.get(&row.network).copied(),
+            Effect::ExclusionPut(row) => self.owners.get(&row.network).copied(),
+            Effect::AllocationPut(row) => self.owners.get(&row.place.network).copied(),
+            Effect::AllocationGone { place, .. } => self.owners.get(&place.network).copied(),
+            Effect::SubnetGone { network, .. }
+            | Effect::ExclusionGone { network, .. }
+            | Effect::JobGone { network, .. } => self.owners.get(network).copied(),
+        }
+    }
+}
+
+impl Restore for Recovery {
+    fn effect(&mut self, effect: &Effect) -> Result<(), String> {
+        self.effects += 1;
+        match self.owner_of(effect).and_then(|owner| self.shards.get_mut(usize::from(owner.0))) {
+            Some(shard) => shard.absorb(effect).map_err(|error| error.to_string()),
+            None => Ok(()),
+        }
+    }
+
+    fn revision(&mut self, network: NetworkHandle, revision: Revision) {
+        if let Some(shard) = self.shard_of(network) {
+            shard.restore_marks(network, revision);
+        }
+    }
+
+    fn cursor(&mut self, network: NetworkHandle, subnet: SubnetHandle, offset: u128) {
+        if let Some(shard) = self.shard_of(network) {
+            shard.restore_cursor(network, subnet, offset);
+        }
+    }
+}
+
+impl Recovery {
+    fn shard_of(&mut self, network: NetworkHandle) -> Option<&mut Shard> {
+        let owner = self.owners.get(&network)?;
+        self.shards.get_mut(usize::from(owner.0))
+    }
+}
+
+impl fmt::Debug for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recovery").field("effects", &self.effects).finish_non_exhaustive()
+    }
+}

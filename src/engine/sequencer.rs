@@ -1,0 +1,322 @@
+//! The sequencer: decides operations that span workers, over states that the workers lend. While
+//! it decides, nobody else can; nothing is provisional. It owns no state between rendezvous except
+//! the next number of a network.
+
+use super::Progress;
+use super::answer;
+use super::figures::WorkerFigures;
+use super::handover::{Delivery, HandOver};
+use super::operation::{Operation, Parcel};
+use super::pressure::Refuse;
+use super::worker::Shared;
+use crate::allocator::{self, Answer, At, Shard};
+use crate::journal::RecordBuffer;
+use crate::limits;
+use crate::model::{EffectSink, NetworkHandle, Seq, worker_of};
+use addrd_sync::{Class, Consumer, Cost, Producer};
+use bytes::BytesMut;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// What the sequencer's ring carries.
+#[derive(Debug)]
+pub enum Sequenced {
+    /// Operations of one connection.
+    Parcel(Parcel),
+    /// A job has emptied this network; what is left of it spans workers.
+    Finish {
+        /// The network.
+        network: NetworkHandle,
+    },
+}
+
+/// A worker's state in somebody else's hands.
+#[derive(Debug)]
+pub struct Lent {
+    /// The state.
+    pub shard: Box<Shard>,
+    /// Number of the sequencer's hand-over that touched it last.
+    pub sequenced: u64,
+}
+
+/// The worker's end of a loan.
+#[derive(Debug)]
+pub struct Loan {
+    give: SyncSender<Lent>,
+    take_back: Receiver<Lent>,
+}
+
+/// The sequencer's end of a loan.
+#[derive(Debug)]
+pub struct Borrowing {
+    take: Receiver<Lent>,
+    give_back: SyncSender<Lent>,
+}
+
+/// Makes the two ends of one loan.
+#[must_use]
+pub fn loan() -> (Loan, Borrowing) {
+    let (give, take) = sync_channel(1);
+    let (give_back, take_back) = sync_channel(1);
+    (Loan { give, take_back }, Borrowing { take, give_back })
+}
+
+impl Loan {
+    /// Gives the state away and waits for it.
+    ///
+    /// Panics: if the sequencer died with it: the state is lost, and the process must stop.
+    #[must_use]
+    pub fn exchange(self, lent: Lent) -> Lent {
+        assert!(self.give.send(lent).is_ok(), "the sequencer took no state that it asked for");
+        let Ok(lent) = self.take_back.recv() else { panic!("the sequencer lost a worker's state") };
+        lent
+    }
+}
+
+impl Borrowing {
+    /// Waits for the state.
+    ///
+    /// Panics: if the worker died: the process must stop.
+    #[must_use]
+    pub fn take(&self) -> Lent {
+        let Ok(lent) = self.take.recv() else { panic!("a worker died before it lent its state") };
+        lent
+    }
+
+    /// Gives it back.
+    pub fn give_back(self, lent: Lent) {
+        assert!(self.give_back.send(lent).is_ok(), "a worker died while its state was lent");
+    }
+}
+
+/// One rendezvous' worth of work, taken but not decided.
+#[derive(Debug, Default)]
+pub struct Agenda(Vec<Sequenced>);
+
+/// The sequencer without the rendezvous: [`Sequencer::take`] says what is to be done,
+/// [`Sequencer::decide`] does it over states that somebody got hold of.
+pub struct Sequencer {
+    source: usize,
+    intake: Consumer<Sequenced>,
+    taken: Vec<(Sequenced, Cost)>,
+    out: Producer<HandOver>,
+    handed: u64,
+    next_network: u32,
+    shared: Shared,
+    figures: WorkerFigures,
+    is_closed: bool,
+}
+
+impl Sequencer {
+    /// Ready; `next_network` is the first number that no network has had.
+    #[must_use]
+    pub const fn new(
+        source: usize,
+        intake: Consumer<Sequenced>,
+        out: Producer<HandOver>,
+        next_network: u32,
+        shared: Shared,
+        figures: WorkerFigures,
+    ) -> Self {
+        Self {
+            source,
+            intake,
+            taken: Vec::new(),
+            out,
+            handed: 0,
+            next_network,
+            shared,
+            figures,
+            is_closed: false,
+        }
+    }
+
+    /// Whether something waits, or nothing will come any more.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        !self.intake.is_empty() || self.intake.is_finished()
+    }
+
+    /// Takes nothing more; what is in the ring is still decided.
+    pub fn close(&mut self) {
+        self.is_closed = true;
+        self.intake.close();
+    }
+
+    /// Whether [`Sequencer::close`] was called.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// The loop has turned.
+    pub fn turned(&mut self) {
+        self.figures.turned(self.shared.clock.monotonic_ns());
+    }
+
+    /// Takes what one rendezvous decides.
+    ///
+    /// # Errors
+    /// `Idle`: nothing waits. `Blocked`: the committer's ring has no room. `Finished`: nothing will
+    /// come any more.
+    pub fn take(&mut self) -> Result<Agenda, Progress> {
+        if self.intake.is_empty() {
+            let is_finished = self.intake.is_finished();
+            return Err(if is_finished { Progress::Finished } else { Progress::Idle });
+        }
+        if !self.out.has_room(Self::ROOM, Class::Ordinary) {
+            return Err(Progress::Blocked);
+        }
+        let limit = Cost::new(limits::RENDEZVOUS_OPERATIONS_MAX, u32::MAX);
+        self.intake.pop_many(limit, &mut self.taken);
+        Ok(Agenda(self.taken.drain(..).map(|(item, _)| item).collect()))
+    }
+
+    /// Decides over all lent states, pushes one hand-over or, where the agenda does not fit one,
+    /// several. Gives the number of the last one, which the states rest on from now on.
+    pub fn decide(&mut self, agenda: Agenda, shards: &mut [&mut Shard]) -> u64 {
+        let began_ns = self.shared.clock.monotonic_ns();
+        let mut draft = Draft::default();
+        for item in agenda.0 {
+            match item {
+                Sequenced::Parcel(parcel) => self.decide_parcel(&parcel, shards, &mut draft),
+                Sequenced::Finish { network } => {
+                    self.make_room(&mut draft, limits::JOB_SLICE_RECORD_BYTES_MAX);
+                    let at = self.at();
+                    allocator::finish_network(shards, &at, network, &mut draft.records);
+                }
+            }
+        }
+        self.figures.rendezvous(draft.operations, began_ns, &*self.shared.clock);
+        self.push(&mut draft);
+        self.handed
+    }
+
+    fn decide_parcel(&mut self, parcel: &Parcel, shards: &mut [&mut Shard], draft: &mut Draft) {
+        let mut frames = BytesMut::new();
+        let mut operations = 0;
+        for operation in &parcel.operations {
+            if !answer::fits(operation, draft.records.bytes())
+                || draft.records.bytes() >= limits::DRAIN_RECORD_BYTES_MAX
+                || frames.len() >= limits::DRAIN_REPLY_BYTES_MAX
+            {
+                draft.deliver(parcel, &mut frames, &mut operations);
+                self.push(draft);
+            }
+            let answer = self.decide_one(operation, shards, &mut draft.records);
+            self.figures.answered(operation.opcode, answer::status_of(&answer));
+            answer::encode(operation, &answer, &mut frames);
+            operations += 1;
+        }
+        draft.deliver(parcel, &mut frames, &mut operations);
+    }
+
+    fn decide_one(
+        &mut self,
+        operation: &Operation,
+        shards: &mut [&mut Shard],
+        records: &mut RecordBuffer,
+    ) -> Answer {
+        let at = self.at();
+        let refuse = self.shared.pressure.refuse();
+        answer::admit(&at, refuse, operation)?;
+        let Operation { scope, request, .. } = operation;
+        if allocator::is_spanning(request) {
+            return allocator::apply_spanning(
+                shards,
+                &mut self.next_network,
+                &at,
+                scope,
+                request,
+                records,
+            );
+        }
+        if allocator::is_gathered(scope, request) {
+            let parts = shards
+                .iter_mut()
+                .map(|shard| answer::decide(shard, &at, Refuse::Nothing, operation, records))
+                .collect();
+            return allocator::merge(&at, request, scope, parts);
+        }
+        let workers = u16::try_from(shards.len()).unwrap_or(u16::MAX);
+        let owner = usize::from(worker_of(scope.project, scope.network, workers).0);
+        match shards.get_mut(owner) {
+            Some(shard) => answer::decide(shard, &at, refuse, operation, records),
+            None => panic!("network of a worker that was not lent"),
+        }
+    }
+
+    fn make_room(&mut self, draft: &mut Draft, bytes: usize) {
+        if draft.records.bytes() + bytes > limits::HAND_OVER_RECORD_BYTES_MAX {
+            self.push(draft);
+        }
+    }
+
+    /// Pushes what is there, waiting for room: the workers stand still, so room only grows.
+    fn push(&mut self, draft: &mut Draft) {
+        let draft = std::mem::take(draft);
+        if draft.operations == 0 && draft.records.record_count() == 0 {
+            return;
+        }
+        self.handed += 1;
+        let tick = self.shared.clock.tick();
+        let bytes =
+            draft.records.bytes() + draft.deliveries.iter().map(Delivery::bytes).sum::<usize>();
+        let cost =
+            Cost::new(draft.records.record_count(), u32::try_from(bytes).unwrap_or(u32::MAX));
+        let mut hand_over = HandOver {
+            source: self.source,
+            number: self.handed,
+            tick,
+            records: draft.records,
+            deliveries: draft.deliveries,
+            operations: draft.operations,
+            pushed_ns: self.shared.clock.monotonic_ns(),
+        };
+        while let Err(full) = self.out.try_push(hand_over, cost, Class::Reserved) {
+            assert!(full.bound.may_pass(), "the committer is gone: {}", full.bound);
+            hand_over = full.item;
+            self.shared.committer_bell.ring();
+            std::thread::yield_now();
+        }
+        self.shared.committer_bell.ring();
+    }
+
+    fn at(&self) -> At {
+        At {
+            tick: self.shared.clock.tick(),
+            position: Seq(self.shared.position.get()),
+            incarnation: self.shared.incarnation,
+        }
+    }
+
+    const ROOM: Cost = Cost::new(limits::HAND_OVER_RECORDS_MAX, limits::HAND_OVER_BYTES_MAX);
+}
+
+impl fmt::Debug for Sequencer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sequencer").field("handed", &self.handed).finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct Draft {
+    records: RecordBuffer,
+    deliveries: Vec<Delivery>,
+    operations: u32,
+}
+
+impl Draft {
+    fn deliver(&mut self, parcel: &Parcel, frames: &mut BytesMut, operations: &mut u32) {
+        if *operations == 0 {
+            return;
+        }
+        self.operations += *operations;
+        self.deliveries.push(Delivery::Frames {
+            outlet: Arc::clone(&parcel.outlet),
+            frames: frames.split().freeze(),
+            operations: std::mem::take(operations),
+        });
+    }
+}

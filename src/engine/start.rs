@@ -1,0 +1,234 @@
+//! Builds the engine around recovered states and a store, starts its threads, and stops them in
+//! the order in which nothing is lost. Decides nothing.
+
+use super::clock::Clock;
+use super::committer::{Committer, CommitterParts};
+use super::crew::Crew;
+use super::figures::CommitterFigures;
+use super::fold::{Fold, FoldParts};
+use super::handle::{Engine, Identity, Inner};
+use super::pressure::Pressure;
+use super::sequencer::Sequencer;
+use super::threads::{self, OnFailure};
+use super::worker::{Shared, Worker};
+use crate::allocator::Shard;
+use crate::journal::BatchSealer;
+use crate::store::{Checkpointer, Disk, Journal};
+use addrd_sync::{Doorbell, DurableMark, Flag, Level, Waiter, doorbell};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// What the engine is started with.
+pub struct Start {
+    /// Recovered states, one for each worker.
+    pub shards: Vec<Shard>,
+    /// First number that no network has had.
+    pub next_network: u32,
+    /// The journal; its last position is `position`.
+    pub journal: Box<dyn Journal>,
+    /// Numbers and links what is appended.
+    pub sealer: BatchSealer,
+    /// Reads what the journal wrote.
+    pub checkpointer: Checkpointer,
+    /// Where the files lie; `None` on a disk that isn't the system's.
+    pub directory: Option<std::path::PathBuf>,
+    /// Holds the lock of the directory for as long as the engine runs.
+    pub disk: Arc<dyn Disk>,
+    /// Identity of the data.
+    pub identity: Identity,
+    /// Most records in memory.
+    pub memory_records_max: u64,
+    /// Source of time.
+    pub clock: Arc<dyn Clock>,
+    /// Called when a thread cannot go on.
+    pub on_failure: OnFailure,
+}
+
+/// A running engine.
+pub struct Running {
+    engine: Engine,
+    stop_sequencer: Arc<Flag>,
+    stop_workers: Arc<Flag>,
+    stop_fold: Arc<Flag>,
+    sequencer: JoinHandle<()>,
+    workers: Vec<JoinHandle<()>>,
+    committer: JoinHandle<()>,
+    fold: JoinHandle<()>,
+    fold_bell: Doorbell,
+    /// The lock of the directory.
+    disk: Arc<dyn Disk>,
+}
+
+impl Running {
+    /// The way in for connections.
+    #[must_use]
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Decides what is in the rings, makes it durable, folds everything, ends all threads.
+    ///
+    /// Connections must be drained before: what they submit from now on is rejected.
+    pub fn stop(self) {
+        // The sequencer borrows from the workers, and both hand over to the committer.
+        self.stop_sequencer.raise();
+        self.engine.inner.sequencer_bell.ring();
+        join(self.sequencer);
+        self.stop_workers.raise();
+        self.engine.inner.doors.iter().for_each(|door| door.bell.ring());
+        self.workers.into_iter().for_each(join);
+        join(self.committer);
+        self.stop_fold.raise();
+        self.fold_bell.ring();
+        join(self.fold);
+        drop(self.disk);
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    // A panic in the thread was reported through `on_failure` already.
+    drop(thread.join());
+}
+
+/// Starts all threads.
+///
+/// # Errors
+/// The system gives no thread.
+///
+/// # Panics
+/// If `shards` is empty or longer than a worker number reaches.
+pub fn start(start: Start) -> std::io::Result<Running> {
+    let workers = start.shards.len();
+    assert!((1..usize::from(u16::MAX)).contains(&workers), "1 to 65,534 workers, not {workers}");
+    let last = start.journal.position().next.0.saturating_sub(1);
+    let (committer_bell, committer_waiter) = doorbell();
+    let shared = Shared {
+        clock: start.clock,
+        pressure: Arc::new(Pressure::new(&start.journal.fill())),
+        position: Arc::new(DurableMark::new(last)),
+        incarnation: start.identity.incarnation,
+        committer_bell,
+    };
+    let folded = Arc::new(DurableMark::new(start.checkpointer.folded().0));
+    let crew = Crew::hire(&shared, start.shards, start.next_network);
+    let (fold_figures, fold_reader) = CommitterFigures::new();
+    let fold = Fold::new(FoldParts {
+        checkpointer: start.checkpointer,
+        directory: start.directory,
+        position: Arc::clone(&shared.position),
+        folded: Arc::clone(&folded),
+        pressure: Arc::clone(&shared.pressure),
+        clock: Arc::clone(&shared.clock),
+        figures: fold_figures,
+    });
+    let (committer_figures, committer_reader) = CommitterFigures::new();
+    let bells = crew.bells();
+    let committer = Committer::new(CommitterParts {
+        intake: crew.hand_overs,
+        journal: start.journal,
+        sealer: start.sealer,
+        marks: crew.marks,
+        position: Arc::clone(&shared.position),
+        folded: Arc::clone(&folded),
+        pressure: Arc::clone(&shared.pressure),
+        clock: Arc::clone(&shared.clock),
+        bells,
+        figures: committer_figures,
+    });
+    let engine = Engine {
+        inner: Arc::new(Inner {
+            doors: crew.doors,
+            sequencer: crew.sequencer_ring,
+            sequencer_bell: crew.sequencer_bell,
+            clock: shared.clock,
+            identity: start.identity,
+            position: shared.position,
+            folded,
+            pressure: shared.pressure,
+            memory_records_max: start.memory_records_max,
+            active: Level::new(0),
+            worker_figures: crew.figures,
+            committer_figures: committer_reader,
+            fold_figures: fold_reader,
+            commit_ring: crew.commit_ring,
+        }),
+    };
+    let committer = (committer, committer_waiter);
+    let (workers, sequencer) = (crew.workers, crew.sequencer);
+    Loops { workers, sequencer, committer, fold, disk: start.disk }.spawn(engine, &start.on_failure)
+}
+
+/// All loops, ready to be given threads.
+struct Loops {
+    workers: Vec<(Worker, Waiter)>,
+    sequencer: (Sequencer, Waiter),
+    committer: (Committer, Waiter),
+    fold: Fold,
+    disk: Arc<dyn Disk>,
+}
+
+impl Loops {
+    fn spawn(self, engine: Engine, on_failure: &OnFailure) -> std::io::Result<Running> {
+        let [stop_sequencer, stop_workers, stop_fold] = [(); 3].map(|()| Arc::new(Flag::new()));
+        let on_failure = fail_once(engine.clone(), on_failure);
+        let (fold_bell, fold_waiter) = doorbell();
+        let mut workers = Vec::new();
+        for (number, (worker, waiter)) in self.workers.into_iter().enumerate() {
+            let stop = Arc::clone(&stop_workers);
+            let body = move || {
+                threads::run_worker(worker, waiter, &stop);
+                Ok(())
+            };
+            let name = format!("worker-{number}");
+            workers.push(threads::spawn(&name, Arc::clone(&on_failure), body)?);
+        }
+        let (stop, doors) = (Arc::clone(&stop_sequencer), engine.inner.doors.clone());
+        let (sequencer, waiter) = self.sequencer;
+        let sequencer = threads::spawn("sequencer", Arc::clone(&on_failure), move || {
+            threads::run_sequencer(sequencer, waiter, &doors, &stop);
+            Ok(())
+        })?;
+        let (committer, waiter) = self.committer;
+        let committer = threads::spawn("committer", Arc::clone(&on_failure), move || {
+            threads::run_committer(committer, waiter)
+        })?;
+        let (fold, stop) = (self.fold, Arc::clone(&stop_fold));
+        let fold = threads::spawn("fold", on_failure, move || {
+            threads::run_fold(fold, fold_waiter, &stop)
+        })?;
+        Ok(Running {
+            engine,
+            stop_sequencer,
+            stop_workers,
+            stop_fold,
+            sequencer,
+            workers,
+            committer,
+            fold,
+            fold_bell,
+            disk: self.disk,
+        })
+    }
+}
+
+/// Only the first failure is reported: the others follow from it.
+fn fail_once(engine: Engine, on_failure: &OnFailure) -> OnFailure {
+    let on_failure = Arc::clone(on_failure);
+    Arc::new(move |text| {
+        if engine.inner.pressure.is_failed.raise() {
+            on_failure(text);
+        }
+    })
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("workers", &self.workers.len()).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Start {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Start").field("shards", &self.shards.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,151 @@
+//! Thread shells around the step functions: sleep, wake, stop, and end the process when a loop
+//! fails. Decides nothing.
+
+use super::Progress;
+use super::committer::Committer;
+use super::fold::Fold;
+use super::handle::Door;
+use super::sequencer::{Agenda, Lent, Sequencer, loan};
+use super::worker::{Work, Worker};
+use crate::limits;
+use addrd_sync::{Class, Cost, Flag, Waiter};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+/// Longest sleep of a loop: each turns at least this often, which `/livez` relies on.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+/// Sleep of a loop that waits for room in the next thread's ring, unless it is woken before.
+const BLOCKED_SLEEP: Duration = Duration::from_millis(1);
+
+/// Called once when a thread cannot go on; must not return to a state in which requests are served.
+pub type OnFailure = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Starts a thread whose panic or error stops the process.
+pub(super) fn spawn(
+    name: &str,
+    on_failure: OnFailure,
+    body: impl FnOnce() -> Result<(), String> + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    let thread_name = name.to_owned();
+    Builder::new().name(thread_name.clone()).spawn(move || {
+        match catch_unwind(AssertUnwindSafe(body)) {
+            Ok(Ok(())) => {}
+            Ok(Err(text)) => on_failure(&format!("{thread_name}: {text}")),
+            Err(_) => {
+                on_failure(&format!("{thread_name}: a broken invariant (see the panic above)"))
+            }
+        }
+    })
+}
+
+/// Runs a worker until its ring is closed and empty.
+pub(super) fn run_worker(mut worker: Worker, mut waiter: Waiter, stop: &Flag) {
+    loop {
+        if stop.is_raised() {
+            worker.close();
+        }
+        match worker.step() {
+            Progress::Worked => {}
+            Progress::Idle => {
+                worker.turned();
+                let wake = || worker.has_work() || stop.is_raised() && !worker.is_closed();
+                waiter.wait_until_timeout(SLEEP_MAX, wake);
+                worker.turned();
+            }
+            Progress::Blocked => {
+                waiter.wait_until_timeout(BLOCKED_SLEEP, || worker.has_room());
+            }
+            Progress::Finished => return,
+        }
+    }
+}
+
+/// Runs the sequencer until its ring is closed and empty. The workers must outlive it.
+pub(super) fn run_sequencer(
+    mut sequencer: Sequencer,
+    mut waiter: Waiter,
+    doors: &[Door],
+    stop: &Flag,
+) {
+    loop {
+        if stop.is_raised() {
+            sequencer.close();
+        }
+        match sequencer.take() {
+            Ok(agenda) => rendezvous(&mut sequencer, agenda, doors),
+            Err(Progress::Finished) => return,
+            Err(Progress::Blocked) => {
+                waiter.wait_until_timeout(BLOCKED_SLEEP, || false);
+            }
+            Err(Progress::Idle | Progress::Worked) => {
+                sequencer.turned();
+                let wake = || sequencer.has_work() || stop.is_raised() && !sequencer.is_closed();
+                waiter.wait_until_timeout(SLEEP_MAX, wake);
+                sequencer.turned();
+            }
+        }
+    }
+}
+
+/// Borrows the states of all workers, decides, gives them back.
+fn rendezvous(sequencer: &mut Sequencer, agenda: Agenda, doors: &[Door]) {
+    let borrowings: Vec<_> = doors
+        .iter()
+        .map(|door| {
+            let (worker_end, own_end) = loan();
+            ask(door, Work::Lend(worker_end));
+            own_end
+        })
+        .collect();
+    let mut lent: Vec<Lent> = borrowings.iter().map(super::sequencer::Borrowing::take).collect();
+    let mut shards: Vec<_> = lent.iter_mut().map(|lent| &mut *lent.shard).collect();
+    let number = sequencer.decide(agenda, &mut shards);
+    for (borrowing, mut lent) in borrowings.into_iter().zip(lent) {
+        lent.sequenced = number;
+        borrowing.give_back(lent);
+    }
+}
+
+/// Puts the request behind everything that the worker's ring holds. Waits for a slot if need be:
+/// the worker empties its ring meanwhile.
+fn ask(door: &Door, mut work: Work) {
+    while let Err(full) = door.ring.try_push(work, Cost::new(0, 0), Class::Reserved) {
+        assert!(full.bound.may_pass(), "a worker ended before the sequencer: {}", full.bound);
+        work = full.item;
+        door.bell.ring();
+        std::thread::sleep(BLOCKED_SLEEP);
+    }
+    door.bell.ring();
+}
+
+/// Runs the committer until every hand-over is durable and none can come.
+pub(super) fn run_committer(mut committer: Committer, mut waiter: Waiter) -> Result<(), String> {
+    loop {
+        match committer.step().map_err(|error| error.to_string())? {
+            Progress::Worked => {}
+            Progress::Idle | Progress::Blocked => {
+                committer.turned();
+                waiter.wait_until_timeout(SLEEP_MAX, || committer.has_work());
+                committer.turned();
+            }
+            Progress::Finished => return Ok(()),
+        }
+    }
+}
+
+/// Runs the fold until it is told to stop, then folds what is left.
+pub(super) fn run_fold(mut fold: Fold, mut waiter: Waiter, stop: &Flag) -> Result<(), String> {
+    // A lower priority is a courtesy; without the right to it the fold runs all the same.
+    let _lower = rustix::process::nice(limits::FOLD_NICENESS);
+    loop {
+        if stop.is_raised() {
+            return fold.finish().map_err(|error| error.to_string());
+        }
+        let pause = fold.step().map_err(|error| error.to_string())?;
+        if !pause.is_zero() {
+            waiter.wait_until_timeout(pause, || stop.is_raised());
+        }
+    }
+}

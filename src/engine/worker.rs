@@ -1,0 +1,383 @@
+//! A worker: owns its networks, decides operations in the order of its ring, hands over. It waits
+//! for nothing but room in the committer's ring, and never replies by itself except with what is
+//! durable already.
+
+use super::answer;
+use super::figures::WorkerFigures;
+use super::gather::Gather;
+use super::handover::{Delivery, HandOver};
+use super::operation::Parcel;
+use super::pressure::{Pressure, Refuse};
+use super::sequencer::{Lent, Loan, Sequenced};
+use super::{Clock, Progress};
+use crate::allocator::{At, JobProgress, Shard};
+use crate::journal::RecordBuffer;
+use crate::limits;
+use crate::model::{EffectSink, Incarnation, Seq};
+use addrd_sync::{Class, Consumer, Cost, Doorbell, DrainCounter, DurableMark, Producer};
+use bytes::BytesMut;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What a worker's ring carries.
+#[derive(Debug)]
+pub enum Work {
+    /// Operations of one connection.
+    Parcel(Parcel),
+    /// A part of a gathered operation.
+    Part(Arc<Gather>),
+    /// The sequencer wants the state. It stands behind everything that was pushed before.
+    Lend(Loan),
+}
+
+/// What workers share with the other threads.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Source of time.
+    pub clock: Arc<dyn Clock>,
+    /// What may grow.
+    pub pressure: Arc<Pressure>,
+    /// Durable position of the journal.
+    pub position: Arc<DurableMark>,
+    /// Restores that the data has seen.
+    pub incarnation: Incarnation,
+    /// Rings when something was handed over.
+    pub committer_bell: Doorbell,
+}
+
+/// One worker. `step` is all of it; the thread around it only sleeps.
+pub struct Worker {
+    source: usize,
+    /// `None` while lent.
+    shard: Option<Box<Shard>>,
+    intake: Consumer<Work>,
+    backlog: VecDeque<Work>,
+    taken: Vec<(Work, Cost)>,
+    /// Operations of the first parcel of the backlog that are decided already.
+    parcel_done: usize,
+    out: Producer<HandOver>,
+    handed: u64,
+    own_mark: Arc<DurableMark>,
+    sequenced: u64,
+    sequencer_mark: Arc<DurableMark>,
+    sequencer: Producer<Sequenced>,
+    sequencer_bell: Doorbell,
+    drain: DrainCounter,
+    shared: Shared,
+    figures: WorkerFigures,
+    has_jobs: bool,
+    is_closed: bool,
+}
+
+/// What a worker is made of.
+#[derive(Debug)]
+pub struct WorkerParts {
+    /// Its number.
+    pub source: usize,
+    /// Its state, recovered.
+    pub shard: Box<Shard>,
+    /// Its ring.
+    pub intake: Consumer<Work>,
+    /// The committer's ring.
+    pub out: Producer<HandOver>,
+    /// Its hand-overs that are durable.
+    pub own_mark: Arc<DurableMark>,
+    /// The sequencer's hand-overs that are durable.
+    pub sequencer_mark: Arc<DurableMark>,
+    /// The sequencer's ring, for jobs that end with work that spans workers.
+    pub sequencer: Producer<Sequenced>,
+    /// Wakes the sequencer.
+    pub sequencer_bell: Doorbell,
+    /// Its drain counter.
+    pub drain: DrainCounter,
+    /// What it shares.
+    pub shared: Shared,
+    /// Its figures.
+    pub figures: WorkerFigures,
+}
+
+/// What is being put together during one drain.
+struct Draft {
+    records: RecordBuffer,
+    deliveries: Vec<Delivery>,
+    operations: u32,
+    reply_bytes: usize,
+}
+
+impl Draft {
+    const fn is_full(&self, records: usize) -> bool {
+        records >= limits::DRAIN_RECORD_BYTES_MAX
+            || self.reply_bytes >= limits::DRAIN_REPLY_BYTES_MAX
+    }
+}
+
+impl Worker {
+    /// Ready for its first step.
+    #[must_use]
+    pub fn new(parts: WorkerParts) -> Self {
+        Self {
+            source: parts.source,
+            shard: Some(parts.shard),
+            intake: parts.intake,
+            backlog: VecDeque::new(),
+            taken: Vec::new(),
+            parcel_done: 0,
+            out: parts.out,
+            handed: 0,
+            own_mark: parts.own_mark,
+            sequenced: 0,
+            sequencer_mark: parts.sequencer_mark,
+            sequencer: parts.sequencer,
+            sequencer_bell: parts.sequencer_bell,
+            drain: parts.drain,
+            shared: parts.shared,
+            figures: parts.figures,
+            has_jobs: true,
+            is_closed: false,
+        }
+    }
+
+    /// Takes one drain, decides it, hands it over.
+    pub fn step(&mut self) -> Progress {
+        if self.backlog.is_empty() {
+            let limit = Cost::new(limits::DRAIN_OPERATIONS_MAX, u32::MAX);
+            self.intake.pop_many(limit, &mut self.taken);
+            self.backlog.extend(self.taken.drain(..).map(|(work, _)| work));
+        }
+        match self.backlog.front() {
+            Some(Work::Lend(_)) => self.lend(),
+            None if self.intake.is_finished() => Progress::Finished,
+            None if !self.has_jobs => Progress::Idle,
+            _ => self.decide_drain(),
+        }
+    }
+
+    /// Whether a step would find something to do.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        !self.intake.is_empty() || self.intake.is_finished()
+    }
+
+    /// Whether the next thread has room for a drain.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.out.has_room(Self::ROOM, Class::Ordinary)
+    }
+
+    /// Takes nothing more; what is in the ring is still decided.
+    pub fn close(&mut self) {
+        self.is_closed = true;
+        self.intake.close();
+    }
+
+    /// Whether [`Worker::close`] was called.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// The loop has turned.
+    pub fn turned(&mut self) {
+        self.figures.turned(self.shared.clock.monotonic_ns());
+    }
+
+    fn decide_drain(&mut self) -> Progress {
+        let out = self.out.clone();
+        let Ok(permit) = out.admit(Self::ROOM, Class::Ordinary) else {
+            return Progress::Blocked;
+        };
+        let Some(mut shard) = self.shard.take() else {
+            return Progress::Blocked;
+        };
+        self.drain.enter();
+        let began_ns = self.shared.clock.monotonic_ns();
+        let at = self.at();
+        let mut draft = Draft {
+            records: RecordBuffer::with_capacity(limits::DRAIN_RECORD_CAPACITY),
+            deliveries: Vec::with_capacity(self.backlog.len()),
+            operations: 0,
+            reply_bytes: 0,
+        };
+        self.decide_backlog(&mut shard, &at, began_ns, &mut draft);
+        self.step_jobs(&mut shard, &at, &mut draft);
+        self.figures.drained(&shard, draft.operations, began_ns, &*self.shared.clock);
+        self.shard = Some(shard);
+        let worked = draft.operations > 0 || draft.records.record_count() > 0;
+        if draft.records.record_count() == 0 && self.is_settled() {
+            drop(permit);
+            draft.deliveries.into_iter().for_each(Delivery::release);
+        } else {
+            self.handed += 1;
+            let (hand_over, cost) = self.finish(draft, &at);
+            permit.push_smaller(hand_over, cost);
+            self.shared.committer_bell.ring();
+        }
+        self.drain.leave();
+        if worked { Progress::Worked } else { Progress::Idle }
+    }
+
+    fn decide_backlog(&mut self, shard: &mut Shard, at: &At, began_ns: u64, draft: &mut Draft) {
+        let refuse = self.shared.pressure.refuse();
+        while let Some(work) = self.backlog.front_mut() {
+            match work {
+                Work::Lend(_) => return,
+                Work::Part(gather) => {
+                    let answer = Box::new(decide_part(shard, at, gather, &mut draft.records));
+                    let delivery = Delivery::Part { gather: Arc::clone(gather), at: *at, answer };
+                    draft.reply_bytes += delivery.bytes();
+                    draft.deliveries.push(delivery);
+                    draft.operations += 1;
+                }
+                Work::Parcel(parcel) => {
+                    if self.parcel_done == 0 {
+                        let waited = began_ns.saturating_sub(parcel.pushed_ns);
+                        self.figures.waited(waited, parcel.operations.len());
+                    }
+                    let part = ParcelPart { parcel, done: self.parcel_done, refuse };
+                    self.parcel_done = part.decide(shard, at, draft, &mut self.figures);
+                    if self.parcel_done < parcel.operations.len() {
+                        return;
+                    }
+                    self.parcel_done = 0;
+                }
+            }
+            self.backlog.pop_front();
+            if draft.is_full(draft.records.bytes()) {
+                return;
+            }
+        }
+    }
+
+    /// One slice of the jobs of this worker, if the drain left room for it.
+    fn step_jobs(&mut self, shard: &mut Shard, at: &At, draft: &mut Draft) {
+        let bytes = draft.records.bytes();
+        if draft.is_full(bytes + limits::JOB_SLICE_RECORD_BYTES_MAX)
+            || self.shared.pressure.refuse() == Refuse::Mutations
+        {
+            return;
+        }
+        match shard.step_jobs(at, limits::JOB_SLICE_OBJECTS, &mut draft.records) {
+            JobProgress::Idle => self.has_jobs = false,
+            JobProgress::Worked => self.has_jobs = true,
+            JobProgress::NeedsFinish(network) => {
+                // No room: asked again after the next drain.
+                let item = Sequenced::Finish { network };
+                self.has_jobs =
+                    self.sequencer.try_push(item, Cost::new(1, 0), Class::Reserved).is_err();
+                self.sequencer_bell.ring();
+            }
+        }
+    }
+
+    /// Gives the state to the sequencer and waits until it comes back.
+    ///
+    /// Everything decided before is in the committer's ring by now, because a drain pushes before
+    /// the next step.
+    fn lend(&mut self) -> Progress {
+        let Some(Work::Lend(loan)) = self.backlog.pop_front() else {
+            return Progress::Idle;
+        };
+        if let Some(shard) = self.shard.take() {
+            let Lent { shard, sequenced } =
+                loan.exchange(Lent { shard, sequenced: self.sequenced });
+            self.shard = Some(shard);
+            self.sequenced = sequenced;
+            self.has_jobs = true;
+        }
+        Progress::Worked
+    }
+
+    /// Whether everything that this state rests on is durable.
+    fn is_settled(&self) -> bool {
+        self.own_mark.covers(self.handed) && self.sequencer_mark.covers(self.sequenced)
+    }
+
+    fn at(&self) -> At {
+        At {
+            tick: self.shared.clock.tick(),
+            position: Seq(self.shared.position.get()),
+            incarnation: self.shared.incarnation,
+        }
+    }
+
+    fn finish(&self, draft: Draft, at: &At) -> (HandOver, Cost) {
+        let reply_bytes: usize = draft.deliveries.iter().map(Delivery::bytes).sum();
+        let bytes = draft.records.bytes() + reply_bytes;
+        let cost =
+            Cost::new(draft.records.record_count(), u32::try_from(bytes).unwrap_or(u32::MAX));
+        let hand_over = HandOver {
+            source: self.source,
+            number: self.handed,
+            tick: at.tick,
+            records: draft.records,
+            deliveries: draft.deliveries,
+            operations: draft.operations,
+            pushed_ns: self.shared.clock.monotonic_ns(),
+        };
+        (hand_over, cost)
+    }
+}
+
+impl Worker {
+    const ROOM: Cost = Cost::new(limits::HAND_OVER_RECORDS_MAX, limits::HAND_OVER_BYTES_MAX);
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+fn decide_part(
+    shard: &mut Shard,
+    at: &At,
+    gather: &Gather,
+    records: &mut RecordBuffer,
+) -> crate::allocator::Answer {
+    answer::decide(shard, at, Refuse::Nothing, gather.operation(), records)
+}
+
+/// A parcel whose first operations may be decided already.
+struct ParcelPart<'a> {
+    parcel: &'a Parcel,
+    done: usize,
+    refuse: Refuse,
+}
+
+impl ParcelPart<'_> {
+    /// Decides operations until the parcel ends or the draft is full; gives how many are done.
+    fn decide(
+        self,
+        shard: &mut Shard,
+        at: &At,
+        draft: &mut Draft,
+        figures: &mut WorkerFigures,
+    ) -> usize {
+        let rest = self.parcel.operations.get(self.done..).unwrap_or_default();
+        let mut frames = BytesMut::with_capacity(rest.len() * limits::PLAIN_REPLY_BYTES);
+        let mut done = 0;
+        for operation in rest {
+            let before = draft.records.bytes();
+            if done + draft.operations as usize > 0 && !answer::fits(operation, before) {
+                break;
+            }
+            let answer = answer::decide(shard, at, self.refuse, operation, &mut draft.records);
+            figures.answered(operation.opcode, answer::status_of(&answer));
+            answer::encode(operation, &answer, &mut frames);
+            done += 1;
+            if draft.is_full(draft.records.bytes())
+                || draft.reply_bytes + frames.len() >= limits::DRAIN_REPLY_BYTES_MAX
+            {
+                break;
+            }
+        }
+        let operations = u32::try_from(done).unwrap_or(u32::MAX);
+        if operations > 0 {
+            draft.reply_bytes += frames.len();
+            draft.operations += operations;
+            let outlet = Arc::clone(&self.parcel.outlet);
+            draft.deliveries.push(Delivery::Frames { outlet, frames: frames.freeze(), operations });
+        }
+        self.done + done
+    }
+}
