@@ -17,6 +17,8 @@ pub mod pressure;
 mod recovery;
 pub mod sequencer;
 mod start;
+#[cfg(test)]
+mod tests;
 mod threads;
 pub mod worker;
 

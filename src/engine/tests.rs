@@ -1,0 +1,254 @@
+//! The engine with all its threads on a real directory: what clients are promised.
+
+use super::*;
+use crate::model::{NetworkId, OwnerId, ProjectId, SubnetId};
+use crate::store::Settings;
+use addrd_protocol::codec::{ReplyOrFailure, decode_reply};
+use addrd_protocol::message::{
+    Allocate, AllocateFlags, FamilyChoice, Fences, NetworkList, Release, Reply, Request, Strategy,
+    SubnetCreate, SubnetKind, Target,
+};
+use addrd_protocol::opcode::Opcode;
+use addrd_protocol::{Instance, Setting, Slot, Status};
+use bytes::{Buf, Bytes};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+/// Longest wait for an answer; reached only by a hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A connection that keeps whole frames.
+#[derive(Default)]
+struct Desk {
+    frames: Mutex<Vec<Bytes>>,
+    came: Condvar,
+}
+
+impl Outlet for Desk {
+    fn deliver(&self, mut frames: Bytes, _operations: u32) {
+        let mut kept = self.frames.lock().unwrap();
+        while frames.has_remaining() {
+            let length = (&frames[..4]).get_u32() as usize;
+            kept.push(frames.split_to(length));
+        }
+        self.came.notify_all();
+    }
+}
+
+impl Desk {
+    fn take(&self, count: usize) -> Vec<(u64, Status, Option<Reply>)> {
+        let kept = self.frames.lock().unwrap();
+        let (mut kept, timeout) =
+            self.came.wait_timeout_while(kept, PATIENCE, |kept| kept.len() < count).unwrap();
+        assert!(!timeout.timed_out(), "{} of {count} answers came", kept.len());
+        kept.drain(..count)
+            .map(|frame| {
+                let (header, body) = decode_reply(&frame).unwrap();
+                let reply = match body.unwrap() {
+                    ReplyOrFailure::Reply(reply) => Some(reply),
+                    _ => None,
+                };
+                (header.request_id, header.status, reply)
+            })
+            .collect()
+    }
+}
+
+fn boot_at(path: &Path, workers: u16) -> Booted {
+    let store =
+        Settings { journal_records_max: 256 << 10, reserve_bytes: 0, ..Settings::default() };
+    boot(Boot {
+        data: path.to_owned(),
+        store,
+        workers,
+        memory_records_max: 1 << 20,
+        on_failure: Arc::new(|text| panic!("{text}")),
+    })
+    .unwrap()
+}
+
+fn scope(network: u128) -> Scope {
+    Scope { project: ProjectId::DEFAULT, network: NetworkId::from_u128(network) }
+}
+
+fn operation(request_id: u64, network: u128, opcode: Opcode, request: Request) -> Operation {
+    Operation { request_id, opcode, scope: scope(network), expires: None, request }
+}
+
+fn create_network(id: u64, network: u128) -> Operation {
+    let request = Request::NetworkCreate(Box::default());
+    operation(id, network, Opcode::NETWORK_CREATE, request)
+}
+
+fn create_subnet(id: u64, network: u128, cidr: &str) -> Operation {
+    let body = SubnetCreate {
+        subnet_id: SubnetId::from_u128(7),
+        cidr: cidr.parse().unwrap(),
+        kind: SubnetKind::Broadcast,
+        strategy: Strategy::Default,
+        enable_dhcp: false,
+        gateway: Setting::Unset,
+        pools: Setting::Unset,
+        dns_servers: Vec::new(),
+        routes: Vec::new(),
+        name: None,
+        description: None,
+    };
+    operation(id, network, Opcode::SUBNET_CREATE, Request::SubnetCreate(Box::new(body)))
+}
+
+fn allocate(id: u64, network: u128, owner: u128) -> Operation {
+    let body = Allocate {
+        owner: OwnerId::from_u128(owner),
+        slot: Slot(0),
+        instance: Instance(0),
+        family: FamilyChoice::One,
+        strategy: Strategy::Default,
+        length: None,
+        flags: AllocateFlags::default(),
+        extras: None,
+    };
+    operation(id, network, Opcode::ALLOCATE, Request::Allocate(body))
+}
+
+fn release(id: u64, network: u128, owner: u128) -> Operation {
+    let target = Target::Key { owner: OwnerId::from_u128(owner), slot: Slot(0) };
+    let body = Release { target, fences: Fences::default(), any: false };
+    operation(id, network, Opcode::RELEASE, Request::Release(body))
+}
+
+fn send(engine: &Engine, desk: &Arc<Desk>, operations: Vec<Operation>) {
+    for operation in operations {
+        let route = engine.route(&operation.scope, &operation.request);
+        let outlet: Arc<dyn Outlet> = Arc::clone(desk) as Arc<dyn Outlet>;
+        let pushed_ns = engine.clock().monotonic_ns();
+        let parcel =
+            Parcel { outlet, operations: vec![operation], bytes: 96, outstanding: 1, pushed_ns };
+        assert!(engine.submit(route, parcel).is_ok());
+    }
+}
+
+fn call(engine: &Engine, operation: Operation) -> (Status, Option<Reply>) {
+    let desk = Arc::new(Desk::default());
+    send(engine, &desk, vec![operation]);
+    let (_, status, reply) = desk.take(1).remove(0);
+    (status, reply)
+}
+
+#[test]
+fn what_was_answered_is_there_after_a_restart_with_any_number_of_workers() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut addresses = Vec::new();
+    {
+        let booted = boot_at(folder.path(), 1);
+        assert!(booted.is_new);
+        let engine = booted.running.engine().clone();
+        for network in 1..=8 {
+            assert_eq!(call(&engine, create_network(1, network)).0, Status::OK);
+            assert_eq!(call(&engine, create_subnet(2, network, "10.0.0.0/24")).0, Status::OK);
+            let (status, reply) = call(&engine, allocate(3, network, network));
+            assert_eq!(status, Status::OK);
+            let Some(Reply::Allocated(reply)) = reply else { panic!("{reply:?}") };
+            addresses.push(reply.first);
+        }
+        booted.running.stop();
+    }
+    for workers in [3, 1] {
+        let booted = boot_at(folder.path(), workers);
+        assert!(!booted.is_new);
+        let engine = booted.running.engine().clone();
+        for (network, before) in (1..=8).zip(&addresses) {
+            let (status, reply) = call(&engine, allocate(1, network, network));
+            assert_eq!(status, Status::OK);
+            let Some(Reply::Allocated(reply)) = reply else { panic!("{reply:?}") };
+            assert!(reply.first.repeated);
+            assert_eq!(reply.first.address, before.address);
+            assert_eq!(reply.first.revision, before.revision);
+        }
+        let list = Request::NetworkList(Box::new(NetworkList::default()));
+        let (_, reply) = call(&engine, operation(1, 0, Opcode::NETWORK_LIST, list));
+        let Some(Reply::Networks(page)) = reply else { panic!("{reply:?}") };
+        assert_eq!(page.items.len(), 8);
+        booted.running.stop();
+    }
+}
+
+#[test]
+fn operations_of_one_connection_on_one_network_keep_their_order_through_the_sequencer() {
+    let folder = tempfile::tempdir().unwrap();
+    let booted = boot_at(folder.path(), 2);
+    let engine = booted.running.engine().clone();
+    let desk = Arc::new(Desk::default());
+    let outlet: Arc<dyn Outlet> = Arc::clone(&desk) as Arc<dyn Outlet>;
+    for round in 0..50_u64 {
+        let network = 100 + u128::from(round);
+        let operations = vec![
+            create_network(1, network),
+            create_subnet(2, network, "10.1.0.0/24"),
+            allocate(3, network, 1),
+            release(4, network, 1),
+        ];
+        // The rule of `Route::Sequencer`: later operations follow the first one there.
+        let parcel = Parcel {
+            outlet: Arc::clone(&outlet),
+            operations,
+            bytes: 400,
+            outstanding: 4,
+            pushed_ns: engine.clock().monotonic_ns(),
+        };
+        assert!(engine.submit(Route::Sequencer, parcel).is_ok());
+    }
+    let answers = desk.take(200);
+    assert!(answers.iter().all(|(_, status, _)| *status == Status::OK), "{answers:?}");
+    booted.running.stop();
+}
+
+#[test]
+fn a_request_whose_time_has_passed_is_not_applied() {
+    let folder = tempfile::tempdir().unwrap();
+    let booted = boot_at(folder.path(), 1);
+    let engine = booted.running.engine().clone();
+    call(&engine, create_network(1, 1));
+    call(&engine, create_subnet(2, 1, "10.0.0.0/29"));
+    let mut late = allocate(3, 1, 1);
+    late.expires = Some(crate::model::Tick(1));
+    assert_eq!(call(&engine, late).0, Status::TIMED_OUT);
+    assert_eq!(call(&engine, release(4, 1, 1)).0, Status::NOT_HELD);
+    booted.running.stop();
+}
+
+#[test]
+fn many_connections_never_get_one_address_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let booted = boot_at(folder.path(), 2);
+    let engine = booted.running.engine().clone();
+    call(&engine, create_network(1, 1));
+    call(&engine, create_subnet(2, 1, "10.0.0.0/22"));
+    let desks: Vec<_> = (0..8).map(|_| Arc::new(Desk::default())).collect();
+    std::thread::scope(|threads| {
+        for (number, desk) in (0_u128..).zip(&desks) {
+            let engine = engine.clone();
+            threads.spawn(move || {
+                let owners = (0..150).map(|owner| allocate(0, 1, number * 1_000 + owner));
+                send(&engine, desk, owners.collect());
+            });
+        }
+    });
+    let answers: Vec<_> = desks.iter().flat_map(|desk| desk.take(150)).collect();
+    let mut held: Vec<_> = answers
+        .iter()
+        .filter_map(|(_, _, reply)| match reply {
+            Some(Reply::Allocated(reply)) => Some(reply.first.address),
+            _ => None,
+        })
+        .collect();
+    // 1,200 were asked for; 1,024 less network, broadcast and gateway are there.
+    assert_eq!(held.len(), 1_021);
+    held.sort();
+    held.dedup();
+    assert_eq!(held.len(), 1_021);
+    let exhausted = answers.iter().filter(|(_, status, _)| *status == Status::EXHAUSTED).count();
+    assert_eq!(exhausted, 1_200 - 1_021);
+    booted.running.stop();
+}
