@@ -5,8 +5,8 @@ use crate::model::{NetworkId, OwnerId, ProjectId, SubnetId};
 use crate::store::Settings;
 use addrd_protocol::codec::{ReplyOrFailure, decode_reply};
 use addrd_protocol::message::{
-    Allocate, AllocateFlags, FamilyChoice, Fences, NetworkList, Release, Reply, Request, Strategy,
-    SubnetCreate, SubnetKind, Target,
+    Allocate, AllocateFlags, FamilyChoice, Fences, Release, Reply, Request, Strategy, SubnetCreate,
+    SubnetKind, Target,
 };
 use addrd_protocol::opcode::Opcode;
 use addrd_protocol::{Instance, Setting, Slot, Status};
@@ -166,7 +166,7 @@ fn what_was_answered_is_there_after_a_restart_with_any_number_of_workers() {
             assert_eq!(reply.first.address, before.address);
             assert_eq!(reply.first.revision, before.revision);
         }
-        let list = Request::NetworkList(Box::new(NetworkList::default()));
+        let list = Request::NetworkList(Box::default());
         let (_, reply) = call(&engine, operation(1, 0, Opcode::NETWORK_LIST, list));
         let Some(Reply::Networks(page)) = reply else { panic!("{reply:?}") };
         assert_eq!(page.items.len(), 8);
