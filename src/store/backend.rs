@@ -7,6 +7,8 @@ use redb::StorageBackend;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// Bytes of a page of redb.
+const PAGE_BYTES: u64 = 4_096;
 /// Bytes of zeros that are written at once.
 const GROWTH_BYTES: usize = 1 << 20;
 
@@ -56,7 +58,10 @@ impl Backend {
     ) -> io::Result<Self> {
         let length = file.len()?;
         let backend = Self::new(disk, file, length);
-        backend.ensure(bytes)?;
+        // A growth that was cut short may have ended inside a page, which redb doesn't take.
+        backend.ensure(bytes.max(length.next_multiple_of(PAGE_BYTES)))?;
+        let length = backend.file_bytes();
+        backend.extent().used_bytes = length;
         backend.sync_data()?;
         Ok(backend)
     }

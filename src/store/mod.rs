@@ -11,6 +11,8 @@ mod checkpoint;
 mod directory;
 mod disk;
 mod error;
+#[doc(hidden)]
+pub mod fake_disk;
 mod fold;
 mod journal;
 mod real_disk;

@@ -1,0 +1,327 @@
+//! Random effects that a correct server could have: networks, subnets, cells that come, go, move
+//! and come again, under handles that are used again.
+
+use crate::model::Model;
+use addrd::model::{
+    AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, Instance, JobId,
+    JobRow, NetworkHandle, NetworkId, NetworkRow, OwnerId, ProjectId, Range, Revision, Slot,
+    SubnetHandle, SubnetId, SubnetRow, Text,
+};
+use addrd::store::fake_disk::Random;
+use addrd_protocol::message::{
+    AllocationState, Exclusion, ExclusionMode, JobKind, Strategy, SubnetKind,
+};
+use uuid::Uuid;
+
+/// Makes effects and keeps the state that they lead to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Generator {
+    pub(crate) model: Model,
+    /// Never used again, as a server does it.
+    pub(crate) network_handle_max: u32,
+    pub(crate) job_max: u64,
+    made: Vec<Effect>,
+}
+
+impl Generator {
+    /// Effects of one hand-over; may be none.
+    pub(crate) fn hand_over(&mut self, random: &mut Random) -> Vec<Effect> {
+        self.made.clear();
+        for _ in 0..random.below(8) {
+            self.act(random);
+        }
+        std::mem::take(&mut self.made)
+    }
+
+    fn act(&mut self, random: &mut Random) {
+        if self.model.networks.is_empty() || random.one_in(40) {
+            return self.create_network(random);
+        }
+        match random.below(40) {
+            0 => self.delete_network(random),
+            1 => self.delete_subnet(random),
+            2 | 3 => self.create_subnet(random),
+            4 => self.update_subnet(random),
+            5 | 6 => self.exclude(random),
+            7 => self.include(random),
+            8 => self.job(random),
+            9..=18 => self.release(random),
+            19..=23 => self.update(random),
+            24..=27 => self.relocate(random),
+            _ => self.allocate(random),
+        }
+    }
+
+    fn push(&mut self, effect: Effect) {
+        self.model.absorb(&effect).expect("the generator keeps the rules");
+        self.made.push(effect);
+    }
+
+    fn next_revision(&self, network: u32) -> Revision {
+        Revision(self.model.revisions.get(&network).map_or(1 << 20, |last| last + 1))
+    }
+
+    fn pick_network(&self, random: &mut Random) -> Option<u32> {
+        nth(self.model.networks.keys(), random).copied()
+    }
+
+    fn pick_subnet(&self, random: &mut Random) -> Option<(u32, u32)> {
+        nth(self.model.subnets.keys(), random).copied()
+    }
+
+    fn pick_cell(&self, random: &mut Random) -> Option<AllocationRow> {
+        nth(self.model.cells.values(), random).cloned()
+    }
+
+    fn create_network(&mut self, random: &mut Random) {
+        if self.model.networks.len() >= 4 {
+            return;
+        }
+        self.network_handle_max += 1;
+        let network = self.network_handle_max;
+        self.push(Effect::NetworkPut(Box::new(NetworkRow {
+            network: NetworkHandle(network),
+            revision: Revision(1 << 20),
+            project: ProjectId::DEFAULT,
+            id: NetworkId::from_u128(u128::from(random.below(3))),
+            deleting: false,
+            name: random.one_in(2).then(|| text("blue")),
+            description: None,
+        })));
+    }
+
+    fn delete_network(&mut self, random: &mut Random) {
+        let Some(network) = self.pick_network(random) else { return };
+        let job = self.start_job(network, random.one_in(2));
+        for subnet in self.subnets_of(network) {
+            self.empty_subnet(subnet);
+        }
+        let revision = self.next_revision(network);
+        self.push(Effect::NetworkGone { network: NetworkHandle(network), revision });
+        if let Some(mut row) = job {
+            (row.finished, row.done, row.revision) = (true, row.total, Revision(0));
+            self.push(Effect::JobPut(row));
+        }
+    }
+
+    fn subnets_of(&self, network: u32) -> Vec<(u32, u32)> {
+        self.model.subnets.range((network, 0)..=(network, u32::MAX)).map(|(key, _)| *key).collect()
+    }
+
+    fn start_job(&mut self, network: u32, wanted: bool) -> Option<JobRow> {
+        if !wanted {
+            return None;
+        }
+        self.job_max += 1;
+        let row = JobRow {
+            network: NetworkHandle(network),
+            revision: self.next_revision(network),
+            job: JobId(self.job_max),
+            project: ProjectId::DEFAULT,
+            network_id: NetworkId::from_u128(1),
+            kind: JobKind::NetworkDelete,
+            subnet_id: SubnetId::NIL,
+            finished: false,
+            done: 0,
+            total: 7,
+        };
+        self.push(Effect::JobPut(row));
+        Some(row)
+    }
+
+    fn job(&mut self, random: &mut Random) {
+        match nth(self.model.jobs.values(), random).copied() {
+            Some(job) if random.one_in(2) => {
+                let alive = self.model.networks.contains_key(&job.network.0);
+                let revision = if alive { self.next_revision(job.network.0) } else { Revision(0) };
+                self.push(Effect::JobGone { network: job.network, revision, job: job.job });
+            }
+            _ => {
+                let network = self.pick_network(random);
+                network.and_then(|network| self.start_job(network, true));
+            }
+        }
+    }
+
+    fn create_subnet(&mut self, random: &mut Random) {
+        let Some(network) = self.pick_network(random) else { return };
+        // The lowest free handle: those of deleted subnets come back.
+        let used = self.subnets_of(network);
+        let Some(subnet) = (1..=3).find(|subnet| !used.contains(&(network, *subnet))) else {
+            return;
+        };
+        let prefixes = ["10.0.0.0/16", "10.9.0.0/17", "fd00::/8", "fd00:1::/64"];
+        let prefix = prefixes[random.below(4) as usize].parse().unwrap();
+        self.push(Effect::SubnetPut(Box::new(SubnetRow {
+            network: NetworkHandle(network),
+            subnet: SubnetHandle(subnet),
+            revision: self.next_revision(network),
+            id: SubnetId::from_u128(u128::from(random.next_u64())),
+            prefix,
+            kind: SubnetKind::Routed,
+            strategy: Strategy::Next,
+            enable_dhcp: false,
+            deleting: false,
+            gateway: None,
+            pools: vec![prefix.range()],
+            dns_servers: Vec::new(),
+            routes: Vec::new(),
+            name: None,
+            description: None,
+        })));
+    }
+
+    fn update_subnet(&mut self, random: &mut Random) {
+        let Some(key) = self.pick_subnet(random) else { return };
+        let mut row = self.model.subnets[&key].clone();
+        row.revision = self.next_revision(key.0);
+        row.enable_dhcp = !row.enable_dhcp;
+        row.name = random.one_in(2).then(|| text("green"));
+        self.push(Effect::SubnetPut(Box::new(row)));
+    }
+
+    fn delete_subnet(&mut self, random: &mut Random) {
+        if let Some(key) = self.pick_subnet(random) {
+            self.empty_subnet(key);
+        }
+    }
+
+    fn empty_subnet(&mut self, key: (u32, u32)) {
+        let all = (key.0, key.1, 0)..=(key.0, key.1, u128::MAX);
+        let places: Vec<_> = self.model.cells.range(all).map(|(_, cell)| cell.place).collect();
+        for place in places {
+            let revision = self.next_revision(key.0);
+            self.push(Effect::AllocationGone { place, revision });
+        }
+        let revision = self.next_revision(key.0);
+        let (network, subnet) = (NetworkHandle(key.0), SubnetHandle(key.1));
+        self.push(Effect::SubnetGone { network, subnet, revision });
+    }
+
+    fn exclude(&mut self, random: &mut Random) {
+        let Some(key) = self.pick_subnet(random) else { return };
+        let prefix = self.model.subnets[&key].prefix;
+        let first = prefix.address_at(u128::from(random.below(5)) * 8).unwrap();
+        let last = prefix.address_at(u128::from(random.below(5)) * 8 + 40).unwrap();
+        let reason = random.one_in(2).then(|| text("kept"));
+        let range = Range::new(first, last).unwrap();
+        self.push(Effect::ExclusionPut(Box::new(ExclusionRow {
+            network: NetworkHandle(key.0),
+            subnet: SubnetHandle(key.1),
+            revision: self.next_revision(key.0),
+            exclusion: Exclusion { range, mode: ExclusionMode::Everyone, reason },
+        })));
+    }
+
+    fn include(&mut self, random: &mut Random) {
+        let Some(&(network, subnet, number)) = nth(self.model.exclusions.keys(), random) else {
+            return;
+        };
+        let base = self.model.subnets[&(network, subnet)].prefix.base();
+        self.push(Effect::ExclusionGone {
+            network: NetworkHandle(network),
+            subnet: SubnetHandle(subnet),
+            revision: self.next_revision(network),
+            first: number - base,
+        });
+    }
+
+    fn allocate(&mut self, random: &mut Random) {
+        let Some(key) = self.pick_subnet(random) else { return };
+        let owner = OwnerId::from_u128(u128::from(random.below(60)));
+        let slot = Slot(random.below(2) as u16);
+        if !self.model.keys.contains(&(key.0, owner.0.as_u128(), slot.0)) {
+            self.allocate_as(key, owner, slot, random);
+        }
+    }
+
+    fn allocate_as(&mut self, key: (u32, u32), owner: OwnerId, slot: Slot, random: &mut Random) {
+        let (offset, block_bits) = self.offset(key, random);
+        if self.model.cells.contains_key(&(key.0, key.1, offset)) {
+            return;
+        }
+        let revision = self.next_revision(key.0);
+        self.push(Effect::AllocationPut(AllocationRow {
+            place: AllocationPlace {
+                network: NetworkHandle(key.0),
+                subnet: SubnetHandle(key.1),
+                offset,
+                block_bits,
+            },
+            revision,
+            changed: revision,
+            owner,
+            slot,
+            instance: Instance(random.below(2)),
+            state: AllocationState::Allocated,
+            moves_cursor: random.one_in(2),
+            extras: extras(random),
+        }));
+    }
+
+    /// Few groups, so that they are folded again and again; some far away.
+    fn offset(&self, key: (u32, u32), random: &mut Random) -> (u128, u8) {
+        let host_bits = self.model.subnets[&key].prefix.host_bits();
+        let near = u128::from(random.below(100));
+        match random.below(8) {
+            0 => (1_024 + near / 10 * 8, 3),
+            1 if host_bits > 70 => ((1 << 69) + near, 0),
+            2 if host_bits > 100 => ((1 << 100) + near, 0),
+            3 => (4_096 + near * 64, 0),
+            _ => (near, 0),
+        }
+    }
+
+    fn release(&mut self, random: &mut Random) {
+        let Some(cell) = self.pick_cell(random) else { return };
+        let revision = self.next_revision(cell.place.network.0);
+        self.push(Effect::AllocationGone { place: cell.place, revision });
+    }
+
+    /// Another label keeps the fence; another holder has a new one.
+    fn update(&mut self, random: &mut Random) {
+        let Some(mut cell) = self.pick_cell(random) else { return };
+        cell.changed = self.next_revision(cell.place.network.0);
+        if random.one_in(2) {
+            cell.revision = cell.changed;
+            cell.instance = Instance(random.next_u64());
+        }
+        cell.extras = extras(random);
+        self.push(Effect::AllocationPut(cell));
+    }
+
+    /// The key moves: it must never be seen in both places.
+    fn relocate(&mut self, random: &mut Random) {
+        let Some(cell) = self.pick_cell(random) else { return };
+        let revision = self.next_revision(cell.place.network.0);
+        self.push(Effect::AllocationGone { place: cell.place, revision });
+        let subnets = self.subnets_of(cell.place.network.0);
+        if let Some(key) = nth(subnets.iter(), random) {
+            self.allocate_as(*key, cell.owner, cell.slot, random);
+        }
+    }
+}
+
+fn nth<T>(mut items: impl ExactSizeIterator<Item = T>, random: &mut Random) -> Option<T> {
+    let at = random.below(items.len() as u64) as usize;
+    items.nth(at)
+}
+
+fn text(text: &str) -> Text {
+    Text::new(text).unwrap()
+}
+
+fn extras(random: &mut Random) -> Option<Box<AllocationExtras>> {
+    if !random.one_in(4) {
+        return None;
+    }
+    let extras = AllocationExtras {
+        deadline: random.one_in(2).then(|| random.next_u64()),
+        token: random.one_in(4).then(|| Uuid::from_u128(9)),
+        trace: random.one_in(4).then(|| Uuid::from_u128(8)),
+        host: random.one_in(2).then(|| text("host-1")),
+        label: random.one_in(2).then(|| text("a=b")),
+        ..AllocationExtras::default()
+    };
+    (extras != AllocationExtras::default()).then(|| Box::new(extras))
+}

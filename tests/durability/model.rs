@@ -1,0 +1,158 @@
+//! The naive state: maps, and the rules that effects of a correct server keep. It refuses what
+//! doesn't fit, so a recovered state of two positions at once is found out.
+
+use addrd::model::{
+    AllocationPlace, AllocationRow, Effect, ExclusionRow, JobRow, NetworkHandle, NetworkRow,
+    Revision, SubnetHandle, SubnetRow,
+};
+use addrd::store::Restore;
+use addrd_protocol::prefix::number_of;
+use std::collections::{BTreeMap, BTreeSet};
+
+type SubnetKey = (u32, u32);
+
+/// Everything that must survive.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Model {
+    pub(crate) networks: BTreeMap<u32, NetworkRow>,
+    pub(crate) subnets: BTreeMap<SubnetKey, SubnetRow>,
+    pub(crate) exclusions: BTreeMap<(u32, u32, u128), ExclusionRow>,
+    pub(crate) cells: BTreeMap<(u32, u32, u128), AllocationRow>,
+    pub(crate) keys: BTreeSet<(u32, u128, u16)>,
+    pub(crate) jobs: BTreeMap<u64, JobRow>,
+    pub(crate) revisions: BTreeMap<u32, u64>,
+    pub(crate) cursors: BTreeMap<SubnetKey, u128>,
+}
+
+fn need(holds: bool, what: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(what.to_owned()) }
+}
+
+impl Model {
+    pub(crate) fn absorb(&mut self, effect: &Effect) -> Result<(), String> {
+        match effect {
+            Effect::NetworkPut(row) => {
+                self.networks.insert(row.network.0, (**row).clone());
+                self.revise(row.network, row.revision)
+            }
+            Effect::NetworkGone { network, .. } => {
+                let left = self.subnets.range((network.0, 0)..=(network.0, u32::MAX)).count();
+                need(left == 0, "a network goes with subnets")?;
+                self.revisions.remove(&network.0);
+                need(self.networks.remove(&network.0).is_some(), "no network goes")
+            }
+            Effect::SubnetPut(row) => {
+                need(self.networks.contains_key(&row.network.0), "a subnet without network")?;
+                self.subnets.insert((row.network.0, row.subnet.0), (**row).clone());
+                self.revise(row.network, row.revision)
+            }
+            Effect::SubnetGone { network, subnet, revision } => {
+                self.subnet_gone((network.0, subnet.0))?;
+                self.revise(*network, *revision)
+            }
+            Effect::ExclusionPut(row) => {
+                let key = (row.network.0, row.subnet.0);
+                need(self.subnets.contains_key(&key), "an exclusion without subnet")?;
+                let first = number_of(&row.exclusion.range.first());
+                self.exclusions.insert((key.0, key.1, first), (**row).clone());
+                self.revise(row.network, row.revision)
+            }
+            Effect::ExclusionGone { network, subnet, revision, first } => {
+                let row = self.subnets.get(&(network.0, subnet.0));
+                let base = row.ok_or("an exclusion goes without subnet")?.prefix.base();
+                let gone = self.exclusions.remove(&(network.0, subnet.0, base + first));
+                need(gone.is_some(), "no exclusion goes")?;
+                self.revise(*network, *revision)
+            }
+            Effect::AllocationPut(row) => self.put(row),
+            Effect::AllocationGone { place, revision } => {
+                let gone = self.cells.remove(&cell_key(place)).ok_or("no allocation goes")?;
+                need(gone.place == *place, "a block goes as another")?;
+                self.keys.remove(&owner_key(&gone));
+                self.revise(place.network, *revision)
+            }
+            Effect::JobPut(row) => {
+                self.jobs.insert(row.job.0, *row);
+                self.revise_for_job(row.network, row.revision)
+            }
+            Effect::JobGone { network, revision, job } => {
+                need(self.jobs.remove(&job.0).is_some(), "no job goes")?;
+                self.revise_for_job(*network, *revision)
+            }
+        }
+    }
+
+    fn put(&mut self, row: &AllocationRow) -> Result<(), String> {
+        let AllocationPlace { network, subnet, .. } = row.place;
+        let key = (network.0, subnet.0);
+        need(self.subnets.contains_key(&key), "an allocation without subnet")?;
+        if let Some(old) = self.cells.remove(&cell_key(&row.place)) {
+            self.keys.remove(&owner_key(&old));
+        }
+        need(self.keys.insert(owner_key(row)), "a key is held twice")?;
+        if row.moves_cursor {
+            self.cursors.insert(key, row.place.offset + (1 << row.place.block_bits));
+        }
+        self.cells.insert(cell_key(&row.place), settled(row));
+        self.revise(network, row.changed)
+    }
+
+    fn subnet_gone(&mut self, key: SubnetKey) -> Result<(), String> {
+        let all = (key.0, key.1, 0)..=(key.0, key.1, u128::MAX);
+        need(self.cells.range(all.clone()).count() == 0, "a subnet goes with allocations")?;
+        let exclusions: Vec<_> = self.exclusions.range(all).map(|(key, _)| *key).collect();
+        for key in exclusions {
+            self.exclusions.remove(&key);
+        }
+        self.cursors.remove(&key);
+        need(self.subnets.remove(&key).is_some(), "no subnet goes")
+    }
+
+    fn revise(&mut self, network: NetworkHandle, revision: Revision) -> Result<(), String> {
+        need(self.networks.contains_key(&network.0), "a change without network")?;
+        self.revisions.insert(network.0, revision.0);
+        Ok(())
+    }
+
+    fn revise_for_job(&mut self, network: NetworkHandle, revision: Revision) -> Result<(), String> {
+        // A job may outlive its network.
+        if revision != Revision(0) && self.networks.contains_key(&network.0) {
+            self.revisions.insert(network.0, revision.0);
+        }
+        Ok(())
+    }
+}
+
+/// The state keeps neither the trace id nor that a cursor moved.
+fn settled(row: &AllocationRow) -> AllocationRow {
+    let mut row = AllocationRow { moves_cursor: false, ..row.clone() };
+    if let Some(extras) = &mut row.extras {
+        extras.trace = None;
+        if **extras == addrd::model::AllocationExtras::default() {
+            row.extras = None;
+        }
+    }
+    row
+}
+
+fn cell_key(place: &AllocationPlace) -> (u32, u32, u128) {
+    (place.network.0, place.subnet.0, place.offset)
+}
+
+fn owner_key(row: &AllocationRow) -> (u32, u128, u16) {
+    (row.place.network.0, row.owner.0.as_u128(), row.slot.0)
+}
+
+impl Restore for Model {
+    fn effect(&mut self, effect: &Effect) -> Result<(), String> {
+        self.absorb(effect)
+    }
+
+    fn revision(&mut self, network: NetworkHandle, revision: Revision) {
+        self.revisions.insert(network.0, revision.0);
+    }
+
+    fn cursor(&mut self, network: NetworkHandle, subnet: SubnetHandle, cursor: u128) {
+        self.cursors.insert((network.0, subnet.0), cursor);
+    }
+}

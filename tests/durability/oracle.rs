@@ -1,0 +1,196 @@
+//! Runs a server without a server: rounds of random effects into the journal, folds in between,
+//! and the judgement of what a recovery finds.
+
+use crate::generator::Generator;
+use crate::model::Model;
+use addrd::journal::{BatchSealer, RecordBuffer};
+use addrd::model::{EffectSink, Seq, ServerId, Tick};
+use addrd::store::fake_disk::{FakeDisk, Random};
+use addrd::store::{BatchRow, Journal, Presence, Round, Settings, Step, Store, StoreError};
+use std::sync::Arc;
+
+/// What has been promised, and what may be there besides.
+#[derive(Clone, Debug)]
+pub(crate) struct Oracle {
+    /// The state after all acknowledged hand-overs.
+    acknowledged: Generator,
+    acknowledged_next: u64,
+    /// The state with a round of unknown outcome.
+    in_flight: Option<(Generator, u64)>,
+    tick: u64,
+    /// Planted: rows are trimmed whether folded or not.
+    trims_ahead: bool,
+}
+
+/// What went wrong with the server, not with the disk.
+pub(crate) type Violation = String;
+
+/// How a run of a process ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// By an error, as it must after a fault.
+    Failed,
+    /// All rounds are done.
+    Done(Box<Store>),
+}
+
+pub(crate) fn settings(random: &mut Random) -> Settings {
+    Settings {
+        journal_records_max: 512,
+        journal_cache_bytes: 1 << 20,
+        state_cache_bytes: 1 << 20,
+        state_bytes: 128 << 10,
+        reserve_bytes: 4_096,
+        fold_slice_bytes: [1, 5_000, 20_000, 1 << 20][random.below(4) as usize],
+    }
+}
+
+impl Oracle {
+    pub(crate) fn new(trims_ahead: bool) -> Self {
+        Self {
+            acknowledged: Generator::default(),
+            acknowledged_next: 1,
+            in_flight: None,
+            tick: 1_000,
+            trims_ahead,
+        }
+    }
+
+    /// Starts a process on the disk, checks what it finds, and lets it work for some rounds.
+    pub(crate) fn run(
+        &mut self,
+        disk: &FakeDisk,
+        rounds: u64,
+        random: &mut Random,
+    ) -> Result<End, Violation> {
+        let mut store = match self.start(disk, random)? {
+            Ok(store) => store,
+            Err(_) => return Ok(End::Failed),
+        };
+        let mut sealer = store.journal.sealer(store.identity());
+        for _ in 0..rounds {
+            if let Err(error) = self.round(&mut store, &mut sealer, random) {
+                return judge_error(disk, error).map(|_| End::Failed);
+            }
+            if let Err(error) = fold(&mut store, random) {
+                return judge_error(disk, error).map(|_| End::Failed);
+            }
+        }
+        Ok(End::Done(store))
+    }
+
+    /// Opens or creates, recovers, and compares.
+    fn start(
+        &mut self,
+        disk: &FakeDisk,
+        random: &mut Random,
+    ) -> Result<Result<Box<Store>, StoreError>, Violation> {
+        let settings = settings(random);
+        let open = || {
+            let shared = Arc::new(disk.clone());
+            match Store::presence(disk)? {
+                Presence::Present => Store::open(shared, &settings),
+                _ => Store::create(shared, &settings, ServerId::from_u128(42)),
+            }
+        };
+        let mut model = Model::default();
+        let started = open().and_then(|mut store| {
+            let recovered = store.recover(&mut model)?;
+            Ok((Box::new(store), recovered))
+        });
+        match started {
+            Ok((store, recovered)) => {
+                self.judge(&model, recovered.next.0)?;
+                let known = &self.acknowledged;
+                let max = (recovered.network_handle_max, recovered.job_max);
+                if max != (known.network_handle_max, known.job_max) {
+                    return Err(format!("highest numbers {max:?} of {known:?}"));
+                }
+                Ok(Ok(store))
+            }
+            Err(error) => judge_error(disk, error).map(Err),
+        }
+    }
+
+    /// The recovered state is what was acknowledged, or that and the round in flight; from now on
+    /// it is promised.
+    fn judge(&mut self, found: &Model, next: u64) -> Result<(), Violation> {
+        if next != self.acknowledged_next {
+            match self.in_flight.take() {
+                Some((flight, flight_next)) if flight_next == next => {
+                    (self.acknowledged, self.acknowledged_next) = (flight, flight_next);
+                }
+                flight => {
+                    let flight = flight.map(|(_, next)| next);
+                    let promised = self.acknowledged_next;
+                    return Err(format!("next is {next}, promised {promised} or {flight:?}"));
+                }
+            }
+        }
+        self.in_flight = None;
+        if *found == self.acknowledged.model {
+            return Ok(());
+        }
+        Err(format!("at {next} found {found:#?}\nbut promised {:#?}", self.acknowledged.model))
+    }
+
+    fn round(
+        &mut self,
+        store: &mut Store,
+        sealer: &mut BatchSealer,
+        random: &mut Random,
+    ) -> Result<(), StoreError> {
+        let mut next = self.acknowledged.clone();
+        let mut rows = Vec::new();
+        for _ in 0..=random.below(3) {
+            let hand_overs: Vec<RecordBuffer> =
+                (0..=random.below(3)).map(|_| hand_over(&mut next, random)).collect();
+            rows.push(hand_overs);
+        }
+        self.tick += random.below(3);
+        let rows: Vec<_> = rows.iter().map(|row| seal(sealer, row, Tick(self.tick))).collect();
+        self.in_flight = Some((next, sealer.next().0));
+        let trim_to = if self.trims_ahead { Seq(u64::MAX) } else { store.checkpointer.folded() };
+        store.journal.append(&Round { rows: &rows, trim_to })?;
+        if let Some((generator, next)) = self.in_flight.take() {
+            (self.acknowledged, self.acknowledged_next) = (generator, next);
+        }
+        Ok(())
+    }
+}
+
+fn hand_over(generator: &mut Generator, random: &mut Random) -> RecordBuffer {
+    let mut buffer = RecordBuffer::default();
+    generator.hand_over(random).iter().for_each(|effect| buffer.push(effect));
+    buffer
+}
+
+fn seal<'a>(sealer: &mut BatchSealer, row: &'a [RecordBuffer], tick: Tick) -> BatchRow<'a> {
+    let parts: Vec<&[u8]> = row.iter().map(RecordBuffer::as_bytes).collect();
+    let records = row.iter().map(RecordBuffer::record_count).sum();
+    let header = sealer.seal(tick, row.len() as u32, records, &parts);
+    BatchRow { header, parts }
+}
+
+/// Some steps of the checkpointer; as many as it takes when the journal gets full.
+fn fold(store: &mut Store, random: &mut Random) -> Result<(), StoreError> {
+    let full = store.journal.fill().percent() > 60;
+    let durable = Seq(store.journal.position().next.0 - 1);
+    if random.one_in(6) || full {
+        store.checkpointer.begin(1 + random.below(200), durable);
+    }
+    let mut steps = random.below(4);
+    while full || steps > 0 {
+        match store.checkpointer.step()? {
+            Step::Working => {}
+            Step::Idle | Step::Finished(_) => break,
+        }
+        steps = steps.saturating_sub(1);
+    }
+    Ok(())
+}
+
+/// An error is right after a fault of the disk, and wrong without one.
+fn judge_error(disk: &FakeDisk, error: StoreError) -> Result<StoreError, Violation> {
+    if disk.failed() { Ok(error) } else { Err(format!("refused without a fault: {error:?}")) }
+}

@@ -1,0 +1,110 @@
+//! T1: the power goes at any operation, also inside creation, recovery and the fold.
+
+use crate::oracle::{End, Oracle, Violation};
+use crate::setting;
+use addrd::store::fake_disk::{Failure, FakeDisk, Fault, Lies, Operation, Random};
+
+/// Crashes of one disk before a new one is made.
+const CRASHES_OF_A_DISK: u64 = 40;
+
+/// What a chain of crashes did.
+#[derive(Debug, Default)]
+struct Counts {
+    crashes: u64,
+    in_start: u64,
+}
+
+/// One disk through a number of crashes.
+fn chain(
+    seed: u64,
+    crashes: u64,
+    lies: Lies,
+    trims_ahead: bool,
+    counts: &mut Counts,
+) -> Result<(), Violation> {
+    let mut random = Random::new(seed);
+    let mut disk = FakeDisk::new();
+    disk.lie(lies);
+    let mut oracle = Oracle::new(trims_ahead);
+    for _ in 0..crashes {
+        let at = 1 + match random.below(4) {
+            0 => random.below(40),
+            1 => random.below(120),
+            _ => random.below(900),
+        };
+        let failure = Failure::Power;
+        disk.plan(Fault { operation: Operation::Any, at, failure, for_good: true });
+        let rounds = random.below(30);
+        match oracle.run(&disk, rounds, &mut random)? {
+            // Closed in order, or not at all: dropped while it may write, or after the power went.
+            End::Done(store) if random.one_in(2) => drop(store),
+            End::Done(store) => {
+                disk = disk.power_loss(&mut random);
+                drop(store);
+                counts.crashes += 1;
+                continue;
+            }
+            End::Failed => counts.in_start += u64::from(at < 60),
+        }
+        disk = disk.power_loss(&mut random);
+        counts.crashes += 1;
+    }
+    oracle.run(&disk, 1, &mut random).map(|_| ())
+}
+
+/// Chains from `first` on, in two threads.
+fn chains(first: u64, count: u64) -> Counts {
+    let half = |start: u64| {
+        move || {
+            let mut counts = Counts::default();
+            for seed in (start..first + count).step_by(2) {
+                let end = chain(seed, CRASHES_OF_A_DISK, Lies::default(), false, &mut counts);
+                if let Err(violation) = end {
+                    panic!("ADDRD_SEED={seed}: {violation}");
+                }
+            }
+            counts
+        }
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(half(first + 1));
+        let own = half(first)();
+        let other = other.join().expect("the other half");
+        Counts { crashes: own.crashes + other.crashes, in_start: own.in_start + other.in_start }
+    })
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_the_power_goes() {
+    let crashes = setting("ADDRD_CRASHES", 5_000);
+    match setting("ADDRD_SEED", 0) {
+        0 => {
+            let counts = chains(1, crashes.div_ceil(CRASHES_OF_A_DISK));
+            assert!(counts.crashes >= crashes);
+            println!("{} crashes, {} of them early", counts.crashes, counts.in_start);
+        }
+        seed => {
+            let mut counts = Counts::default();
+            chain(seed, CRASHES_OF_A_DISK, Lies::default(), false, &mut counts).unwrap();
+        }
+    }
+}
+
+/// How many of some chains find a planted bug.
+fn found(lies: Lies, trims_ahead: bool) -> usize {
+    let mut counts = Counts::default();
+    (1..=10).filter(|seed| chain(*seed, 40, lies, trims_ahead, &mut counts).is_err()).count()
+}
+
+#[test]
+fn a_disk_that_lies_about_syncs_is_found_out() {
+    for name in ["redb", "journal", "state"] {
+        let lies = Lies { sync_of: Some(name), ..Lies::default() };
+        assert!(found(lies, false) >= 5, "{name}");
+    }
+}
+
+#[test]
+fn a_journal_that_is_trimmed_ahead_of_the_fold_is_found_out() {
+    assert!(found(Lies::default(), true) >= 5);
+}
