@@ -20,6 +20,32 @@ pub(crate) struct Oracle {
     tick: u64,
     /// Planted: rows are trimmed whether folded or not.
     trims_ahead: bool,
+    /// What the runs met with.
+    pub(crate) met: Met,
+}
+
+/// How often a run met with what it is for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Met {
+    pub(crate) recoveries: u64,
+    /// Recoveries that found a chunk whose fold was cut short.
+    pub(crate) unfinished_folds: u64,
+    /// Recoveries that found a round whose outcome was not known.
+    pub(crate) unknown_rounds: u64,
+    pub(crate) rounds: u64,
+    pub(crate) folds: u64,
+    pub(crate) trimmed_rows: u64,
+}
+
+impl Met {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.recoveries += other.recoveries;
+        self.unfinished_folds += other.unfinished_folds;
+        self.unknown_rounds += other.unknown_rounds;
+        self.rounds += other.rounds;
+        self.folds += other.folds;
+        self.trimmed_rows += other.trimmed_rows;
+    }
 }
 
 /// What went wrong with the server, not with the disk.
@@ -53,6 +79,7 @@ impl Oracle {
             in_flight: None,
             tick: 1_000,
             trims_ahead,
+            met: Met::default(),
         }
     }
 
@@ -72,9 +99,11 @@ impl Oracle {
             if let Err(error) = self.round(&mut store, &mut sealer, random) {
                 return judge_error(disk, error).map(|_| End::Failed);
             }
+            let folded = store.checkpointer.folded();
             if let Err(error) = fold(&mut store, random) {
                 return judge_error(disk, error).map(|_| End::Failed);
             }
+            self.met.folds += u64::from(store.checkpointer.folded() > folded);
         }
         Ok(End::Done(store))
     }
@@ -101,6 +130,8 @@ impl Oracle {
         match started {
             Ok((store, recovered)) => {
                 self.judge(&model, recovered.next.0)?;
+                self.met.recoveries += 1;
+                self.met.unfinished_folds += u64::from(store.checkpointer.is_working());
                 let known = &self.acknowledged;
                 let max = (recovered.network_handle_max, recovered.job_max);
                 if max != (known.network_handle_max, known.job_max) {
@@ -119,6 +150,7 @@ impl Oracle {
             match self.in_flight.take() {
                 Some((flight, flight_next)) if flight_next == next => {
                     (self.acknowledged, self.acknowledged_next) = (flight, flight_next);
+                    self.met.unknown_rounds += 1;
                 }
                 flight => {
                     let flight = flight.map(|(_, next)| next);
@@ -151,7 +183,10 @@ impl Oracle {
         let rows: Vec<_> = rows.iter().map(|row| seal(sealer, row, Tick(self.tick))).collect();
         self.in_flight = Some((next, sealer.next().0));
         let trim_to = if self.trims_ahead { Seq(u64::MAX) } else { store.checkpointer.folded() };
+        let rows_before = store.journal.position().rows + rows.len() as u64;
         store.journal.append(&Round { rows: &rows, trim_to })?;
+        self.met.rounds += 1;
+        self.met.trimmed_rows += rows_before - store.journal.position().rows;
         if let Some((generator, next)) = self.in_flight.take() {
             (self.acknowledged, self.acknowledged_next) = (generator, next);
         }
