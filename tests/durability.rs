@@ -6,6 +6,7 @@
 //!
 //! `ADDRD_CRASHES` (5,000) and `ADDRD_DAMAGES` (200) scale the runs, `ADDRD_FAULT_STRIDE` (1)
 //! thins out the faults, `ADDRD_SEED` replays one.
+#![expect(clippy::print_stdout, reason = "a run says what it met with")]
 
 #[path = "durability/damage.rs"]
 mod damage;

@@ -134,7 +134,7 @@ pub(crate) fn clean(disk: &dyn Disk) -> Result<(), StoreError> {
     for name in &names {
         remove(disk, name)?;
     }
-    disk.sync_names().map_err(StoreError::io(&disk.place(), "syncing"))?;
+    settle(disk)?;
     remove(disk, &temporary(FORMAT))
 }
 
@@ -151,16 +151,15 @@ fn remove(disk: &dyn Disk, name: &str) -> Result<(), StoreError> {
 pub(crate) fn publish(disk: &dyn Disk, format: Format, reserve: bool) -> Result<(), StoreError> {
     let new = temporary(FORMAT);
     write_file(disk, &new, format.to_text().as_bytes())?;
-    let sync = || disk.sync_names().map_err(StoreError::io(&disk.place(), "syncing"));
-    sync()?;
+    settle(disk)?;
     for name in CREATED {
         if name != RESERVE || reserve {
             disk.rename(&temporary(name), name).map_err(StoreError::io(name, "renaming"))?;
         }
     }
-    sync()?;
+    settle(disk)?;
     disk.rename(&new, FORMAT).map_err(StoreError::io(FORMAT, "renaming"))?;
-    sync()
+    settle(disk)
 }
 
 fn write_file(disk: &dyn Disk, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
@@ -189,12 +188,17 @@ pub(crate) fn write_reserve(disk: &dyn Disk, name: &str, bytes: u64) -> Result<(
 pub fn give_up_reserve(disk: &dyn Disk) -> Result<bool, StoreError> {
     match disk.remove(RESERVE) {
         Ok(()) => {
-            disk.sync_names().map_err(StoreError::io(&disk.place(), "syncing"))?;
+            settle(disk)?;
             Ok(true)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(StoreError::io(RESERVE, "removing")(error)),
     }
+}
+
+/// Makes the names durable that a killed process may have left in memory, before they are believed.
+pub(crate) fn settle(disk: &dyn Disk) -> Result<(), StoreError> {
+    disk.sync_names().map_err(StoreError::io(&disk.place(), "syncing"))
 }
 
 /// Reads `FORMAT`.
@@ -252,7 +256,7 @@ pub(crate) fn heed_distrust(disk: &dyn Disk) -> Result<bool, StoreError> {
 /// Takes the mark away, once everything was read and synced anew.
 pub(crate) fn trust_again(disk: &dyn Disk) -> Result<(), StoreError> {
     remove(disk, DISTRUST)?;
-    disk.sync_names().map_err(StoreError::io(&disk.place(), "syncing"))
+    settle(disk)
 }
 
 #[cfg(test)]

@@ -139,6 +139,7 @@ impl Store {
     }
 
     fn open_locked(disk: Arc<dyn Disk>, settings: &Settings) -> Result<Self, StoreError> {
+        directory::settle(&*disk)?;
         let format = directory::read_format(&*disk)?;
         let distrusted = directory::heed_distrust(&*disk)?;
         let journal = open_journal(&disk, settings, format)?;

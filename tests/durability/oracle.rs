@@ -225,7 +225,12 @@ fn fold(store: &mut Store, random: &mut Random) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// An error is right after a fault of the disk, and wrong without one.
+/// An error is right after a fault of the disk, and wrong without one. It must not speak of
+/// damage: who believes that restores a backup.
 fn judge_error(disk: &FakeDisk, error: StoreError) -> Result<StoreError, Violation> {
-    if disk.failed() { Ok(error) } else { Err(format!("refused without a fault: {error:?}")) }
+    match error {
+        error if !disk.failed() => Err(format!("refused without a fault: {error:?}")),
+        error @ StoreError::Io { .. } => Ok(error),
+        error => Err(format!("a fault of the disk is told as {error:?}")),
+    }
 }

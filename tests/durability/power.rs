@@ -46,7 +46,9 @@ fn chain(
             }
             End::Failed => {}
         }
-        disk = disk.power_loss(&mut random);
+        // Now and then only the process is killed: what it wrote stays in memory.
+        let killed = random.one_in(8);
+        disk = if killed { disk.restart() } else { disk.power_loss(&mut random) };
         counts.crashes += 1;
     }
     let end = oracle.run(&disk, 1, &mut random).map(|_| ());
