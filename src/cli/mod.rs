@@ -17,6 +17,7 @@ mod network;
 mod output;
 mod owner;
 mod release;
+mod serve;
 mod server;
 mod session;
 mod subnet;
@@ -65,6 +66,8 @@ Exit codes: 0 done, 1 fault of addrd, 2 usage or configuration, 3 refused, 4 not
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Runs a server.
+    Serve(serve::Serve),
     /// Networks: create, get, list, update, delete.
     #[command(subcommand)]
     Network(network::Network),
@@ -129,6 +132,7 @@ pub(crate) fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Fault> {
     let session = Session::new(cli.global)?;
     match cli.command {
+        Command::Serve(serve) => serve::run(&session, &serve),
         Command::Bench(bench) => bench::run(&session, &bench),
         Command::Context(context) => context::run(&session, context),
         Command::Completions(completions) => {
@@ -152,7 +156,7 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         Command::List(list) => allocation::list(session, list).await,
         Command::Usage(usage) => usage::run(session, usage).await,
         Command::Free(free) => free::run(session, free).await,
-        Command::Bench(_) | Command::Context(_) | Command::Completions(_) => Ok(()),
+        Command::Serve(_) | Command::Bench(_) | Command::Context(_) | Command::Completions(_) => Ok(()),
     }
 }
 

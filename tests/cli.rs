@@ -1,0 +1,13 @@
+//! The command line as people and scripts use it: the real program against a real server, and for
+//! answers that a healthy server does not give, against a peer whose frames the test writes.
+
+#[path = "cli/codes.rs"]
+mod codes;
+#[path = "cli/forms.rs"]
+mod forms;
+#[path = "cli/objects.rs"]
+mod objects;
+#[path = "cli/program.rs"]
+mod program;
+#[path = "cli/serving.rs"]
+mod serving;

@@ -1,0 +1,192 @@
+//! Exit codes and messages of everything that can go wrong.
+
+use crate::program::{Server, addrd};
+use addrd_protocol::codec::{
+    Direction, FrameBounds, decode_request, encode_failure, encode_reply, split_frame,
+};
+use addrd_protocol::message::{Failure, HelloReply, Reply, Request};
+use addrd_protocol::{Incarnation, Seq, ServerId, Status, Text};
+use bytes::BytesMut;
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+/// A peer that greets, answers PINGs, and treats every other request like this until the client
+/// goes away.
+fn peer(answer: Option<Status>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = listener.local_addr().unwrap().to_string();
+    let serve = move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut input) = (stream.unwrap(), BytesMut::new());
+            let mut bytes = [0; 4_096];
+            while let Ok(count @ 1..) = stream.read(&mut bytes) {
+                input.extend_from_slice(&bytes[..count]);
+                let mut output = BytesMut::new();
+                while let Some(frame) =
+                    split_frame(&mut input, Direction::Request, FrameBounds::REQUESTS).unwrap()
+                {
+                    let (header, request) = decode_request(&frame).unwrap();
+                    let id = header.request_id;
+                    match (request.unwrap(), answer) {
+                        (Request::Hello(_), _) => {
+                            let reply = Reply::Hello(Box::new(greeting()));
+                            encode_reply(header.opcode, id, Status::OK, &reply, &mut output);
+                        }
+                        (Request::Ping(_), _) => {
+                            encode_reply(header.opcode, id, Status::OK, &Reply::Empty, &mut output);
+                        }
+                        (_, Some(status)) => {
+                            encode_failure(header.opcode, id, &failure(status), &mut output);
+                        }
+                        (_, None) => {}
+                    }
+                }
+                if stream.write_all(&output).is_err() {
+                    break;
+                }
+            }
+        }
+    };
+    std::thread::Builder::new().name("peer".to_owned()).spawn(serve).unwrap();
+    place
+}
+
+fn greeting() -> HelloReply {
+    HelloReply {
+        version: 1,
+        role: 0,
+        features: 0,
+        server_id: ServerId::from_u128(1),
+        incarnation: Incarnation(0),
+        position: Seq(0),
+        frame_bytes_max: 64 << 10,
+        batch_bytes_max: 1 << 20,
+        batch_items_max: 1_024,
+        credit: 256,
+        idle_ms: 300_000,
+        server: None,
+    }
+}
+
+fn failure(status: Status) -> Failure {
+    Failure {
+        status,
+        retry_after_ms: 1,
+        item: None,
+        field: None,
+        message: Text::new("as the test says").unwrap(),
+        details: Vec::new(),
+    }
+}
+
+#[test]
+fn every_class_has_its_code() {
+    let network = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
+    let delete = format!("allocate {network} --owner a --timeout 1");
+    for (answer, code) in [
+        (Some(Status::EXHAUSTED), 3),
+        (Some(Status::NOT_FOUND), 4),
+        (Some(Status::OUT_OF_RANGE), 2),
+        (Some(Status::WRONG_SERVER), 5),
+        (Some(Status::BUSY), 6),
+        (Some(Status::OUTCOME_UNKNOWN), 8),
+        (None, 8),
+    ] {
+        let ran = addrd(&peer(answer), &delete);
+        assert_eq!(ran.code, code, "{answer:?}: {ran:?}");
+        assert_eq!(ran.out, "");
+        assert!(ran.err.starts_with("error: "), "{ran:?}");
+    }
+}
+
+#[test]
+fn nobody_there_is_7_and_says_what_to_do() {
+    let error = addrd("127.0.0.1:1", "allocate demo").fails(7);
+    assert!(error.contains("127.0.0.1:1") && error.contains("serve --dev"), "{error}");
+}
+
+#[test]
+fn something_else_there_is_7_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = listener.local_addr().unwrap().to_string();
+    let serve = move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        // Until the client goes away.
+        let _ = stream.read_to_end(&mut Vec::new());
+    };
+    std::thread::Builder::new().name("http".to_owned()).spawn(serve).unwrap();
+    addrd(&place, "allocate demo").fails(7);
+}
+
+#[test]
+fn bad_arguments_are_2_without_asking_anybody() {
+    for line in [
+        "",
+        "nonsense",
+        "allocate",
+        "allocate demo --owner mac:1",
+        "allocate demo --address 10.0.0.256",
+        "allocate demo --family v5",
+        "allocate demo --slot 65536",
+        "allocate demo --range 10.0.0.9-10.0.0.1",
+        "allocate demo --network demo",
+        "subnet create blue 10.0.0.0/33",
+        "subnet create blue ten",
+        "subnet create blue 10.0.0.0/24 --pool x",
+        "subnet create blue 10.0.0.0/24 --gateway 10.0.0.1 --no-gateway",
+        "network create 10.0.0.1",
+        "network create 6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+        "network create a/b",
+        "list --output yaml",
+        "list --limit -1",
+        "list --timeout 0",
+        "list --server http://x/",
+        "list --project x",
+        "bench --fill 0",
+        "bench --duration 0",
+        "bench --rate -5",
+        "bench --live 10",
+    ] {
+        let ran = addrd("127.0.0.1:1", line);
+        assert_eq!(ran.code, 2, "{line}: {ran:?}");
+        assert!(!ran.err.is_empty() && ran.out.is_empty(), "{line}: {ran:?}");
+    }
+}
+
+#[test]
+fn help_and_version_are_no_failures() {
+    for line in ["--help", "--version", "subnet create --help", "bench --help"] {
+        assert!(!addrd("127.0.0.1:1", line).ok().is_empty());
+    }
+}
+
+#[test]
+fn errors_are_json_where_output_is() {
+    let json = |text: String| serde_json::from_str::<Value>(&text).unwrap();
+    let server = Server::dev();
+    let missing = json(server.addrd("allocate nowhere --output json").fails(4));
+    assert_eq!((&missing["status"], &missing["exit_code"]), (&"NOT_FOUND".into(), &4.into()));
+    server.addrd("network create tiny").ok();
+    server.addrd("subnet create tiny 10.3.0.0/30").ok();
+    server.addrd("allocate tiny --owner a").ok();
+    let full = json(server.addrd("allocate tiny --owner b --output jsonl").fails(3));
+    assert_eq!((&full["status"], &full["class"]), (&"EXHAUSTED".into(), &"refused".into()));
+    assert!(full["details"][0]["candidate"]["pool_size"].is_string(), "{full}");
+    let usage = json(addrd("127.0.0.1:1", "allocate --output=json").fails(2));
+    assert_eq!(usage["status"], "USAGE");
+    let gone = json(addrd("127.0.0.1:1", "-o json list").fails(7));
+    assert_eq!(gone["status"], "UNREACHABLE");
+}
+
+#[test]
+fn a_typing_error_suggests_the_nearest_name() {
+    let server = Server::dev();
+    let error = server.addrd("allocate dmeo").fails(4);
+    assert!(error.contains("did you mean \"demo\"?"), "{error}");
+    let error = server.addrd("subnet get demo demo-v5").fails(4);
+    assert!(error.contains("did you mean \"demo-v"), "{error}");
+    let error = server.addrd("allocate something-else").fails(4);
+    assert!(!error.contains("did you mean"), "{error}");
+}

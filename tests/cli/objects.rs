@@ -1,0 +1,189 @@
+//! Networks, subnets, allocations, counts: what each command changes and shows.
+
+use crate::program::Server;
+use serde_json::Value;
+
+/// A server with the network `blue` and the subnet 10.0.0.0/24.
+fn blue() -> Server {
+    let server = Server::dev();
+    server.addrd("network create blue --description servers").ok();
+    server.addrd("subnet create blue 10.0.0.0/24 --name web").ok();
+    server
+}
+
+#[test]
+fn networks_are_changed_and_deleted() {
+    let server = blue();
+    let shown = server.addrd("network get blue -o json").json();
+    assert_eq!((&shown["description"], &shown["subnets"]), (&"servers".into(), &1.into()));
+    server.addrd("network update blue").fails(2);
+    server.addrd("network update blue --name green --no-description").ok();
+    let shown = server.addrd("network get green -o json").json();
+    assert_eq!(shown["description"], Value::Null);
+    let id = shown["network_id"].as_str().unwrap();
+    server.addrd(&format!("network get {id}")).ok();
+    assert_eq!(server.addrd("network list --prefix gr -q").ok(), format!("{id}\n"));
+    server.addrd("allocate green --owner a").ok();
+    let error = server.addrd("network delete green").fails(3);
+    assert!(error.contains("IN_USE"), "{error}");
+    server.addrd("network delete green --force --dry-run").ok();
+    server.addrd("network get green").ok();
+    assert_eq!(server.addrd("network delete green --force -q").ok(), format!("{id}\n"));
+    server.addrd("network get green").fails(4);
+}
+
+#[test]
+fn subnets_are_named_in_three_ways_changed_and_deleted() {
+    let server = blue();
+    let by_name = server.addrd("subnet get blue web -o json").json();
+    let by_cidr = server.addrd("subnet get blue 10.0.0.0/24 -o json").json();
+    let id = by_name["subnet_id"].as_str().unwrap();
+    let by_id = server.addrd(&format!("subnet get blue {id} -o json")).json();
+    assert!(by_name == by_cidr && by_cidr == by_id);
+    assert_eq!(by_name["gateway"], "10.0.0.1");
+    server
+        .addrd("subnet update blue web --no-gateway --pool 10.0.0.10-10.0.0.19 --dns 10.0.0.53")
+        .ok();
+    let shown = server.addrd("subnet get blue web -o json").json();
+    assert_eq!(shown["gateway"], Value::Null);
+    assert_eq!(shown["pools"][0]["first"], "10.0.0.10");
+    assert_eq!(shown["dns_servers"][0], "10.0.0.53");
+    assert_eq!(server.addrd("allocate blue --owner a -q").ok(), "10.0.0.10\n");
+    let error = server.addrd("subnet delete blue web").fails(3);
+    assert!(error.contains("IN_USE"), "{error}");
+    server.addrd("subnet delete blue web --force").ok();
+    assert_eq!(server.addrd("subnet list blue -q").ok(), "");
+}
+
+#[test]
+fn a_routed_subnet_keeps_nothing_back() {
+    let server = blue();
+    server.addrd("subnet create blue 10.9.0.0/30 --routed --strategy lowest").ok();
+    let got: Vec<String> = ["a", "b", "c", "d"]
+        .iter()
+        .map(|owner| {
+            server.addrd(&format!("allocate blue -q --subnet 10.9.0.0/30 -w {owner}")).ok()
+        })
+        .collect();
+    assert_eq!(got, ["10.9.0.0\n", "10.9.0.1\n", "10.9.0.2\n", "10.9.0.3\n"]);
+}
+
+#[test]
+fn exclusions_keep_ranges_back() {
+    let server = blue();
+    server.addrd("allocate blue --owner a --address 10.0.0.3").ok();
+    let shown =
+        server.addrd("subnet exclude blue web 10.0.0.2-10.0.0.9 --reason printers -o json").json();
+    assert_eq!(shown["live_inside"][0], "10.0.0.3");
+    assert_eq!(server.addrd("allocate blue --owner b -q").ok(), "10.0.0.10\n");
+    server.addrd("subnet include blue web 10.0.0.2-10.0.0.9").ok();
+    let free = server.addrd("free blue web -o json").json();
+    assert_eq!(free[0]["first"], "10.0.0.2");
+}
+
+#[test]
+fn allocations_take_what_was_asked_for() {
+    let server = blue();
+    let exact = "allocate blue --owner a --address 10.0.0.77 -q";
+    assert_eq!(server.addrd(exact).ok(), "10.0.0.77\n");
+    let taken = server.addrd("allocate blue --owner b --address 10.0.0.77").fails(3);
+    assert!(taken.contains("ADDRESS_TAKEN"), "{taken}");
+    let gateway = server.addrd("allocate blue --owner b --address 10.0.0.1").fails(3);
+    assert!(gateway.contains("IS_GATEWAY"), "{gateway}");
+    let preferred = "allocate blue --owner c --prefer 10.0.0.77 -q";
+    assert_ne!(server.addrd(preferred).ok(), "10.0.0.77\n");
+    let ranged = "allocate blue --owner d --range 10.0.0.100-10.0.0.101 -q";
+    assert_eq!(server.addrd(ranged).ok(), "10.0.0.100\n");
+    assert_eq!(
+        server.addrd("allocate blue --owner a --slot 1 --address 10.0.0.78 -q").ok(),
+        "10.0.0.78\n"
+    );
+    let block = server.addrd("allocate blue --owner e --length 28 -o json").json();
+    assert_eq!(block["length"], 28);
+    let wanted = server.addrd("allocate blue --owner f --want-subnet -o json").json();
+    assert_eq!(wanted["settings"][0]["gateway"], "10.0.0.1");
+}
+
+#[test]
+fn what_is_written_beside_an_allocation_is_changed_and_found() {
+    let server = blue();
+    server.addrd("allocate blue --owner a --host node-1 --label role=web,zone=b").ok();
+    server.addrd("allocate blue --owner b --host node-2").ok();
+    assert_eq!(server.addrd("list blue --host node-2 -q").ok(), "10.0.0.3\n");
+    assert_eq!(server.addrd("lookup --label role=web -q").ok(), "10.0.0.2\n");
+    server.addrd("lookup --label role=none").fails(4);
+    server.addrd("allocation update 10.0.0.2").fails(2);
+    let changed =
+        server.addrd("allocation update 10.0.0.2 --host node-9 --no-label -o json").json();
+    assert_eq!((&changed["host"], &changed["label"]), (&"node-9".into(), &Value::Null));
+    let shown = server.addrd("allocation get --network blue --owner a -o json").json();
+    assert_eq!(shown["host"], "node-9");
+    assert_eq!(shown["revision"], changed["revision"]);
+}
+
+#[test]
+fn releases_are_fenced_by_what_was_shown_or_said() {
+    let server = blue();
+    let got = server.addrd("allocate blue --owner a -o json").json();
+    server.addrd("release 10.0.0.2 --revision 1").fails(3);
+    server.addrd("release 10.0.0.2 --owner b").fails(3);
+    server.addrd("release 10.0.0.2 --dry-run").ok();
+    let revision = got["revision"].as_str().unwrap();
+    server.addrd(&format!("release 10.0.0.2 --revision {revision}")).ok();
+    server.addrd("allocate blue --owner a").ok();
+    let gone = server.addrd("release --network blue --owner a -o json").json();
+    assert_eq!(gone["state"], "free");
+    let nothing = server.addrd("release --network blue --owner a -o json").json();
+    assert_eq!(nothing["status"], "NOT_HELD");
+    server.addrd("release").fails(2);
+    server.addrd("release 192.0.2.1").fails(4);
+    server.addrd("release --network nowhere --owner a").fails(4);
+}
+
+#[test]
+fn an_owner_that_holds_several_must_say_which() {
+    let server = blue();
+    server.addrd("allocate blue --owner a").ok();
+    server.addrd("allocate blue --owner a --slot 1").ok();
+    assert_eq!(server.addrd("lookup a -q").ok().lines().count(), 2);
+    server.addrd("release --owner a").fails(2);
+    server.addrd("release --owner a --slot 1").ok();
+    server.addrd("release --owner a").ok();
+    server.addrd("lookup a").fails(4);
+}
+
+#[test]
+fn counts_and_free_ranges_agree_with_what_is_held() {
+    let server = blue();
+    server.addrd("allocate blue --owner a").ok();
+    let usage = server.addrd("usage blue web -o json").json();
+    assert_eq!((&usage[0]["pool_size"], &usage[0]["free"]), (&"253".into(), &"252".into()));
+    assert_eq!(server.addrd("free blue web -q").ok(), "10.0.0.3-10.0.0.254\n");
+    let next = server.addrd("free blue web --addresses 2 -q").ok();
+    assert_eq!(next, "10.0.0.3\n10.0.0.4\n");
+    assert_eq!(server.addrd("free blue web --from 10.0.0.250 -q").ok(), "10.0.0.250-10.0.0.254\n");
+    assert_eq!(server.addrd("usage -q").ok().lines().count(), 3);
+}
+
+#[test]
+fn the_server_and_its_jobs_can_be_looked_at() {
+    let server = blue();
+    let status = server.addrd("server status -o json").json();
+    assert_eq!(status["state"], "ready");
+    server.addrd("allocate blue --owner a").ok();
+    server.addrd("network delete blue --force").ok();
+    let jobs = server.addrd("job list -o json").json();
+    assert_eq!(jobs[0]["state"], "done", "{jobs}");
+    let job = jobs[0]["job_id"].as_str().unwrap();
+    server.addrd(&format!("job get {job}")).ok();
+    server.addrd(&format!("job wait {job}")).ok();
+    server.addrd("job get 999999").fails(4);
+}
+
+#[test]
+fn lookups_find_networks_by_name() {
+    let server = blue();
+    assert!(server.addrd("lookup blue").ok().contains("servers"));
+    let error = server.addrd("lookup 10.0.0.9").fails(4);
+    assert!(error.contains("10.0.0.0/24"), "it says where the address would be: {error}");
+}

@@ -1,0 +1,139 @@
+//! `serve`, `bench`, completions, contexts.
+
+use crate::program::{Server, addrd, program, run};
+use rustix::process::Signal;
+
+#[test]
+fn a_second_start_finds_what_the_first_left_and_both_end_with_0() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let first = Server::start(&data, &["--dev"]);
+    assert_eq!(first.addrd("allocate demo --owner web-1 -q").ok(), "10.64.0.2\n");
+    first.addrd("network delete demo --force").ok();
+    first.addrd("network create blue").ok();
+    assert_eq!(first.end(Signal::TERM).code(), Some(0));
+    let second = Server::start(&data, &["--dev"]);
+    second.addrd("network get blue").ok();
+    second.addrd("network get demo").fails(4);
+    assert_eq!(second.end(Signal::INT).code(), Some(0));
+}
+
+#[test]
+fn the_sample_network_has_both_families() {
+    let server = Server::dev();
+    let subnets = server.addrd("subnet list demo -o json").json();
+    let cidrs: Vec<&str> =
+        subnets.as_array().unwrap().iter().filter_map(|s| s["cidr"].as_str()).collect();
+    assert_eq!(cidrs, ["10.64.0.0/16", "fd00:64::/64"]);
+    let both = server.addrd("allocate demo --family each -q").ok();
+    assert_eq!(both, "10.64.0.2\nfd00:64::2\n");
+}
+
+#[test]
+fn the_unix_socket_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let _server = Server::start(&data, &["--dev"]);
+    let place = format!("unix:{}", data.join("addrd.sock").display());
+    assert_eq!(addrd(&place, "allocate demo -q").ok(), "10.64.0.2\n");
+}
+
+#[test]
+fn settings_that_cannot_be_are_usage_errors() {
+    let serve = |words: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = program();
+        command.current_dir(folder.path()).arg("serve").args(words);
+        run(command)
+    };
+    serve(&["--listen", "nonsense"]).fails(2);
+    serve(&["--listen", "0.0.0.0:0"]).fails(2);
+    serve(&["--dev", "--insecure", "--listen", "0.0.0.0:0"]).fails(2);
+    serve(&["--set", "no_such_setting=1"]).fails(2);
+    serve(&["--set", "idle_time"]).fails(2);
+    serve(&["--config", "missing.toml"]).fails(2);
+}
+
+#[test]
+fn a_data_directory_has_one_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let _first = Server::start(&data, &["--dev"]);
+    let mut command = program();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--http", "", "--data"]).arg(&data);
+    let error = run(command).fails(1);
+    assert!(error.contains("error: "), "{error}");
+}
+
+#[test]
+fn a_bench_counts_and_leaves_nothing() {
+    let server = Server::dev();
+    let line = "bench --live 4096 --fill 0.99 --networks 3 --subnets 2 --connections 3 \
+                --in-flight 8 --threads 2 --duration 0.3 --warm-up 0.1 --output json";
+    let refused = server.addrd(line);
+    assert_eq!(refused.code, 3, "{refused:?}");
+    server.addrd("network delete demo --force").ok();
+    for workload in ["churn", "allocate"] {
+        let report = server.addrd(&format!("{line} --workload {workload}")).json();
+        assert!(report["operations"].as_u64().unwrap() > 0, "{report}");
+        assert!(report["operations_per_second"].as_f64().unwrap() > 0.0);
+        assert_eq!(report["errors"], 0, "{report}");
+        for quantile in ["p50", "p99", "p999", "p9999", "max"] {
+            assert!(report["latency_us"][quantile].as_f64().unwrap() > 0.0);
+        }
+    }
+    let open = server.addrd(&format!("{line} --rate 500")).json();
+    let operations = open["operations"].as_u64().unwrap();
+    assert!((1..=200).contains(&operations), "{open}");
+    assert_eq!(server.addrd("network list -q").ok(), "");
+}
+
+#[test]
+fn completions_are_scripts() {
+    for shell in ["bash", "zsh", "fish"] {
+        let mut command = program();
+        command.args(["completions", shell]);
+        assert!(run(command).ok().contains("allocate"));
+    }
+}
+
+#[test]
+fn contexts_keep_servers_under_names() {
+    let server = Server::dev();
+    let folder = tempfile::tempdir().unwrap();
+    let with = |line: &str| {
+        let mut command = program();
+        command.env("XDG_CONFIG_HOME", folder.path()).args(line.split_whitespace());
+        run(command)
+    };
+    with("context use here").fails(2);
+    with("context set here").fails(2);
+    with(&format!("context set here --server {}", server.place)).ok();
+    assert_eq!(with("allocate demo -q").ok(), "10.64.0.2\n");
+    with("context set nowhere --server 127.0.0.1:1").ok();
+    assert_eq!(with("allocate demo -q --context nowhere").code, 7);
+    with("context use nowhere").ok();
+    assert_eq!(with("allocate demo -q").code, 7);
+    assert_eq!(with("allocate demo -q --context here").ok(), "10.64.0.3\n");
+    assert_eq!(with("context list -q").ok(), "here\nnowhere\n");
+    with("context delete nowhere").ok();
+    assert_eq!(with("context list -q").ok(), "here\n");
+    with("network list --context gone").fails(2);
+}
+
+#[test]
+fn a_pinned_server_is_compared() {
+    let server = Server::dev();
+    let folder = tempfile::tempdir().unwrap();
+    let with = |words: &[&str]| {
+        let mut command = program();
+        command.env("XDG_CONFIG_HOME", folder.path()).args(words);
+        run(command)
+    };
+    let id = server.addrd("server status -q").ok();
+    with(&["context", "set", "right", "--server", &server.place, "--server-id", id.trim()]).ok();
+    let other = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
+    with(&["context", "set", "wrong", "--server", &server.place, "--server-id", other]).ok();
+    with(&["network", "list", "--context", "right"]).ok();
+    with(&["network", "list", "--context", "wrong"]).fails(5);
+}
