@@ -1,9 +1,55 @@
-//! Settings of the server.
+//! Settings of the server: a file, then the environment, then flags, checked into one [`Config`].
+//!
+//! Starts nothing and opens nothing but the file. [`SETTINGS`] is the list of all settings;
+//! `docs/addrd.example.toml` has each with its default.
+
+mod error;
+mod machine;
+mod parse;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use error::{ConfigError, ConfigErrors, Origin};
+pub use settings::{SETTINGS, SettingInfo};
 
 use crate::limits;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// Checked settings of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where the data lies.
+    pub data_directory: PathBuf,
+    /// TCP addresses.
+    pub listen: Vec<SocketAddr>,
+    /// The Unix socket; a relative path is inside the data directory.
+    pub unix_socket: Option<PathBuf>,
+    /// Address of `/metrics`, `/livez` and `/readyz`.
+    pub http: Option<SocketAddr>,
+    /// Listen on addresses that others can reach, without TLS and authentication.
+    pub insecure: bool,
+    /// Threads that decide; `None` = by cores.
+    pub workers: Option<u16>,
+    /// Threads that read and write sockets; `None` = by cores.
+    pub reactors: Option<u16>,
+    /// Records that the journal holds.
+    pub journal_records_max: u64,
+    /// Memory for pages of the data files, bytes.
+    pub cache_bytes: u64,
+    /// Memory of the server, bytes; `None` = three quarters of the machine's.
+    pub memory_bytes_max: Option<u64>,
+    /// Bounds of connections.
+    pub bounds: Bounds,
+    /// Show ids of networks and subnets in `/metrics`.
+    pub metrics_subnets: bool,
+    /// What is logged.
+    pub log_level: LogLevel,
+    /// How it is written.
+    pub log_format: LogFormat,
+}
 
 /// Bounds of connections that can be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +74,170 @@ pub struct Bounds {
     pub slow_request: Duration,
 }
 
+/// What is logged: this and all that is graver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum LogLevel {
+    /// What stops the server.
+    Error,
+    /// What somebody should look at.
+    Warn,
+    /// What happens once or rarely.
+    #[default]
+    Info,
+    /// What happens to each connection.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// Where settings come from; what stands further down wins.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// Defaults of a trial on one's own machine instead of those of a service.
+    pub is_dev: bool,
+    /// The configuration file.
+    pub file: Option<PathBuf>,
+    /// The environment; names that do not begin with `ADDRD_` are not looked at.
+    pub environment: Vec<(String, String)>,
+    /// Flags as (setting, value).
+    pub flags: Vec<(String, String)>,
+}
+
+/// Port of the protocol.
+pub const PORT: u16 = 2337;
+/// Port of `/metrics`, `/livez` and `/readyz`.
+pub const HTTP_PORT: u16 = 2338;
+/// Name of the Unix socket in the data directory.
+const SOCKET: &str = "addrd.sock";
+/// Longest path of a Unix socket, bytes: what the system takes, less `.new` and the final zero.
+const SOCKET_PATH_BYTES_MAX: usize = 108 - 5;
+
+impl Config {
+    /// Reads and checks all sources.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with its place: an unreadable file, unknown settings, values
+    /// outside their bounds, settings that contradict each other.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigErrors> {
+        let mut config = if sources.is_dev { Self::dev() } else { Self::default() };
+        let mut errors = settings::apply(&mut config, sources);
+        errors.extend(config.contradictions());
+        if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
+    }
+
+    /// Defaults of `serve --dev`: data in the current directory, a small journal.
+    #[must_use]
+    pub fn dev() -> Self {
+        Self {
+            data_directory: "addrd-data".into(),
+            journal_records_max: limits::JOURNAL_RECORDS_MAX_DEV,
+            ..Self::default()
+        }
+    }
+
+    /// Path of the Unix socket.
+    #[must_use]
+    pub fn unix_socket_path(&self) -> Option<PathBuf> {
+        self.unix_socket.as_ref().map(|path| self.data_directory.join(path))
+    }
+
+    /// An address that others can reach, if there is one.
+    #[must_use]
+    pub fn exposed(&self) -> Option<SocketAddr> {
+        let mut addresses = self.listen.iter().chain(&self.http);
+        addresses.find(|address| !address.ip().to_canonical().is_loopback()).copied()
+    }
+
+    /// Threads that decide: a quarter of the cores, at least one.
+    #[must_use]
+    pub fn workers(&self) -> u16 {
+        self.workers.unwrap_or_else(|| (machine::cores() / 4).max(1))
+    }
+
+    /// Threads that read and write sockets: half of the cores, at least two.
+    #[must_use]
+    pub fn reactors(&self) -> u16 {
+        self.reactors.unwrap_or_else(|| (machine::cores() / 2).max(2))
+    }
+
+    /// Records that fit the memory of the server (allocations, resting addresses, objects).
+    #[must_use]
+    pub fn memory_records_max(&self) -> u64 {
+        let bytes = self.memory_bytes_max.unwrap_or_else(|| machine::memory_bytes() / 4 * 3);
+        let fixed = self.cache_bytes.saturating_add(self.bounds.bytes_in_flight_max);
+        bytes.saturating_sub(fixed).max(limits::MEMORY_BYTES_LEAST) / limits::RECORD_MEMORY_BYTES
+    }
+
+    /// Settings that are right by themselves but not together.
+    fn contradictions(&self) -> Vec<ConfigError> {
+        let bounds = &self.bounds;
+        let mut errors = Vec::new();
+        let mut wrong = |setting: &'static str, value: String, what: String| {
+            errors.push(ConfigError::new(Origin::Together, setting, &value, what));
+        };
+        if bounds.connections_ungreeted_max > bounds.connections_max {
+            let what = format!("more than connections_max, which is {}", bounds.connections_max);
+            let value = bounds.connections_ungreeted_max.to_string();
+            wrong("connections_ungreeted_max", value, what);
+        }
+        if bounds.connections_ungreeted_peer_max > bounds.connections_ungreeted_max {
+            let most = bounds.connections_ungreeted_max;
+            let what = format!("more than connections_ungreeted_max, which is {most}");
+            let value = bounds.connections_ungreeted_peer_max.to_string();
+            wrong("connections_ungreeted_peer_max", value, what);
+        }
+        if self.listen.is_empty() && self.unix_socket.is_none() {
+            let what = "nobody could connect: set listen or unix_socket".to_owned();
+            wrong("listen", String::new(), what);
+        }
+        if let Some(address) = self.exposed().filter(|_| !self.insecure) {
+            let what = "others can reach this address, and TLS and authentication are not built \
+                        yet: use a loopback address, or set insecure = true";
+            wrong("listen", address.to_string(), what.to_owned());
+        }
+        if let Some(path) = self.unix_socket_path().filter(|path| is_long(path)) {
+            let what = format!("longer than {SOCKET_PATH_BYTES_MAX} bytes with its directory");
+            wrong("unix_socket", path.display().to_string(), what);
+        }
+        errors
+    }
+}
+
+fn is_long(path: &Path) -> bool {
+    path.as_os_str().len() > SOCKET_PATH_BYTES_MAX
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_directory: "/var/lib/addrd".into(),
+            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))],
+            unix_socket: Some(SOCKET.into()),
+            http: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, HTTP_PORT))),
+            insecure: false,
+            workers: None,
+            reactors: None,
+            journal_records_max: limits::JOURNAL_RECORDS_MAX,
+            cache_bytes: limits::CACHE_BYTES,
+            memory_bytes_max: None,
+            bounds: Bounds::default(),
+            metrics_subnets: false,
+            log_level: LogLevel::default(),
+            log_format: LogFormat::default(),
+        }
+    }
+}
+
 impl Default for Bounds {
     fn default() -> Self {
         Self {
@@ -39,34 +249,7 @@ impl Default for Bounds {
             frame: Duration::from_millis(limits::FRAME_MS),
             stall: Duration::from_millis(limits::STALL_MS),
             shutdown: Duration::from_millis(limits::SHUTDOWN_MS),
-            slow_request: Duration::from_secs(1),
-        }
-    }
-}
-
-/// Checked settings of a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// TCP addresses.
-    pub listen: Vec<SocketAddr>,
-    /// Path of the Unix socket.
-    pub unix_socket: Option<PathBuf>,
-    /// Address of `/metrics`, `/livez` and `/readyz`.
-    pub http: Option<SocketAddr>,
-    /// Listen on addresses that others can reach, without TLS and authentication.
-    pub insecure: bool,
-    /// Bounds of connections.
-    pub bounds: Bounds,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 2337))],
-            unix_socket: None,
-            http: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 2338))),
-            insecure: false,
-            bounds: Bounds::default(),
+            slow_request: Duration::from_millis(limits::SLOW_REQUEST_MS),
         }
     }
 }

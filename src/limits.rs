@@ -75,6 +75,25 @@ pub const HTTP_HEADER_MS: u64 = 5_000;
 pub const HTTP_CONNECTION_MS: u64 = 30_000;
 /// Time that a stopping server waits for its connections, ms.
 pub const SHUTDOWN_MS: u64 = 10_000;
+/// Requests slower than this are logged, ms.
+pub const SLOW_REQUEST_MS: u64 = 1_000;
+/// Least of the bytes in flight that can be set: one busy connection with the longest frame.
+pub const BYTES_IN_FLIGHT_MAX_LEAST: u64 = 4 << 20;
+/// Threads that decide.
+pub const WORKERS_MAX: u16 = 256;
+/// Threads that read and write sockets.
+pub const REACTORS_MAX: u16 = 256;
+/// Hard maximum of the setting of [`JOURNAL_RECORDS_MAX`].
+pub const JOURNAL_RECORDS_MAX_MOST: u64 = 64 << 20;
+/// Memory for pages of the data files, bytes: 64 MiB of the journal, 128 MiB of the state.
+pub const CACHE_BYTES: u64 = 192 << 20;
+/// Least of it.
+pub const CACHE_BYTES_LEAST: u64 = 8 << 20;
+/// Least memory that can be set, bytes.
+pub const MEMORY_BYTES_LEAST: u64 = 64 << 20;
+/// Memory of one record with its share of every index, bytes: 96 for a plain one, and the rest for
+/// texts and for tables while they grow.
+pub const RECORD_MEMORY_BYTES: u64 = 160;
 
 /// Operations that one ring of a worker holds.
 pub const RING_OPERATIONS_MAX: u32 = 64 * 1024;

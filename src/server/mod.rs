@@ -89,10 +89,9 @@ impl<D: Decider> Server<D> {
     pub fn bind(decider: D, config: &Config) -> Result<Self, ServeError> {
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
-        let reachable = |address: &&SocketAddr| !address.ip().to_canonical().is_loopback();
-        let exposed = config.listen.iter().chain(&config.http).find(reachable);
+        let exposed = config.exposed();
         if let Some(address) = exposed.filter(|_| !config.insecure) {
-            return Err(ServeError::Insecure(*address));
+            return Err(ServeError::Insecure(address));
         }
         for address in &config.listen {
             let failed = |source| ServeError::Bind { place: address.to_string(), source };
@@ -100,9 +99,9 @@ impl<D: Decider> Server<D> {
             addresses.push(socket.local_addr().map_err(failed)?);
             listeners.push(Listener::Tcp(socket));
         }
-        if let Some(path) = &config.unix_socket {
+        if let Some(path) = config.unix_socket_path() {
             let failed = |source| ServeError::Bind { place: path.display().to_string(), source };
-            listeners.push(Listener::Local(LocalListener::bind(path).map_err(failed)?));
+            listeners.push(Listener::Local(LocalListener::bind(&path).map_err(failed)?));
         }
         let shared = Shared::new(decider, config.bounds.clone());
         Ok(Self { shared, listeners, addresses, is_insecure: exposed.is_some() })

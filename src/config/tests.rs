@@ -1,0 +1,178 @@
+//! The example file, precedence, and errors that help.
+
+use super::*;
+use std::collections::BTreeSet;
+use std::fs;
+
+const EXAMPLE: &str = include_str!("../../docs/addrd.example.toml");
+
+fn load(text: &str) -> Result<Config, ConfigErrors> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("addrd.toml");
+    fs::write(&path, text).unwrap();
+    Config::load(&Sources { file: Some(path), ..Sources::default() })
+}
+
+fn complaint(text: &str) -> String {
+    let error = load(text).unwrap_err().to_string();
+    error.split_once("addrd.toml:").map_or(error.clone(), |(_, rest)| rest.to_owned())
+}
+
+fn flags(flags: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    let flags = flags.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    Config::load(&Sources { flags, ..Sources::default() })
+}
+
+#[test]
+fn the_example_names_every_setting_and_equals_the_defaults() {
+    let config = load(EXAMPLE).unwrap();
+    assert_eq!(config, Config::default());
+    let is_setting = |line: &&str| line.starts_with(|c: char| c.is_ascii_lowercase());
+    let named: Vec<&str> = EXAMPLE
+        .lines()
+        .filter(is_setting)
+        .map(|line| line.split('=').next().unwrap().trim())
+        .collect();
+    let known: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+    assert_eq!(named, known);
+    for setting in SETTINGS {
+        let meaning = format!("# {}\n{} = ", setting.meaning, setting.name);
+        assert!(EXAMPLE.contains(&meaning), "the example lacks\n{meaning}");
+    }
+}
+
+#[test]
+fn what_is_shown_can_be_read_back() {
+    let mut config = Config {
+        listen: vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()],
+        unix_socket: None,
+        workers: Some(3),
+        memory_bytes_max: Some(3 << 30),
+        log_format: LogFormat::Json,
+        ..Config::default()
+    };
+    config.bounds.idle = Duration::from_millis(90_500);
+    let shown: Vec<(&str, String)> =
+        SETTINGS.iter().map(|setting| (setting.name, setting.show(&config))).collect();
+    let shown: Vec<(&str, &str)> = shown.iter().map(|(name, text)| (*name, &**text)).collect();
+    assert_eq!(flags(&shown).unwrap(), config);
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("addrd.toml");
+    fs::write(&path, "workers = 1\nreactors = 1\nlog_level = \"warn\"\n").unwrap();
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let config = Config::load(&Sources {
+        is_dev: true,
+        file: Some(path),
+        environment: vec![
+            pair("ADDRD_WORKERS", "2"),
+            pair("ADDRD_REACTORS", "2"),
+            pair("ADDRD_SERVER", "elsewhere:1"),
+            pair("HOME", "/root"),
+        ],
+        flags: vec![pair("workers", "3"), pair("idle-time", "1m")],
+    })
+    .unwrap();
+    assert_eq!((config.workers(), config.reactors()), (3, 2));
+    assert_eq!(config.log_level, LogLevel::Warn);
+    assert_eq!(config.bounds.idle, Duration::from_secs(60));
+    assert_eq!(config.data_directory, PathBuf::from("addrd-data"));
+}
+
+#[test]
+fn errors_name_the_line_the_value_and_what_is_allowed() {
+    assert_eq!(
+        complaint("\nworkers = 1\nlisten = [\"localhost\"]\n"),
+        "3: listen = localhost: expected an IP address and a port, such as \"127.0.0.1:2337\" or \
+         \"[::1]:2337\""
+    );
+    assert_eq!(
+        complaint("connections_max = 0"),
+        "1: connections_max = 0: expected a whole number from 1 to 100000"
+    );
+    assert_eq!(
+        complaint("idle_time = 10"),
+        "1: idle_time = 10: expected a duration from 1s to 1d, such as \"30s\""
+    );
+    assert_eq!(
+        complaint("log_format = \"xml\""),
+        "1: log_format = xml: expected one of text, json"
+    );
+    assert_eq!(
+        complaint("\n\nhttp = 3.5"),
+        "3: http: expected a text, a number, true, false or a list of texts"
+    );
+    assert!(complaint("workers = 1\nworkers = 2").starts_with("2: "));
+    assert!(complaint("workers = ").starts_with("1: "));
+}
+
+#[test]
+fn unknown_settings_are_errors_with_the_nearest_name() {
+    let asked = |text| complaint(text);
+    assert_eq!(asked("listn = []"), "1: listn: there is no such setting; did you mean listen?");
+    assert_eq!(asked("[bounds]"), "1: bounds: there is no such setting");
+    assert_eq!(asked("\nfrobnicate = 1"), "2: frobnicate: there is no such setting");
+    let error = flags(&[("conections-max", "1")]).unwrap_err().to_string();
+    assert!(error.contains("did you mean connections_max?"), "{error}");
+    let sources =
+        Sources { environment: vec![("ADDRD_LISTN".into(), "x".into())], ..Sources::default() };
+    let error = Config::load(&sources).unwrap_err().to_string();
+    assert!(error.starts_with("environment ADDRD_LISTN: "), "{error}");
+}
+
+#[test]
+fn all_errors_are_told_at_once() {
+    let error = load("workers = -1\nhtpp = \"\"\nlog_level = \"loud\"").unwrap_err();
+    assert_eq!(error.0.len(), 3, "{error}");
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_errors() {
+    for (bad, says) in [
+        (&[("listen", "0.0.0.0:2337")][..], "insecure"),
+        (&[("http", "192.0.2.1:80")], "insecure"),
+        (&[("listen", ""), ("unix_socket", "")], "nobody could connect"),
+        (&[("connections_max", "1000")], "connections_max"),
+        (&[("connections_ungreeted_max", "100")], "connections_ungreeted_max"),
+    ] {
+        let error = flags(bad).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    let long = "x".repeat(200);
+    assert!(flags(&[("unix_socket", &long)]).unwrap_err().to_string().contains("longer than"));
+    assert!(flags(&[("listen", "0.0.0.0:2337"), ("insecure", "true")]).is_ok());
+}
+
+#[test]
+fn values_in_errors_are_short_and_escaped() {
+    let long = format!("\u{1b}[31m{}", "x".repeat(500));
+    let error = flags(&[("log_level", &long)]).unwrap_err().to_string();
+    assert!(error.len() < 200 && !error.contains('\u{1b}'), "{error}");
+}
+
+#[test]
+fn sizes_and_durations_have_units() {
+    let config = flags(&[
+        ("cache_bytes", "64MiB"),
+        ("bytes_in_flight_max", "16777216"),
+        ("slow_request", "0"),
+        ("stall_time", "1500ms"),
+    ])
+    .unwrap();
+    assert_eq!((config.cache_bytes, config.bounds.bytes_in_flight_max), (64 << 20, 16 << 20));
+    assert_eq!(config.bounds.slow_request, Duration::ZERO);
+    assert_eq!(config.bounds.stall, Duration::from_millis(1_500));
+    for bad in ["64MB", "64 mib", "-1", "1e9", "99999999999999999999TiB"] {
+        assert!(flags(&[("cache_bytes", bad)]).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn names_are_said_once() {
+    let names: BTreeSet<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+    assert_eq!(names.len(), SETTINGS.len());
+    assert!(Config::default().memory_records_max() > 0);
+}
