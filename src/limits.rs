@@ -73,6 +73,12 @@ pub const HTTP_CONNECTIONS_MAX: usize = 64;
 pub const HTTP_HEADER_MS: u64 = 5_000;
 /// Time of one HTTP connection, ms.
 pub const HTTP_CONNECTION_MS: u64 = 30_000;
+/// Bytes of an HTTP request, headers and all.
+pub const HTTP_BUFFER_BYTES: usize = 8 << 10;
+/// Age of a loop's last turn from which the process is not alive, ms.
+pub const LOOP_AGE_MS: u64 = 10_000;
+/// Subnets that `/metrics` shows by id.
+pub const SUBNETS_SHOWN_MAX: usize = 200;
 /// Time that a stopping server waits for its connections, ms.
 pub const SHUTDOWN_MS: u64 = 10_000;
 /// Requests slower than this are logged, ms.

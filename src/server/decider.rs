@@ -1,11 +1,13 @@
 //! What the server needs of the engine, as a trait, so that connections also run on a fake clock
 //! against a decider of a test. Decides nothing.
 
+use crate::engine::figures::Scalar;
 use crate::engine::{Clock, Engine, Parcel, Rejected, Route, Scope};
 pub use crate::engine::{Identity, Readiness};
-use crate::model::Seq;
+use crate::model::{NetworkId, Seq, SubnetId};
+use crate::telemetry::reactors::{OPCODES, STATUSES};
 use addrd_protocol::message::Request;
-use addrd_sync::Level;
+use addrd_sync::{HistogramSnapshot, Level};
 use std::sync::Arc;
 
 /// The way into the deciding threads.
@@ -36,9 +38,101 @@ pub trait Decider: Clone + Send + Sync + 'static {
     /// Numbers for people; the server adds its own.
     fn status(&self) -> DeciderStatus;
 
+    /// What the deciding threads counted so far; read about once a second.
+    fn figures(&self) -> Figures;
+
     /// Connections that were active in the last second: written by the server, the measure of fair
     /// shares of a ring.
     fn active(&self) -> &Level;
+}
+
+/// What the deciding threads counted since the start.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// Answers by place in [`addrd_protocol::opcode::Opcode::ALL`], others last.
+    pub operations: [u64; OPCODES],
+    /// Answers by place in [`crate::model::Status::ALL`], others last.
+    pub statuses: [u64; STATUSES],
+    /// Time in a worker's ring, ns, an operation.
+    pub ring: HistogramSnapshot,
+    /// Time from the begin of a drain to its end, ns, an operation.
+    pub apply: HistogramSnapshot,
+    /// Time of hand-overs in the committer's ring, ns, an operation.
+    pub wait: HistogramSnapshot,
+    /// Time of commits, ns, a commit.
+    pub commit: HistogramSnapshot,
+    /// Drains of all workers.
+    pub drains: u64,
+    /// Operations in them.
+    pub drained_operations: u64,
+    /// Commits.
+    pub commits: u64,
+    /// Operations in them.
+    pub committed_operations: u64,
+    /// Records in them.
+    pub committed_records: u64,
+    /// Bytes of records in them.
+    pub committed_bytes: u64,
+    /// Each ring's name and the operations in it.
+    pub rings: Vec<(String, u64)>,
+    /// Longest time of each worker away from its ring, ns.
+    pub away_ns_max: Vec<u64>,
+    /// Each loop's name and when it turned last, monotonic ns.
+    pub loops: Vec<(String, u64)>,
+    /// Records in memory.
+    pub memory_records: u64,
+    /// Most records in memory.
+    pub memory_records_max: u64,
+    /// Memory of the workers' states, bytes.
+    pub memory_bytes: u64,
+    /// Subnets.
+    pub subnets: u64,
+    /// Subnets by use of their pools: 0, 1 to 49, 50 to 79, 80 to 94, 95 to 99, 100 percent; `None`
+    /// if nobody counts them.
+    pub subnets_by_fill: Option<[u64; 6]>,
+    /// The fullest subnets, fullest first, at most `limits::SUBNETS_SHOWN_MAX`.
+    pub fullest: Vec<SubnetFill>,
+}
+
+/// How full a subnet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubnetFill {
+    /// Its network.
+    pub network: NetworkId,
+    /// Its id.
+    pub subnet: SubnetId,
+    /// Used addresses of its pools, in thousandths.
+    pub permille: u16,
+}
+
+impl Figures {
+    /// Nothing counted.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            operations: [0; OPCODES],
+            statuses: [0; STATUSES],
+            ring: HistogramSnapshot::empty(),
+            apply: HistogramSnapshot::empty(),
+            wait: HistogramSnapshot::empty(),
+            commit: HistogramSnapshot::empty(),
+            drains: 0,
+            drained_operations: 0,
+            commits: 0,
+            committed_operations: 0,
+            committed_records: 0,
+            committed_bytes: 0,
+            rings: Vec::new(),
+            away_ns_max: Vec::new(),
+            loops: Vec::new(),
+            memory_records: 0,
+            memory_records_max: 0,
+            memory_bytes: 0,
+            subnets: 0,
+            subnets_by_fill: None,
+            fullest: Vec::new(),
+        }
+    }
 }
 
 /// Numbers of the deciding threads.
@@ -95,7 +189,54 @@ impl Decider for Engine {
         }
     }
 
+    fn figures(&self) -> Figures {
+        figures_of(self)
+    }
+
     fn active(&self) -> &Level {
         Self::active(self)
     }
+}
+
+fn figures_of(engine: &Engine) -> Figures {
+    let (parts, status) = (Engine::figures(engine), Engine::status(engine));
+    let committed = |scalar| parts.committer.scalars[scalar as usize];
+    let mut sum = Figures {
+        wait: parts.committer.wait,
+        commit: parts.committer.commit,
+        commits: committed(Scalar::Rounds),
+        committed_operations: committed(Scalar::Operations),
+        committed_records: committed(Scalar::RecordsCommitted),
+        committed_bytes: committed(Scalar::BytesCommitted),
+        memory_records: status.records,
+        memory_records_max: status.memory_records_max,
+        subnets: status.subnets,
+        ..Figures::empty()
+    };
+    let (sequencer, commit) = (parts.sequencer_ring.operations, parts.commit_ring.operations);
+    let rings = parts.rings.iter().enumerate();
+    sum.rings.extend(rings.map(|(at, ring)| (format!("worker-{at}"), ring.operations.into())));
+    sum.rings.push(("sequencer".to_owned(), sequencer.into()));
+    sum.rings.push(("committer".to_owned(), commit.into()));
+    sum.loops.push(("committer".to_owned(), committed(Scalar::TurnedNs)));
+    sum.loops.push(("fold".to_owned(), parts.fold.scalars[Scalar::TurnedNs as usize]));
+    for (at, part) in parts.deciding.iter().enumerate() {
+        let scalar = |scalar| part.scalars[scalar as usize];
+        let is_worker = at < status.workers;
+        let name = if is_worker { format!("worker-{at}") } else { "sequencer".to_owned() };
+        sum.loops.push((name, scalar(Scalar::TurnedNs)));
+        if is_worker {
+            sum.away_ns_max.push(scalar(Scalar::AwayNsMax));
+        }
+        sum.drains += scalar(Scalar::Rounds);
+        sum.drained_operations += scalar(Scalar::Operations);
+        sum.memory_bytes += scalar(Scalar::MemoryBytes);
+        sum.ring.merge(&part.ring);
+        sum.apply.merge(&part.apply);
+        let operations = sum.operations.iter_mut().zip(part.operations);
+        operations.for_each(|(sum, part)| *sum += part);
+        let statuses = sum.statuses.iter_mut().zip(part.statuses);
+        statuses.for_each(|(sum, part)| *sum += part);
+    }
+    sum
 }

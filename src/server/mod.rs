@@ -7,6 +7,8 @@ mod answers;
 mod budget;
 mod connection;
 pub mod decider;
+mod figures;
+mod http;
 mod in_flight;
 mod listener;
 mod mailbox;
@@ -19,10 +21,12 @@ mod testing;
 mod tests;
 mod writing;
 
-pub use decider::{Decider, DeciderStatus, Identity, Readiness};
+pub use decider::{Decider, DeciderStatus, Figures, Identity, Readiness, SubnetFill};
 
 use crate::config::Config;
+use crate::telemetry::log::Log;
 use addrd_protocol::message::GoAwayReason;
+use http::serve_http;
 use listener::{Listener, LocalListener, accept_all, bind_tcp};
 use shared::Shared;
 use std::fmt;
@@ -31,6 +35,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -41,6 +46,7 @@ pub struct Server<D> {
     shared: Arc<Shared<D>>,
     listeners: Vec<Listener>,
     addresses: Vec<SocketAddr>,
+    http: Option<TcpListener>,
     is_insecure: bool,
 }
 
@@ -76,9 +82,10 @@ pub enum ServeError {
 pub async fn serve<D: Decider>(
     decider: D,
     config: &Config,
+    log: Option<Log>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<Report, ServeError> {
-    Ok(Server::bind(decider, config)?.run(shutdown).await)
+    Ok(Server::bind(decider, config, log)?.run(shutdown).await)
 }
 
 impl<D: Decider> Server<D> {
@@ -86,7 +93,7 @@ impl<D: Decider> Server<D> {
     ///
     /// # Errors
     /// [`ServeError`]; what was bound is closed again.
-    pub fn bind(decider: D, config: &Config) -> Result<Self, ServeError> {
+    pub fn bind(decider: D, config: &Config, log: Option<Log>) -> Result<Self, ServeError> {
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
         let exposed = config.exposed();
@@ -103,8 +110,13 @@ impl<D: Decider> Server<D> {
             let failed = |source| ServeError::Bind { place: path.display().to_string(), source };
             listeners.push(Listener::Local(LocalListener::bind(&path).map_err(failed)?));
         }
-        let shared = Shared::new(decider, config.bounds.clone());
-        Ok(Self { shared, listeners, addresses, is_insecure: exposed.is_some() })
+        let http = config.http.map(|address| {
+            let failed = |source| ServeError::Bind { place: address.to_string(), source };
+            bind_tcp(address).map_err(failed)
+        });
+        let (http, is_insecure) = (http.transpose()?, exposed.is_some());
+        let shared = Shared::new(decider, config, log);
+        Ok(Self { shared, listeners, addresses, http, is_insecure })
     }
 
     /// The TCP addresses that are listened on, as the system chose them.
@@ -113,10 +125,16 @@ impl<D: Decider> Server<D> {
         &self.addresses
     }
 
+    /// The HTTP address, as the system chose it.
+    #[must_use]
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
     /// Serves until `shutdown` is ready; then accepts nothing more, tells every connection its last
     /// request (GOAWAY), answers what is in flight, and closes.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Report {
-        let Self { shared, listeners, is_insecure, .. } = self;
+        let Self { shared, listeners, http, is_insecure, .. } = self;
         let connections = TaskTracker::new();
         let listening = TaskTracker::new();
         let stop = CancellationToken::new();
@@ -124,14 +142,21 @@ impl<D: Decider> Server<D> {
             let (shared, connections) = (Arc::clone(&shared), connections.clone());
             listening.spawn(accept_all(listener, shared, connections, stop.clone()));
         }
+        let stop_http = CancellationToken::new();
+        if let Some(listener) = http {
+            listening.spawn(serve_http(listener, Arc::clone(&shared), stop_http.clone()));
+        }
         listening.close();
         tokio::select! {
             () = shutdown => {}
             () = keep_house(&shared, is_insecure) => {}
         }
         stop.cancel();
+        // Operators see it stopping until the end.
+        let report = close_all(&shared, &connections).await;
+        stop_http.cancel();
         listening.wait().await;
-        close_all(&shared, &connections).await
+        report
     }
 }
 
@@ -155,12 +180,8 @@ async fn keep_house<D: Decider>(shared: &Shared<D>, is_insecure: bool) {
         second.tick().await;
         shared.decider.active().set(shared.activity.turn());
         shared.sessions.sweep(Instant::now());
-        tracing::trace!(
-            connections = shared.admission.connections(),
-            ungreeted = shared.admission.ungreeted(),
-            sessions = shared.sessions.count(),
-            "a second has passed"
-        );
+        shared.house_turned_ns.set(shared.decider.clock().monotonic_ns());
+        figures::fold(shared);
         if is_insecure && count % WARN_SECONDS == 0 {
             tracing::warn!("insecure: others can reach this server, and it asks nobody who he is");
         }

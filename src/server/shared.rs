@@ -4,8 +4,10 @@ use super::admission::Admission;
 use super::decider::Decider;
 use super::mailbox::Orders;
 use super::sessions::Sessions;
-use crate::config::Bounds;
+use crate::config::{Bounds, Config};
 use crate::limits;
+use crate::telemetry::Exporter;
+use crate::telemetry::log::Log;
 use crate::telemetry::reactors::Reactors;
 use addrd_protocol::message::GoAwayReason;
 use addrd_sync::{Allowance, Flag, Level, Serial};
@@ -26,12 +28,20 @@ pub(super) struct Shared<D> {
     pub(super) crowd: Crowd,
     pub(super) reactors: Reactors,
     pub(super) activity: Activity,
+    pub(super) exporter: Exporter,
+    /// Lines of the fullest subnets, for `/metrics`.
+    pub(super) subnet_lines: Mutex<String>,
+    pub(super) shows_subnets: bool,
+    pub(super) log: Option<Log>,
+    /// When housekeeping turned last, monotonic ns.
+    pub(super) house_turned_ns: Level,
     pub(super) started: Instant,
     pub(super) is_stopping: Flag,
 }
 
 impl<D: Decider> Shared<D> {
-    pub(super) fn new(decider: D, bounds: Bounds) -> Arc<Self> {
+    pub(super) fn new(decider: D, config: &Config, log: Option<Log>) -> Arc<Self> {
+        let bounds = config.bounds.clone();
         Arc::new(Self {
             admission: Admission::new(&bounds),
             sessions: Sessions::new(
@@ -42,11 +52,23 @@ impl<D: Decider> Shared<D> {
             crowd: Crowd::default(),
             reactors: Reactors::default(),
             activity: Activity::default(),
+            exporter: Exporter::new(),
+            subnet_lines: Mutex::default(),
+            shows_subnets: config.metrics_subnets,
+            log,
+            house_turned_ns: Level::new(decider.clock().monotonic_ns()),
             started: Instant::now(),
             is_stopping: Flag::new(),
             decider,
             bounds,
         })
+    }
+
+    /// The text of `/metrics`, as of the last fold.
+    pub(super) fn metrics_text(&self) -> String {
+        let mut text = self.exporter.render();
+        text += &self.subnet_lines.lock().unwrap_or_else(PoisonError::into_inner);
+        text
     }
 }
 

@@ -3,9 +3,9 @@
 
 use super::admission::Peer as PeerAddress;
 use super::connection;
-use super::decider::{Decider, DeciderStatus, Identity, Readiness};
+use super::decider::{Decider, DeciderStatus, Figures, Identity, Readiness};
 use super::shared::Shared;
-use crate::config::Bounds;
+use crate::config::{Bounds, Config};
 use crate::engine::{Clock, FakeClock, Operation, Parcel, Rejected, Route, Scope};
 use crate::model::{Incarnation, NetworkId, OwnerId, ProjectId, Seq, ServerId, SessionId, Tick};
 use addrd_protocol::codec::{
@@ -31,7 +31,8 @@ pub(super) struct FakeDecider(Arc<Fake>);
 
 #[derive(Debug)]
 struct Fake {
-    clock: Arc<dyn Clock>,
+    clock: Arc<FakeClock>,
+    seen_clock: Arc<dyn Clock>,
     active: Level,
     state: Mutex<State>,
 }
@@ -40,6 +41,7 @@ struct Fake {
 struct State {
     is_holding: bool,
     panics: bool,
+    not_ready: Option<&'static str>,
     room: Option<usize>,
     reply_bytes: usize,
     parcels: Vec<(Route, Parcel)>,
@@ -53,7 +55,8 @@ impl FakeDecider {
     pub(super) fn answering() -> Self {
         let clock = Arc::new(FakeClock::new(Tick(1_000)));
         let state = Mutex::default();
-        Self(Arc::new(Fake { clock, active: Level::new(0), state }))
+        let seen_clock: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);
+        Self(Arc::new(Fake { clock, seen_clock, active: Level::new(0), state }))
     }
 
     /// Keeps every operation until it is told to answer.
@@ -66,6 +69,16 @@ impl FakeDecider {
     /// Takes so many operations more, then refuses.
     pub(super) fn set_room(&self, room: usize) {
         self.state().room = Some(room);
+    }
+
+    /// Is not ready, for this reason.
+    pub(super) fn set_not_ready(&self, reason: &'static str) {
+        self.state().not_ready = Some(reason);
+    }
+
+    /// Moves its clock on.
+    pub(super) fn advance(&self, ms: u64) {
+        self.0.clock.advance(ms);
     }
 
     /// The next parcel panics.
@@ -158,7 +171,7 @@ impl Decider for FakeDecider {
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
-        &self.0.clock
+        &self.0.seen_clock
     }
 
     fn identity(&self) -> Identity {
@@ -170,7 +183,14 @@ impl Decider for FakeDecider {
     }
 
     fn readiness(&self) -> Readiness {
-        Readiness::Ready
+        let reason = self.state().not_ready;
+        reason.map_or(Readiness::Ready, |reason| Readiness::NotReady(reason.to_owned()))
+    }
+
+    fn figures(&self) -> Figures {
+        let loops = vec![("fake".to_owned(), FakeClock::new(Tick(1_000)).monotonic_ns())];
+        let (rings, away_ns_max) = (vec![("worker-0".to_owned(), 0)], vec![0]);
+        Figures { loops, rings, away_ns_max, ..Figures::empty() }
     }
 
     fn status(&self) -> DeciderStatus {
@@ -196,7 +216,8 @@ impl Stage {
     }
 
     pub(super) fn bounded(decider: FakeDecider, bounds: Bounds) -> Self {
-        let shared = Shared::new(decider.clone(), bounds);
+        let config = Config { bounds, ..Config::default() };
+        let shared = Shared::new(decider.clone(), &config, None);
         Self { shared, decider, tasks: TaskTracker::new() }
     }
 

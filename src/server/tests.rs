@@ -20,7 +20,7 @@ struct Running {
 }
 
 fn start(decider: FakeDecider, config: &Config) -> Running {
-    let server = Server::bind(decider, config).unwrap();
+    let server = Server::bind(decider, config, None).unwrap();
     let address = server.addresses()[0];
     let (stop, stopped) = oneshot::channel::<()>();
     let task = TaskTracker::new().spawn(server.run(async {
@@ -161,18 +161,18 @@ async fn an_address_that_others_can_reach_needs_insecure() {
     let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let mut config = local(Bounds::default());
     config.listen.push(everywhere);
-    let error = Server::bind(FakeDecider::answering(), &config).unwrap_err();
+    let error = Server::bind(FakeDecider::answering(), &config, None).unwrap_err();
     assert!(matches!(error, ServeError::Insecure(address) if address == everywhere), "{error}");
     config.insecure = true;
-    let server = Server::bind(FakeDecider::answering(), &config).unwrap();
+    let server = Server::bind(FakeDecider::answering(), &config, None).unwrap();
     assert_eq!(server.addresses().len(), 2);
 
     let mut http = local(Bounds::default());
     http.http = Some(everywhere);
-    assert!(Server::bind(FakeDecider::answering(), &http).is_err());
+    assert!(Server::bind(FakeDecider::answering(), &http, None).is_err());
     // A loopback address in IPv6 clothes is one.
     let mut mapped = local(Bounds::default());
     mapped.http = None;
     mapped.listen = vec!["[::ffff:10.1.2.3]:0".parse().unwrap()];
-    assert!(Server::bind(FakeDecider::answering(), &mapped).is_err());
+    assert!(Server::bind(FakeDecider::answering(), &mapped, None).is_err());
 }

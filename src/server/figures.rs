@@ -1,0 +1,221 @@
+//! Folds what threads counted into the exporter, once a second. Counts nothing itself.
+
+use super::decider::{Decider, Figures, Readiness};
+use super::shared::Shared;
+use crate::limits;
+use crate::model::Status;
+use crate::telemetry::metrics as m;
+use crate::telemetry::reactors::{Count, ReactorSnapshot};
+use crate::telemetry::{Exporter, metrics::Metric};
+use addrd_protocol::opcode::Opcode;
+
+/// Sets every metric.
+pub(super) fn fold<D: Decider>(shared: &Shared<D>) {
+    let (exporter, figures) = (&shared.exporter, shared.decider.figures());
+    let reactors = shared.reactors.snapshot();
+    answers(exporter, &figures, &reactors);
+    stages(exporter, &figures, &reactors);
+    deciding(exporter, &figures);
+    storage(exporter, shared, &figures);
+    connections(exporter, shared, &reactors);
+    general(exporter, shared, &figures);
+    limit_gauges(exporter, shared, &figures);
+    subnets(exporter, shared, &figures);
+}
+
+fn answers(exporter: &Exporter, figures: &Figures, reactors: &ReactorSnapshot) {
+    let opcodes = Opcode::ALL.iter().map(|opcode| opcode.name()).chain(["unknown"]);
+    let counted = figures.operations.iter().zip(&reactors.operations);
+    for (name, (decided, early)) in opcodes.zip(counted) {
+        exporter.counter(&m::OPERATIONS, &[name], decided + early);
+    }
+    let statuses = Status::ALL.iter().map(|status| status.name()).chain(["UNKNOWN_STATUS"]);
+    let counted = figures.statuses.iter().zip(&reactors.statuses);
+    for (name, (decided, early)) in statuses.zip(counted) {
+        exporter.counter(&m::ANSWERS, &[name], decided + early);
+    }
+    exporter.counter(&m::SLOW_REQUESTS, &[], reactors.count(Count::SlowRequests));
+}
+
+fn stages(exporter: &Exporter, figures: &Figures, reactors: &ReactorSnapshot) {
+    exporter.stage("decode", &reactors.decode);
+    exporter.stage("ring", &figures.ring);
+    exporter.stage("apply", &figures.apply);
+    exporter.stage("wait", &figures.wait);
+    exporter.stage("commit", &figures.commit);
+    exporter.stage("socket", &reactors.socket);
+}
+
+fn deciding(exporter: &Exporter, figures: &Figures) {
+    exporter.counter(&m::DRAINS, &[], figures.drains);
+    exporter.counter(&m::DRAINED, &[], figures.drained_operations);
+    exporter.counter(&m::COMMITS, &[], figures.commits);
+    exporter.counter(&m::COMMITTED_OPERATIONS, &[], figures.committed_operations);
+    exporter.counter(&m::COMMITTED_RECORDS, &[], figures.committed_records);
+    exporter.counter(&m::COMMITTED_BYTES, &[], figures.committed_bytes);
+    for (name, operations) in &figures.rings {
+        exporter.gauge(&m::RING_OPERATIONS, &[name], wide(*operations));
+    }
+    for (worker, ns) in figures.away_ns_max.iter().enumerate() {
+        exporter.gauge(&m::AWAY_MAX, &[&worker.to_string()], seconds(*ns));
+    }
+}
+
+fn storage<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figures) {
+    let status = shared.decider.status();
+    exporter.gauge(&m::JOURNAL_RECORDS, &[], wide(status.journal_records));
+    exporter.gauge(&m::POSITION, &[], wide(shared.decider.position().0));
+    exporter.gauge(&m::FOLDED, &[], wide(status.folded));
+    exporter.gauge(&m::CHECKPOINT_AGE, &[], figures.checkpoint_age_ms as f64 / 1e3);
+    exporter.gauge(&m::DISK_FREE, &[], wide(figures.disk_free_bytes));
+    exporter.gauge(&m::MEMORY_RECORDS, &[], wide(figures.memory_records));
+    exporter.gauge(&m::MEMORY_BYTES, &[], wide(figures.memory_bytes));
+    exporter.gauge(&m::NETWORKS, &[], wide(status.networks));
+    exporter.gauge(&m::SUBNETS, &[], wide(figures.subnets));
+    exporter.gauge(&m::ALLOCATIONS, &[], wide(status.allocations));
+}
+
+fn connections<D: Decider>(exporter: &Exporter, shared: &Shared<D>, reactors: &ReactorSnapshot) {
+    let gauge = |metric: &Metric, value: u64| exporter.gauge(metric, &[], wide(value));
+    gauge(&m::CONNECTIONS, shared.admission.connections());
+    gauge(&m::CONNECTIONS_UNGREETED, shared.admission.ungreeted());
+    gauge(&m::CONNECTIONS_ACTIVE, shared.decider.active().get());
+    gauge(&m::SESSIONS, shared.sessions.count() as u64);
+    gauge(&m::BYTES_IN_FLIGHT, shared.bytes_in_flight.used());
+    for count in Count::ALL {
+        let (metric, labels) = place_of(*count);
+        exporter.counter(metric, labels, reactors.count(*count));
+    }
+}
+
+/// Metric and labels of a reactor's figure.
+fn place_of(count: Count) -> (&'static Metric, &'static [&'static str]) {
+    match count {
+        Count::Accepted => (&m::CONNECTIONS_ACCEPTED, &[]),
+        Count::Greeted => (&m::CONNECTIONS_GREETED, &[]),
+        Count::RefusedConnections => (&m::CONNECTIONS_REFUSED, &["connections"]),
+        Count::RefusedUngreeted => (&m::CONNECTIONS_REFUSED, &["ungreeted"]),
+        Count::RefusedUngreetedPeer => (&m::CONNECTIONS_REFUSED, &["ungreeted_peer"]),
+        Count::AcceptFailures => (&m::ACCEPT_FAILURES, &[]),
+        Count::Reads => (&m::READS, &[]),
+        Count::BytesRead => (&m::READ_BYTES, &[]),
+        Count::Writes => (&m::WRITES, &[]),
+        Count::BytesWritten => (&m::WRITTEN_BYTES, &[]),
+        Count::Pauses => (&m::PAUSES, &[]),
+        Count::ProtocolErrors => (&m::PROTOCOL_ERRORS, &[]),
+        Count::SlowRequests => (&m::SLOW_REQUESTS, &[]),
+        Count::EndedByPeer => (&m::CONNECTIONS_ENDED, &["peer"]),
+        Count::EndedByTransport => (&m::CONNECTIONS_ENDED, &["transport"]),
+        Count::EndedByTimeOut => (&m::CONNECTIONS_ENDED, &["time_out"]),
+        Count::EndedIdle => (&m::CONNECTIONS_ENDED, &["idle"]),
+        Count::EndedSlowReader => (&m::CONNECTIONS_ENDED, &["slow_reader"]),
+        Count::EndedByProtocol => (&m::CONNECTIONS_ENDED, &["protocol"]),
+        Count::EndedUngreeted => (&m::CONNECTIONS_ENDED, &["ungreeted"]),
+        Count::EndedReplaced => (&m::CONNECTIONS_ENDED, &["replaced"]),
+        Count::EndedByShutdown => (&m::CONNECTIONS_ENDED, &["shutdown"]),
+        Count::EndedByPanic => (&m::CONNECTIONS_ENDED, &["panic"]),
+    }
+}
+
+fn general<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figures) {
+    exporter.gauge(&m::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
+    exporter.gauge(&m::UPTIME, &[], shared.started.elapsed().as_secs_f64());
+    let is_ready = shared.decider.readiness() == Readiness::Ready;
+    exporter.gauge(&m::READY, &[], f64::from(u8::from(is_ready)));
+    let now_ns = shared.decider.clock().monotonic_ns();
+    for (name, turned_ns) in &figures.loops {
+        exporter.gauge(&m::LOOP_AGE, &[name], seconds(now_ns.saturating_sub(*turned_ns)));
+    }
+    let left_out = shared.log.as_ref().map_or(0, crate::telemetry::log::Log::left_out);
+    exporter.counter(&m::LOG_LINES_LEFT_OUT, &[], left_out);
+}
+
+fn limit_gauges<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figures) {
+    let bounds = &shared.bounds;
+    let status = shared.decider.status();
+    let limits: [(&str, u64); 13] = [
+        ("connections_max", bounds.connections_max.into()),
+        ("connections_ungreeted_max", bounds.connections_ungreeted_max.into()),
+        ("connections_ungreeted_peer_max", bounds.connections_ungreeted_peer_max.into()),
+        ("connection_operations_max", limits::CONNECTION_OPERATIONS_MAX.into()),
+        ("bytes_in_flight_max", bounds.bytes_in_flight_max),
+        ("reply_bytes_waiting_max", limits::REPLY_BYTES_WAITING_MAX as u64),
+        ("sessions_max", limits::SESSIONS_MAX as u64),
+        ("protocol_errors_max", limits::PROTOCOL_ERRORS_MAX.into()),
+        ("ring_operations_max", limits::RING_OPERATIONS_MAX.into()),
+        ("ring_bytes_max", limits::RING_BYTES_MAX.into()),
+        ("journal_records_max", status.journal_records_max),
+        ("memory_records_max", figures.memory_records_max),
+        ("http_connections_max", limits::HTTP_CONNECTIONS_MAX as u64),
+    ];
+    for (name, value) in limits {
+        exporter.gauge(&m::LIMIT, &[name], wide(value));
+    }
+}
+
+fn subnets<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figures) {
+    for (percent, count) in FILL_NAMES.iter().zip(figures.subnets_by_fill) {
+        exporter.gauge(&m::SUBNETS_BY_FILL, &[percent], wide(count));
+    }
+    if shared.shows_subnets {
+        // The fullest ones change: their lines are made anew each time and kept nowhere else, so
+        // that names of subnets that are gone do not pile up.
+        let mut text = String::new();
+        for subnet in figures.fullest.iter().take(limits::SUBNETS_SHOWN_MAX) {
+            let (name, fill) = (m::SUBNET_FILL.name, f64::from(subnet.permille) / 1e3);
+            let (network, id) = (subnet.network, subnet.subnet);
+            text += &format!("{name}{{network=\"{network}\",subnet=\"{id}\"}} {fill}\n");
+        }
+        *shared.subnet_lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = text;
+    }
+}
+
+/// Labels of [`Figures::subnets_by_fill`], percent.
+const FILL_NAMES: [&str; 6] = ["0", "1-49", "50-79", "80-94", "95-99", "100"];
+
+/// Gauges are floats; counts up to 2^53 are exact.
+fn wide(value: u64) -> f64 {
+    value as f64
+}
+
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{FakeDecider, Stage, release};
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_happened_is_in_the_text_and_every_limit_has_a_value() {
+        let stage = Stage::new(FakeDecider::answering());
+        let mut peer = stage.greeted().await;
+        peer.send(&release(2, 0)).await;
+        peer.status().await;
+        fold(&stage.shared);
+        let text = stage.shared.metrics_text();
+        for line in [
+            "addrd_connections 1",
+            "addrd_connections_ungreeted 0",
+            "addrd_connections_greeted_total 1",
+            "addrd_operations_total{operation=\"hello\"} 1",
+            "addrd_answers_total{status=\"OK\"} 1",
+            "addrd_stage_seconds_count{stage=\"decode\"} 1",
+            "addrd_limit{name=\"connections_max\"} 10000",
+            "addrd_limit{name=\"bytes_in_flight_max\"} 268435456",
+            "addrd_networks 5",
+            "addrd_ready 1",
+            "addrd_connections_ended_total{reason=\"panic\"} 0",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line} is not in\n{text}");
+        }
+        // Every metric of the table is there, but those of subnets, which nobody asked for.
+        for metric in m::METRICS.iter().filter(|metric| **metric != m::SUBNET_FILL) {
+            let label_free = format!("\n{} ", metric.name);
+            let labelled = format!("\n{}{{", metric.name);
+            let is_there = text.contains(&label_free) || text.contains(&labelled);
+            assert!(is_there, "{} is not in\n{text}", metric.name);
+        }
+    }
+}

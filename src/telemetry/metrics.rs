@@ -1,0 +1,195 @@
+//! Every metric: name, kind, unit, labels, meaning, and when somebody should be woken.
+//! `docs/metrics.md` has the same table; a test compares them.
+
+/// What a value does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Rises until the server ends.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+}
+
+/// One metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Name in `/metrics`.
+    pub name: &'static str,
+    /// What its value does.
+    pub kind: Kind,
+    /// What one is.
+    pub unit: &'static str,
+    /// Names of its labels; their values are the server's own words, never a peer's.
+    pub labels: &'static [&'static str],
+    /// What it tells.
+    pub meaning: &'static str,
+    /// Wake somebody when this is so; empty = never.
+    pub wake: &'static str,
+}
+
+macro_rules! metrics {
+    ($($ident:ident: $kind:ident $name:literal [$($label:literal),*] $unit:literal,
+       $meaning:literal, $wake:literal;)*) => {
+        $(
+            #[doc = concat!("`", $name, "`: ", $meaning, ".")]
+            pub const $ident: Metric = Metric {
+                name: $name,
+                kind: Kind::$kind,
+                unit: $unit,
+                labels: &[$($label),*],
+                meaning: $meaning,
+                wake: $wake,
+            };
+        )*
+
+        /// Every metric, in the order of the documents.
+        pub const METRICS: &[Metric] = &[$($ident),*];
+    };
+}
+
+metrics! {
+    BUILD_INFO: Gauge "addrd_build_info" ["version"] "1",
+        "the running version", "";
+    UPTIME: Gauge "addrd_uptime_seconds" [] "seconds",
+        "time since the start", "it falls more often than you restart";
+    READY: Gauge "addrd_ready" [] "0 or 1",
+        "whether every request is served", "0 for a minute";
+    LOOP_AGE: Gauge "addrd_loop_age_seconds" ["loop"] "seconds",
+        "time since a thread's loop turned last", "above 10";
+
+    OPERATIONS: Counter "addrd_operations_total" ["operation"] "operations",
+        "answers by operation, refusals included", "";
+    ANSWERS: Counter "addrd_answers_total" ["status"] "operations",
+        "answers by status", "OUTCOME_UNKNOWN, STORAGE_FULL or MEMORY_FULL rises; BUSY rises for minutes";
+    STAGE_BUCKET: Counter "addrd_stage_seconds_bucket" ["stage", "le"] "operations",
+        "operations that a stage took at most `le` for: decode, ring, apply, wait, commit (commits), socket (sampled)", "";
+    STAGE_SUM: Gauge "addrd_stage_seconds_sum" ["stage"] "seconds",
+        "time of a stage over all operations", "";
+    STAGE_COUNT: Counter "addrd_stage_seconds_count" ["stage"] "operations",
+        "operations that passed a stage", "";
+    SLOW_REQUESTS: Counter "addrd_slow_requests_total" [] "operations",
+        "requests slower than slow_request", "";
+
+    DRAINS: Counter "addrd_drains_total" [] "drains",
+        "times that a worker took operations from its ring", "";
+    DRAINED: Counter "addrd_drained_operations_total" [] "operations",
+        "operations taken; divided by the drains, their mean size", "";
+    COMMITS: Counter "addrd_commits_total" [] "commits",
+        "fsynced rounds of the journal", "it stands still while operations come";
+    COMMITTED_OPERATIONS: Counter "addrd_committed_operations_total" [] "operations",
+        "operations in them; divided by the commits, their mean size", "";
+    COMMITTED_RECORDS: Counter "addrd_committed_records_total" [] "records",
+        "records in them", "";
+    COMMITTED_BYTES: Counter "addrd_committed_bytes_total" [] "bytes",
+        "bytes of records in them", "";
+    RING_OPERATIONS: Gauge "addrd_ring_operations" ["ring"] "operations",
+        "operations that wait in a ring", "above half of addrd_limit{name=\"ring_operations_max\"} for minutes";
+    AWAY_MAX: Gauge "addrd_worker_away_seconds_max" ["worker"] "seconds",
+        "longest time that a worker was away from its ring since the start", "above 0.1";
+
+    CONNECTIONS: Gauge "addrd_connections" [] "connections",
+        "open connections", "above 90 % of addrd_limit{name=\"connections_max\"}";
+    CONNECTIONS_UNGREETED: Gauge "addrd_connections_ungreeted" [] "connections",
+        "of these, before HELLO", "above half of its limit for minutes";
+    CONNECTIONS_ACTIVE: Gauge "addrd_connections_active" [] "connections",
+        "connections that pushed something in the last second", "";
+    CONNECTIONS_ACCEPTED: Counter "addrd_connections_accepted_total" [] "connections",
+        "accepted connections", "";
+    CONNECTIONS_GREETED: Counter "addrd_connections_greeted_total" [] "connections",
+        "connections that finished HELLO", "";
+    CONNECTIONS_REFUSED: Counter "addrd_connections_refused_total" ["reason"] "connections",
+        "refused at accept: connections, ungreeted, ungreeted_peer", "it rises";
+    CONNECTIONS_ENDED: Counter "addrd_connections_ended_total" ["reason"] "connections",
+        "ended connections by reason", "panic rises; slow_reader or protocol rises for minutes";
+    ACCEPT_FAILURES: Counter "addrd_accept_failures_total" [] "accepts",
+        "accepts that failed for want of descriptors or memory", "it rises";
+    SESSIONS: Gauge "addrd_sessions" [] "sessions",
+        "remembered sessions", "above 90 % of its limit";
+    PROTOCOL_ERRORS: Counter "addrd_protocol_errors_total" [] "errors",
+        "broken frames, ids used twice, HELLO out of turn", "it rises for minutes";
+    READS: Counter "addrd_reads_total" [] "reads",
+        "reads that brought something", "";
+    READ_BYTES: Counter "addrd_read_bytes_total" [] "bytes",
+        "bytes read", "";
+    WRITES: Counter "addrd_writes_total" [] "writes",
+        "writes", "";
+    WRITTEN_BYTES: Counter "addrd_written_bytes_total" [] "bytes",
+        "bytes written", "";
+    PAUSES: Counter "addrd_read_pauses_total" [] "pauses",
+        "times that a connection was not read: credit used up, or replies that wait", "";
+    BYTES_IN_FLIGHT: Gauge "addrd_bytes_in_flight" [] "bytes",
+        "grown buffers, requests without reply and replies that wait, over all connections", "above 90 % of its limit";
+
+    JOURNAL_RECORDS: Gauge "addrd_journal_records" [] "records",
+        "records in the journal that are not folded", "above 95 % of its limit";
+    POSITION: Gauge "addrd_position" [] "hand-overs",
+        "durable position", "";
+    FOLDED: Gauge "addrd_folded_position" [] "hand-overs",
+        "position up to which the journal is folded", "";
+    CHECKPOINT_AGE: Gauge "addrd_checkpoint_age_seconds" [] "seconds",
+        "time since the last fold", "above 3600 while records wait";
+    DISK_FREE: Gauge "addrd_disk_free_bytes" [] "bytes",
+        "free space on the disk of the data", "below 1 GiB";
+    MEMORY_RECORDS: Gauge "addrd_memory_records" [] "records",
+        "allocations, resting addresses and objects in memory", "above 90 % of its limit";
+    MEMORY_BYTES: Gauge "addrd_state_bytes" [] "bytes",
+        "memory of the workers' states", "";
+    NETWORKS: Gauge "addrd_networks" [] "networks",
+        "networks", "";
+    SUBNETS: Gauge "addrd_subnets" [] "subnets",
+        "subnets", "";
+    ALLOCATIONS: Gauge "addrd_allocations" [] "allocations",
+        "live allocations", "";
+    SUBNETS_BY_FILL: Gauge "addrd_subnets_by_fill" ["percent"] "subnets",
+        "subnets by how much of their pools is used: 0, 1-49, 50-79, 80-94, 95-99, 100", "100 rises";
+    SUBNET_FILL: Gauge "addrd_subnet_fill" ["network", "subnet"] "0 to 1",
+        "use of the fullest 200 subnets; only with metrics_subnets = true", "";
+
+    LIMIT: Gauge "addrd_limit" ["name"] "as the gauge beside it",
+        "each bound, under the name that BUSY gives it", "";
+    LOG_LINES_LEFT_OUT: Counter "addrd_log_lines_left_out_total" [] "lines",
+        "log lines beyond 10 a second of one class", "";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    const DOCUMENT: &str = include_str!("../../docs/metrics.md");
+
+    fn row(metric: &Metric) -> String {
+        let kind = match metric.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+        };
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let (name, unit, meaning, wake) = (metric.name, metric.unit, metric.meaning, metric.wake);
+        let labels = labels.join(", ");
+        format!("| `{name}` | {kind} | {unit} | {labels} | {meaning} | {wake} |").replace("  ", " ")
+    }
+
+    #[test]
+    fn the_document_has_this_table() {
+        let wanted: Vec<String> = METRICS.iter().map(row).collect();
+        let rows: Vec<&str> =
+            DOCUMENT.lines().filter(|line| line.starts_with("| `addrd_")).collect();
+        assert_eq!(rows, wanted, "docs/metrics.md should have:\n{}\n", wanted.join("\n"));
+    }
+
+    #[test]
+    fn names_end_with_their_unit_and_are_said_once() {
+        let names: BTreeSet<&str> = METRICS.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), METRICS.len());
+        for metric in METRICS {
+            let ends_total = metric.name.ends_with("_total");
+            let is_histogram = metric.name.starts_with(STAGE);
+            assert_eq!(metric.kind == Kind::Counter && !is_histogram, ends_total, "{metric:?}");
+            for unit in ["seconds", "bytes"].iter().filter(|unit| metric.unit == **unit) {
+                assert!(metric.name.contains(unit), "{metric:?}");
+            }
+        }
+    }
+
+    const STAGE: &str = "addrd_stage_seconds";
+}
