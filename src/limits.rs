@@ -26,8 +26,8 @@ pub const READ_BUFFER_BYTES_BUSY: usize = 64 << 10;
 pub const REPLY_BYTES_WAITING_MAX: usize = 1 << 20;
 /// Bytes of waiting replies from which nothing more is read.
 pub const REPLY_BYTES_WAITING_PAUSE: usize = REPLY_BYTES_WAITING_MAX / 2;
-/// Bytes of a plain reply at its longest: a failure with 16 candidates, texts and one allocation.
-pub const REPLY_BYTES_PLAIN: usize = 4 << 10;
+/// Bytes of a reply about one thing at its longest, which is a failure with all its details.
+pub const REPLY_BYTES_PLAIN: usize = addrd_protocol::codec::FAILURE_BYTES_MAX;
 /// Bytes in flight over all connections: grown read buffers, requests without reply, replies that
 /// wait. Default of a setting.
 pub const BYTES_IN_FLIGHT_MAX: u64 = 256 << 20;

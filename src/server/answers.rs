@@ -1,6 +1,7 @@
 //! Failures that connections answer by themselves, and how long replies may be. Sends nothing.
 
-use addrd_protocol::codec::REPLY_BYTES_MAX;
+use addrd_protocol::codec::{REPLY_BYTES_MAX, SUBNET_REPLY_BYTES_MAX, batch_reply_bytes_max};
+use addrd_protocol::message::batch::BATCH_ITEMS_MAX;
 use addrd_protocol::message::{Detail, Failure};
 use addrd_protocol::{Opcode, Status, Text};
 
@@ -15,8 +16,8 @@ pub(super) fn reply_bytes_max(opcode: Opcode, frame_bytes: usize) -> usize {
     match opcode {
         Opcode::ALLOCATE | Opcode::RELEASE | Opcode::PING => REPLY_BYTES_PLAIN,
         Opcode::BATCH => {
-            let items = frame_bytes / BATCH_ITEM_BYTES_MIN + 1;
-            (REPLY_BYTES_PLAIN + items * BATCH_RESULT_BYTES_MAX).min(REPLY_BYTES_MAX as usize)
+            let items = (frame_bytes / BATCH_ITEM_BYTES_MIN).clamp(1, BATCH_ITEMS_MAX);
+            batch_reply_bytes_max(items).max(REPLY_BYTES_PLAIN)
         }
         Opcode::NETWORK_LIST
         | Opcode::SUBNET_LIST
@@ -29,17 +30,13 @@ pub(super) fn reply_bytes_max(opcode: Opcode, frame_bytes: usize) -> usize {
         | Opcode::SUBNET_GET
         | Opcode::SUBNET_UPDATE
         | Opcode::SUBNET_EXCLUDE
-        | Opcode::SUBNET_INCLUDE => SUBNET_BYTES_MAX,
+        | Opcode::SUBNET_INCLUDE => SUBNET_REPLY_BYTES_MAX,
         _ => REPLY_BYTES_PLAIN,
     }
 }
 
 /// Least bytes of a batch item with its length.
 const BATCH_ITEM_BYTES_MIN: usize = 36;
-/// Most bytes of a result: an updated allocation with all its texts.
-const BATCH_RESULT_BYTES_MAX: usize = 1_020;
-/// Most bytes of a subnet: 64 pools, 64 exclusions with their reasons, 20 routes, and texts.
-const SUBNET_BYTES_MAX: usize = 32 << 10;
 
 /// A failure with a message for people.
 pub(super) fn failure(status: Status, message: &str) -> Failure {

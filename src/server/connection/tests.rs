@@ -10,10 +10,11 @@ use super::super::testing::{
 };
 use crate::engine::Route;
 use crate::model::{NetworkId, ProjectId, Revision, ServerId, Tick};
-use addrd_protocol::codec::{BATCH_BYTES_MAX, REQUEST_BYTES_MAX, ReplyOrFailure};
+use addrd_protocol::codec::{BATCH_BYTES_MAX, REQUEST_BYTES_MAX, ReplyOrFailure, decode_reply};
 use addrd_protocol::message::{Batch, BatchItem, BatchMode, NetworkDelete, Reply, Request};
 use addrd_protocol::{Opcode, Status, Text};
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
 fn text(text: &str) -> Text {
@@ -293,4 +294,50 @@ async fn hello_sets_manager_and_host_of_allocations_that_name_none() {
     assert_eq!(operations[1].expires, Some(Tick(1_250)));
     assert_eq!(operations[1].scope.project, ProjectId::DEFAULT);
     assert_eq!(parcels[0].1.outstanding, 2);
+}
+
+/// Wrong bytes with the answer to each, as clients in any language have them.
+const BAD: &str = include_str!("../../../protocol/vectors/bad.json");
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits = text.as_bytes().chunks(2);
+    digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_bad_vector_gets_its_answer() {
+    let vectors: Vec<serde_json::Value> = serde_json::from_str(BAD).unwrap();
+    let requests = vectors.iter().filter(|vector| vector["direction"] == "request");
+    let mut count = 0;
+    for vector in requests {
+        let (name, expect) = (vector["name"].as_str().unwrap(), &vector["expect"]);
+        let stage = Stage::new(FakeDecider::answering());
+        let mut peer = match vector["state"].as_str().unwrap() {
+            "open" => stage.greeted().await,
+            "before_hello" => stage.connect(),
+            other => panic!("{name}: there is no state {other}"),
+        };
+        peer.send(&unhex(vector["hex"].as_str().unwrap())).await;
+        // What ends in the middle is judged at the end of the stream.
+        if expect["connection"] == "closes" {
+            settle().await;
+            peer.io.shutdown().await.unwrap();
+        }
+        let (header, body) = decode_reply(&peer.frame().await.unwrap()).unwrap();
+        assert_eq!(header.status.name(), expect["status"].as_str().unwrap(), "{name}");
+        if expect["connection"] == "closes" {
+            peer.ends().await;
+        } else {
+            let request_id = header.request_id.to_string();
+            assert_eq!(Some(&*request_id), expect["request_id"].as_str(), "{name}");
+            if let (Some(field), Ok(ReplyOrFailure::Failure(failure))) =
+                (expect["field"].as_str(), body)
+            {
+                assert_eq!(failure.field.as_deref(), Some(field), "{name}");
+            }
+            peer.is_served().await;
+        }
+        count += 1;
+    }
+    assert!(count > 50, "{count}");
 }
