@@ -8,6 +8,7 @@ use crate::telemetry::metrics as m;
 use crate::telemetry::reactors::{Count, ReactorSnapshot};
 use crate::telemetry::{Exporter, metrics::Metric};
 use addrd_protocol::opcode::Opcode;
+use addrd_sync::Level;
 
 /// Sets every metric.
 pub(super) fn fold<D: Decider>(shared: &Shared<D>) {
@@ -66,8 +67,13 @@ fn storage<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figure
     exporter.gauge(&m::JOURNAL_RECORDS, &[], wide(status.journal_records));
     exporter.gauge(&m::POSITION, &[], wide(shared.decider.position().0));
     exporter.gauge(&m::FOLDED, &[], wide(status.folded));
-    exporter.gauge(&m::CHECKPOINT_AGE, &[], figures.checkpoint_age_ms as f64 / 1e3);
-    exporter.gauge(&m::DISK_FREE, &[], wide(figures.disk_free_bytes));
+    let folded = Folded { position: status.folded, is_all: status.journal_records == 0 };
+    let now_ns = shared.decider.clock().monotonic_ns();
+    exporter.gauge(&m::CHECKPOINT_AGE, &[], seconds(shared.checkpoint.age_ns(folded, now_ns)));
+    // A directory that can't be looked at is told by the engine, which writes to it.
+    if let Ok(disk) = rustix::fs::statvfs(&shared.data_directory) {
+        exporter.gauge(&m::DISK_FREE, &[], wide(disk.f_bavail.saturating_mul(disk.f_frsize)));
+    }
     exporter.gauge(&m::MEMORY_RECORDS, &[], wide(figures.memory_records));
     exporter.gauge(&m::MEMORY_BYTES, &[], wide(figures.memory_bytes));
     exporter.gauge(&m::NETWORKS, &[], wide(status.networks));
@@ -124,7 +130,8 @@ fn general<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figure
     exporter.gauge(&m::READY, &[], f64::from(u8::from(is_ready)));
     let now_ns = shared.decider.clock().monotonic_ns();
     for (name, turned_ns) in &figures.loops {
-        exporter.gauge(&m::LOOP_AGE, &[name], seconds(now_ns.saturating_sub(*turned_ns)));
+        let since_ns = (*turned_ns).max(shared.started_ns);
+        exporter.gauge(&m::LOOP_AGE, &[name], seconds(now_ns.saturating_sub(since_ns)));
     }
     let left_out = shared.log.as_ref().map_or(0, crate::telemetry::log::Log::left_out);
     exporter.counter(&m::LOG_LINES_LEFT_OUT, &[], left_out);
@@ -154,7 +161,7 @@ fn limit_gauges<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &F
 }
 
 fn subnets<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figures) {
-    for (percent, count) in FILL_NAMES.iter().zip(figures.subnets_by_fill) {
+    for (percent, count) in FILL_NAMES.iter().zip(figures.subnets_by_fill.into_iter().flatten()) {
         exporter.gauge(&m::SUBNETS_BY_FILL, &[percent], wide(count));
     }
     if shared.shows_subnets {
@@ -167,6 +174,32 @@ fn subnets<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figure
             text += &format!("{name}{{network=\"{network}\",subnet=\"{id}\"}} {fill}\n");
         }
         *shared.subnet_lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = text;
+    }
+}
+
+/// How far the fold is.
+#[derive(Clone, Copy, Debug)]
+struct Folded {
+    position: u64,
+    /// Nothing waits to be folded.
+    is_all: bool,
+}
+
+/// Remembers when the fold was last seen to have moved.
+#[derive(Debug, Default)]
+pub(super) struct CheckpointAge {
+    position: Level,
+    moved_ns: Level,
+}
+
+impl CheckpointAge {
+    /// Time since the fold moved, or since there was nothing to fold.
+    fn age_ns(&self, folded: Folded, now_ns: u64) -> u64 {
+        if folded.is_all || folded.position != self.position.get() || self.moved_ns.get() == 0 {
+            self.position.set(folded.position);
+            self.moved_ns.set(now_ns);
+        }
+        now_ns.saturating_sub(self.moved_ns.get())
     }
 }
 
@@ -186,6 +219,17 @@ fn seconds(ns: u64) -> f64 {
 mod tests {
     use super::super::testing::{FakeDecider, Stage, release};
     use super::*;
+
+    #[test]
+    fn the_age_of_the_checkpoint_counts_only_while_something_waits() {
+        let age = CheckpointAge::default();
+        let at = |position, is_all, now_ns| age.age_ns(Folded { position, is_all }, now_ns);
+        assert_eq!(at(5, false, 100), 0);
+        assert_eq!(at(5, false, 150), 50);
+        assert_eq!(at(6, false, 170), 0);
+        assert_eq!(at(6, true, 200), 0);
+        assert_eq!(at(6, false, 230), 30);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_happened_is_in_the_text_and_every_limit_has_a_value() {
@@ -210,8 +254,9 @@ mod tests {
         ] {
             assert!(text.lines().any(|other| other == line), "{line} is not in\n{text}");
         }
-        // Every metric of the table is there, but those of subnets, which nobody asked for.
-        for metric in m::METRICS.iter().filter(|metric| **metric != m::SUBNET_FILL) {
+        // Every metric of the table is there, but those of subnets, which this decider has not.
+        let of_subnets = [m::SUBNET_FILL, m::SUBNETS_BY_FILL];
+        for metric in m::METRICS.iter().filter(|metric| !of_subnets.contains(metric)) {
             let label_free = format!("\n{} ", metric.name);
             let labelled = format!("\n{}{{", metric.name);
             let is_there = text.contains(&label_free) || text.contains(&labelled);

@@ -99,7 +99,7 @@ fn liveness<D: Decider>(shared: &Shared<D>) -> (StatusCode, String) {
     let loops = shared.decider.figures().loops;
     let house = ("housekeeping".to_owned(), shared.house_turned_ns.get());
     for (name, turned_ns) in loops.into_iter().chain([house]) {
-        let age_ns = now_ns.saturating_sub(turned_ns);
+        let age_ns = now_ns.saturating_sub(turned_ns.max(shared.started_ns));
         if age_ns > late {
             body += &format!("{name} has not turned for {} ms\n", age_ns / 1_000_000);
         }

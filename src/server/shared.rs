@@ -2,6 +2,7 @@
 
 use super::admission::Admission;
 use super::decider::Decider;
+use super::figures::CheckpointAge;
 use super::mailbox::Orders;
 use super::sessions::Sessions;
 use crate::config::{Bounds, Config};
@@ -13,6 +14,7 @@ use addrd_protocol::message::GoAwayReason;
 use addrd_sync::{Allowance, Flag, Level, Serial};
 use std::collections::HashMap;
 use std::hash::RandomState;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -36,6 +38,11 @@ pub(super) struct Shared<D> {
     /// When housekeeping turned last, monotonic ns.
     pub(super) house_turned_ns: Level,
     pub(super) started: Instant,
+    /// The same, monotonic ns.
+    pub(super) started_ns: u64,
+    pub(super) checkpoint: CheckpointAge,
+    /// Only to ask how much room its disk has.
+    pub(super) data_directory: PathBuf,
     pub(super) is_stopping: Flag,
 }
 
@@ -58,6 +65,9 @@ impl<D: Decider> Shared<D> {
             log,
             house_turned_ns: Level::new(decider.clock().monotonic_ns()),
             started: Instant::now(),
+            started_ns: decider.clock().monotonic_ns(),
+            checkpoint: CheckpointAge::default(),
+            data_directory: config.data_directory.clone(),
             is_stopping: Flag::new(),
             decider,
             bounds,

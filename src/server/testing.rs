@@ -216,7 +216,8 @@ impl Stage {
     }
 
     pub(super) fn bounded(decider: FakeDecider, bounds: Bounds) -> Self {
-        let config = Config { bounds, ..Config::default() };
+        let data_directory = "/".into();
+        let config = Config { bounds, data_directory, ..Config::default() };
         let shared = Shared::new(decider.clone(), &config, None);
         Self { shared, decider, tasks: TaskTracker::new() }
     }
