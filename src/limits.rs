@@ -156,8 +156,10 @@ pub const SEQUENCER_OPERATIONS_MAX: u32 = 4 * 1024;
 /// Operations that the sequencer decides in one rendezvous.
 pub const RENDEZVOUS_OPERATIONS_MAX: u32 = 256;
 
-/// Niceness of the thread that folds: behind the threads that answer.
-pub const FOLD_NICENESS: i32 = 10;
+/// Longest pause of the committer between two rounds while the journal is nearly full, ms.
+pub const CROWDED_PAUSE_MS: u64 = 2;
+/// Operations that a worker takes at once while the journal is nearly full.
+pub const DRAIN_OPERATIONS_CROWDED: u32 = DRAIN_OPERATIONS_MAX / 8;
 /// Journal fill, percent, from which a fold begins even if nothing has waited long.
 pub const FOLD_BEGIN_PERCENT: u64 = 25;
 /// A fold begins when records have waited this long, ms.
@@ -205,6 +207,8 @@ pub const JOURNAL_SMALL_DRAINS_PERCENT: u64 = 95;
 pub const JOURNAL_BYTES_PER_RECORD: u64 = 64;
 /// Folded rows that a commit removes for each row that it appends.
 pub const JOURNAL_TRIM_ROWS: usize = 2;
+/// Folded rows that a commit removes if it appends none: it makes room for those who were refused.
+pub const JOURNAL_TRIM_ROWS_ALONE: usize = 64;
 /// Bytes of rows that one read transaction on the journal gives: while it lives, what is trimmed
 /// can't be used again.
 pub const JOURNAL_READ_BYTES: usize = 4 << 20;
@@ -242,6 +246,6 @@ const _: () =
 const _: () = assert!(HAND_OVER_BYTES_MAX * 4 < COMMIT_RING_BYTES_MAX);
 const _: () = assert!(HAND_OVER_RECORDS_MAX * 4 < COMMIT_RING_RECORDS_MAX);
 const _: () = assert!(
-    4 * (COMMIT_RING_RECORDS_MAX as u64) < JOURNAL_RECORDS_MAX_DEV * 4 / 4 * 3,
-    "what is on its way never fills the smallest journal"
+    2 * (COMMIT_RING_RECORDS_MAX as u64) <= JOURNAL_RECORDS_MAX_DEV / 2,
+    "what is on its way takes at most half of the smallest journal"
 );

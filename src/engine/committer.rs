@@ -56,7 +56,22 @@ impl Committer {
     /// Whether a step would find something to do.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        !self.parts.intake.is_empty() || self.parts.intake.is_finished()
+        !self.parts.intake.is_empty() || self.parts.intake.is_finished() || self.must_make_room()
+    }
+
+    /// Whether the next round should wait a moment for the fold: the journal is nearly full.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.parts.pressure.is_crowded() && !self.must_make_room()
+    }
+
+    /// Whether folded rows must go even though nothing is to be written: else those who are refused
+    /// for want of room would be refused for ever.
+    fn must_make_room(&self) -> bool {
+        let position = self.parts.journal.position();
+        self.parts.pressure.journal_percent() >= limits::JOURNAL_FULL_SPEED_PERCENT
+            && position.rows > 1
+            && position.first.0 <= self.parts.folded.get()
     }
 
     /// The loop has turned.
@@ -72,6 +87,10 @@ impl Committer {
     pub fn step(&mut self) -> Result<Progress, StoreError> {
         let limit = Cost::new(limits::COMMIT_RING_RECORDS_MAX, limits::COMMIT_BYTES_MAX);
         self.parts.intake.pop_many(limit, &mut self.taken);
+        if self.taken.is_empty() && self.must_make_room() {
+            append(&mut self.parts, &[])?;
+            return Ok(Progress::Worked);
+        }
         if self.taken.is_empty() {
             let is_finished = self.parts.intake.is_finished();
             return Ok(if is_finished { Progress::Finished } else { Progress::Idle });
@@ -95,7 +114,7 @@ impl Committer {
     fn write(&mut self, began_ns: u64) -> Result<(), StoreError> {
         let packed = pack(&self.taken);
         if packed.is_empty() {
-            return Ok(());
+            return if self.must_make_room() { append(&mut self.parts, &[]) } else { Ok(()) };
         }
         let rows: Vec<_> = packed
             .into_iter()
@@ -104,10 +123,7 @@ impl Committer {
                 parts: row.parts,
             })
             .collect();
-        let trim_to = Seq(self.parts.folded.get());
-        self.parts.journal.append(&Round { rows: &rows, trim_to })?;
-        self.parts.position.raise(self.parts.sealer.next().0.saturating_sub(1));
-        self.parts.pressure.note_journal(&self.parts.journal.fill());
+        append(&mut self.parts, &rows)?;
         let (records, bytes, operations) = sums(&self.taken);
         let took = self.parts.clock.monotonic_ns().saturating_sub(began_ns);
         self.parts.figures.committed(operations, records, bytes, took);
@@ -120,6 +136,15 @@ impl Committer {
             self.parts.figures.waited(waited, hand_over.operations);
         }
     }
+}
+
+/// Writes one durable round and notes where the journal is now.
+fn append(parts: &mut CommitterParts, rows: &[BatchRow<'_>]) -> Result<(), StoreError> {
+    let trim_to = Seq(parts.folded.get());
+    parts.journal.append(&Round { rows, trim_to })?;
+    parts.position.raise(parts.sealer.next().0.saturating_sub(1));
+    parts.pressure.note_journal(&parts.journal.fill());
+    Ok(())
 }
 
 /// A row before its header.

@@ -7,7 +7,7 @@ use super::pressure::Pressure;
 use crate::limits;
 use crate::model::{Seq, Tick};
 use crate::store::{Checkpointer, Step, StoreError};
-use addrd_sync::DurableMark;
+use addrd_sync::{Doorbell, DurableMark};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub struct FoldParts {
     pub pressure: Arc<Pressure>,
     /// Source of time.
     pub clock: Arc<dyn Clock>,
+    /// Wakes the committer, which may wait for room.
+    pub committer_bell: Doorbell,
     /// Its figures: rounds are slices.
     pub figures: CommitterFigures,
 }
@@ -77,6 +79,7 @@ impl Fold {
         self.parts.checkpointer.begin(limits::FOLD_CHUNK_RECORDS_MAX, durable);
         if let Step::Finished(upto) = self.parts.checkpointer.step()? {
             self.parts.folded.raise(upto.0);
+            self.parts.committer_bell.ring();
             self.waiting_since = None;
         }
         let took = self.parts.clock.monotonic_ns().saturating_sub(began_ns);

@@ -55,12 +55,7 @@ impl Pressure {
     /// What a drain that begins now must refuse.
     #[must_use]
     pub fn refuse(&self) -> Refuse {
-        // What is in the committer's ring and in its hands comes on top of what is counted.
-        let records = 2 * u64::from(limits::COMMIT_RING_RECORDS_MAX);
-        let bytes = (2 * u64::from(limits::COMMIT_BYTES_MAX)).min(self.journal_bytes_max / 2);
-        if self.journal_records.get() + records > self.journal_records_max
-            || self.journal_bytes.get() + bytes > self.journal_bytes_max
-        {
+        if self.journal_percent() >= 100 {
             return Refuse::Mutations;
         }
         if self.storage_full.get() != 0 {
@@ -69,17 +64,26 @@ impl Pressure {
         Refuse::Nothing
     }
 
+    /// Whether drains and rounds should be smaller: the fold is behind.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.journal_percent() >= limits::JOURNAL_SMALL_DRAINS_PERCENT
+    }
+
     /// The journal is now so full.
     pub fn note_journal(&self, fill: &JournalFill) {
         self.journal_records.set(fill.records);
         self.journal_bytes.set(fill.bytes);
     }
 
-    /// Fill of the journal, percent, of records or bytes, whichever is more.
+    /// Fill of the journal, percent, of records or bytes, whichever is more. At 100 there is still
+    /// room for what is in the committer's ring and in its hands, and for nothing else.
     #[must_use]
     pub fn journal_percent(&self) -> u64 {
+        let records = 2 * u64::from(limits::COMMIT_RING_RECORDS_MAX);
+        let bytes = (2 * u64::from(limits::COMMIT_BYTES_MAX)).min(self.journal_bytes_max / 2);
         let of = |part: u64, whole: u64| part * 100 / whole.max(1);
-        of(self.journal_records.get(), self.journal_records_max)
-            .max(of(self.journal_bytes.get(), self.journal_bytes_max))
+        of(self.journal_records.get(), self.journal_records_max.saturating_sub(records))
+            .max(of(self.journal_bytes.get(), self.journal_bytes_max.saturating_sub(bytes)))
     }
 }

@@ -119,6 +119,7 @@ pub fn start(start: Start) -> std::io::Result<Running> {
         folded: Arc::clone(&folded),
         pressure: Arc::clone(&shared.pressure),
         clock: Arc::clone(&shared.clock),
+        committer_bell: shared.committer_bell.clone(),
         figures: fold_figures,
     });
     let (committer_figures, committer_reader) = CommitterFigures::new();

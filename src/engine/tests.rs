@@ -1,8 +1,11 @@
 //! The engine with all its threads on a real directory: what clients are promised.
 
+use super::committer::{Committer, CommitterParts};
+use super::figures::CommitterFigures;
 use super::*;
-use crate::model::{NetworkId, OwnerId, ProjectId, SubnetId};
-use crate::store::Settings;
+use crate::journal::{BatchIdentity, BatchSealer};
+use crate::model::{Incarnation, NetworkId, OwnerId, ProjectId, Seq, ServerId, SubnetId, Tick};
+use crate::store::{Journal, JournalFill, JournalPosition, Round, Settings, StoreError};
 use addrd_protocol::codec::{ReplyOrFailure, decode_reply};
 use addrd_protocol::message::{
     Allocate, AllocateFlags, FamilyChoice, Fences, Release, Reply, Request, Strategy, SubnetCreate,
@@ -10,6 +13,7 @@ use addrd_protocol::message::{
 };
 use addrd_protocol::opcode::Opcode;
 use addrd_protocol::{Instance, Setting, Slot, Status};
+use addrd_sync::{Bounds, DurableMark, ring};
 use bytes::{Buf, Bytes};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
@@ -251,4 +255,70 @@ fn many_connections_never_get_one_address_twice() {
     let exhausted = answers.iter().filter(|(_, status, _)| *status == Status::EXHAUSTED).count();
     assert_eq!(exhausted, 1_200 - 1_021);
     booted.running.stop();
+}
+
+/// A journal in memory: one record a row.
+#[derive(Debug)]
+struct Rows {
+    records: u64,
+    folded: u64,
+}
+
+impl Journal for Rows {
+    fn append(&mut self, round: &Round<'_>) -> Result<(), StoreError> {
+        assert!(round.rows.is_empty(), "nothing was handed over");
+        self.folded = round.trim_to.0;
+        self.records = self.records.saturating_sub(64);
+        Ok(())
+    }
+
+    fn position(&self) -> JournalPosition {
+        JournalPosition {
+            first: Seq(1),
+            next: Seq(self.records + 1),
+            last_crc: 0,
+            tick: Tick(0),
+            rows: self.records,
+            records: self.records,
+            bytes: 0,
+        }
+    }
+
+    fn fill(&self) -> JournalFill {
+        JournalFill { records: self.records, records_max: 256 << 10, bytes: 0, bytes_max: 1 << 30 }
+    }
+}
+
+/// Symptom: under load for a few seconds, then every change was `BUSY`, for ever. Cause: only
+/// commits trim the journal, and with every change refused there was nothing to commit.
+#[test]
+fn a_full_journal_is_trimmed_even_if_nothing_is_handed_over() {
+    let journal = Rows { records: 256 << 10, folded: 0 };
+    let pressure = Arc::new(Pressure::new(&journal.fill()));
+    assert_eq!(pressure.refuse(), Refuse::Mutations);
+    let folded = Arc::new(DurableMark::new(0));
+    let bounds = Bounds { slots: 8, operations_max: 8, operations_reserved: 0, bytes_max: 8 };
+    let (_out, intake) = ring::<HandOver>(bounds);
+    let identity = BatchIdentity { server: ServerId::NIL, incarnation: Incarnation(1), term: 0 };
+    let mut committer = Committer::new(CommitterParts {
+        intake,
+        journal: Box::new(journal),
+        sealer: BatchSealer::new(identity, Seq(1), 0),
+        marks: Vec::new(),
+        position: Arc::new(DurableMark::new(0)),
+        folded: Arc::clone(&folded),
+        pressure: Arc::clone(&pressure),
+        clock: Arc::new(FakeClock::new(Tick(1))),
+        bells: Vec::new(),
+        figures: CommitterFigures::new().0,
+    });
+    assert_eq!(committer.step().unwrap(), Progress::Idle, "nothing is folded yet");
+    folded.raise(1 << 20);
+    assert!(committer.has_work());
+    let mut steps = 0;
+    while committer.step().unwrap() == Progress::Worked {
+        steps += 1;
+        assert!(steps < 10_000, "it never ends");
+    }
+    assert_eq!(pressure.refuse(), Refuse::Nothing);
 }

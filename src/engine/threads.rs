@@ -19,6 +19,9 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// Sleep of a loop that waits for room in the next thread's ring, unless it is woken before.
 const BLOCKED_SLEEP: Duration = Duration::from_millis(1);
 
+/// Pause of the committer between two rounds while the journal is nearly full.
+const CROWDED_PAUSE: Duration = Duration::from_millis(limits::CROWDED_PAUSE_MS);
+
 /// Called once when a thread cannot go on; must not return to a state in which requests are served.
 pub type OnFailure = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -124,6 +127,9 @@ fn ask(door: &Door, mut work: Work) {
 pub(super) fn run_committer(mut committer: Committer, mut waiter: Waiter) -> Result<(), String> {
     loop {
         match committer.step().map_err(|error| error.to_string())? {
+            Progress::Worked if committer.is_crowded() => {
+                waiter.wait_until_timeout(CROWDED_PAUSE, || !committer.is_crowded());
+            }
             Progress::Worked => {}
             Progress::Idle | Progress::Blocked => {
                 committer.turned();
@@ -137,8 +143,6 @@ pub(super) fn run_committer(mut committer: Committer, mut waiter: Waiter) -> Res
 
 /// Runs the fold until it is told to stop, then folds what is left.
 pub(super) fn run_fold(mut fold: Fold, mut waiter: Waiter, stop: &Flag) -> Result<(), String> {
-    // A lower priority is a courtesy; without the right to it the fold runs all the same.
-    let _lower = rustix::process::nice(limits::FOLD_NICENESS);
     loop {
         if stop.is_raised() {
             return fold.finish().map_err(|error| error.to_string());

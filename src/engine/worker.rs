@@ -140,7 +140,12 @@ impl Worker {
     /// Takes one drain, decides it, hands it over.
     pub fn step(&mut self) -> Progress {
         if self.backlog.is_empty() {
-            let limit = Cost::new(limits::DRAIN_OPERATIONS_MAX, u32::MAX);
+            let operations = if self.shared.pressure.is_crowded() {
+                limits::DRAIN_OPERATIONS_CROWDED
+            } else {
+                limits::DRAIN_OPERATIONS_MAX
+            };
+            let limit = Cost::new(operations, u32::MAX);
             self.intake.pop_many(limit, &mut self.taken);
             self.backlog.extend(self.taken.drain(..).map(|(work, _)| work));
         }

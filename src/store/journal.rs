@@ -8,6 +8,7 @@ use super::schema::{JOURNAL, JournalMeta, META, META_KEY};
 use crate::journal::{BatchHeader, BatchIdentity, BatchSealer, BatchView};
 use crate::limits::{
     BATCH_HEADER_BYTES, JOURNAL_BYTES_PER_RECORD, JOURNAL_READ_BYTES, JOURNAL_TRIM_ROWS,
+    JOURNAL_TRIM_ROWS_ALONE,
 };
 use crate::model::{Seq, ServerId, Tick};
 use redb::{Database, ReadableDatabase, ReadableTable};
@@ -80,8 +81,8 @@ impl JournalFill {
 ///
 /// Concurrency: the committer owns it.
 pub trait Journal: Send + fmt::Debug {
-    /// Appends rows and removes folded ones, at most two for each row appended and at least two,
-    /// in one durable step.
+    /// Appends rows and removes folded ones, at most two for each row appended, in one durable step.
+    /// A round without rows only removes, more at once.
     ///
     /// # Errors
     /// [`StoreError`]: the outcome is unknown, and the journal can't be used any more.
@@ -255,7 +256,10 @@ impl FileJournal {
                 position.push(&row.header);
             }
             // The last row stays: it says where the journal ends.
-            let rows_max = (round.rows.len() * JOURNAL_TRIM_ROWS).max(JOURNAL_TRIM_ROWS);
+            let rows_max = match round.rows.len() {
+                0 => JOURNAL_TRIM_ROWS_ALONE,
+                rows => rows * JOURNAL_TRIM_ROWS,
+            };
             for _ in 0..rows_max {
                 if position.rows <= 1 || !trim(&mut table, round.trim_to, &mut position)? {
                     break;
