@@ -156,7 +156,9 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         Command::List(list) => allocation::list(session, list).await,
         Command::Usage(usage) => usage::run(session, usage).await,
         Command::Free(free) => free::run(session, free).await,
-        Command::Serve(_) | Command::Bench(_) | Command::Context(_) | Command::Completions(_) => Ok(()),
+        Command::Serve(_) | Command::Bench(_) | Command::Context(_) | Command::Completions(_) => {
+            Ok(())
+        }
     }
 }
 

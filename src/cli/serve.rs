@@ -4,11 +4,11 @@
 use super::fault::Fault;
 use super::session::Session;
 use super::{network, output, subnet};
-use addrd::config::Config;
+use addrd::config::{Config, LogFormat, LogLevel, Sources};
 use addrd::engine::{Boot, Booted, Engine, boot};
-use addrd::limits::{JOURNAL_RECORDS_MAX, JOURNAL_RECORDS_MAX_DEV};
 use addrd::server::Server;
 use addrd::store;
+use addrd::telemetry::log::{self, Log};
 use addrd_client::{Client, Endpoint, Error, Settings};
 use addrd_protocol::message::{NetworkCreate, Strategy, SubnetCreate, SubnetKind};
 use addrd_protocol::{NetworkId, Prefix, ProjectId, Setting, Text};
@@ -17,29 +17,34 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Where the data lies unless a file, the environment or a flag says otherwise.
-const DATA: &str = "addrd-data";
 /// Name of the sample network.
 const DEMO: &str = "demo";
 /// Its subnets: prefix and name.
 const DEMO_SUBNETS: [(&str, &str); 2] = [("10.64.0.0/16", "demo-v4"), ("fd00:64::/64", "demo-v6")];
-/// Most records in memory.
-const MEMORY_RECORDS_MAX: u64 = 100_000_000;
 
 /// Runs a server.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 SIGTERM and ctrl-c stop the server in order.
 
+Settings come from the file, then from the environment (ADDRD_LISTEN), then from flags.
+docs/addrd.example.toml has all of them.
+
 Examples:
   addrd serve --dev
-  addrd serve --data /var/lib/addrd
-  addrd serve --listen 127.0.0.1:4000 --http \"\"")]
+  addrd serve --config /etc/addrd.toml
+  addrd serve --listen 127.0.0.1:4000 --http \"\" --set idle_time=1m")]
 pub(crate) struct Serve {
     /// To try things: loopback only, small files, and in a new directory the network "demo"
     #[arg(long)]
     dev: bool,
-    /// Data directory; made if it is not there [default: ./addrd-data]
+    /// Configuration file
+    #[arg(long, value_name = "FILE", env = "ADDRD_CONFIG")]
+    config: Option<PathBuf>,
+    /// Any setting of the file; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// Data directory; made if it is not there [default: /var/lib/addrd, ./addrd-data with --dev]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
     /// TCP address of the protocol; may be given several times [default: 127.0.0.1:2337]
@@ -58,60 +63,94 @@ pub(crate) struct Serve {
 
 impl Serve {
     fn config(&self) -> Result<Config, Fault> {
-        let mut config = Config::default();
-        let address = |text: &String| {
-            let parsed = text.trim().parse::<SocketAddr>();
-            parsed.map_err(|_| Fault::Usage(format!("\"{text}\" is not ADDRESS:PORT")))
+        let sources = Sources {
+            is_dev: self.dev,
+            file: self.config.clone(),
+            environment: utf8_environment(),
+            flags: self.flags()?,
         };
-        if !self.listen.is_empty() {
-            config.listen = self.listen.iter().map(address).collect::<Result<_, _>>()?;
-        }
-        config.http = match &self.http {
-            Some(text) if text.is_empty() => None,
-            Some(text) => Some(address(text)?),
-            None => config.http,
-        };
-        let socket = self.unix_socket.as_deref().unwrap_or("addrd.sock");
-        config.unix_socket = (!socket.is_empty()).then(|| self.data().join(socket));
-        config.insecure = self.insecure;
-        let reachable = |address: &&SocketAddr| !address.ip().to_canonical().is_loopback();
-        match config.listen.iter().chain(&config.http).find(reachable) {
-            Some(address) if self.dev => {
+        let config = Config::load(&sources).map_err(|errors| Fault::Usage(errors.to_string()))?;
+        match config.exposed().filter(|_| self.dev) {
+            Some(address) => {
                 Err(Fault::Usage(format!("--dev is for loopback only, not {address}")))
             }
-            _ => Ok(config),
+            None => Ok(config),
         }
     }
 
-    fn data(&self) -> PathBuf {
-        self.data.as_deref().unwrap_or(DATA).into()
+    /// Flags as settings; those that have a flag of their own win over `--set`.
+    fn flags(&self) -> Result<Vec<(String, String)>, Fault> {
+        let pair = |text: &String| match text.split_once('=') {
+            Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
+            None => Err(Fault::Usage(format!("--set {text}: expected NAME=VALUE"))),
+        };
+        let mut flags: Vec<_> = self.set.iter().map(pair).collect::<Result<_, _>>()?;
+        let listen = (!self.listen.is_empty()).then(|| self.listen.join(","));
+        let insecure = self.insecure.then(|| "true".to_owned());
+        let own = [
+            ("data_directory", self.data.clone()),
+            ("listen", listen),
+            ("unix_socket", self.unix_socket.clone()),
+            ("http", self.http.clone()),
+            ("insecure", insecure),
+        ];
+        flags.extend(own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+        Ok(flags)
     }
+}
+
+/// What is not UTF-8 is no setting of ours.
+fn utf8_environment() -> Vec<(String, String)> {
+    let text = |text: std::ffi::OsString| text.into_string().ok();
+    std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
+}
+
+fn start_log(config: &Config) -> Option<Log> {
+    let level = match config.log_level {
+        LogLevel::Error => tracing::Level::ERROR,
+        LogLevel::Warn => tracing::Level::WARN,
+        LogLevel::Info => tracing::Level::INFO,
+        LogLevel::Debug => tracing::Level::DEBUG,
+        LogLevel::Trace => tracing::Level::TRACE,
+    };
+    let format = match config.log_format {
+        LogFormat::Text => log::Format::Text,
+        LogFormat::Json => log::Format::Json,
+    };
+    log::set_up(level, format).ok()
 }
 
 pub(crate) fn run(_session: &Session, serve: &Serve) -> Result<(), Fault> {
     let config = serve.config()?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let log = start_log(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads((cores / 2).max(2))
+        .worker_threads(config.reactors().into())
         .thread_name("reactor")
         .enable_all()
         .build()?;
-    let booted = booted(serve, cores)?;
+    let booted = booted(&config)?;
     let is_demo = serve.dev && booted.is_new;
     let engine = booted.running.engine().clone();
-    let served = runtime.block_on(serve_until_signal(engine, &config, serve, is_demo));
+    let served = runtime.block_on(serve_until_signal(engine, &config, log, serve.dev, is_demo));
     drop(runtime);
     booted.running.stop();
     served
 }
 
-fn booted(serve: &Serve, cores: usize) -> Result<Booted, Fault> {
-    let journal_records_max = if serve.dev { JOURNAL_RECORDS_MAX_DEV } else { JOURNAL_RECORDS_MAX };
+fn booted(config: &Config) -> Result<Booted, Fault> {
+    // A third for the journal, which is written and read once, the rest for the state.
+    let cache = usize::try_from(config.cache_bytes).unwrap_or(usize::MAX);
+    let store = store::Settings {
+        journal_records_max: config.journal_records_max,
+        journal_cache_bytes: cache / 3,
+        state_cache_bytes: cache - cache / 3,
+        ..store::Settings::default()
+    };
     let boot = boot(Boot {
-        data: serve.data(),
-        store: store::Settings { journal_records_max, ..store::Settings::default() },
-        workers: u16::try_from((cores / 4).max(1)).unwrap_or(u16::MAX),
-        memory_records_max: MEMORY_RECORDS_MAX,
+        data: config.data_directory.clone(),
+        store,
+        workers: config.workers(),
+        memory_records_max: config.memory_records_max(),
         on_failure: Arc::new(|what| {
             output::to_stderr(&format!("error: stopping: {what}"));
             std::process::exit(1);
@@ -123,24 +162,26 @@ fn booted(serve: &Serve, cores: usize) -> Result<Booted, Fault> {
 async fn serve_until_signal(
     engine: Engine,
     config: &Config,
-    serve: &Serve,
+    log: Option<Log>,
+    is_dev: bool,
     is_demo: bool,
 ) -> Result<(), Fault> {
     let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
-    let server = Server::bind(engine, config).map_err(|error| Fault::Usage(error.to_string()))?;
+    let server =
+        Server::bind(engine, config, log).map_err(|error| Fault::Usage(error.to_string()))?;
     let places = Places {
         tcp: server.addresses().to_vec(),
-        http: config.http,
-        unix: config.unix_socket.clone(),
+        http: server.http_address(),
+        unix: config.unix_socket_path(),
     };
-    output::to_stderr(&format!("data in {}", serve.data().display()));
+    output::to_stderr(&format!("data in {}", config.data_directory.display()));
     output::to_stderr(&format!("listening on {}", places.all().join(", ")));
     let mut running = std::pin::pin!(server.run(any(signals)));
     let greeting = async {
         if is_demo && let Err(error) = make_demo(&places).await {
             output::to_stderr(&format!("the sample network could not be made: {error}"));
         }
-        if serve.dev { output::text(&places.hints()) } else { Ok(()) }
+        if is_dev { output::text(&places.hints()) } else { Ok(()) }
     };
     let report = tokio::select! {
         report = &mut running => report,
