@@ -11,3 +11,5 @@ mod objects;
 mod program;
 #[path = "cli/serving.rs"]
 mod serving;
+#[path = "cli/tour.rs"]
+mod tour;
