@@ -1,4 +1,4 @@
-//! What must hold between the parts of a shard, recounted from the allocations (proofs.md, I6).
+//! What must hold between the parts of a shard, recounted from the allocations.
 //! Changes nothing; takes time proportional to everything, for `check` and tests.
 
 use super::Shard;

@@ -27,7 +27,7 @@ pub(crate) enum Fault {
     OutputClosed,
 }
 
-/// model.md section 10.
+/// What the process ends with; the help text lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Code {

@@ -1,4 +1,4 @@
-//! Owners as people write them (model.md section 2). Asks nobody.
+//! Owners as people write them (protocol/SPEC.md section 1). Asks nobody.
 
 use addrd_protocol::{OwnerId, Text};
 use std::str::FromStr;

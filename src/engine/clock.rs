@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 /// Source of time of the whole server; replaced by [`FakeClock`] in simulations.
 pub trait Clock: Send + Sync + fmt::Debug {
-    /// The server's time (model.md section 4). Never steps back.
+    /// The server's time. Never steps back.
     fn tick(&self) -> Tick;
     /// Monotonic nanoseconds, for measuring only.
     fn monotonic_ns(&self) -> u64;

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 /// One change of state, absolute.
 ///
-/// Each carries the revision that it has in its network (+1 an effect, model.md section 2).
+/// Each carries the revision that it has in its network (+1 an effect).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// The network is now so.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Point on the server's clock, ms since the Unix epoch; never steps back (model.md section 4).
+/// Point on the server's clock, ms since the Unix epoch; never steps back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tick(pub u64);
 
@@ -14,7 +14,7 @@ impl Tick {
     }
 
     /// First revision of a network made now: a network made again under the same id never repeats
-    /// a value (model.md section 2).
+    /// a value.
     #[must_use]
     pub const fn first_revision(self) -> u64 {
         self.0 << 20

@@ -95,14 +95,18 @@ fn leads_somewhere(file: &File, link: &Link, all: &[File]) -> bool {
     }
 }
 
-/// Documents that source code points at by path.
+/// Documents that source code points at: by their path, or by their name alone.
 fn mentions(file: &File, all: &[File]) -> Vec<Finding> {
+    let exists = |name: &str| {
+        let suffix = format!("/{name}");
+        all.iter().any(|other| other.path == name || other.path.ends_with(&suffix))
+    };
     let mut findings = Vec::new();
     for (at, line) in file.text.lines().enumerate() {
         let words = line.split(|c: char| !(c.is_alphanumeric() || "/._-".contains(c)));
-        let paths = words.map(|word| word.trim_end_matches('.'));
-        for word in paths.filter(|word| word.starts_with("docs/") && word.ends_with(".md")) {
-            if !all.iter().any(|other| other.path == word) {
+        let paths = words.map(|word| word.trim_end_matches('.').trim_start_matches("../"));
+        for word in paths.filter(|word| word.ends_with(".md") && !word.starts_with('.')) {
+            if !exists(word) {
                 findings.push(Finding::new(&file.path, at + 1, format!("there is no {word}")));
             }
         }
@@ -163,5 +167,8 @@ mod tests {
         assert_eq!(mentions(&file, &[]).len(), 1);
         let there = File::made_up("docs/decisions/9999-x.md", "");
         assert!(mentions(&file, &[there]).is_empty());
+        let file = File::made_up("src/a.rs", "//! See plan.md, section 2.");
+        assert_eq!(mentions(&file, &[]).len(), 1);
+        assert!(mentions(&file, &[File::made_up("docs/plan.md", "")]).is_empty());
     }
 }

@@ -1,5 +1,5 @@
 //! What a request means for a key that holds something: a repeat, a takeover, or a refusal.
-//! A repeat is judged against what is held, not against the first request (model.md section 2).
+//! A repeat is judged against what is held, not against the first request (protocol/SPEC.md, allocate).
 
 use super::request::{Asked, Want};
 use super::{Decision, owner_text};

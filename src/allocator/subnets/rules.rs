@@ -1,7 +1,7 @@
 //! What a subnet may be: prefix, gateway, pools, lists. Looks at no state.
 //!
-//! Source: semantics.md section 1 and the table of differences: Neutron's rules for `broadcast`,
-//! every address usable for `routed`.
+//! Source: protocol/SPEC.md, subnet_create: Neutron's rules for `broadcast`, every address usable
+//! for `routed`.
 
 use crate::allocator::refusal::{Refused, out_of_range, refuse, refuse_field, unsupported, with};
 use crate::allocator::subnet::last_of;

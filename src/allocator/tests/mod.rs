@@ -1,4 +1,4 @@
-//! Tests of the whole shard: promises of model.md, and (`machine`) random operations against a
+//! Tests of the whole shard: what protocol/SPEC.md promises, and (`machine`) random operations against a
 //! naive model.
 
 mod basics;
