@@ -2,6 +2,8 @@
 
 use crate::program::{Server, addrd, program, run};
 use rustix::process::Signal;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
 #[test]
 fn a_second_start_finds_what_the_first_left_and_both_end_with_0() {
@@ -52,6 +54,33 @@ fn settings_that_cannot_be_are_usage_errors() {
     serve(&["--set", "no_such_setting=1"]).fails(2);
     serve(&["--set", "idle_time"]).fails(2);
     serve(&["--config", "missing.toml"]).fails(2);
+}
+
+#[test]
+fn settings_of_the_client_do_not_disturb_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = program();
+    command.env("ADDRD_SERVER", "127.0.0.1:1").env("ADDRD_CONTEXT", "here");
+    command.env("ADDRD_PROJECT", "default").args(["serve", "--dev", "--http", "", "--data"]);
+    command.arg(folder.path().join("data")).args(["--listen", "192.0.2.1:0"]);
+    let error = run(command).fails(2);
+    assert!(error.contains("192.0.2.1"), "{error}");
+}
+
+#[test]
+fn a_bench_whose_server_ends_says_so() {
+    let server = Server::dev();
+    server.addrd("network delete demo --force").ok();
+    let mut command = program();
+    command.args(["--server", &server.place, "bench", "--live", "1024", "--connections", "2"]);
+    command.args(["--in-flight", "4", "--duration", "60"]).stderr(Stdio::piped());
+    let mut bench = command.spawn().unwrap();
+    let mut lines = BufReader::new(bench.stderr.take().unwrap()).lines();
+    // The first rate: it is under load.
+    assert!(lines.by_ref().any(|line| line.unwrap().ends_with("/s")));
+    assert!(server.end(Signal::KILL).code().is_none());
+    assert!(lines.any(|line| line.unwrap().starts_with("error: ")));
+    assert_eq!(bench.wait().unwrap().code(), Some(7));
 }
 
 #[test]

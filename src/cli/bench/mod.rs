@@ -13,7 +13,7 @@ mod wire;
 use super::fault::Fault;
 use super::output;
 use super::session::Session;
-use addrd_client::{Client, Sessions, Settings};
+use addrd_client::{Client, Error, Sessions, Settings};
 use drive::{Driver, Pace};
 use line::{Line, Script, Work};
 use owners::Owners;
@@ -169,7 +169,16 @@ async fn measure(
     };
     if !bench.keep {
         progress("removing what was made");
-        setup::remove(&client, &plan).await?;
+        let removed = tokio::select! {
+            removed = setup::remove(&client, &plan) => removed,
+            // Asked a second time, it ends at once.
+            _ = tokio::signal::ctrl_c() => Err(Fault::Refused("interrupted".to_owned())),
+        };
+        // What went wrong first is what matters.
+        return match (result, removed) {
+            (Ok(outcome), Ok(())) => report::print(session, bench, &plan, &outcome),
+            (Err(fault), _) | (Ok(_), Err(fault)) => Err(fault),
+        };
     }
     report::print(session, bench, &plan, &result?)
 }
@@ -224,7 +233,8 @@ async fn loaded(
         let driver = Driver::new(share, bench.in_flight, script, pace);
         drivers.push(driver.map_err(Fault::Internal)?);
     }
-    let (tally, measured) = load(bench, drivers).await?;
+    let place = settings.endpoints.first().map(ToString::to_string).unwrap_or_default();
+    let (tally, measured) = load(bench, drivers, &place).await?;
     Ok(Outcome { tally, measured, prefill })
 }
 
@@ -237,7 +247,11 @@ enum Said {
     End(Result<(Tally, Duration), String>),
 }
 
-async fn load(bench: &Bench, drivers: Vec<Driver>) -> Result<(Tally, Duration), Fault> {
+async fn load(
+    bench: &Bench,
+    drivers: Vec<Driver>,
+    place: &str,
+) -> Result<(Tally, Duration), Fault> {
     let (say, mut said) = mpsc::channel(1_024);
     // Dropped together with this future: threads then stop at their next slice.
     let (_going, stop) = watch::channel(());
@@ -254,7 +268,8 @@ async fn load(bench: &Bench, drivers: Vec<Driver>) -> Result<(Tally, Duration), 
         match said.recv().await {
             Some(Said::Operations(operations)) => second.1 += operations,
             Some(Said::End(result)) => {
-                let (tally, measured) = result.map_err(Fault::Internal)?;
+                let (tally, measured) = result
+                    .map_err(|cause| Error::Unreachable { endpoint: place.to_owned(), cause })?;
                 sum.0.add(&tally);
                 sum.1 = sum.1.max(measured);
                 running -= 1;

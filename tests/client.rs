@@ -1,0 +1,149 @@
+//! The native client against the real program: a server that stops, is killed and comes back, and
+//! several ways to the same one.
+
+#[path = "cli/program.rs"]
+#[expect(dead_code, reason = "the command line's tests use the rest")]
+mod program;
+
+use addrd_client::protocol::message::{
+    AllocationFilter, Batch, BatchItem, BatchMode, BatchResult, Fences, Lookup, NetworkCreate,
+    NetworkDelete, Release, Strategy, SubnetCreate, SubnetKind, Target,
+};
+use addrd_client::protocol::{NetworkId, OwnerId, Setting, Slot, Status, SubnetId};
+use addrd_client::{BackoffLimits, Client, Deleted, Error, Settings, plain_allocate};
+use program::Server;
+use rustix::process::Signal;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+const NETWORK: NetworkId = NetworkId::from_u128(0xb1);
+
+fn settings(place: &str) -> Settings {
+    let backoff =
+        BackoffLimits { first: Duration::from_millis(5), most: Duration::from_millis(100) };
+    Settings { lanes: 3, backoff, ..Settings::to([place]).unwrap() }
+}
+
+/// A network with a subnet of 65,536 addresses.
+async fn make(client: &Client) {
+    client.network_create(NETWORK, NetworkCreate::default()).await.unwrap();
+    let create = SubnetCreate {
+        subnet_id: SubnetId::from_u128(1),
+        cidr: "10.0.0.0/16".parse().unwrap(),
+        kind: SubnetKind::Routed,
+        strategy: Strategy::Default,
+        enable_dhcp: false,
+        gateway: Setting::Null,
+        pools: Setting::Unset,
+        dns_servers: Vec::new(),
+        routes: Vec::new(),
+        name: None,
+        description: None,
+    };
+    client.subnet_create(NETWORK, create).await.unwrap();
+}
+
+fn owner(number: u32) -> OwnerId {
+    OwnerId::from_text(&format!("owner-{number}"))
+}
+
+fn release(number: u32) -> Release {
+    let target = Target::Key { owner: owner(number), slot: Slot(0) };
+    Release { target, fences: Fences::default(), any: false }
+}
+
+#[tokio::test]
+async fn every_operation_answers_in_its_type() {
+    let server = Server::dev();
+    let client = Client::connect(settings(&server.place)).await.unwrap();
+    make(&client).await;
+    let one = client.allocate(NETWORK, plain_allocate(owner(1))).await.unwrap().first;
+    let again = client.allocate(NETWORK, plain_allocate(owner(1))).await.unwrap().first;
+    assert_eq!((again.address, again.repeated), (one.address, true));
+    let found = client.lookup(NetworkId::NIL, Lookup::Address(one.address)).await.unwrap();
+    assert_eq!(found.allocations.len(), 1);
+    let items = (2..100).map(|n| BatchItem::Allocate(plain_allocate(owner(n)))).collect();
+    let batch = Batch { mode: BatchMode::AllOrNothing, items };
+    let reply = client.batch(NETWORK, batch).await.unwrap();
+    assert!(reply.results.iter().all(|result| matches!(result, BatchResult::Allocated(_))));
+    let pages = client.allocations(NETWORK, AllocationFilter::default()).page_objects(7);
+    let listed: BTreeSet<IpAddr> =
+        pages.take(usize::MAX).await.unwrap().iter().map(|held| held.address).collect();
+    assert_eq!(listed.len(), 99);
+    assert!(client.release(NETWORK, release(1)).await.unwrap().is_some());
+    assert!(client.release(NETWORK, release(1)).await.unwrap().is_none());
+    let error = client.network_get(NetworkId::from_u128(404)).await.unwrap_err();
+    assert!(error.is(Status::NOT_FOUND));
+    let error = client.network_delete(NETWORK, NetworkDelete::default()).await.unwrap_err();
+    assert!(error.is(Status::IN_USE));
+    let forced = NetworkDelete { force: true, ..NetworkDelete::default() };
+    let deleted = client.network_delete(NETWORK, forced).await.unwrap();
+    assert!(matches!(deleted, Deleted::ByJob(_)));
+    client.deleted(deleted).await.unwrap();
+    assert!(client.network_get(NETWORK).await.unwrap_err().is(Status::NOT_FOUND));
+}
+
+/// Allocates for many owners while the server ends and comes back; what it is told must be so.
+async fn through_an_end(signal: Signal) {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let socket = format!("unix:{}", data.join("addrd.sock").display());
+    let first = Server::start(&data, &[]);
+    let client = Client::connect(settings(&socket)).await.unwrap();
+    make(&client).await;
+    let mut calls = JoinSet::new();
+    for number in 0..500 {
+        let client = client.clone();
+        calls.spawn(async move {
+            let allocate = plain_allocate(owner(number));
+            client.allocate(NETWORK, allocate).await.map(|got| (number, got.first))
+        });
+    }
+    let mut told = vec![calls.join_next().await.unwrap().unwrap().unwrap()];
+    let restarted = tokio::task::spawn_blocking(move || restart(first, &data, signal));
+    while let Some(call) = calls.join_next().await {
+        told.push(call.unwrap().unwrap());
+    }
+    let _second = restarted.await.unwrap();
+    let addresses: BTreeSet<IpAddr> = told.iter().map(|(_, got)| got.address).collect();
+    assert_eq!(addresses.len(), 500, "nobody shares an address");
+    for (number, got) in told {
+        let held = client.allocate(NETWORK, plain_allocate(owner(number))).await.unwrap().first;
+        assert_eq!((held.address, held.revision), (got.address, got.revision));
+    }
+}
+
+fn restart(server: Server, data: &Path, signal: Signal) -> Server {
+    server.end(signal);
+    Server::start(data, &[])
+}
+
+#[tokio::test]
+async fn calls_ride_through_a_stop_and_a_start() {
+    through_an_end(Signal::TERM).await;
+}
+
+#[tokio::test]
+async fn calls_ride_through_a_kill_and_a_start() {
+    through_an_end(Signal::KILL).await;
+}
+
+#[tokio::test]
+async fn another_way_to_the_same_server_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data, &[]);
+    let socket = format!("unix:{}", data.join("addrd.sock").display());
+    let endpoints = ["127.0.0.1:1", socket.as_str(), server.place.as_str()];
+    let client = Client::connect(Settings::to(endpoints).unwrap()).await.unwrap();
+    make(&client).await;
+    let id = client.server().unwrap().server_id;
+    // Pinned to what answered: another data set is refused.
+    let other = Server::dev();
+    let pinned = Settings { server_id: Some(id), ..settings(&other.place) };
+    let error = Client::connect(pinned).await.unwrap_err();
+    assert!(matches!(error, Error::WrongServer { expected, .. } if expected == id), "{error}");
+}
