@@ -2,7 +2,8 @@
 //! into the state slice by slice. A step machine without a thread or a clock; who calls it paces
 //! it.
 
-use super::error::StoreError;
+use super::directory::STATE_FILE;
+use super::error::{StoreError, guarded};
 use super::fold::Chunk;
 use super::journal::JournalSource;
 use super::state::{FoldPlace, State};
@@ -92,6 +93,10 @@ impl Checkpointer {
     /// # Errors
     /// [`StoreError`]: the state can't be used any more in this process.
     pub fn step(&mut self) -> Result<Step, StoreError> {
+        guarded(STATE_FILE, || self.work())
+    }
+
+    fn work(&mut self) -> Result<Step, StoreError> {
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Idle => Ok(Step::Idle),
             Phase::Reading { chunk, until, records_max } => {

@@ -4,6 +4,7 @@ use crate::journal::BatchError;
 use crate::model::Seq;
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Why the store can't go on.
 ///
@@ -175,4 +176,17 @@ impl StoreError {
             other => Self::damaged(file, other.to_string()),
         }
     }
+}
+
+/// Runs code of the library that may panic on a damaged file, and reports that as damage.
+pub(crate) fn guarded<T>(
+    file: &str,
+    run: impl FnOnce() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        let what = format!("reading it stopped with: {}", text.unwrap_or("no message"));
+        Err(StoreError::damaged(file, what))
+    })
 }

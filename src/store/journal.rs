@@ -2,8 +2,9 @@
 //! Decides nothing and knows no state.
 
 use super::backend::Backend;
+use super::database::QuietDatabase;
 use super::directory::JOURNAL_FILE;
-use super::error::StoreError;
+use super::error::{StoreError, guarded};
 use super::schema::{JOURNAL, JournalMeta, META, META_KEY};
 use crate::journal::{BatchHeader, BatchIdentity, BatchSealer, BatchView};
 use crate::limits::{
@@ -123,7 +124,7 @@ pub struct FileJournal {
 }
 
 struct Shared {
-    database: Database,
+    database: QuietDatabase,
     backend: Backend,
     server: ServerId,
 }
@@ -183,7 +184,7 @@ impl FileJournal {
 
     /// Takes over an opened database: checks that its rows follow each other, and counts them.
     pub(crate) fn open(
-        database: Database,
+        database: QuietDatabase,
         backend: Backend,
         server: ServerId,
         records_max: u64,
@@ -242,14 +243,13 @@ impl FileJournal {
         self.shared.backend.growths()
     }
 
-    fn write(&mut self, round: &Round<'_>) -> Result<JournalPosition, redb::Error> {
+    fn write(&self, round: &Round<'_>) -> Result<JournalPosition, redb::Error> {
         let mut position = self.position;
         let mut transaction = self.shared.database.begin_write()?;
         transaction.set_two_phase_commit(true);
         {
             let mut table = transaction.open_table(JOURNAL)?;
             for row in round.rows {
-                position.follows(&row.header);
                 let length = BATCH_HEADER_BYTES + row.header.bytes as usize;
                 let mut place = table.insert_reserve(&row.header.first.0.to_be_bytes(), length)?;
                 fill(place.as_mut(), row);
@@ -308,7 +308,14 @@ fn fill(place: &mut [u8], row: &BatchRow<'_>) {
 
 impl Journal for FileJournal {
     fn append(&mut self, round: &Round<'_>) -> Result<(), StoreError> {
-        self.position = self.write(round).map_err(StoreError::redb(JOURNAL_FILE, "writing"))?;
+        let mut position = self.position;
+        for row in round.rows {
+            position.follows(&row.header);
+            position.push(&row.header);
+        }
+        self.position = guarded(JOURNAL_FILE, || {
+            self.write(round).map_err(StoreError::redb(JOURNAL_FILE, "writing"))
+        })?;
         Ok(())
     }
 

@@ -8,6 +8,7 @@
 mod backend;
 mod cells;
 mod checkpoint;
+mod database;
 mod directory;
 mod disk;
 mod error;
@@ -27,6 +28,7 @@ pub use checkpoint::{Checkpointer, Step};
 pub use directory::{Format, Presence, give_up_reserve};
 pub use disk::{Disk, DiskFile};
 pub use error::StoreError;
+use error::guarded;
 pub use journal::{
     BatchRow, BatchVisitor, FileJournal, FileJournalSource, Journal, JournalFill, JournalPosition,
     JournalSource, Round,
@@ -39,11 +41,11 @@ use crate::journal::{BatchError, BatchIdentity};
 use crate::limits::{FOLD_SLICE_BYTES, JOURNAL_RECORDS_MAX, RESERVE_BYTES};
 use crate::model::{Incarnation, Seq, ServerId};
 use backend::Backend;
+use database::QuietDatabase;
 use directory::{JOURNAL_FILE, RESERVE, STATE_FILE, temporary};
 use redb::Database;
 use schema::{JournalMeta, StateMeta};
 use state::State;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// How a store is opened.
@@ -228,7 +230,7 @@ fn open_database(
     bytes: u64,
     cache_bytes: usize,
     check_integrity: bool,
-) -> Result<(Database, Backend), StoreError> {
+) -> Result<(QuietDatabase, Backend), StoreError> {
     let file = disk.open(name).map_err(StoreError::io(name, "opening"))?;
     if file.len().map_err(StoreError::io(name, "measuring"))? == 0 {
         return Err(StoreError::damaged(name, "it is empty"));
@@ -239,7 +241,8 @@ fn open_database(
     builder.set_cache_size(cache_bytes).set_check_integrity_on_open(check_integrity);
     let own = backend.clone();
     let database = guarded(name, || {
-        builder.create_with_backend(backend).map_err(StoreError::redb(name, "opening"))
+        let database = builder.create_with_backend(backend);
+        database.map(QuietDatabase::new).map_err(StoreError::redb(name, "opening"))
     })?;
     Ok((database, own))
 }
@@ -299,14 +302,4 @@ fn check_join(position: &JournalPosition, meta: &StateMeta) -> Result<(), StoreE
         return Err(StoreError::Batch { at: last, source: BatchError::Chain });
     }
     Ok(())
-}
-
-/// Runs code of the library that may panic on a damaged file, and reports that as damage.
-fn guarded<T>(file: &str, run: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        let what = format!("reading it stopped with: {}", text.unwrap_or("no message"));
-        Err(StoreError::damaged(file, what))
-    })
 }

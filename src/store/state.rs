@@ -3,6 +3,7 @@
 
 use super::backend::Backend;
 use super::cells::{GroupKey, cell_has_texts, decode_cells, encode_cells, encode_texts};
+use super::database::QuietDatabase;
 use super::directory::STATE_FILE;
 use super::error::StoreError;
 use super::fold::{Chunk, NetworkGroup, ObjectKey, SubnetGroup};
@@ -19,7 +20,7 @@ use std::fmt;
 
 /// The folded state.
 pub(crate) struct State {
-    pub(crate) database: Database,
+    pub(crate) database: QuietDatabase,
     pub(crate) backend: Backend,
     pub(crate) meta: StateMeta,
 }
@@ -51,7 +52,7 @@ impl State {
     }
 
     /// Takes over an opened database.
-    pub(crate) fn open(database: Database, backend: Backend) -> Result<Self, StoreError> {
+    pub(crate) fn open(database: QuietDatabase, backend: Backend) -> Result<Self, StoreError> {
         let read = || -> Result<Option<Vec<u8>>, redb::Error> {
             let table = database.begin_read()?.open_table(META)?;
             Ok(table.get(&META_KEY)?.map(|row| row.value().to_vec()))

@@ -20,6 +20,8 @@ pub(crate) struct Oracle {
     tick: u64,
     /// Planted: rows are trimmed whether folded or not.
     trims_ahead: bool,
+    /// Damage may be told in any words.
+    any_error: bool,
     /// What the runs met with.
     pub(crate) met: Met,
 }
@@ -79,6 +81,7 @@ impl Oracle {
             in_flight: None,
             tick: 1_000,
             trims_ahead,
+            any_error: false,
             met: Met::default(),
         }
     }
@@ -97,11 +100,11 @@ impl Oracle {
         let mut sealer = store.journal.sealer(store.identity());
         for _ in 0..rounds {
             if let Err(error) = self.round(&mut store, &mut sealer, random) {
-                return judge_error(disk, error).map(|_| End::Failed);
+                return self.judge_error(disk, error).map(|_| End::Failed);
             }
             let folded = store.checkpointer.folded();
             if let Err(error) = fold(&mut store, random) {
-                return judge_error(disk, error).map(|_| End::Failed);
+                return self.judge_error(disk, error).map(|_| End::Failed);
             }
             self.met.folds += u64::from(store.checkpointer.folded() > folded);
         }
@@ -139,7 +142,7 @@ impl Oracle {
                 }
                 Ok(Ok(store))
             }
-            Err(error) => judge_error(disk, error).map(Err),
+            Err(error) => self.judge_error(disk, error).map(Err),
         }
     }
 
@@ -164,6 +167,22 @@ impl Oracle {
             return Ok(());
         }
         Err(format!("at {next} found {found:#?}\nbut promised {:#?}", self.acknowledged.model))
+    }
+
+    /// From now on the disk is damaged.
+    pub(crate) fn takes_any_error(&mut self) {
+        self.any_error = true;
+    }
+
+    /// An error is right after a fault of the disk, and wrong without one. It must not speak of
+    /// damage: who believes that restores a backup.
+    fn judge_error(&self, disk: &FakeDisk, error: StoreError) -> Result<StoreError, Violation> {
+        match error {
+            error if self.any_error => Ok(error),
+            error if !disk.failed() => Err(format!("refused without a fault: {error:?}")),
+            error @ StoreError::Io { .. } => Ok(error),
+            error => Err(format!("a fault of the disk is told as {error:?}")),
+        }
     }
 
     fn round(
@@ -223,14 +242,4 @@ fn fold(store: &mut Store, random: &mut Random) -> Result<(), StoreError> {
         steps = steps.saturating_sub(1);
     }
     Ok(())
-}
-
-/// An error is right after a fault of the disk, and wrong without one. It must not speak of
-/// damage: who believes that restores a backup.
-fn judge_error(disk: &FakeDisk, error: StoreError) -> Result<StoreError, Violation> {
-    match error {
-        error if !disk.failed() => Err(format!("refused without a fault: {error:?}")),
-        error @ StoreError::Io { .. } => Ok(error),
-        error => Err(format!("a fault of the disk is told as {error:?}")),
-    }
 }
