@@ -223,6 +223,8 @@ pub const FOLD_CHUNK_BYTES_MAX: usize = 512 << 20;
 
 /// Bytes of a state row.
 pub const STATE_ROW_BYTES_MAX: usize = 4_000;
+/// Findings that a check of a data directory reports.
+pub const CHECK_FINDINGS_MAX: usize = 1_000;
 /// Bytes of the file that is given up to start on a full disk.
 pub const RESERVE_BYTES: u64 = 64 << 20;
 

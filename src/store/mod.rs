@@ -7,6 +7,7 @@
 
 mod backend;
 mod cells;
+mod check;
 mod checkpoint;
 mod database;
 mod directory;
@@ -15,7 +16,9 @@ mod error;
 #[doc(hidden)]
 pub mod fake_disk;
 mod fold;
+mod inspect;
 mod journal;
+mod overlay_disk;
 mod real_disk;
 mod recover;
 mod schema;
@@ -24,6 +27,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use check::{CheckProgress, CheckReport, CheckStage, Finding, check};
 pub use checkpoint::{Checkpointer, Step};
 pub use directory::{Format, Presence, give_up_reserve};
 pub use disk::{Disk, DiskFile};
@@ -33,6 +37,7 @@ pub use journal::{
     BatchRow, BatchVisitor, FileJournal, FileJournalSource, Journal, JournalFill, JournalPosition,
     JournalSource, Round,
 };
+pub use overlay_disk::OverlayDisk;
 pub use real_disk::RealDisk;
 pub use recover::{Recovered, Restore};
 pub use schema::FORMAT_VERSION;
@@ -124,7 +129,7 @@ impl Store {
             directory::write_reserve(&*disk, &temporary(RESERVE), settings.reserve_bytes)?;
         }
         directory::publish(&*disk, format, settings.reserve_bytes > 0)?;
-        Self::open_locked(disk, settings)
+        Self::open_locked(disk, settings, false)
     }
 
     /// Opens the data in a directory.
@@ -132,20 +137,40 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; nothing acknowledged is changed by a refusal.
     pub fn open(disk: Arc<dyn Disk>, settings: &Settings) -> Result<Self, StoreError> {
+        Self::open_present(disk, settings, false)
+    }
+
+    /// Opens it and checks every page of both files.
+    pub(crate) fn open_checked(
+        disk: Arc<dyn Disk>,
+        settings: &Settings,
+    ) -> Result<Self, StoreError> {
+        Self::open_present(disk, settings, true)
+    }
+
+    fn open_present(
+        disk: Arc<dyn Disk>,
+        settings: &Settings,
+        check_state: bool,
+    ) -> Result<Self, StoreError> {
         directory::lock(&*disk)?;
         match directory::presence(&*disk)? {
-            Presence::Present => Self::open_locked(disk, settings),
+            Presence::Present => Self::open_locked(disk, settings, check_state),
             Presence::Unfinished => Err(StoreError::Unfinished { place: disk.place() }),
             Presence::Absent => Err(StoreError::Absent { place: disk.place() }),
         }
     }
 
-    fn open_locked(disk: Arc<dyn Disk>, settings: &Settings) -> Result<Self, StoreError> {
+    fn open_locked(
+        disk: Arc<dyn Disk>,
+        settings: &Settings,
+        check_state: bool,
+    ) -> Result<Self, StoreError> {
         directory::settle(&*disk)?;
         let format = directory::read_format(&*disk)?;
         let distrusted = directory::heed_distrust(&*disk)?;
         let journal = open_journal(&disk, settings, format)?;
-        let state = open_state(&disk, settings, format)?;
+        let state = open_state(&disk, settings, format, check_state || distrusted)?;
         check_join(&journal.position(), &state.meta)?;
         if distrusted {
             directory::trust_again(&*disk)?;
@@ -262,13 +287,21 @@ fn open_journal(
     Ok(journal)
 }
 
+/// redb verifies the state's pages only if asked to: it would read the whole file at every start.
+/// Sums show what is wrong with rows.
 fn open_state(
     disk: &Arc<dyn Disk>,
     settings: &Settings,
     format: Format,
+    check_integrity: bool,
 ) -> Result<State, StoreError> {
-    let (database, backend) =
-        open_database(disk, STATE_FILE, settings.state_bytes, settings.state_cache_bytes, false)?;
+    let (database, backend) = open_database(
+        disk,
+        STATE_FILE,
+        settings.state_bytes,
+        settings.state_cache_bytes,
+        check_integrity,
+    )?;
     let state = guarded(STATE_FILE, || State::open(database, backend))?;
     check_identity(STATE_FILE, format, state.meta.server, state.meta.incarnation)?;
     Ok(state)

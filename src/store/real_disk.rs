@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug)]
 pub struct RealDisk {
     path: PathBuf,
+    read_only: bool,
     locked: Mutex<Option<File>>,
 }
 
@@ -19,7 +20,17 @@ impl RealDisk {
     /// A directory that exists. Touches nothing.
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), locked: Mutex::new(None) }
+        Self { path: path.to_owned(), read_only: false, locked: Mutex::new(None) }
+    }
+
+    /// A directory that exists, in which nothing can be changed.
+    #[must_use]
+    pub fn read_only(path: &Path) -> Self {
+        Self { read_only: true, ..Self::new(path) }
+    }
+
+    fn writable(&self) -> io::Result<()> {
+        if self.read_only { Err(io::ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
     }
 
     /// Makes the directory if it isn't there; its parent must be.
@@ -45,21 +56,25 @@ impl RealDisk {
 
 impl Disk for RealDisk {
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).open(self.path.join(name))?;
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(!self.read_only).open(self.path.join(name))?;
         Ok(Self::wrap(file))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.writable()?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(0o600);
         Ok(Self::wrap(options.open(self.path.join(name))?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.writable()?;
         fs::rename(self.path.join(from), self.path.join(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        self.writable()?;
         fs::remove_file(self.path.join(name))
     }
 
@@ -70,13 +85,18 @@ impl Disk for RealDisk {
     }
 
     fn sync_names(&self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        if self.read_only { Ok(()) } else { File::open(&self.path)?.sync_all() }
     }
 
     fn lock(&self, name: &str) -> io::Result<bool> {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(self.path.join(name))?;
+        let own = !self.read_only;
+        options.read(true).write(own).create(own).truncate(false).mode(0o600);
+        let file = match options.open(self.path.join(name)) {
+            // A copy of a directory may have no lock file: then nobody uses it.
+            Err(error) if !own && error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            file => file?,
+        };
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
                 *self.locked.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);

@@ -250,3 +250,88 @@ fn copies_of_different_times_are_refused_with_both_numbers() {
         "{error:?}"
     );
 }
+
+/// Name, bytes and time of change of every file.
+fn pictures(path: &Path) -> Vec<(String, Vec<u8>, std::time::SystemTime)> {
+    let mut all: Vec<_> = std::fs::read_dir(path)
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+            (path.display().to_string(), std::fs::read(&path).unwrap(), time)
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+fn checked(path: &Path) -> CheckReport {
+    check(Arc::new(RealDisk::read_only(path)), &settings(), &mut |_| ()).unwrap()
+}
+
+#[test]
+fn a_check_touches_nothing_and_finds_nothing_in_a_sound_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    let mut store = create(&path);
+    append(&mut store, &[network(), subnet()], Seq(0));
+    append(&mut store, &[put(1, 3, true), put(2, 4, true)], Seq(0));
+    fold_all(&mut store);
+    append(&mut store, &[put(3, 5, true)], Seq(0));
+    drop(store);
+    let before = pictures(&path);
+    let report = checked(&path);
+    assert_eq!(report.findings, []);
+    assert_eq!((report.networks, report.subnets, report.allocations), (1, 1, 3));
+    assert_eq!((report.folded, report.last), (Seq(2), Seq(3)));
+    assert_eq!(pictures(&path), before);
+    let store = open(&path).unwrap();
+    let used = check(Arc::new(RealDisk::read_only(&path)), &settings(), &mut |_| ());
+    assert!(matches!(used, Err(StoreError::Locked { .. })));
+    drop(store);
+}
+
+#[test]
+fn a_check_finds_what_contradicts_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    let mut store = create(&path);
+    let mut twice = put(9, 8, false);
+    let mut block = put(64, 6, false);
+    let mut outside = put(1 << 16, 9, false);
+    if let (Effect::AllocationPut(twice), Effect::AllocationPut(block)) = (&mut twice, &mut block) {
+        twice.owner = OwnerId::from_u128(1);
+        block.place.block_bits = 3;
+    }
+    if let Effect::AllocationPut(row) = &mut outside {
+        row.place.subnet = SubnetHandle(7);
+    }
+    let effects = [network(), subnet(), put(1, 3, false), block, put(70, 7, false), twice, outside];
+    append(&mut store, &effects, Seq(0));
+    drop(store);
+    let found: Vec<_> = checked(&path).findings.into_iter().map(|f| f.what).collect();
+    assert_eq!(found.len(), 3, "{found:?}");
+    for (what, part) in found.iter().zip(["overlaps the one before", "without it", "held twice"]) {
+        assert!(what.contains(part), "{what}");
+    }
+}
+
+#[test]
+fn a_check_reports_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    let mut store = create(&path);
+    append(&mut store, &[network(), subnet(), put(1, 3, false)], Seq(0));
+    drop(store);
+    let file = path.join("journal.redb");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let owner = OwnerId::from_u128(1);
+    let is_owner = |at: &usize| bytes[*at..*at + 16] == *owner.as_bytes();
+    // Old pages have it too.
+    let places: Vec<_> = (0..bytes.len() - 16).filter(is_owner).collect();
+    places.into_iter().for_each(|at| bytes[at] ^= 1);
+    std::fs::write(&file, bytes).unwrap();
+    let report = checked(&path);
+    assert_eq!(report.findings.len(), 1);
+    assert!(report.findings[0].what.contains("journal.redb is damaged"), "{report:?}");
+}

@@ -79,13 +79,17 @@ impl Generator {
         }
         self.network_handle_max += 1;
         let network = self.network_handle_max;
+        // Ids of deleted networks come back.
+        let is_free =
+            |id: &u128| self.model.networks.values().all(|row| row.id != NetworkId::from_u128(*id));
+        let id = (1..).find(is_free).unwrap_or_default();
         self.push(Effect::NetworkPut(Box::new(NetworkRow {
             network: NetworkHandle(network),
             revision: Revision(1 << 20),
             project: ProjectId::DEFAULT,
-            id: NetworkId::from_u128(u128::from(random.below(3))),
+            id: NetworkId::from_u128(id),
             deleting: false,
-            name: random.one_in(2).then(|| text("blue")),
+            name: random.one_in(2).then(|| text(&format!("blue-{network}"))),
             description: None,
         })));
     }
@@ -150,8 +154,11 @@ impl Generator {
         let Some(subnet) = (1..=3).find(|subnet| !used.contains(&(network, *subnet))) else {
             return;
         };
-        let prefixes = ["10.0.0.0/16", "10.9.0.0/17", "fd00::/8", "fd00:1::/64"];
+        let prefixes = ["10.0.0.0/16", "10.9.0.0/17", "fc00::/8", "fd00:1::/64"];
         let prefix = prefixes[random.below(4) as usize].parse().unwrap();
+        if used.iter().any(|key| self.model.subnets[key].prefix == prefix) {
+            return;
+        }
         self.push(Effect::SubnetPut(Box::new(SubnetRow {
             network: NetworkHandle(network),
             subnet: SubnetHandle(subnet),

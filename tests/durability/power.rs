@@ -1,9 +1,11 @@
 //! T1: the power goes at any operation, also inside creation, recovery and the fold.
 
-use crate::oracle::{End, Met, Oracle, Violation};
+use crate::oracle::{End, Met, Oracle, Violation, settings};
 use crate::setting;
+use addrd::store::check;
 use addrd::store::fake_disk::{Failure, FakeDisk, Fault, Lies, Operation, Random};
 use std::panic::catch_unwind;
+use std::sync::Arc;
 
 /// Crashes of one disk before a new one is made.
 const CRASHES_OF_A_DISK: u64 = 40;
@@ -54,7 +56,19 @@ fn chain(
     }
     let end = oracle.run(&disk, 1, &mut random).map(|_| ());
     counts.met.add(&oracle.met);
-    end
+    end.and_then(|()| sound(&disk.restart()))
+}
+
+/// A check of the directory finds nothing.
+fn sound(disk: &FakeDisk) -> Result<(), Violation> {
+    let settings = settings(&mut Random::new(0));
+    let before = disk.contents();
+    let report = check(Arc::new(disk.clone()), &settings, &mut |_| ());
+    let report = report.map_err(|error| error.to_string())?;
+    if disk.contents() != before {
+        return Err("a check changed something".to_owned());
+    }
+    if report.findings.is_empty() { Ok(()) } else { Err(format!("{:?}", report.findings)) }
 }
 
 /// Chains from `first` on, in two threads.
