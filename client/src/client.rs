@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::lane::{Shared, run};
 use crate::session::{Lane, lane_of, lane_of_bytes};
 use crate::settings::Settings;
-use crate::ticket::{Answer, Ticket};
+use crate::ticket::{Answer, Ticket, changes_something};
 use addrd_protocol::codec::encode_request;
 use addrd_protocol::message::{BatchItem, HelloReply, Ping, Reply, Request, RequestHeader, Target};
 use addrd_protocol::{NetworkId, OwnerId, ProjectId, Retry};
@@ -139,17 +139,24 @@ impl Client {
         let inbox = self.inbox(scope, request)?;
         let settings = &self.inner.shared.settings;
         let mut backoff: Option<Backoff> = None;
+        let mut in_doubt = false;
         for tries in 1.. {
-            let answer = inbox.ask(request, frame.clone(), deadline).await?;
+            let asked = inbox.ask(request, frame.clone(), deadline).await;
+            let mut answer = asked.map_err(|error| match in_doubt {
+                true => doubted(request, error),
+                false => error,
+            })?;
+            in_doubt |= answer.in_doubt;
+            answer.in_doubt = in_doubt;
             let Err(failure) = &answer.body else { return Ok(answer) };
-            if failure.status.retry() != Retry::Later || tries >= settings.sends_max {
+            if failure.status.retry() != Retry::Later {
                 return Ok(answer);
             }
             let advice = Duration::from_millis(failure.retry_after_ms.into());
             let backoff = backoff.get_or_insert_with(|| Backoff::new(settings.backoff));
             let wait = backoff.after_failure(advice);
-            if Instant::now() + wait >= deadline {
-                return Ok(answer);
+            if tries >= settings.sends_max || Instant::now() + wait >= deadline {
+                return given_up(request, answer);
             }
             tokio::time::sleep(wait).await;
         }
@@ -206,6 +213,27 @@ impl Inbox {
         };
         self.tickets.send(ticket).await.map_err(|_| Error::Closed)?;
         result.await.map_err(|_| Error::OutcomeUnknown { cause: "the lane ended".to_owned() })?
+    }
+}
+
+/// The last answer was "later". It is true of its own send only.
+fn given_up(request: &Request, answer: Answer) -> Result<Answer, Error> {
+    match answer {
+        Answer { body: Err(failure), in_doubt: true } if changes_something(request.opcode()) => {
+            Err(doubted(request, Error::Refused(failure)))
+        }
+        answer => Ok(answer),
+    }
+}
+
+/// An error by which nothing happened, of a request of which an earlier send may have been applied.
+fn doubted(request: &Request, error: Error) -> Error {
+    match error {
+        error @ Error::OutcomeUnknown { .. } => error,
+        error if changes_something(request.opcode()) => {
+            Error::OutcomeUnknown { cause: format!("a connection was lost, then {error}") }
+        }
+        error => error,
     }
 }
 

@@ -284,6 +284,32 @@ async fn later_ends_after_the_allowed_tries_with_the_servers_answer() {
 }
 
 #[tokio::test]
+async fn later_after_a_lost_connection_leaves_the_outcome_unknown() {
+    let peer = Peer::new().await;
+    let settings = Settings { sends_max: 2, ..peer.settings() };
+    let (client, mut line, _) = peer.client(settings, 100).await;
+    let call = delete(&client, 1);
+    let _unanswered = line.request().await;
+    drop(line);
+    let (mut line, _) = peer.welcome(100).await;
+    for _ in 0..2 {
+        let (header, _) = line.request().await;
+        line.refuse(header.opcode, header.request_id, Status::BUSY).await;
+    }
+    assert!(matches!(call.await.unwrap(), Err(Error::OutcomeUnknown { .. })));
+    // And a deletion that is not found in the end was done by the send that was lost.
+    let call = delete(&client, 2);
+    let _unanswered = line.request().await;
+    drop(line);
+    let (mut line, _) = peer.welcome(100).await;
+    for status in [Status::BUSY, Status::NOT_FOUND] {
+        let (header, _) = line.request().await;
+        line.refuse(header.opcode, header.request_id, status).await;
+    }
+    assert_eq!(call.await.unwrap(), Ok(Deleted::Now));
+}
+
+#[tokio::test]
 async fn an_outcome_stays_unknown_when_every_connection_is_lost() {
     let peer = Peer::new().await;
     let settings = Settings { sends_max: 3, ..peer.settings() };

@@ -62,9 +62,9 @@ pub(crate) struct Bench {
     /// Seconds that are measured
     #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
     duration: f64,
-    /// Seconds before that, not measured
-    #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
-    warm_up: f64,
+    /// Seconds before that, not measured [default: 1, of `allocate` 0]
+    #[arg(long, value_name = "SECONDS")]
+    warm_up: Option<f64>,
     /// Addresses that are kept allocated; of `allocate` the most that are [default: 1000000, of
     /// `allocate` 10000000]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(plan::LIVE_MAX)))]
@@ -113,6 +113,14 @@ impl Bench {
         })
     }
 
+    /// What is not measured, s. `allocate` measures all of its bounded work.
+    fn warm_up(&self) -> f64 {
+        self.warm_up.unwrap_or(match self.workload {
+            Workload::Churn => 1.0,
+            Workload::Allocate => 0.0,
+        })
+    }
+
     /// Owners of line `number`: where they begin, and how many.
     fn share(&self, number: u32) -> (u32, u32) {
         let at = |n: u32| u64::from(self.live()) * u64::from(n) / u64::from(self.connections);
@@ -121,7 +129,7 @@ impl Bench {
 
     fn check(&self) -> Result<(), String> {
         let seconds = |seconds: f64| (0.0..=SECONDS_MAX).contains(&seconds);
-        if !seconds(self.duration) || self.duration == 0.0 || !seconds(self.warm_up) {
+        if !seconds(self.duration) || self.duration == 0.0 || !seconds(self.warm_up()) {
             return Err("--duration and --warm-up are seconds, at most a day".to_owned());
         }
         if self.rate.is_some_and(|rate| !(rate > 0.0 && rate <= 1e9)) {
@@ -302,7 +310,7 @@ fn drive(mut driver: Driver, bench: &Bench, say: &mpsc::Sender<Said>, stop: &wat
         }
         Ok(began.elapsed())
     };
-    let result = phase(&mut driver, bench.warm_up).and_then(|_| {
+    let result = phase(&mut driver, bench.warm_up()).and_then(|_| {
         driver.tally = Tally::default();
         let measured = phase(&mut driver, bench.duration)?;
         let tally = driver.tally.clone();
