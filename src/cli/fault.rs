@@ -209,6 +209,21 @@ fn detail_text(detail: &Detail) -> String {
     }
 }
 
+/// An error with its causes, each said once.
+pub(crate) fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}
+
 /// A fault of the arguments, found by the parser; help and version come this way too.
 pub(crate) fn report_usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     if !error.use_stderr() || !wants_json(arguments) {

@@ -5,6 +5,7 @@ mod allocate;
 mod allocation;
 mod ask;
 mod bench;
+mod check;
 mod connect;
 mod context;
 mod fault;
@@ -80,7 +81,7 @@ enum Command {
     /// Jobs of the server: get, list, wait.
     #[command(subcommand)]
     Job(job::Job),
-    /// The server: status.
+    /// The server: status, check.
     #[command(subcommand)]
     Server(server::Server),
     /// Allocates an address (or a block) for an owner.
@@ -95,6 +96,8 @@ enum Command {
     Usage(usage::Usage),
     /// Free addresses or ranges.
     Free(free::Free),
+    /// Checks a data directory without changing it; no server may use it.
+    Check(check::Check),
     /// Servers and settings under a name: set, use, list, delete.
     #[command(subcommand)]
     Context(context::Context),
@@ -133,6 +136,7 @@ fn run(cli: Cli) -> Result<(), Fault> {
     let session = Session::new(cli.global)?;
     match cli.command {
         Command::Serve(serve) => serve::run(&session, &serve),
+        Command::Check(check) => check::run(&session, &check),
         Command::Bench(bench) => bench::run(&session, &bench),
         Command::Context(context) => context::run(&session, context),
         Command::Completions(completions) => {
@@ -156,9 +160,11 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         Command::List(list) => allocation::list(session, list).await,
         Command::Usage(usage) => usage::run(session, usage).await,
         Command::Free(free) => free::run(session, free).await,
-        Command::Serve(_) | Command::Bench(_) | Command::Context(_) | Command::Completions(_) => {
-            Ok(())
-        }
+        Command::Serve(_)
+        | Command::Check(_)
+        | Command::Bench(_)
+        | Command::Context(_)
+        | Command::Completions(_) => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `addrd serve`: settings to store, engine and server; signals; the sample network of `--dev`.
 //! The only file that wires the rooms together.
 
-use super::fault::Fault;
+use super::fault::{Fault, told};
 use super::session::Session;
 use super::{network, output, subnet};
 use addrd::config::{Config, LogFormat, LogLevel, Sources};
@@ -156,7 +156,7 @@ fn booted(config: &Config) -> Result<Booted, Fault> {
             std::process::exit(1);
         }),
     });
-    boot.map_err(|error| Fault::Internal(error.to_string()))
+    boot.map_err(|error| Fault::Internal(told(&error)))
 }
 
 async fn serve_until_signal(
@@ -167,8 +167,7 @@ async fn serve_until_signal(
     is_demo: bool,
 ) -> Result<(), Fault> {
     let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
-    let server =
-        Server::bind(engine, config, log).map_err(|error| Fault::Usage(error.to_string()))?;
+    let server = Server::bind(engine, config, log).map_err(|error| Fault::Usage(told(&error)))?;
     let places = Places {
         tcp: server.addresses().to_vec(),
         http: server.http_address(),

@@ -1,13 +1,16 @@
-//! `addrd server`: what the server says of itself.
+//! `addrd server`: what the server says of itself, and whether its data is sound.
 
+use super::check;
 use super::fault::Fault;
 use super::session::Session;
 
-/// The server: status.
+/// The server: status, check.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Server {
     /// Shows version, identity, positions and counts.
     Status,
+    /// The same as `addrd check`.
+    Check(check::Check),
 }
 
 pub(crate) async fn run(session: &Session, server: Server) -> Result<(), Fault> {
@@ -16,5 +19,6 @@ pub(crate) async fn run(session: &Session, server: Server) -> Result<(), Fault> 
             let client = session.client().await?;
             session.output.one(&client.server_status().await?)
         }
+        Server::Check(check) => check::run(session, &check),
     }
 }

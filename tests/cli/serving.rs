@@ -166,3 +166,34 @@ fn a_pinned_server_is_compared() {
     with(&["network", "list", "--context", "right"]).ok();
     with(&["network", "list", "--context", "wrong"]).fails(5);
 }
+
+#[test]
+fn a_check_counts_what_is_there_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data, &["--dev"]);
+    server.addrd("allocate demo --owner a").ok();
+    let check = |words: &[&str]| {
+        let mut command = program();
+        command.args(words).arg(&data).args(["-o", "json"]);
+        run(command)
+    };
+    assert!(check(&["check"]).fails(3).contains("REFUSED"), "a server uses it");
+    assert!(server.end(Signal::KILL).code().is_none());
+    for words in [&["check"][..], &["server", "check"]] {
+        let report = check(words).json();
+        assert_eq!(report["sound"], true, "{report}");
+        assert_eq!((&report["networks"], &report["allocations"]), (&1.into(), &1.into()));
+        assert_eq!(report["subnets"], 2);
+    }
+    let mut command = program();
+    command.arg("check").arg(folder.path().join("missing"));
+    run(command).fails(4);
+    let journal = data.join("journal.redb");
+    let mut bytes = std::fs::read(&journal).unwrap();
+    bytes.iter_mut().skip(4_096).take(65_536).for_each(|byte| *byte ^= 0xff);
+    std::fs::write(&journal, &bytes).unwrap();
+    let ran = check(&["check"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_eq!(std::fs::read(&journal).unwrap(), bytes, "it changes nothing");
+}
