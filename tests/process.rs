@@ -1,0 +1,36 @@
+//! Whole-process tests: the real binary with a data directory of its own, over real sockets,
+//! killed, stopped, flooded and started again. They assert what a user is promised (docs, SPEC),
+//! and never look inside the server.
+//!
+//! Sizes fit a change; environment variables scale them up:
+//!
+//! | variable | means | default |
+//! |---|---|---|
+//! | `ADDRD_SEED` | seed of every random choice, printed by each test | from the clock |
+//! | `ADDRD_ROUNDS` | kills under load | 20 |
+//! | `ADDRD_FRAMES` | malformed frames | 100,000 |
+//! | `ADDRD_SECONDS` | seconds of overload | 10 |
+
+#[path = "support/mod.rs"]
+mod support;
+
+#[path = "process/checkers.rs"]
+mod checkers;
+#[path = "process/crash.rs"]
+mod crash;
+#[path = "process/fairness.rs"]
+mod fairness;
+#[path = "process/frames.rs"]
+mod frames;
+#[path = "process/overload.rs"]
+mod overload;
+#[path = "process/peers.rs"]
+mod peers;
+#[path = "process/repeats.rs"]
+mod repeats;
+#[path = "process/sessions.rs"]
+mod sessions;
+#[path = "process/shutdown.rs"]
+mod shutdown;
+#[path = "process/starts.rs"]
+mod starts;

@@ -1,0 +1,149 @@
+//! Many clients of the workload at once, and everything that is checked about them together.
+
+use super::history::{double_allocations, false_exhaustion, revisions};
+use super::network::held;
+use super::seed::Choices;
+use super::server::Site;
+use super::state::{Hold, Key, Unknown, Verdict, compare};
+use super::workload::{End, NETWORKS, Run, TIGHT, TIGHT_SIZE, Worker};
+use super::{say, soon};
+use addrd_client::ConnectionError;
+use std::collections::BTreeMap;
+use tokio::task::JoinSet;
+
+/// Findings that are shown; the others are counted.
+const SHOWN: usize = 20;
+
+/// All clients and their one clock.
+#[derive(Debug)]
+pub(crate) struct Crowd {
+    pub(crate) run: Run,
+    pub(crate) workers: Vec<Worker>,
+    /// Requests without reply that were in, and not in, after a crash.
+    pub(crate) settled: (u64, u64),
+}
+
+/// Clients at work.
+pub(crate) type Work = JoinSet<(Worker, End)>;
+
+impl Crowd {
+    pub(crate) fn new(count: u64, choices: &mut Choices) -> Self {
+        let workers = (0..count).map(|number| Worker::new(number, choices)).collect();
+        Self { run: Run::new(), workers, settled: (0, 0) }
+    }
+
+    /// Sends all clients to work.
+    pub(crate) fn set_out(&mut self, site: &Site) -> Work {
+        let mut work = JoinSet::new();
+        for mut worker in std::mem::take(&mut self.workers) {
+            let (run, address) = (self.run.clone(), site.listen());
+            work.spawn(async move {
+                let end = match worker.connect(address).await {
+                    Ok(mut line) => worker.work(&mut line, &run).await,
+                    Err(error) => End::Lost(error),
+                };
+                (worker, end)
+            });
+        }
+        work
+    }
+
+    /// Waits for all clients and returns why each stopped.
+    ///
+    /// # Panics
+    /// When one panicked.
+    pub(crate) async fn come_home(&mut self, mut work: Work) -> Vec<End> {
+        let mut ends = Vec::new();
+        while let Some(home) = soon("the clients", work.join_next()).await {
+            let (worker, end) = home.expect("a client does not panic");
+            self.workers.push(worker);
+            ends.push(end);
+        }
+        ends
+    }
+
+    /// Lists everything and compares it with what the clients know. No server that they spoke to
+    /// may still run, and nobody may be at work.
+    ///
+    /// # Panics
+    /// When a promise is broken.
+    pub(crate) async fn compare_with_lists(&mut self, site: &Site) {
+        let client = site.client().await;
+        let mut listed: BTreeMap<Key, Hold> = BTreeMap::new();
+        for network in NETWORKS {
+            listed.extend(held(&client, network).await);
+        }
+        let mut known = BTreeMap::new();
+        for worker in &self.workers {
+            known.extend(worker.book.known.clone());
+        }
+        let unknown: Vec<Vec<Unknown>> = self.workers.iter().map(Worker::open_requests).collect();
+        must_be_none("after a restart", compare(&known, &unknown, &listed));
+        for request in unknown.iter().flatten() {
+            match request.verdict(&listed) {
+                Verdict::In => self.settled.0 += 1,
+                Verdict::Out | Verdict::Open => self.settled.1 += 1,
+            }
+        }
+        let listed_at = self.run.now();
+        for worker in &mut self.workers {
+            worker.settle(&listed, listed_at);
+        }
+    }
+
+    /// Checks the whole history.
+    ///
+    /// # Panics
+    /// When a promise is broken.
+    pub(crate) fn check_history(&mut self) {
+        let mut findings = Vec::new();
+        let (mut tenures, mut grants, mut taken, mut claims) = (vec![], vec![], vec![], vec![]);
+        for worker in &mut self.workers {
+            findings.append(&mut worker.book.findings);
+            tenures.extend(worker.book.tenures.iter().cloned());
+            grants.extend(worker.book.grants.iter().cloned());
+            for (network, uses) in &worker.book.uses {
+                if *network == TIGHT {
+                    taken.extend(uses.taken.iter().copied());
+                    claims.extend(uses.claims.iter().copied());
+                } else if !uses.claims.is_empty() {
+                    findings.push(format!("{network} was never full: {:?}", uses.claims));
+                }
+            }
+        }
+        findings.extend(double_allocations(&tenures));
+        findings.extend(revisions(&grants));
+        findings.extend(false_exhaustion(TIGHT_SIZE, &taken, &claims));
+        must_be_none("in the history", findings);
+        say(&format!(
+            "{} answers, {} told to come later, {} grants, {} times exhausted; \
+             of the requests without reply {} were in, {} not",
+            self.acknowledged(),
+            self.workers.iter().map(|worker| worker.book.later).sum::<u64>(),
+            grants.len(),
+            claims.len(),
+            self.settled.0,
+            self.settled.1,
+        ));
+    }
+
+    /// Requests that were answered for good.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.workers.iter().map(|worker| worker.book.acknowledged).sum()
+    }
+}
+
+/// Whether a connection ended as one does when its peer dies.
+pub(crate) fn is_cut(end: &End) -> bool {
+    matches!(end, End::Lost(ConnectionError::Io(_) | ConnectionError::Closed))
+}
+
+/// Fails with the first findings.
+///
+/// # Panics
+/// When there are any.
+pub(crate) fn must_be_none(when: &str, findings: Vec<String>) {
+    let shown: Vec<&str> = findings.iter().take(SHOWN).map(String::as_str).collect();
+    let count = findings.len();
+    assert!(findings.is_empty(), "{count} findings {when}:\n{}", shown.join("\n"));
+}
