@@ -7,6 +7,7 @@ use addrd_client::protocol::header::ReplyHeader;
 use addrd_client::protocol::message::{Failure, GoAway, Hello, Reply, Request, RequestHeader};
 use addrd_client::protocol::{NetworkId, Opcode, ProjectId, SessionId};
 use addrd_client::{Connection, ConnectionError, plain_hello};
+use bytes::BytesMut;
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
 
@@ -123,6 +124,12 @@ impl Line {
         let (header, answer) = self.next().await?;
         assert_eq!((header.request_id, header.opcode), (id, request.opcode()));
         Ok(answer)
+    }
+
+    /// The stream, and what was read from it and not yet taken.
+    pub(crate) fn into_stream(self) -> (TcpStream, BytesMut) {
+        let (stream, input, _) = self.connection.into_parts();
+        (stream, input)
     }
 
     /// Reads replies until the server closes; returns them and how it ended.

@@ -3,7 +3,9 @@
 
 pub(crate) mod book;
 pub(crate) mod crowd;
+pub(crate) mod good;
 pub(crate) mod history;
+pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod line;
 pub(crate) mod network;
