@@ -41,8 +41,7 @@ fn is_one(findings: &[String], part: &str) {
 
 #[test]
 fn an_address_held_twice_is_found() {
-    let clean =
-        vec![tenure(1, 5, 10, 20), tenure(2, 5, 20, u64::MAX), tenure(3, 6, 0, u64::MAX)];
+    let clean = vec![tenure(1, 5, 10, 20), tenure(2, 5, 20, u64::MAX), tenure(3, 6, 0, u64::MAX)];
     assert!(double_allocations(&clean).is_empty());
     for planted in [tenure(4, 5, 19, 20), tenure(4, 5, 0, 11), tenure(4, 5, 30, u64::MAX)] {
         let mut history = clean.clone();
@@ -151,10 +150,8 @@ fn a_request_without_reply_may_be_in_or_not_and_nothing_else() {
 
 #[test]
 fn half_a_request_and_a_hole_in_the_order_are_found() {
-    let both = unknown(vec![
-        Change::Take { key: key(3), sure: true },
-        Change::Drop { key: key(2) },
-    ]);
+    let both =
+        unknown(vec![Change::Take { key: key(3), sure: true }, Change::Drop { key: key(2) }]);
     let mut half = listed();
     half.insert(key(3), hold(3, 3));
     is_one(&compare(&known(), &[vec![both]], &half), "half a request");
@@ -263,11 +260,8 @@ fn lawful_answers_are_entered() {
 
 #[test]
 fn a_batch_that_ignores_a_fence_is_found() {
-    let batch = |mode| Operation::Batch {
-        network: NETWORK,
-        mode,
-        items: vec![drop_at(7, By::Key)],
-    };
+    let batch =
+        |mode| Operation::Batch { network: NETWORK, mode, items: vec![drop_at(7, By::Key)] };
     let done = || {
         let results = vec![BatchResult::Released(match released(1) {
             Reply::Released(released) => released,

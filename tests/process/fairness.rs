@@ -1,1 +1,60 @@
-//! placeholder
+//! One connection at full blast does not starve 63 others that have one request in flight each:
+//! they keep half of the rate that they have alone, and are never told to come later. Rates are
+//! compared within one run, over short windows in turn, by their medians.
+
+use crate::support::network::network;
+use crate::support::pump::Pumps;
+use crate::support::server::Site;
+use crate::support::{run_alone, say};
+use std::time::{Duration, Instant};
+
+/// Connections with one request in flight.
+const QUIET: usize = 63;
+/// Requests in flight of the loud one: all that the credit allows.
+const LOUD_IN_FLIGHT: usize = 256;
+/// Windows of each kind.
+const WINDOWS: usize = 7;
+/// Length of a window.
+const WINDOW: Duration = Duration::from_millis(400);
+
+#[test]
+fn one_loud_connection_leaves_the_others_half_of_their_rate() {
+    run_alone(Duration::from_secs(300), async {
+        let site = Site::new();
+        let server = site.start().await;
+        let network = network(&site.client().await, 1, &["10.0.0.0/12"]).await;
+        let quiet = Pumps::start(site.listen(), network, 1 << 32, QUIET, 1).await;
+        let loud = Pumps::start(site.listen(), network, 1 << 64, 1, LOUD_IN_FLIGHT).await;
+        quiet.open();
+        rate(&quiet).await;
+        let (mut alone, mut beside) = (Vec::new(), Vec::new());
+        for _ in 0..WINDOWS {
+            alone.push(rate(&quiet).await);
+            loud.open();
+            beside.push(rate(&quiet).await);
+            loud.shut().await;
+        }
+        let (alone, beside) = (median(alone), median(beside));
+        let (quiet, loud) = (quiet.end().await, loud.end().await);
+        say(&format!(
+            "63 x 1 in flight: {alone:.0}/s alone, {beside:.0}/s beside a loud one that did {}",
+            loud.done
+        ));
+        assert!(loud.done > quiet.done / 63, "the loud one was not loud: {loud:?}");
+        assert!(quiet.later.is_empty(), "the quiet ones were told to come later: {quiet:?}");
+        assert!(beside >= alone / 2.0, "{beside:.0}/s of {alone:.0}/s");
+        server.stop().await;
+    });
+}
+
+/// Replies a second over one window.
+async fn rate(pumps: &Pumps) -> f64 {
+    let (began, before) = (Instant::now(), pumps.counts().done);
+    tokio::time::sleep(WINDOW).await;
+    (pumps.counts().done - before) as f64 / began.elapsed().as_secs_f64()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

@@ -87,7 +87,11 @@ fn broken_framing_gets_one_error_frame_and_the_end() {
     });
 }
 
-fn must_be_one_error(frames: &[(addrd_client::protocol::header::ReplyHeader, ReplyOrFailure)], status: Status, bytes: &[u8]) {
+fn must_be_one_error(
+    frames: &[(addrd_client::protocol::header::ReplyHeader, ReplyOrFailure)],
+    status: Status,
+    bytes: &[u8],
+) {
     let [(header, frame)] = frames else { panic!("{bytes:02x?} got {frames:?}") };
     assert_eq!((header.opcode, header.request_id), (Opcode::ERROR, 0), "{bytes:02x?}");
     assert_eq!(status_of(frame), status, "{bytes:02x?} got {frame:?}");
@@ -264,12 +268,7 @@ fn a_flood_of_malformed_frames_disturbs_no_good_client() {
     });
 }
 
-async fn flood(
-    mut choices: Choices,
-    from: Ipv4Addr,
-    to: std::net::SocketAddr,
-    frames: u64,
-) -> u64 {
+async fn flood(mut choices: Choices, from: Ipv4Addr, to: std::net::SocketAddr, frames: u64) -> u64 {
     let (mut sent, mut connections) = (0, 0);
     while sent < frames {
         // An address that talks nonsense may be kept out for a while: that is an answer too.

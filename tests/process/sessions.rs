@@ -181,11 +181,10 @@ async fn set_up(
 /// Both connections to their end; then the state must be what the new connection was told.
 async fn decide(client: &Client, network: NetworkId, race: Race, seen: &mut Seen) {
     let Race { owner, old, new, crowd, second, .. } = race;
-    let (old, new) = tokio::join!(
-        hear(old, BytesMut::new(), crowd + 1),
-        hear(new, BytesMut::new(), 2)
-    );
-    let first = old.answers.iter().find(|(id, _)| *id == 2 + crowd as u64).map(|(_, answer)| answer);
+    let (old, new) =
+        tokio::join!(hear(old, BytesMut::new(), crowd + 1), hear(new, BytesMut::new(), 2));
+    let first =
+        old.answers.iter().find(|(id, _)| *id == 2 + crowd as u64).map(|(_, answer)| answer);
     if first.is_none() {
         let reason = old.goaway.map(|goaway| goaway.reason);
         assert!(matches!(reason, Some(GoAwayReason::SessionReplaced) | None), "{old:?}");

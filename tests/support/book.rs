@@ -111,15 +111,9 @@ impl Book {
         }
     }
 
-    fn batch(
-        &mut self,
-        mode: BatchMode,
-        items: &[Operation],
-        answer: &Answer,
-        span: Span,
-    ) -> bool {
-        let must_fail = mode == BatchMode::AllOrNothing
-            && items.iter().any(|item| item.is_stale(&self.known));
+    fn batch(&mut self, mode: BatchMode, items: &[Operation], answer: &Answer, span: Span) -> bool {
+        let must_fail =
+            mode == BatchMode::AllOrNothing && items.iter().any(|item| item.is_stale(&self.known));
         match answer {
             Err(failure) => must_fail && failure.status == Status::STALE,
             Ok(Reply::Batch(reply)) if !must_fail => self.results(items, reply, span),
@@ -175,7 +169,8 @@ impl Book {
     }
 
     fn took(&mut self, key: &Key, got: &AllocatedAddress, span: Span) -> bool {
-        let fits = got.slot == key.slot && got.length == if got.address.is_ipv4() { 32 } else { 128 };
+        let fits =
+            got.slot == key.slot && got.length == if got.address.is_ipv4() { 32 } else { 128 };
         if let Some(hold) = self.hold(key) {
             let same = (got.address, got.revision) == (hold.address, hold.revision);
             return fits && same && got.repeated;
@@ -268,7 +263,8 @@ impl Book {
     fn still_held(&mut self, key: &Key, hold: &Hold, span: Span) {
         if let Some((tenure, _)) = self.open.get_mut(key) {
             self.tenures[*tenure].until = span.sent;
-            let again = Tenure { from: span.answered, until: u64::MAX, ..self.tenures[*tenure].clone() };
+            let again =
+                Tenure { from: span.answered, until: u64::MAX, ..self.tenures[*tenure].clone() };
             self.tenures.push(again);
             *tenure = self.tenures.len() - 1;
         }

@@ -132,5 +132,7 @@ pub(crate) fn false_exhaustion(
         counts[first..end].iter().map(|(_, count)| *count).max().unwrap_or(0)
     };
     let wrong = claims.iter().filter(|claim| highest(claim) < size);
-    wrong.map(|claim| format!("{claim:?}: at most {} of {size} were taken", highest(claim))).collect()
+    wrong
+        .map(|claim| format!("{claim:?}: at most {} of {size} were taken", highest(claim)))
+        .collect()
 }

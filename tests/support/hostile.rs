@@ -1,17 +1,17 @@
 //! Bytes as an enemy sends them: from loopback addresses of its own, whole or in pieces, right or
 //! wrong. Never speaks for a good client.
 
-use super::line::{header, hello_of};
+use super::line::header;
 use super::network::text;
 use super::seed::Choices;
 use super::soon;
 use addrd_client::protocol::codec::{ReplyDecoder, ReplyOrFailure, encode_request};
 use addrd_client::protocol::header::ReplyHeader;
 use addrd_client::protocol::message::{
-    AllocateExtras, AllocationList, AllocationUpdate, Batch, BatchItem, BatchMode, Fences, Lookup,
-    Ping, Release, Request, Target, Usage,
+    AllocateExtras, AllocationUpdate, Batch, BatchItem, BatchMode, Fences, Lookup, Ping, Release,
+    Request, Target,
 };
-use addrd_client::protocol::{NetworkId, OwnerId, SessionId, Setting, Slot};
+use addrd_client::protocol::{NetworkId, OwnerId, Setting, Slot};
 use addrd_client::{plain_allocate, plain_hello};
 use bytes::BytesMut;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -50,11 +50,6 @@ pub(crate) fn bytes_of(network: NetworkId, request_id: u64, request: &Request) -
 /// HELLO without a session.
 pub(crate) fn hello_bytes() -> Vec<u8> {
     bytes_of(NetworkId::NIL, 1, &Request::Hello(Box::new(plain_hello())))
-}
-
-/// HELLO with one.
-pub(crate) fn session_bytes(session: SessionId, epoch: u64) -> Vec<u8> {
-    bytes_of(NetworkId::NIL, 1, &Request::Hello(Box::new(hello_of(session, epoch))))
 }
 
 /// PING.
@@ -124,7 +119,7 @@ pub(crate) fn requests(choices: &mut Choices) -> Vec<Request> {
     let mut allocate = plain_allocate(owner);
     allocate.extras = Some(Box::new(extras));
     let target = Target::Key { owner, slot: Slot(0) };
-    let release = Release { target: target.clone(), fences: Fences::default(), any: false };
+    let release = Release { target, fences: Fences::default(), any: false };
     let update = AllocationUpdate {
         target,
         fences: Fences::default(),
@@ -144,9 +139,9 @@ pub(crate) fn requests(choices: &mut Choices) -> Vec<Request> {
         Request::Release(release),
         Request::AllocationUpdate(Box::new(update)),
         Request::Batch(Box::new(Batch { mode: BatchMode::AllOrNothing, items })),
-        Request::AllocationList(Box::new(AllocationList::default())),
+        Request::AllocationList(Box::default()),
         Request::Lookup(Box::new(Lookup::Owner(owner))),
-        Request::Usage(Box::new(Usage::default())),
+        Request::Usage(Box::default()),
         Request::Ping(Ping {}),
     ]
 }

@@ -133,9 +133,7 @@ impl Line {
     }
 
     /// Reads replies until the server closes; returns them and how it ended.
-    pub(crate) async fn drain(
-        &mut self,
-    ) -> (Vec<(ReplyHeader, Answer)>, ConnectionError) {
+    pub(crate) async fn drain(&mut self) -> (Vec<(ReplyHeader, Answer)>, ConnectionError) {
         let mut replies = Vec::new();
         loop {
             match self.next().await {

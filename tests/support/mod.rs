@@ -10,6 +10,7 @@ pub(crate) mod http;
 pub(crate) mod line;
 pub(crate) mod network;
 pub(crate) mod operation;
+pub(crate) mod pump;
 pub(crate) mod seed;
 pub(crate) mod server;
 pub(crate) mod state;

@@ -28,11 +28,7 @@ pub(crate) fn prefix(text: &str) -> Prefix {
 ///
 /// # Errors
 /// Those of the client.
-pub(crate) async fn create(
-    client: &Client,
-    network: NetworkId,
-    name: &str,
-) -> Result<(), Error> {
+pub(crate) async fn create(client: &Client, network: NetworkId, name: &str) -> Result<(), Error> {
     let create = NetworkCreate { name: Some(text(name)), description: None };
     client.network_create(network, create).await.map(|_| ())
 }
@@ -87,8 +83,7 @@ pub(crate) async fn held(client: &Client, network: NetworkId) -> BTreeMap<Key, H
     let usage = client.usage(network, None).await.expect("counts are given");
     let mut counted = 0;
     for one in &usage.subnets {
-        let sum =
-            one.free + one.held + one.allocated + one.quarantined + one.excluded + one.pinned;
+        let sum = one.free + one.held + one.allocated + one.quarantined + one.excluded + one.pinned;
         assert_eq!(sum, one.pool_size, "counts of a subnet: {one:?}");
         counted += one.allocated + one.used_outside;
     }

@@ -6,7 +6,7 @@ use addrd_client::{BackoffLimits, Client, Settings};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{File, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -51,20 +51,9 @@ impl Site {
         self
     }
 
-    /// The same with more flags behind.
-    pub(crate) fn with_flags(mut self, flags: &[&str]) -> Self {
-        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
-        self
-    }
-
     /// The data directory; nobody made it yet.
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
-    }
-
-    /// A folder beside it.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// Where the server speaks its protocol.

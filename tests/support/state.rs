@@ -136,7 +136,9 @@ impl Change {
         let is_in = match self {
             Self::Take { .. } => found.is_some(),
             Self::Drop { .. } => found.is_none(),
-            Self::Label { label, .. } => found.is_some_and(|hold| hold.label.as_ref() == Some(label)),
+            Self::Label { label, .. } => {
+                found.is_some_and(|hold| hold.label.as_ref() == Some(label))
+            }
         };
         match (is_in, self) {
             (true, _) => Verdict::In,
