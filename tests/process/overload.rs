@@ -16,6 +16,14 @@ use std::time::{Duration, Instant};
 const LOUD: usize = 12;
 /// Requests in flight of each.
 const IN_FLIGHT: usize = 256;
+/// Gauges that must have a bound beside them.
+const BOUNDED: [&str; 5] = [
+    "addrd_bytes_in_flight",
+    "addrd_connections",
+    "addrd_journal_records",
+    "addrd_ring_operations",
+    "addrd_sessions",
+];
 /// Clients whose every answer is kept.
 const CLIENTS: u64 = 16;
 /// What the process may have in memory: caches, bytes in flight, a chunk of the fold, state.
@@ -89,15 +97,13 @@ async fn inside_bounds(site: &Site, server: &Server<'_>, before: &BTreeMap<Strin
     // Its length is fixed from the start.
     assert_eq!(now["journal.redb"], before["journal.redb"], "the journal's file grew");
     let figures = site.figures().await;
-    for (name, value) in figures.iter() {
-        let Some(most) = bound_of(name, &figures) else { continue };
+    let bounded = figures.bounded();
+    for name in BOUNDED {
+        let found = bounded.iter().any(|(gauge, ..)| gauge.split('{').next() == Some(name));
+        assert!(found, "{name} or its limit is not in /metrics");
+    }
+    for (name, value, most) in bounded {
         assert!(value <= most, "{name} is {value}, its bound {most}");
     }
-    let records = figures.iter().find(|(name, _)| name.ends_with("journal_records"));
-    records.map_or(0, |(_, records)| records as u64)
-}
-
-/// The bound that a gauge has, by the naming rule `x` and `x_max`.
-fn bound_of(name: &str, figures: &crate::support::http::Figures) -> Option<f64> {
-    figures.get(&format!("{name}_max"))
+    figures.get("addrd_journal_records").unwrap_or_default() as u64
 }

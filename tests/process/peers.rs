@@ -8,7 +8,7 @@ use crate::support::hostile::{
 use crate::support::line::Line;
 use crate::support::network::{network, text};
 use crate::support::server::{Server, Site};
-use crate::support::{run, say, soon};
+use crate::support::{eventually, run, say, soon};
 use addrd_client::protocol::message::{
     AllocateExtras, AllocationList, Batch, BatchItem, BatchMode, PageRequest, Request,
 };
@@ -23,6 +23,8 @@ use tokio::task::JoinSet;
 
 /// Connections that never say anything: more than one address may have before HELLO.
 const SILENT: usize = 300;
+/// So many may one address have before HELLO (security.md).
+const UNGREETED_PEER_MAX: usize = 256;
 /// Connections that send a byte now and then.
 const SLOW: usize = 40;
 /// Connections that ask for much and read nothing.
@@ -70,16 +72,50 @@ fn silent_slow_deaf_and_fleeting_peers_are_closed_and_cost_little() {
             + DEAF as u64 * DEAF_BYTES_MAX
             + SPARE_BYTES_MAX;
         assert!(highest < most, "{highest} bytes, allowed {most}");
+        let figures = site.figures().await;
+        let refused = r#"addrd_connections_refused_total{reason="ungreeted_peer"}"#;
+        let refused = figures.get(refused).unwrap_or_default();
+        assert!(refused >= (SILENT - UNGREETED_PEER_MAX) as f64, "{refused} refused at accept");
         for mut line in idle {
-            let ping = Request::Ping(addrd_client::protocol::message::Ping {});
-            let pong = line.call(NetworkId::NIL, &ping).await;
-            assert!(matches!(pong, Ok(Ok(_))), "an idle connection was lost: {pong:?}");
+            ping(&mut line).await;
         }
         server.stop().await;
         let log = site.log();
         assert!(!log.contains("panicked"), "the server panicked");
         assert!(!log.contains(CANARY), "the log holds what was sent");
     });
+}
+
+/// Connections that a small server takes.
+const FEW: usize = 100;
+
+#[test]
+fn more_connections_than_allowed_are_refused_and_the_others_go_on() {
+    run(Duration::from_secs(300), async {
+        let config = format!("connections_max = {FEW}\njournal_records_max = 262144\n");
+        let site = Site::new().with_config(&config);
+        let server = site.start().await;
+        let mut lines = Vec::new();
+        for _ in 0..FEW {
+            lines.push(Line::open(site.listen(), &plain_hello()).await.expect("a line"));
+        }
+        for _ in 0..20 {
+            let refused = Line::open(site.listen(), &plain_hello()).await;
+            assert!(refused.is_err(), "one more than allowed");
+        }
+        for line in &mut lines {
+            ping(line).await;
+        }
+        drop(lines.pop());
+        eventually("a place", async || Line::open(site.listen(), &plain_hello()).await.ok()).await;
+        server.stop().await;
+    });
+}
+
+async fn ping(line: &mut Line) {
+    let ping = Request::Ping(addrd_client::protocol::message::Ping {});
+    let pong = line.call(NetworkId::NIL, &ping).await;
+    assert!(matches!(pong, Ok(Ok(_))), "a good connection was lost: {pong:?}");
 }
 
 /// Highest memory until every peer is through.

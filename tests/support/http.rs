@@ -31,32 +31,36 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> io::Result<Answer> {
     Ok(Answer { status, body: body.to_owned() })
 }
 
-/// Figures by name; those of one name with several labels are added up.
+/// Figures by name and labels, as they stand in the text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Figures {
-    sums: BTreeMap<String, f64>,
+    values: BTreeMap<String, f64>,
 }
 
 impl Figures {
     /// Reads the text format of Prometheus; lines that are no figure are left out.
     pub(crate) fn read(text: &str) -> Self {
-        let mut sums = BTreeMap::new();
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
-            let Some((name, value)) = line.rsplit_once(' ') else { continue };
-            let Ok(value) = value.parse::<f64>() else { continue };
-            let name = name.split('{').next().unwrap_or(name);
-            *sums.entry(name.to_owned()).or_insert(0.0) += value;
-        }
-        Self { sums }
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let figure = |line: &str| {
+            let (name, value) = line.rsplit_once(' ')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        };
+        Self { values: lines.filter_map(figure).collect() }
     }
 
-    /// The sum of a figure, if there is one of that name.
+    /// A figure by its name with labels, as `name{label="value"}`.
     pub(crate) fn get(&self, name: &str) -> Option<f64> {
-        self.sums.get(name).copied()
+        self.values.get(name).copied()
     }
 
-    /// All names with their sums.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.sums.iter().map(|(name, value)| (name.as_str(), *value))
+    /// Gauges with the bound that belongs to each: the gauge `addrd_x` to `x_max` among the
+    /// values of `addrd_limit`. As (name, value, bound).
+    pub(crate) fn bounded(&self) -> Vec<(&str, f64, f64)> {
+        let bound = |name: &str| {
+            let plain = name.split('{').next().unwrap_or(name).strip_prefix("addrd_")?;
+            self.get(&format!("addrd_limit{{name=\"{plain}_max\"}}"))
+        };
+        let values = self.values.iter();
+        values.filter_map(|(name, value)| Some((name.as_str(), *value, bound(name)?))).collect()
     }
 }
