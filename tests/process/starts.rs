@@ -97,7 +97,7 @@ fn a_port_in_use_is_named() {
         let site = Site::new();
         let taken = std::net::TcpListener::bind(site.listen()).expect("a free port");
         let output = fails(site.command()).await;
-        must_say(&output, 1, &[&site.listen().to_string()]);
+        must_say(&output, 2, &[&site.listen().to_string()]);
         drop(taken);
         site.start().await.stop().await;
     });

@@ -151,6 +151,9 @@ impl Change {
 impl Unknown {
     /// Whether the request is in, judged by what it would have changed.
     pub(crate) fn verdict(&self, listed: &BTreeMap<Key, Hold>) -> Verdict {
+        if self.changes.is_empty() {
+            return Verdict::Open;
+        }
         let verdicts = || self.changes.iter().map(|change| change.verdict(listed));
         if verdicts().any(|verdict| verdict == Verdict::In) {
             Verdict::In
