@@ -151,14 +151,15 @@ impl<D: Decider> Connection<D> {
             let now = Instant::now();
             loop {
                 let has_heard = self.poll_letters(now, cx);
-                self.poll_waiting(now, cx);
                 self.take_frames(now);
+                // Behind taking HELLO, so that a wait that begins now is polled and wakes this task.
+                let has_passed = self.poll_waiting(now, cx);
                 let has_written = self.poll_write(io, now, cx);
                 let has_read = self.poll_read(io, now, cx);
                 if let Some(end) = self.poll_end(io, now, cx) {
                     return Poll::Ready(end);
                 }
-                if !(has_heard || has_written || has_read) {
+                if !(has_heard || has_passed || has_written || has_read) {
                     break;
                 }
             }

@@ -89,16 +89,17 @@ impl<D: Decider> Connection<D> {
         }
     }
 
-    /// Goes on when the older connections have nothing left.
-    pub(super) fn poll_waiting(&mut self, now: Instant, cx: &mut Context<'_>) {
-        let Phase::Waiting(waiting) = &mut self.phase else { return };
+    /// Goes on when the older connections have nothing left. True: it does.
+    pub(super) fn poll_waiting(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let Phase::Waiting(waiting) = &mut self.phase else { return false };
         if waiting.passed.as_mut().poll(cx).is_pending() {
-            return;
+            return false;
         }
         self.older = None;
         if let Phase::Waiting(waiting) = std::mem::replace(&mut self.phase, Phase::Greeting) {
             self.greet(waiting.request_id, *waiting.hello, now);
         }
+        true
     }
 
     /// The wait was in vain.
