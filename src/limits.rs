@@ -28,13 +28,18 @@ pub const REPLY_BYTES_WAITING_MAX: usize = 1 << 20;
 pub const REPLY_BYTES_WAITING_PAUSE: usize = REPLY_BYTES_WAITING_MAX / 2;
 /// Bytes of a reply about one thing at its longest, which is a failure with all its details.
 pub const REPLY_BYTES_PLAIN: usize = addrd_protocol::codec::FAILURE_BYTES_MAX;
-/// Bytes in flight over all connections: grown read buffers, requests without reply, replies that
-/// wait. Default of a setting.
+/// Bytes in flight over all connections: grown read buffers, requests without reply, the replies
+/// that they can cause at their longest, and replies that wait. Default of a setting: 65,536 plain
+/// requests, or 256 lists, at once.
 pub const BYTES_IN_FLIGHT_MAX: u64 = 256 << 20;
 /// Hard maximum of that setting.
 pub const BYTES_IN_FLIGHT_MAX_MOST: u64 = 64 << 30;
 /// Step in which a connection takes from them.
 pub const BYTES_IN_FLIGHT_STEP: u64 = 4 << 10;
+/// The same while less than half of them is used.
+pub const BYTES_IN_FLIGHT_LONG_STEP: u64 = 64 << 10;
+/// Times that a connection reads and writes before others get their turn.
+pub const CONNECTION_ROUNDS_MAX: u32 = 8;
 /// Time to the first byte of a connection, ms.
 pub const FIRST_BYTE_MS: u64 = 5_000;
 /// Time from the first byte to a whole HELLO, ms.

@@ -149,7 +149,7 @@ impl<D: Decider> Connection<D> {
     ) -> Poll<Count> {
         loop {
             let now = Instant::now();
-            loop {
+            for round in 0.. {
                 let has_heard = self.poll_letters(now, cx);
                 self.take_frames(now);
                 // Behind taking HELLO, so that a wait that begins now is polled and wakes this task.
@@ -160,6 +160,11 @@ impl<D: Decider> Connection<D> {
                     return Poll::Ready(end);
                 }
                 if !(has_heard || has_passed || has_written || has_read) {
+                    break;
+                }
+                if round == limits::CONNECTION_ROUNDS_MAX {
+                    // A peer that never stops must not keep the others of this thread waiting.
+                    cx.waker().wake_by_ref();
                     break;
                 }
             }
@@ -300,14 +305,14 @@ impl<D: Decider> Connection<D> {
     /// A peer that fills the buffer gets a larger one.
     fn step_up(&mut self) {
         let by = self.input.step_up();
-        if by > 0 && self.budget.hold(self.bytes_held() + by) {
+        if by > 0 && self.budget.is_ample_for(by) && self.budget.hold(self.bytes_held() + by) {
             self.input.grow(by);
         }
     }
 
     /// Bytes of the allowance of all connections that this one occupies.
     fn bytes_held(&self) -> usize {
-        self.input.extra_bytes() + self.intake.bytes + self.output.waiting()
+        self.input.extra_bytes() + self.intake.bytes + self.output.bytes_held()
     }
 
     /// Stops reading and tells the peer why; what is in flight is answered.

@@ -55,6 +55,12 @@ impl Output {
         self.written
     }
 
+    /// Bytes that wait, and most bytes of the replies that are still to come.
+    #[inline]
+    pub(super) fn bytes_held(&self) -> usize {
+        self.waiting + self.promised
+    }
+
     /// Whether so much waits that nothing more is read.
     pub(super) fn is_past_half(&self) -> bool {
         self.waiting >= REPLY_BYTES_WAITING_PAUSE
@@ -63,7 +69,7 @@ impl Output {
     /// Promises room for a reply of at most `bytes`. False: it must wait until others are read.
     /// A single reply always finds room, since none is longer than what may wait.
     pub(super) fn promise(&mut self, bytes: usize) -> bool {
-        let used = self.waiting + self.promised;
+        let used = self.bytes_held();
         let has_room = used == 0 || used + bytes <= REPLY_BYTES_WAITING_MAX;
         if has_room {
             self.promised += bytes;
