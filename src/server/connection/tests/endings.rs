@@ -101,10 +101,12 @@ async fn a_newer_connection_waits_until_the_older_ones_work_is_decided() {
     assert_eq!(old.goaway().await.reason, GoAwayReason::SessionReplaced);
     new.hears_nothing().await;
     assert_eq!(stage.decider.held(), 1, "the newer one pushes nothing before");
+    let since = Instant::now();
     stage.decider.answer_all();
+    assert_eq!(new.status().await, (1, Status::OK));
+    assert_eq!(since.elapsed(), Duration::ZERO, "it goes on at once");
     assert_eq!(old.status().await, (2, Status::NOT_HELD));
     old.ends().await;
-    assert_eq!(new.status().await, (1, Status::OK));
     settle().await;
     stage.decider.answer_all();
     assert_eq!(new.status().await, (3, Status::NOT_HELD));
