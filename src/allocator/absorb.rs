@@ -233,6 +233,8 @@ impl Shard {
             });
             return;
         };
+        // At recovery a network of the same id may have come and gone meanwhile.
+        self.ordered.insert((row.project, row.id), at);
         self.leave_network_name(at);
         let network = self.networks.at_mut(at);
         network.mark(row.revision);

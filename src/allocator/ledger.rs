@@ -9,7 +9,9 @@ use super::index::{Hasher, Index};
 use super::record::{Extras, Record};
 use super::slab::{Arena, NIL, Slab};
 use super::subnet::Subnet;
-use crate::model::{AllocationExtras, AllocationPlace, AllocationRow, OwnerId, ProjectId, Slot};
+use crate::model::{
+    AllocationExtras, AllocationPlace, AllocationRow, OwnerId, ProjectId, Revision, Slot,
+};
 
 /// What names an allocation, besides its network's salts.
 #[derive(Clone, Copy, Debug)]
@@ -171,20 +173,19 @@ impl Ledger {
         record.instance = row.instance;
         record.set_state(row.state);
         let offset_high = (row.place.offset >> 96) as u32;
-        let plain = row.extras.is_none() && row.changed == row.revision && offset_high == 0;
-        if plain && record.extras == NIL {
-            return;
-        }
-        let stored = stored_extras(row.extras.as_deref());
-        let changed = if row.changed == row.revision { Default::default() } else { row.changed };
-        let value = Extras { changed, offset_high, row: stored };
-        if value.row.is_none() && plain_extras(&value) {
-            self.extras.remove(record.extras);
-            record.extras = NIL;
-        } else if record.extras == NIL {
-            record.extras = self.extras.insert(value);
-        } else {
-            *self.extras.at_mut(record.extras) = value;
+        let kept = row.extras.as_deref().and_then(stored_extras);
+        let changed = if row.changed == row.revision { Revision(0) } else { row.changed };
+        let is_plain = kept.is_none() && changed.0 == 0 && offset_high == 0;
+        match (is_plain, record.extras) {
+            (true, NIL) => {}
+            (true, old) => {
+                self.extras.remove(old);
+                record.extras = NIL;
+            }
+            (false, NIL) => {
+                record.extras = self.extras.insert(Extras { changed, offset_high, row: kept });
+            }
+            (false, old) => *self.extras.at_mut(old) = Extras { changed, offset_high, row: kept },
         }
     }
 
@@ -334,14 +335,10 @@ fn address_hash(hasher: &Hasher, subnet: u32, offset: u128) -> u64 {
     hasher.hash(offset, u64::from(subnet))
 }
 
-fn plain_extras(extras: &Extras) -> bool {
-    extras.changed.0 == 0 && extras.offset_high == 0
-}
-
 /// Rare fields as they are kept: copied, so that no network buffer stays alive, without the trace
 /// id, which only the journal has.
-fn stored_extras(row: Option<&AllocationExtras>) -> Option<Box<AllocationExtras>> {
-    let mut kept = row?.clone();
+fn stored_extras(row: &AllocationExtras) -> Option<Box<AllocationExtras>> {
+    let mut kept = row.clone();
     kept.trace = None;
     for text in [&mut kept.manager, &mut kept.host, &mut kept.label, &mut kept.owner_name] {
         *text = text.as_ref().map(super::owned);

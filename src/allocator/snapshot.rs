@@ -18,6 +18,28 @@ pub struct Snapshot {
     pub jobs: Vec<JobRow>,
 }
 
+impl Snapshot {
+    /// The state of two shards as that of one.
+    #[must_use]
+    pub fn join(mut self, other: Self) -> Self {
+        self.networks.extend(other.networks);
+        self.subnets.extend(other.subnets);
+        self.exclusions.extend(other.exclusions);
+        self.allocations.extend(other.allocations);
+        self.jobs.extend(other.jobs);
+        self.sort();
+        self
+    }
+
+    fn sort(&mut self) {
+        self.networks.sort_by_key(|(row, _)| row.network);
+        self.subnets.sort_by_key(|(row, _)| (row.network, row.subnet));
+        self.exclusions.sort_by_key(|row| (row.network, row.subnet, row.exclusion.range));
+        self.allocations.sort_by_key(|row| row.place);
+        self.jobs.sort_by_key(|row| row.job);
+    }
+}
+
 impl Shard {
     /// The whole state as rows; takes time and memory proportional to it.
     #[must_use]
@@ -26,15 +48,13 @@ impl Shard {
             let of = self.networks.at(at);
             (NetworkRow { revision: of.attributes, ..self.network_row(at) }, of.revision)
         };
-        let mut networks: Vec<_> = self.networks.iter().map(|(at, _)| network(at)).collect();
-        networks.sort_by_key(|(row, _)| row.network);
-        let mut subnets: Vec<_> = self
+        let networks = self.networks.iter().map(|(at, _)| network(at)).collect();
+        let subnets = self
             .subnets
             .iter()
             .map(|(_, subnet)| (SubnetRow::clone(&subnet.row), subnet.cursor))
             .collect();
-        subnets.sort_by_key(|(row, _)| (row.network, row.subnet));
-        let mut exclusions: Vec<_> = self
+        let exclusions = self
             .subnets
             .iter()
             .flat_map(|(_, subnet)| {
@@ -46,11 +66,11 @@ impl Shard {
                 })
             })
             .collect();
-        exclusions.sort_by_key(|row| (row.network, row.subnet, row.exclusion.range));
-        let mut allocations: Vec<_> =
+        let allocations =
             self.ledger.live().map(|at| self.ledger.row_of(&self.subnets, at)).collect();
-        allocations.sort_by_key(|row| row.place);
         let jobs = self.jobs.values().copied().collect();
-        Snapshot { networks, subnets, exclusions, allocations, jobs }
+        let mut all = Snapshot { networks, subnets, exclusions, allocations, jobs };
+        all.sort();
+        all
     }
 }

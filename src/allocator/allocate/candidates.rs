@@ -209,9 +209,9 @@ impl Shard {
 }
 
 fn exhausted(candidates: &[Candidate], asked: &Asked<'_>) -> Refused {
-    let (size, taken) = candidates
-        .iter()
-        .fold((0_u128, 0_u128), |(size, taken), c| (size + c.pool_size, taken + c.allocated));
+    let (size, taken) = candidates.iter().fold((0_u128, 0_u128), |(size, taken), c| {
+        (size.saturating_add(c.pool_size), taken.saturating_add(c.allocated))
+    });
     let what =
         if asked.request.length.is_some() { "aligned block of this length" } else { "address" };
     refuse(

@@ -1,0 +1,369 @@
+//! What an allocate request must be answered.
+
+use super::place::end_of;
+use super::{Held, Naive, Net, Sub, Verdict, no, no_field};
+use crate::model::{Family, NetworkId, Range, Slot, Status, SubnetId};
+use addrd_protocol::message::{Allocate, AllocateExtras, FamilyChoice, Strategy};
+use addrd_protocol::prefix::number_of;
+use std::net::IpAddr;
+
+/// One address of the answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::allocator::tests) enum Given {
+    /// Held before.
+    Repeat(usize),
+    /// Taken over.
+    TakeOver(usize),
+    /// A free place in a subnet.
+    New { subnet: SubnetId, first: u128, bits: u8, moves: bool, random: bool },
+}
+
+/// What is given for each slot.
+pub(in crate::allocator::tests) type Expected = Vec<(Slot, Given)>;
+
+impl Naive {
+    /// Decides; changes nothing.
+    pub(in crate::allocator::tests) fn allocate(
+        &self,
+        network: NetworkId,
+        request: &Allocate,
+    ) -> Verdict<Expected> {
+        let net = self.net(network)?;
+        let plain = AllocateExtras::default();
+        let extras = request.extras.as_deref().unwrap_or(&plain);
+        check(request, extras)?;
+        let ask = Ask { net, request, extras };
+        let mut all = Vec::new();
+        for (family, slot) in ask.wants()? {
+            all.push((slot, ask.decide(family, slot)?));
+        }
+        Ok(all)
+    }
+
+    /// Carries out what was decided (and what the server chose where chance does).
+    pub(in crate::allocator::tests) fn carry_out(
+        &mut self,
+        network: NetworkId,
+        request: &Allocate,
+        expected: &Expected,
+    ) -> Vec<Held> {
+        let net = self.net_mut(network).unwrap();
+        let plain = AllocateExtras::default();
+        let extras = request.extras.as_deref().unwrap_or(&plain);
+        let mut result = Vec::new();
+        for (slot, given) in expected {
+            let at = match given {
+                Given::Repeat(at) => *at,
+                Given::TakeOver(at) => {
+                    let revision = net.tick();
+                    let held = &mut net.held[*at];
+                    (held.revision, held.changed) = (revision, revision);
+                    held.instance = request.instance;
+                    write_extras(held, extras);
+                    *at
+                }
+                Given::New { subnet, first, bits, moves, .. } => {
+                    let revision = net.tick();
+                    let sub = net.subnets.iter_mut().find(|sub| sub.id == *subnet).unwrap();
+                    let family = sub.prefix.family();
+                    let last = end_of(*first, *bits);
+                    if *moves {
+                        sub.last = Some(last);
+                    }
+                    let mut held = Held {
+                        subnet: *subnet,
+                        family,
+                        first: *first,
+                        last,
+                        length: family.bits() - bits,
+                        owner: request.owner,
+                        slot: *slot,
+                        instance: request.instance,
+                        revision,
+                        changed: revision,
+                        manager: None,
+                        host: None,
+                        label: None,
+                        owner_name: None,
+                    };
+                    write_extras(&mut held, extras);
+                    net.held.push(held);
+                    net.held.len() - 1
+                }
+            };
+            result.push(net.held[at].clone());
+        }
+        result
+    }
+}
+
+fn write_extras(held: &mut Held, extras: &AllocateExtras) {
+    held.manager = extras.manager.clone().or(held.manager.take());
+    held.host = extras.host.clone().or(held.host.take());
+    held.label = extras.label.clone().or(held.label.take());
+    held.owner_name = extras.owner_name.clone().or(held.owner_name.take());
+}
+
+/// What is wrong with a request in itself, in this order.
+fn check(request: &Allocate, extras: &AllocateExtras) -> Verdict<()> {
+    if request.flags.allow_resting {
+        return no_field(Status::UNSUPPORTED, "allow_resting");
+    }
+    if request.strategy == Strategy::Eui64 {
+        return no_field(Status::UNSUPPORTED, "strategy");
+    }
+    if extras.lease_ms.is_some() {
+        return no_field(Status::UNSUPPORTED, "lease_ms");
+    }
+    if extras.hold_token.is_some() {
+        return no_field(Status::UNSUPPORTED, "hold_token");
+    }
+    if extras.hold_ms.is_some() {
+        return no_field(Status::UNSUPPORTED, "hold_ms");
+    }
+    let wanted = match request.family {
+        FamilyChoice::V4 => Some(Family::V4),
+        FamilyChoice::V6 => Some(Family::V6),
+        _ => None,
+    };
+    let other = |family: Family| wanted.is_some_and(|wanted| wanted != family);
+    if extras.exact.is_some_and(|exact| other(Family::of(&exact))) {
+        return no_field(Status::CONFLICTING_FIELDS, "exact");
+    }
+    if extras.limit.is_some_and(|limit| other(limit.family())) {
+        return no_field(Status::CONFLICTING_FIELDS, "limit");
+    }
+    if let (Some(exact), Some(limit)) = (&extras.exact, &extras.limit)
+        && Family::of(exact) == limit.family()
+        && !limit.contains(exact)
+    {
+        return no_field(Status::CONFLICTING_FIELDS, "exact");
+    }
+    if request.strategy == Strategy::Exact && extras.exact.is_none() {
+        return no_field(Status::CONFLICTING_FIELDS, "exact");
+    }
+    let pair = matches!(request.family, FamilyChoice::Both | FamilyChoice::Each);
+    if pair && request.slot.0 == u16::MAX {
+        return no_field(Status::OUT_OF_RANGE, "slot");
+    }
+    if pair && request.length.is_some() {
+        return no_field(Status::CONFLICTING_FIELDS, "length");
+    }
+    let widest = if wanted == Some(Family::V4) { 32 } else { 128 };
+    if request.length.is_some_and(|length| length > widest) {
+        return no_field(Status::OUT_OF_RANGE, "length");
+    }
+    Ok(())
+}
+
+struct Ask<'a> {
+    net: &'a Net,
+    request: &'a Allocate,
+    extras: &'a AllocateExtras,
+}
+
+impl Ask<'_> {
+    fn named(&self, sub: &Sub) -> bool {
+        self.extras.subnets.is_empty() || self.extras.subnets.contains(&sub.id)
+    }
+
+    fn wants(&self) -> Verdict<Vec<(Option<Family>, Slot)>> {
+        let (first, second) = (self.request.slot, Slot(self.request.slot.0.saturating_add(1)));
+        Ok(match self.request.family {
+            FamilyChoice::One => vec![(None, first)],
+            FamilyChoice::V4 => vec![(Some(Family::V4), first)],
+            FamilyChoice::V6 => vec![(Some(Family::V6), first)],
+            FamilyChoice::Both => vec![(Some(Family::V4), first), (Some(Family::V6), second)],
+            FamilyChoice::Each => {
+                let has = |family| {
+                    let usable = self.net.subnets.iter().filter(|sub| !sub.deleting);
+                    usable.filter(|s| self.named(s)).any(|s| s.prefix.family() == family)
+                };
+                let mut all = Vec::new();
+                if has(Family::V4) {
+                    all.push((Some(Family::V4), first));
+                }
+                if has(Family::V6) {
+                    all.push((Some(Family::V6), second));
+                }
+                if all.is_empty() {
+                    return no(Status::NO_MATCHING_SUBNET);
+                }
+                all
+            }
+        })
+    }
+
+    /// Free low bits of the block in a family.
+    fn bits(&self, family: Family) -> Option<u8> {
+        self.request.length.map_or(Some(0), |length| family.bits().checked_sub(length))
+    }
+
+    /// The limit for a family: `Err` = nothing is allowed.
+    fn limit(&self, family: Family) -> Result<Option<&Range>, ()> {
+        let pair = matches!(self.request.family, FamilyChoice::Both | FamilyChoice::Each);
+        match &self.extras.limit {
+            None => Ok(None),
+            Some(limit) if limit.family() == family => Ok(Some(limit)),
+            Some(_) if pair => Ok(None),
+            Some(_) => Err(()),
+        }
+    }
+
+    fn decide(&self, family: Option<Family>, slot: Slot) -> Verdict<Given> {
+        let fits = |of: Family| family.is_none_or(|wanted| wanted == of);
+        if let Some(at) = self.net.by_key(self.request.owner, slot) {
+            return self.judge(at, family);
+        }
+        if self.net.deleting {
+            return no(Status::DELETING);
+        }
+        if let Some(exact) = self.extras.exact.filter(|exact| fits(Family::of(exact))) {
+            return self.exactly(&exact);
+        }
+        if let Some(preferred) = self.extras.preferred.filter(|at| fits(Family::of(at)))
+            && let Some(given) = self.preferably(&preferred)
+        {
+            return Ok(given);
+        }
+        self.automatically(family, slot)
+    }
+
+    fn judge(&self, at: usize, family: Option<Family>) -> Verdict<Given> {
+        let held = &self.net.held[at];
+        let same = held.instance == self.request.instance;
+        if !same && !self.request.flags.takeover {
+            return no_field(Status::HELD_BY_OTHER_INSTANCE, "instance");
+        }
+        let fits = |of: Family| family.is_none_or(|wanted| wanted == of);
+        let inside = match self.limit(held.family) {
+            Err(()) => false,
+            Ok(None) => true,
+            Ok(Some(limit)) => {
+                limit.contains(&held.address()) && held.last <= number_of(&limit.last())
+            }
+        };
+        let length = self.request.length.unwrap_or(held.family.bits());
+        let exact = self.extras.exact.filter(|exact| fits(Family::of(exact)));
+        let named = self.extras.subnets.is_empty() || self.extras.subnets.contains(&held.subnet);
+        if !fits(held.family) {
+            return no_field(Status::KEY_IN_USE, "family");
+        }
+        if length != held.length {
+            return no_field(Status::KEY_IN_USE, "length");
+        }
+        if exact.is_some_and(|exact| exact != held.address()) {
+            return no_field(Status::KEY_IN_USE, "exact");
+        }
+        if !named {
+            return no_field(Status::KEY_IN_USE, "subnets");
+        }
+        if !inside {
+            return no_field(Status::KEY_IN_USE, "limit");
+        }
+        Ok(if same { Given::Repeat(at) } else { Given::TakeOver(at) })
+    }
+
+    fn with(&self, address: &IpAddr) -> Option<&Sub> {
+        let mut all = self.net.subnets.iter();
+        all.find(|sub| sub.prefix.contains(address)).filter(|sub| self.named(sub))
+    }
+
+    fn exactly(&self, exact: &IpAddr) -> Verdict<Given> {
+        let Some(sub) = self.with(exact) else { return no(Status::INVALID_ADDRESS) };
+        if sub.deleting {
+            return no(Status::DELETING);
+        }
+        let host_bits = sub.prefix.host_bits();
+        let Some(bits) = self.bits(sub.prefix.family()).filter(|&bits| bits <= host_bits) else {
+            return no_field(Status::OUT_OF_RANGE, "length");
+        };
+        let first = number_of(exact);
+        let last = end_of(first, bits);
+        if first & end_of(0, bits) != 0 {
+            return no(Status::INVALID_ADDRESS);
+        }
+        let limit = self.limit(sub.prefix.family());
+        if !matches!(limit, Ok(limit) if limit.is_none_or(|l| last <= number_of(&l.last()))) {
+            return no_field(Status::CONFLICTING_FIELDS, "exact");
+        }
+        if sub.reserved(first, last) {
+            return no(Status::INVALID_ADDRESS);
+        }
+        if sub.is_gateway(first, last) && !self.request.flags.allow_gateway {
+            return no(Status::IS_GATEWAY);
+        }
+        if sub.forbidden(first, last) {
+            return no(Status::EXCLUDED);
+        }
+        if self.net.obstacle(sub.prefix.family(), first, last).is_some() {
+            return no(Status::ADDRESS_TAKEN);
+        }
+        Ok(Given::New { subnet: sub.id, first, bits, moves: false, random: false })
+    }
+
+    fn preferably(&self, preferred: &IpAddr) -> Option<Given> {
+        let sub = self.with(preferred)?;
+        let family = sub.prefix.family();
+        let bits = self.bits(family).filter(|&bits| bits <= sub.prefix.host_bits())?;
+        let first = number_of(preferred);
+        let last = end_of(first, bits);
+        let limit = self.limit(family).ok()?;
+        let inside =
+            limit.is_none_or(|limit| limit.contains(preferred) && last <= number_of(&limit.last()));
+        let lawful = !sub.deleting
+            && first & end_of(0, bits) == 0
+            && inside
+            && !sub.excluded(first, last)
+            && !sub.reserved(first, last)
+            && (self.request.flags.allow_gateway || !sub.is_gateway(first, last))
+            && self.net.obstacle(family, first, last).is_none();
+        lawful.then_some(Given::New { subnet: sub.id, first, bits, moves: false, random: false })
+    }
+
+    /// Candidates in order: the named ones, or all by family and prefix; IPv4 first.
+    fn candidates(&self, family: Option<Family>) -> Vec<&Sub> {
+        let listed: Vec<&Sub> = if self.extras.subnets.is_empty() {
+            self.net.sorted()
+        } else {
+            self.extras.subnets.iter().filter_map(|id| self.net.sub(*id)).collect()
+        };
+        let mut all = Vec::new();
+        for wanted in [Family::V4, Family::V6] {
+            if family.is_none_or(|family| family == wanted) {
+                all.extend(listed.iter().filter(|sub| sub.prefix.family() == wanted));
+            }
+        }
+        all
+    }
+
+    fn automatically(&self, family: Option<Family>, slot: Slot) -> Verdict<Given> {
+        let mut was_full = false;
+        for sub in self.candidates(family) {
+            let of = sub.prefix.family();
+            let Some(bits) = self.bits(of).filter(|&bits| bits <= sub.prefix.host_bits()) else {
+                continue;
+            };
+            let Ok(limit) = self.limit(of) else { continue };
+            let touches = sub.pools.iter().any(|pool| limit.is_none_or(|l| l.overlaps(pool)));
+            if sub.deleting || !touches {
+                continue;
+            }
+            let strategy = match self.request.strategy {
+                Strategy::Default => sub.strategy,
+                named => named,
+            };
+            was_full = true;
+            if strategy == Strategy::Exact {
+                continue;
+            }
+            let (net, owner) = (self.net, self.request.owner);
+            if let Some(first) = net.chosen(sub, limit, strategy, bits, owner, slot) {
+                let random = strategy == Strategy::Random;
+                let moves = strategy == Strategy::Next;
+                return Ok(Given::New { subnet: sub.id, first, bits, moves, random });
+            }
+        }
+        no(if was_full { Status::EXHAUSTED } else { Status::NO_MATCHING_SUBNET })
+    }
+}

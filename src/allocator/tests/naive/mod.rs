@@ -1,0 +1,152 @@
+//! A deliberately naive server: lists that are walked. Written from model.md and semantics.md, it
+//! shares no code with the shard beyond the messages.
+
+mod allocate;
+mod networks;
+mod place;
+mod release;
+mod subnets;
+
+use crate::model::{
+    Family, Instance, NetworkId, OwnerId, Prefix, Range, Revision, Slot, Status, SubnetId, Text,
+};
+use addrd_protocol::message::{Exclusion, Route, Strategy, SubnetKind};
+use addrd_protocol::prefix::number_of;
+use std::net::IpAddr;
+
+pub(super) use allocate::{Expected, Given};
+pub(super) use place::{end_of, numbers};
+pub(super) use release::target;
+
+/// A refusal: status, and the field where the model says one.
+pub(super) type No = (Status, Option<&'static str>);
+pub(super) type Verdict<T> = Result<T, No>;
+
+pub(super) fn no<T>(status: Status) -> Verdict<T> {
+    Err((status, None))
+}
+
+pub(super) fn no_field<T>(status: Status, field: &'static str) -> Verdict<T> {
+    Err((status, Some(field)))
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Naive {
+    pub(super) networks: Vec<Net>,
+    pub(super) first_revision: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Net {
+    pub(super) id: NetworkId,
+    pub(super) name: Option<Text>,
+    pub(super) description: Option<Text>,
+    pub(super) counter: u64,
+    pub(super) attributes: u64,
+    pub(super) deleting: bool,
+    pub(super) subnets: Vec<Sub>,
+    pub(super) held: Vec<Held>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Sub {
+    pub(super) id: SubnetId,
+    pub(super) prefix: Prefix,
+    pub(super) kind: SubnetKind,
+    pub(super) strategy: Strategy,
+    pub(super) dhcp: bool,
+    pub(super) gateway: Option<IpAddr>,
+    pub(super) pools: Vec<Range>,
+    pub(super) exclusions: Vec<Exclusion>,
+    pub(super) dns: Vec<IpAddr>,
+    pub(super) routes: Vec<Route>,
+    pub(super) name: Option<Text>,
+    pub(super) description: Option<Text>,
+    pub(super) revision: u64,
+    pub(super) deleting: bool,
+    /// The last number that `next` handed out.
+    pub(super) last: Option<u128>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Held {
+    pub(super) subnet: SubnetId,
+    pub(super) family: Family,
+    pub(super) first: u128,
+    pub(super) last: u128,
+    pub(super) length: u8,
+    pub(super) owner: OwnerId,
+    pub(super) slot: Slot,
+    pub(super) instance: Instance,
+    pub(super) revision: u64,
+    pub(super) changed: u64,
+    pub(super) manager: Option<Text>,
+    pub(super) host: Option<Text>,
+    pub(super) label: Option<Text>,
+    pub(super) owner_name: Option<Text>,
+}
+
+impl Naive {
+    pub(super) fn find(&self, id: NetworkId) -> Option<usize> {
+        self.networks.iter().position(|net| net.id == id)
+    }
+
+    pub(super) fn net(&self, id: NetworkId) -> Verdict<&Net> {
+        self.find(id).map(|at| &self.networks[at]).ok_or((Status::NOT_FOUND, None))
+    }
+
+    pub(super) fn net_mut(&mut self, id: NetworkId) -> Verdict<&mut Net> {
+        self.find(id).map(|at| &mut self.networks[at]).ok_or((Status::NOT_FOUND, None))
+    }
+}
+
+impl Net {
+    /// The next revision, used up.
+    pub(super) fn tick(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    pub(super) fn sub(&self, id: SubnetId) -> Option<&Sub> {
+        self.subnets.iter().find(|sub| sub.id == id)
+    }
+
+    pub(super) fn held_in(&self, id: SubnetId) -> impl Iterator<Item = &Held> {
+        self.held.iter().filter(move |held| held.subnet == id)
+    }
+
+    pub(super) fn by_key(&self, owner: OwnerId, slot: Slot) -> Option<usize> {
+        self.held.iter().position(|held| held.owner == owner && held.slot == slot)
+    }
+
+    /// Whoever has this address, as a place in the list.
+    pub(super) fn by_address(&self, address: &IpAddr) -> Option<usize> {
+        let (family, number) = (Family::of(address), number_of(address));
+        let has = |h: &Held| h.family == family && h.first <= number && number <= h.last;
+        self.held.iter().position(has)
+    }
+
+    /// Subnets by family and prefix.
+    pub(super) fn sorted(&self) -> Vec<&Sub> {
+        let mut all: Vec<&Sub> = self.subnets.iter().collect();
+        all.sort_by_key(|sub| (sub.prefix.family(), sub.prefix.base()));
+        all
+    }
+
+    /// Allocations by family and address.
+    pub(super) fn sorted_held(&self) -> Vec<&Held> {
+        let mut all: Vec<&Held> = self.held.iter().collect();
+        all.sort_by_key(|held| (held.family, held.first));
+        all
+    }
+}
+
+impl Held {
+    pub(super) fn address(&self) -> IpAddr {
+        self.family.address(self.first).unwrap()
+    }
+
+    pub(super) fn revision(&self) -> Revision {
+        Revision(self.revision)
+    }
+}

@@ -1,0 +1,84 @@
+//! Release and update of what is held.
+
+use super::{Held, Naive, Net, Verdict, no};
+use crate::model::{NetworkId, Setting, Status, Text};
+use addrd_protocol::message::{AllocationUpdate, Fences, Release, Target};
+use addrd_protocol::prefix::number_of;
+
+impl Naive {
+    /// What is released, and the revision of that; `None` = nothing was held.
+    pub(in crate::allocator::tests) fn release(
+        &mut self,
+        network: NetworkId,
+        request: &Release,
+    ) -> Verdict<Option<(Held, u64)>> {
+        let net = self.net_mut(network)?;
+        let by_address = matches!(request.target, Target::Address(_));
+        if by_address && !request.any && request.fences.is_empty() {
+            return no(Status::CONFLICTING_FIELDS);
+        }
+        let Some(at) = target(net, &request.target)? else { return Ok(None) };
+        check_fences(&net.held[at], &request.fences)?;
+        let revision = net.tick();
+        Ok(Some((net.held.remove(at), revision)))
+    }
+
+    /// What is held after an update, and whether it was so already.
+    pub(in crate::allocator::tests) fn update(
+        &mut self,
+        network: NetworkId,
+        request: &AllocationUpdate,
+    ) -> Verdict<(Held, bool)> {
+        let net = self.net_mut(network)?;
+        if matches!(request.target, Target::Address(_)) && request.fences.is_empty() {
+            return no(Status::CONFLICTING_FIELDS);
+        }
+        let Some(at) = target(net, &request.target)? else { return no(Status::NOT_FOUND) };
+        check_fences(&net.held[at], &request.fences)?;
+        let before = net.held[at].clone();
+        let held = &mut net.held[at];
+        set(&mut held.label, &request.label);
+        set(&mut held.host, &request.host);
+        set(&mut held.manager, &request.manager_name);
+        set(&mut held.owner_name, &request.owner_name);
+        if *held == before {
+            return Ok((before, true));
+        }
+        let revision = net.tick();
+        net.held[at].changed = revision;
+        Ok((net.held[at].clone(), false))
+    }
+}
+
+fn set(field: &mut Option<Text>, setting: &Setting<Text>) {
+    match setting {
+        Setting::Unset => {}
+        Setting::Null => *field = None,
+        Setting::Value(text) => *field = Some(text.clone()),
+    }
+}
+
+pub(in crate::allocator::tests) fn target(net: &Net, target: &Target) -> Verdict<Option<usize>> {
+    match target {
+        Target::Key { owner, slot } => Ok(net.by_key(*owner, *slot)),
+        Target::Address(address) => match net.by_address(address) {
+            Some(at) if net.held[at].first != number_of(address) => no(Status::INVALID_ADDRESS),
+            found => Ok(found),
+        },
+    }
+}
+
+fn check_fences(held: &Held, fences: &Fences) -> Verdict<()> {
+    if fences.owner.is_some_and(|owner| owner != held.owner) {
+        return no(Status::NOT_HOLDER);
+    }
+    if fences.manager.is_some() && fences.manager != held.manager {
+        return no(Status::NOT_HOLDER);
+    }
+    if fences.revision.is_some_and(|revision| revision.0 != held.revision)
+        || fences.instance.is_some_and(|instance| instance != held.instance)
+    {
+        return no(Status::STALE);
+    }
+    Ok(())
+}
