@@ -4,7 +4,7 @@ use super::refusal::{Refused, refuse, unsupported};
 use super::shard::{Answer, At, Scope, Shard};
 use crate::limits::RECORDS_FULL_PERCENT;
 use crate::model::{EffectSink, NetworkId, ProjectId, Status};
-use addrd_protocol::message::{Lookup, Release, Reply, Request, Target};
+use addrd_protocol::message::{Release, Reply, Request, Target};
 
 impl Shard {
     /// Applies a request on one network of this shard, or this shard's part of a gathered one
@@ -35,41 +35,49 @@ impl Shard {
                     None => Ok((Status::NOT_HELD, Reply::Empty)),
                 }
             }
-            Request::Batch(request) => {
+            Request::NetworkFind(_)
+            | Request::NetworkList(_)
+            | Request::Lookup(_)
+            | Request::JobGet(_)
+            | Request::JobList(_) => self.read_any(at, scope, request),
+            _ => {
                 let network = self.network_of(scope)?;
-                ok(Reply::Batch(Box::new(self.batch(network, request, sink)?)))
+                self.apply_on(at, network, request, sink)
             }
+        }
+    }
+
+    /// Requests on one network but the two hottest.
+    fn apply_on(
+        &mut self,
+        at: &At,
+        network: u32,
+        request: &Request,
+        sink: &mut impl EffectSink,
+    ) -> Answer {
+        ok(match request {
+            Request::Batch(request) => Reply::Batch(Box::new(self.batch(network, request, sink)?)),
             Request::AllocationUpdate(request) => {
-                let network = self.network_of(scope)?;
-                let updated = self.allocation_update(network, request, sink)?;
-                ok(Reply::Allocation(Box::new(updated)))
+                Reply::Allocation(Box::new(self.allocation_update(network, request, sink)?))
             }
             Request::SubnetCreate(request) => {
-                let network = self.network_of(scope)?;
-                ok(Reply::Subnet(Box::new(self.subnet_create(network, request, sink)?)))
+                Reply::Subnet(Box::new(self.subnet_create(network, request, sink)?))
             }
             Request::SubnetUpdate(request) => {
-                let network = self.network_of(scope)?;
-                ok(Reply::Subnet(Box::new(self.subnet_update(network, request, sink)?)))
+                Reply::Subnet(Box::new(self.subnet_update(network, request, sink)?))
             }
-            Request::SubnetDelete(request) => {
-                let network = self.network_of(scope)?;
-                ok(self.subnet_delete(network, request, sink)?)
-            }
+            Request::SubnetDelete(request) => self.subnet_delete(network, request, sink)?,
             Request::SubnetExclude(request) => {
-                let network = self.network_of(scope)?;
-                ok(Reply::Subnet(Box::new(self.subnet_exclude(network, request, sink)?)))
+                Reply::Subnet(Box::new(self.subnet_exclude(network, request, sink)?))
             }
             Request::SubnetInclude(request) => {
-                let network = self.network_of(scope)?;
-                ok(Reply::Subnet(Box::new(self.subnet_include(network, request, sink)?)))
+                Reply::Subnet(Box::new(self.subnet_include(network, request, sink)?))
             }
             Request::NetworkUpdate(request) if !super::is_spanning_update(request) => {
-                let network = self.network_of(scope)?;
-                ok(Reply::Network(Box::new(self.network_update(network, request, sink)?)))
+                Reply::Network(Box::new(self.network_update(network, request, sink)?))
             }
-            _ => self.read(at, scope, request),
-        }
+            _ => self.read(at, network, request)?,
+        })
     }
 
     /// Reads what a request will read first, so that it is near when the request is applied. Changes
@@ -86,62 +94,53 @@ impl Shard {
         }
     }
 
-    /// Requests that change nothing.
-    fn read(&self, at: &At, scope: &Scope, request: &Request) -> Answer {
-        match request {
-            Request::NetworkGet(_) => {
-                let network = self.network_of(scope)?;
-                ok(Reply::Network(Box::new(self.network(network))))
+    /// Requests on one network that change nothing.
+    fn read(&self, at: &At, network: u32, request: &Request) -> Result<Reply, Refused> {
+        Ok(match request {
+            Request::NetworkGet(_) => Reply::Network(Box::new(self.network(network))),
+            Request::SubnetGet(request) => {
+                let subnet = self.find_named_subnet(network, &request.subnet)?;
+                Reply::Subnet(Box::new(self.subnet(subnet)))
             }
+            Request::SubnetList(request) => {
+                Reply::Subnets(Box::new(self.subnet_list(at, network, request)?))
+            }
+            Request::Usage(request) => Reply::Usage(Box::new(self.usage(at, network, request)?)),
+            Request::FreeRanges(request) => {
+                Reply::FreeRanges(Box::new(self.free_ranges(network, request)?))
+            }
+            Request::AllocationGet(request) => {
+                Reply::Allocation(Box::new(self.allocation_get(network, request)?))
+            }
+            Request::AllocationList(request) => {
+                Reply::Allocations(Box::new(self.allocation_list(at, network, request)?))
+            }
+            _ => return Err(unsupported("opcode", "this operation on one network")),
+        })
+    }
+
+    /// Requests on one network or on all that this shard has; they change nothing.
+    fn read_any(&self, at: &At, scope: &Scope, request: &Request) -> Answer {
+        ok(match request {
             Request::NetworkFind(request) => {
                 let found = self.find_network_name(scope.project, &request.name);
                 let found = found.ok_or_else(|| super::lookup::no_network_named(&request.name))?;
-                ok(Reply::Network(Box::new(self.network(found))))
+                Reply::Network(Box::new(self.network(found)))
             }
             Request::NetworkList(request) => {
-                ok(Reply::Networks(Box::new(self.network_list(at, scope.project, request)?)))
+                Reply::Networks(Box::new(self.network_list(at, scope.project, request)?))
             }
-            Request::SubnetGet(request) => {
-                let network = self.network_of(scope)?;
-                let subnet = self.find_named_subnet(network, &request.subnet)?;
-                ok(Reply::Subnet(Box::new(self.subnet(subnet))))
+            Request::Lookup(request) => {
+                let network = match scope.network {
+                    NetworkId::NIL => None,
+                    _ => Some(self.network_of(scope)?),
+                };
+                Reply::Lookups(Box::new(self.lookup(scope.project, network, request)))
             }
-            Request::SubnetList(request) => {
-                let network = self.network_of(scope)?;
-                ok(Reply::Subnets(Box::new(self.subnet_list(at, network, request)?)))
-            }
-            Request::Usage(request) => {
-                let network = self.network_of(scope)?;
-                ok(Reply::Usage(Box::new(self.usage(at, network, request)?)))
-            }
-            Request::FreeRanges(request) => {
-                let network = self.network_of(scope)?;
-                ok(Reply::FreeRanges(Box::new(self.free_ranges(network, request)?)))
-            }
-            Request::AllocationGet(request) => {
-                let network = self.network_of(scope)?;
-                ok(Reply::Allocation(Box::new(self.allocation_get(network, request)?)))
-            }
-            Request::AllocationList(request) => {
-                let network = self.network_of(scope)?;
-                let page = self.allocation_list(at, network, request)?;
-                ok(Reply::Allocations(Box::new(page)))
-            }
-            Request::Lookup(request) => self.lookup_request(scope, request),
-            Request::JobGet(request) => ok(Reply::Job(Box::new(self.job_get(scope, request)?))),
-            Request::JobList(request) => {
-                ok(Reply::Jobs(Box::new(self.job_list(at, scope, request)?)))
-            }
-            _ => Err(unsupported("opcode", "this operation on one worker")),
-        }
-    }
-
-    fn lookup_request(&self, scope: &Scope, request: &Lookup) -> Answer {
-        let network = match scope.network {
-            NetworkId::NIL => None,
-            _ => Some(self.network_of(scope)?),
-        };
-        ok(Reply::Lookups(Box::new(self.lookup(scope.project, network, request))))
+            Request::JobGet(request) => Reply::Job(Box::new(self.job_get(scope, request)?)),
+            Request::JobList(request) => Reply::Jobs(Box::new(self.job_list(at, scope, request)?)),
+            _ => return Err(unsupported("opcode", "this operation on all networks")),
+        })
     }
 
     /// The network of a header.

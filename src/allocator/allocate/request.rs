@@ -1,6 +1,7 @@
 //! What an allocate request asks for, checked in itself. Looks at no state.
 
 use crate::allocator::refusal::{Refused, out_of_range, refuse_field, unsupported};
+use crate::allocator::release::check_manager;
 use crate::allocator::subnet::last_of;
 use crate::model::{Family, Range, Slot, Status, SubnetId};
 use addrd_protocol::message::allocate::CANDIDATES_MAX;
@@ -78,6 +79,9 @@ impl<'a> Asked<'a> {
         }
         if hold_ms.is_some() {
             return Err(unsupported("hold_ms", "a hold"));
+        }
+        if let Some(manager) = &self.extras.manager {
+            check_manager(manager)?;
         }
         let candidates = self.extras.subnets.len();
         if candidates > CANDIDATES_MAX {
