@@ -1,6 +1,6 @@
 //! How fast one shard allocates and releases: JSON lines on standard output.
 //!
-//! `cargo bench --bench allocator [-- FILTER]`. A pair is the release of a random live allocation
+//! `cargo bench --bench allocator [-- FILTER]`; `ADDRD_BENCH_PAIRS` sets how many pairs. A pair is the release of a random live allocation
 //! and a new one for the same owner; effects are written into a buffer as records of 48 bytes.
 
 use addrd::allocator::{At, Scope, Shard, ShardSettings, apply_spanning};
@@ -179,7 +179,9 @@ fn report(name: &str, live: u64, pair_ns: f64, shard: &Shard, empty_bytes: usize
     );
 }
 
-fn measure(name: &str, mut bench: Bench, owners: u64, pairs: u64) {
+fn measure(name: &str, mut bench: Bench, owners: u64) {
+    let set = std::env::var("ADDRD_BENCH_PAIRS").ok().and_then(|text| text.parse().ok());
+    let pairs = set.unwrap_or(4_000_000);
     let empty_bytes = bench.shard.memory_bytes();
     bench.fill(owners);
     bench.pairs(owners, pairs / 4);
@@ -189,12 +191,12 @@ fn measure(name: &str, mut bench: Bench, owners: u64, pairs: u64) {
 
 fn main() {
     let filter = std::env::args().nth(1).filter(|text| !text.starts_with('-')).unwrap_or_default();
-    let wanted = |name: &str| name.contains(&filter);
+    let wanted = |name: &str| name.starts_with(&filter);
     for (name, length, owners) in
         [("churn_64k", 15, 1 << 16), ("churn_1m", 11, 1_000_000), ("churn_10m", 8, 10_000_000)]
     {
         if wanted(name) {
-            measure(name, Bench::new(1, 1, length, Strategy::Next), owners, 4_000_000);
+            measure(name, Bench::new(1, 1, length, Strategy::Next), owners);
         }
     }
     for percent in [1, 50, 90, 99] {
@@ -204,7 +206,7 @@ fn main() {
             let name = format!("fill_{percent}_{text}");
             if wanted(&name) {
                 let owners = 65_536 * percent / 100;
-                measure(&name, Bench::new(1, 1, 16, strategy), owners, 2_000_000);
+                measure(&name, Bench::new(1, 1, 16, strategy), owners);
             }
         }
     }
@@ -213,11 +215,11 @@ fn main() {
         if wanted(&name) {
             // All but the last subnets are full.
             let owners = u64::from(subnets) * 4 - 3;
-            measure(&name, Bench::new(1, subnets, 30, Strategy::Next), owners, 2_000_000);
+            measure(&name, Bench::new(1, subnets, 30, Strategy::Next), owners);
         }
     }
     if wanted("networks_100000") {
         let bench = Bench::new(100_000, 1, 24, Strategy::Next);
-        measure("networks_100000", bench, 1_000_000, 2_000_000);
+        measure("networks_100000", bench, 1_000_000);
     }
 }

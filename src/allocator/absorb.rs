@@ -129,14 +129,34 @@ impl Shard {
     ) -> u32 {
         let effect = Effect::AllocationPut(row);
         sink.push(&effect);
-        let Effect::AllocationPut(row) = effect else { unreachable!("made three lines above") };
+        let Effect::AllocationPut(row) = &effect else { unreachable!("made two lines above") };
         if self.undo.active {
             let cursor = self.subnets.at(subnet).cursor;
             self.undo.steps.push(Step::Fresh { subnet, offset: row.place.offset, cursor });
         }
         let network = self.subnets.at(subnet).network;
         self.networks.at_mut(network).mark(row.changed);
-        self.insert_fresh(subnet, &row)
+        self.insert_fresh(subnet, row)
+    }
+
+    /// Pushes and absorbs the only allocation of its owner, outside of batches; `hash` is the
+    /// owner's.
+    #[inline]
+    pub(super) fn commit_first(
+        &mut self,
+        subnet: u32,
+        row: AllocationRow,
+        hash: u64,
+        sink: &mut impl EffectSink,
+    ) {
+        let effect = Effect::AllocationPut(row);
+        sink.push(&effect);
+        let Effect::AllocationPut(row) = &effect else { unreachable!("made two lines above") };
+        self.ledger.insert_first(&self.subnets, subnet, row, hash);
+        self.occupy(subnet, row.place.offset, row.place.block_bits, true);
+        let network = self.subnets.at(subnet).network;
+        self.networks.at_mut(network).mark(row.changed);
+        self.move_cursor(subnet, row);
     }
 
     /// Pushes and absorbs a change of an allocation that keeps its key and place.

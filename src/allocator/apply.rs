@@ -2,7 +2,7 @@
 
 use super::refusal::{Refused, refuse, unsupported};
 use super::shard::{Answer, At, Scope, Shard};
-use crate::limits::RECORDS_FULL_PERCENT;
+use crate::limits::PREFETCH_RECORDS_MIN;
 use crate::model::{EffectSink, NetworkId, ProjectId, Status};
 use addrd_protocol::message::{Release, Reply, Request, Target};
 
@@ -25,11 +25,11 @@ impl Shard {
         check_project(scope)?;
         match request {
             Request::Allocate(request) => {
-                let network = self.network_of(scope)?;
+                let network = self.seek(scope)?;
                 ok(Reply::Allocated(self.allocate(network, request, sink)?))
             }
             Request::Release(request) => {
-                let network = self.network_of(scope)?;
+                let network = self.seek(scope)?;
                 match self.release(network, request, sink)? {
                     Some(released) => ok(Reply::Released(released)),
                     None => Ok((Status::NOT_HELD, Reply::Empty)),
@@ -82,7 +82,12 @@ impl Shard {
 
     /// Reads what a request will read first, so that it is near when the request is applied. Changes
     /// nothing and promises nothing: calls for the requests of a drain overlap their waits.
+    ///
+    /// Shape: does nothing while the allocations are few enough to lie near anyway.
     pub fn prefetch(&self, scope: &Scope, request: &Request) {
+        if self.ledger.count() < PREFETCH_RECORDS_MIN {
+            return;
+        }
         let owner = match request {
             Request::Allocate(request) => request.owner,
             Request::Release(Release { target: Target::Key { owner, .. }, .. }) => *owner,
@@ -145,6 +150,12 @@ impl Shard {
 
     /// The network of a header.
     #[inline]
+    pub(super) fn seek(&mut self, scope: &Scope) -> Result<u32, Refused> {
+        let found = self.seek_network(scope.project, scope.network);
+        found.ok_or_else(|| no_network(scope.network))
+    }
+
+    /// The network of a header.
     pub(super) fn network_of(&self, scope: &Scope) -> Result<u32, Refused> {
         let found = self.find_network(scope.project, scope.network);
         found.ok_or_else(|| no_network(scope.network))
@@ -152,7 +163,7 @@ impl Shard {
 
     /// Refuses creation when the bound on records is nearly reached.
     pub(super) fn check_room_for_records(&self) -> Result<(), Refused> {
-        let most = self.settings.records_max / 100 * RECORDS_FULL_PERCENT;
+        let most = self.records_most();
         if self.records() < most {
             return Ok(());
         }

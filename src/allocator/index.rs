@@ -35,14 +35,50 @@ struct Group {
 impl Group {
     const EMPTY: Self = Self { tags: [0; SLOTS], passed: 0, spare: 0, handles: [0; SLOTS] };
 
-    /// Slots whose tag is this one, as a bit each.
+    /// Slots whose tag is this one. The lowest one is right; above it there may be wrong ones,
+    /// which whoever reads their handles finds out.
     #[inline]
-    fn matches(&self, tag: u8) -> u32 {
-        let mut mask = 0;
-        for (slot, &held) in self.tags.iter().enumerate() {
-            mask |= u32::from(held == tag) << slot;
+    fn matches(&self, tag: u8) -> Matches {
+        let [low @ .., a, b, c, d] = self.tags;
+        let spread = u64::from(tag) * LOW_BITS;
+        let low = zero_bytes(u64::from_le_bytes(low) ^ spread);
+        let high = zero_bytes(u64::from(u32::from_le_bytes([a, b, c, d])) ^ spread);
+        Matches { low, high: high & 0x8080_8080 }
+    }
+}
+
+/// The lowest bit of each byte.
+const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+
+/// The highest bit of each byte that is zero (and perhaps of bytes above one that is).
+#[inline]
+const fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(LOW_BITS) & !word & (LOW_BITS << 7)
+}
+
+/// Slots of a group, lowest first: the highest bit of the slot's byte.
+#[derive(Clone, Copy)]
+struct Matches {
+    low: u64,
+    high: u64,
+}
+
+impl Iterator for Matches {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        if self.low != 0 {
+            let slot = self.low.trailing_zeros() / 8;
+            self.low &= self.low - 1;
+            return Some(slot as usize);
         }
-        mask
+        if self.high != 0 {
+            let slot = self.high.trailing_zeros() / 8 + 8;
+            self.high &= self.high - 1;
+            return Some(slot as usize);
+        }
+        None
     }
 }
 
@@ -61,25 +97,19 @@ pub(super) struct Index {
     depth: u32,
     segments: Vec<Box<[Group; GROUPS]>>,
     metas: Vec<Meta>,
-    count: usize,
 }
 
 impl Index {
     pub(super) fn new() -> Self {
-        let mut index = Self {
-            directory: vec![0],
-            depth: 0,
-            segments: Vec::new(),
-            metas: Vec::new(),
-            count: 0,
-        };
+        let mut index =
+            Self { directory: vec![0], depth: 0, segments: Vec::new(), metas: Vec::new() };
         index.add_segment(0);
         index
     }
 
     /// Handles in the index.
-    pub(super) const fn count(&self) -> usize {
-        self.count
+    pub(super) fn count(&self) -> usize {
+        self.metas.iter().map(|meta| meta.count as usize).sum()
     }
 
     /// Bytes of segments and directory.
@@ -96,13 +126,10 @@ impl Index {
         let mut at = group_of(hash);
         loop {
             let group = &groups[at];
-            let mut mask = group.matches(tag);
-            while mask != 0 {
-                let handle = group.handles[mask.trailing_zeros() as usize];
-                if is(handle) {
-                    return Some(handle);
+            for slot in group.matches(tag) {
+                if group.tags[slot] == tag && is(group.handles[slot]) {
+                    return Some(group.handles[slot]);
                 }
-                mask &= mask - 1;
             }
             if group.passed == 0 {
                 return None;
@@ -117,29 +144,26 @@ impl Index {
     }
 
     /// Puts a handle under a hash; `hash_of` gives the hash of those that a split moves.
+    #[inline]
     pub(super) fn insert(&mut self, hash: u64, handle: u32, hash_of: impl Fn(u32) -> u64) {
-        loop {
-            let segment = self.segment_of(hash);
-            let meta = self.metas[segment];
-            if meta.count < meta.split_at || meta.depth >= DEPTH_MAX {
+        let mut segment = self.segment_of(hash);
+        while self.metas[segment].count >= self.metas[segment].split_at {
+            if self.metas[segment].depth >= DEPTH_MAX {
                 break;
             }
             self.split(segment, &hash_of);
+            segment = self.segment_of(hash);
         }
-        let segment = self.segment_of(hash);
         self.metas[segment].count += 1;
-        self.count += 1;
         place(&mut self.segments[segment], hash, handle);
     }
 
     /// Takes a handle out from under its hash; false if it is not there.
+    #[inline]
     pub(super) fn remove(&mut self, hash: u64, handle: u32) -> bool {
         let segment = self.segment_of(hash);
         let removed = displace(&mut self.segments[segment], hash, handle);
-        if removed {
-            self.metas[segment].count -= 1;
-            self.count -= 1;
-        }
+        self.metas[segment].count -= u32::from(removed);
         removed
     }
 
@@ -159,6 +183,8 @@ impl Index {
     }
 
     /// Splits a segment by its next bit; doubles the directory first if it has no such bit.
+    #[cold]
+    #[inline(never)]
     fn split(&mut self, old: usize, hash_of: &impl Fn(u32) -> u64) {
         let depth = self.metas[old].depth + 1;
         if depth > self.depth {
@@ -200,13 +226,12 @@ fn tag_of(hash: u64) -> u8 {
     (hash as u8).max(1)
 }
 
+#[inline]
 fn place(groups: &mut [Group; GROUPS], hash: u64, handle: u32) {
     let mut at = group_of(hash);
     for _ in 0..GROUPS {
         let group = &mut groups[at];
-        let empty = group.matches(0);
-        if empty != 0 {
-            let slot = empty.trailing_zeros() as usize;
+        if let Some(slot) = group.matches(0).next() {
             group.tags[slot] = tag_of(hash);
             group.handles[slot] = handle;
             return;
@@ -217,20 +242,18 @@ fn place(groups: &mut [Group; GROUPS], hash: u64, handle: u32) {
     panic!("a segment is split before it is full");
 }
 
+#[inline]
 fn displace(groups: &mut [Group; GROUPS], hash: u64, handle: u32) -> bool {
     let first = group_of(hash);
     let tag = tag_of(hash);
     for step in 0..GROUPS {
         let group = &mut groups[(first + step) % GROUPS];
-        let mut mask = group.matches(tag);
-        while mask != 0 {
-            let slot = mask.trailing_zeros() as usize;
-            if group.handles[slot] == handle {
+        for slot in group.matches(tag) {
+            if group.tags[slot] == tag && group.handles[slot] == handle {
                 group.tags[slot] = 0;
                 (0..step).for_each(|back| groups[(first + back) % GROUPS].passed -= 1);
                 return true;
             }
-            mask &= mask - 1;
         }
         if group.passed == 0 {
             return false;

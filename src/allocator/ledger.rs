@@ -27,7 +27,7 @@ pub(super) struct KeyOf {
 /// Allocations and their indexes.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    records: Slab<Record, 12>,
+    records: Slab<Record, 4096>,
     extras: Arena<Extras>,
     by_key: Index,
     by_address: Index,
@@ -55,7 +55,7 @@ impl Ledger {
     }
 
     /// Entries of the indexes, by key and by address.
-    pub(super) const fn indexed(&self) -> (usize, usize) {
+    pub(super) fn indexed(&self) -> (usize, usize) {
         (self.by_key.count(), self.by_address.count())
     }
 
@@ -98,7 +98,19 @@ impl Ledger {
         owner_salt: u64,
         owner: OwnerId,
     ) -> Option<u32> {
-        self.by_key.find(self.owner_hash(owner, owner_salt), |handle| {
+        self.find_hashed(self.owner_hash(owner, owner_salt), subnets, project, owner)
+    }
+
+    /// The same, with the owner's hash at hand.
+    #[inline]
+    pub(super) fn find_hashed(
+        &self,
+        hash: u64,
+        subnets: &Arena<Subnet>,
+        project: ProjectId,
+        owner: OwnerId,
+    ) -> Option<u32> {
+        self.by_key.find(hash, |handle| {
             let record = self.records.at(handle);
             record.is_home()
                 && record.owner() == owner
@@ -149,13 +161,49 @@ impl Ledger {
         subnet: u32,
         row: &AllocationRow,
     ) -> u32 {
+        let place = subnets.at(subnet);
+        let hash = self.owner_hash(row.owner, place.owner_salt);
+        match self.find_hashed(hash, subnets, place.project, row.owner) {
+            None => self.insert_first(subnets, subnet, row, hash),
+            Some(home) => {
+                let handle = self.add_record(subnet, row);
+                let next = self.records.at(home).next;
+                let record = self.records.at_mut(handle);
+                (record.next, record.previous) = (next, home);
+                self.records.at_mut(home).next = handle;
+                self.records.at_mut(next).previous = handle;
+                let hash = self.key_hash(row.owner, row.slot, place.key_salt);
+                self.add_key(subnets, hash, handle);
+                handle
+            }
+        }
+    }
+
+    /// Puts the only allocation of its owner in the project; `hash` is the owner's.
+    #[inline]
+    pub(super) fn insert_first(
+        &mut self,
+        subnets: &Arena<Subnet>,
+        subnet: u32,
+        row: &AllocationRow,
+        hash: u64,
+    ) -> u32 {
+        let handle = self.add_record(subnet, row);
+        let record = self.records.at_mut(handle);
+        (record.next, record.previous) = (handle, handle);
+        record.set_home(true);
+        self.add_key(subnets, hash, handle);
+        handle
+    }
+
+    /// A record with its rare fields, found by its address.
+    #[inline]
+    fn add_record(&mut self, subnet: u32, row: &AllocationRow) -> u32 {
         let offset = row.place.offset;
-        let mut record = Record::new(subnet, offset, row.place.block_bits);
-        record.set_owner(row.owner);
-        record.slot = row.slot;
-        let handle = self.records.insert(record);
-        self.write(handle, row);
-        self.join(subnets, handle);
+        let handle = self.records.insert(Record::of(subnet, row));
+        if row.extras.is_some() || row.changed != row.revision || offset >> 96 != 0 {
+            self.write(handle, row);
+        }
         let Self { records, extras, by_address, hasher, .. } = self;
         by_address.insert(address_hash(hasher, subnet, offset), handle, |handle| {
             let record = records.at(handle);
@@ -190,17 +238,38 @@ impl Ledger {
     }
 
     /// Takes an allocation out.
+    #[inline]
     pub(super) fn remove(&mut self, subnets: &Arena<Subnet>, handle: u32) {
         let record = self.records.at(handle);
-        let hash = self.address_hash(record.subnet, self.offset(record));
-        let was_there = self.by_address.remove(hash, handle);
-        debug_assert!(was_there, "each allocation is found by its address");
-        self.leave(subnets, handle);
-        let extras = self.records.at(handle).extras;
+        let (next, previous, extras) = (record.next, record.previous, record.extras);
+        let by_address = self.address_hash(record.subnet, self.offset(record));
+        let by_key = index_hash(&self.hasher, record, subnets.at(record.subnet));
+        let was_home = record.is_home();
+        let was_there =
+            self.by_address.remove(by_address, handle) & self.by_key.remove(by_key, handle);
+        debug_assert!(was_there, "each allocation is found by its key and address");
+        self.records.remove(handle);
         if extras != NIL {
             self.extras.remove(extras);
         }
-        self.records.remove(handle);
+        if next != handle {
+            self.leave_ring(subnets, next, previous, was_home);
+        }
+    }
+
+    /// Closes a ring behind what was taken out; its next one becomes the home if that was.
+    fn leave_ring(&mut self, subnets: &Arena<Subnet>, next: u32, previous: u32, was_home: bool) {
+        self.records.at_mut(next).previous = previous;
+        self.records.at_mut(previous).next = next;
+        if was_home {
+            let record = self.records.at(next);
+            let hash = index_hash(&self.hasher, record, subnets.at(record.subnet));
+            self.by_key.remove(hash, next);
+            let record = self.records.at_mut(next);
+            record.set_home(true);
+            let hash = index_hash(&self.hasher, record, subnets.at(record.subnet));
+            self.add_key(subnets, hash, next);
+        }
     }
 
     /// An allocation as its effect would put it now.
@@ -240,64 +309,17 @@ impl Ledger {
         self.by_address.touch(self.address_hash(record.subnet, record.offset_low()))
     }
 
-    /// Puts a record into its owner's ring and the key index.
-    fn join(&mut self, subnets: &Arena<Subnet>, handle: u32) {
-        let record = self.records.at(handle);
-        let (owner, slot) = (record.owner(), record.slot);
-        let place = subnets.at(record.subnet);
-        let (key_salt, owner_salt) = (place.key_salt, place.owner_salt);
-        match self.find_owner(subnets, place.project, owner_salt, owner) {
-            None => {
-                let record = self.records.at_mut(handle);
-                (record.next, record.previous) = (handle, handle);
-                self.add_home(subnets, handle);
-            }
-            Some(home) => {
-                let next = self.records.at(home).next;
-                let record = self.records.at_mut(handle);
-                (record.next, record.previous) = (next, home);
-                self.records.at_mut(home).next = handle;
-                self.records.at_mut(next).previous = handle;
-                let hash = self.key_hash(owner, slot, key_salt);
-                self.add_key(subnets, hash, handle);
-            }
-        }
-    }
-
-    fn leave(&mut self, subnets: &Arena<Subnet>, handle: u32) {
-        let record = self.records.at(handle);
-        let (next, previous, was_home) = (record.next, record.previous, record.is_home());
-        let hash = self.hash_in_index(subnets, handle);
-        let was_there = self.by_key.remove(hash, handle);
-        debug_assert!(was_there, "each allocation is found by its key");
-        if next == handle {
-            return;
-        }
-        self.records.at_mut(next).previous = previous;
-        self.records.at_mut(previous).next = next;
-        if was_home {
-            let hash = self.hash_in_index(subnets, next);
-            self.by_key.remove(hash, next);
-            self.add_home(subnets, next);
-        }
-    }
-
-    fn add_home(&mut self, subnets: &Arena<Subnet>, handle: u32) {
-        self.records.at_mut(handle).set_home(true);
-        let hash = self.hash_in_index(subnets, handle);
-        self.add_key(subnets, hash, handle);
-    }
-
+    #[inline]
     fn add_key(&mut self, subnets: &Arena<Subnet>, hash: u64, handle: u32) {
         let Self { records, by_key, hasher, .. } = self;
-        by_key.insert(hash, handle, |handle| index_hash(hasher, records, subnets, handle));
+        by_key.insert(hash, handle, |handle| {
+            let record = records.at(handle);
+            index_hash(hasher, record, subnets.at(record.subnet))
+        });
     }
 
-    fn hash_in_index(&self, subnets: &Arena<Subnet>, handle: u32) -> u64 {
-        index_hash(&self.hasher, &self.records, subnets, handle)
-    }
-
-    fn owner_hash(&self, owner: OwnerId, owner_salt: u64) -> u64 {
+    #[inline]
+    pub(super) fn owner_hash(&self, owner: OwnerId, owner_salt: u64) -> u64 {
         self.hasher.hash(owner.0.as_u128(), owner_salt)
     }
 
@@ -310,15 +332,9 @@ impl Ledger {
     }
 }
 
-/// Under which hash a record lies in the key index.
-fn index_hash(
-    hasher: &Hasher,
-    records: &Slab<Record, 12>,
-    subnets: &Arena<Subnet>,
-    handle: u32,
-) -> u64 {
-    let record = records.at(handle);
-    let place = subnets.at(record.subnet);
+/// Under which hash a record lies in the key index; `place` is its subnet.
+#[inline]
+fn index_hash(hasher: &Hasher, record: &Record, place: &Subnet) -> u64 {
     if record.is_home() {
         hasher.hash(record.owner().0.as_u128(), place.owner_salt)
     } else {

@@ -88,8 +88,19 @@ impl Pieces {
         self.list.iter().map(Piece::size).sum()
     }
 
-    /// Counts a block as taken or as free again.
+    /// Counts an offset as taken or as free again.
     #[inline]
+    pub(super) fn count_single(&mut self, at: u128, taken: bool) {
+        let Some(piece) = self.list.iter_mut().find(|p| p.first <= at && at <= p.last) else {
+            return;
+        };
+        piece.free = if taken { piece.free - 1 } else { piece.free + 1 };
+        if piece.open {
+            self.free = if taken { self.free - 1 } else { self.free + 1 };
+        }
+    }
+
+    /// Counts a block as taken or as free again.
     pub(super) fn count(&mut self, first: u128, last: u128, taken: bool) {
         for piece in &mut self.list {
             if piece.first > last || piece.last < first {

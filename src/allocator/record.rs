@@ -1,7 +1,7 @@
 //! A live allocation in one cache line, and its rare fields apart. Finds nothing, decides nothing.
 
 use super::slab::{Cell, NIL};
-use crate::model::{AllocationExtras, Instance, OwnerId, Revision, Slot};
+use crate::model::{AllocationExtras, AllocationRow, Instance, OwnerId, Revision, Slot};
 use addrd_protocol::message::AllocationState;
 
 const _: () = assert!(size_of::<Record>() == 64, "a plain allocation is one cache line");
@@ -56,23 +56,29 @@ impl Cell for Record {
 }
 
 impl Record {
-    pub(super) fn new(subnet: u32, offset: u128, block_bits: u8) -> Self {
-        let mut record = Self::vacant(NIL);
-        record.subnet = subnet;
-        record.offset_low = offset as u64;
-        record.offset_middle = (offset >> 64) as u32;
-        record.block_bits = block_bits;
-        record
+    /// Of a row, without its rare fields and in a ring of its own.
+    #[inline]
+    pub(super) fn of(subnet: u32, row: &AllocationRow) -> Self {
+        let (owner, offset) = (row.owner.0.as_u128(), row.place.offset);
+        Self {
+            owner: [(owner >> 64) as u64, owner as u64],
+            revision: row.revision,
+            instance: row.instance,
+            offset_low: offset as u64,
+            offset_middle: (offset >> 64) as u32,
+            subnet,
+            extras: NIL,
+            next: NIL,
+            previous: NIL,
+            slot: row.slot,
+            block_bits: row.place.block_bits,
+            flags: row.state as u8,
+        }
     }
 
     #[inline]
     pub(super) fn owner(&self) -> OwnerId {
         OwnerId::from_u128(u128::from(self.owner[0]) << 64 | u128::from(self.owner[1]))
-    }
-
-    pub(super) fn set_owner(&mut self, owner: OwnerId) {
-        let number = owner.0.as_u128();
-        self.owner = [(number >> 64) as u64, number as u64];
     }
 
     /// The lowest 96 bits of the offset.

@@ -5,9 +5,10 @@ use super::free_map::MapStore;
 use super::index::{Index, split_mix};
 use super::ledger::{KeyOf, Ledger};
 use super::network::{Network, family_index};
-use super::slab::Arena;
+use super::slab::{Arena, NIL};
 use super::subnet::{Subnet, last_of};
 use super::undo::Undo;
+use crate::limits::RECORDS_FULL_PERCENT;
 use crate::model::{
     Family, Incarnation, JobId, JobRow, NetworkHandle, NetworkId, OwnerId, ProjectId, Seq, Slot,
     SubnetHandle, SubnetId, Tick,
@@ -75,10 +76,12 @@ pub(super) struct Everywhere {
     pub(super) subnet: u32,
 }
 
+/// Far enough apart for what is drawn from one state.
+const RANDOM_STEP: u64 = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(4);
+
 /// The networks of one worker.
 #[derive(Debug)]
 pub struct Shard {
-    pub(super) settings: ShardSettings,
     pub(super) networks: Arena<Network>,
     pub(super) subnets: Arena<Subnet>,
     pub(super) ledger: Ledger,
@@ -100,6 +103,10 @@ pub struct Shard {
     /// Subnets of each family and prefix length.
     pub(super) lengths: [[u32; 129]; 2],
     random: u64,
+    /// The network that was found last: most requests ask for it again.
+    last_network: u32,
+    /// Records at which creation ends.
+    records_most: u64,
 }
 
 impl Shard {
@@ -108,7 +115,6 @@ impl Shard {
     pub fn new(settings: ShardSettings) -> Self {
         let mut random = settings.seed;
         Self {
-            settings,
             networks: Arena::new(),
             subnets: Arena::new(),
             ledger: Ledger::new(split_mix(&mut random)),
@@ -126,6 +132,8 @@ impl Shard {
             everywhere: BTreeSet::new(),
             lengths: [[0; 129]; 2],
             random,
+            last_network: NIL,
+            records_most: settings.records_max / 100 * RECORDS_FULL_PERCENT,
         }
     }
 
@@ -184,9 +192,28 @@ impl Shard {
             + indexes.iter().map(|index| index.bytes()).sum::<usize>()
     }
 
-    /// The next random number; written into effects by whoever uses it.
-    pub(super) fn random(&mut self) -> u64 {
-        split_mix(&mut self.random)
+    /// A state from which a random number can be made; written into effects by whoever does.
+    #[inline]
+    pub(super) const fn random_state(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(RANDOM_STEP);
+        self.random
+    }
+
+    /// Records at which creation ends.
+    pub(super) const fn records_most(&self) -> u64 {
+        self.records_most
+    }
+
+    /// Like [`Shard::find_network`], and remembers it.
+    #[inline]
+    pub(super) fn seek_network(&mut self, project: ProjectId, id: NetworkId) -> Option<u32> {
+        let last = self.networks.get(self.last_network);
+        if last.is_some_and(|network| network.id == id && network.project == project) {
+            return Some(self.last_network);
+        }
+        let found = self.find_network(project, id)?;
+        self.last_network = found;
+        Some(found)
     }
 
     // Finding.
@@ -441,8 +468,10 @@ impl Shard {
             subnet.map.release(&mut self.maps, offset, order);
             subnet.allocations -= 1;
         }
-        subnet.pieces.count(offset, last, taken);
-        if order > 0 {
+        if order == 0 {
+            subnet.pieces.count_single(offset, taken);
+        } else {
+            subnet.pieces.count(offset, last, taken);
             count_block(subnet, order, taken);
         }
         let room = subnet.room_now(&self.maps);

@@ -11,12 +11,12 @@ pub(super) trait Cell {
     fn link(&self) -> u32;
 }
 
-/// Cells in chunks of `2^BITS`, found by handle.
+/// Cells in chunks of `N`, a power of two, found by handle.
 ///
 /// Shape: a step of growth allocates one chunk; freed cells are used again, last freed first.
 #[derive(Debug)]
-pub(super) struct Slab<T, const BITS: u32> {
-    chunks: Vec<Box<[T]>>,
+pub(super) struct Slab<T, const N: usize> {
+    chunks: Vec<Box<[T; N]>>,
     /// First vacant cell of the free list, or [`NIL`].
     free: u32,
     /// Cells ever used; those behind it are vacant and in no list.
@@ -25,8 +25,11 @@ pub(super) struct Slab<T, const BITS: u32> {
     count: u32,
 }
 
-impl<T: Cell, const BITS: u32> Slab<T, BITS> {
+impl<T: Cell, const N: usize> Slab<T, N> {
+    const WHOLE: () = assert!(N.is_power_of_two(), "handles are split by shift and mask");
+
     pub(super) const fn new() -> Self {
+        () = Self::WHOLE;
         Self { chunks: Vec::new(), free: NIL, high: 0, count: 0 }
     }
 
@@ -42,7 +45,7 @@ impl<T: Cell, const BITS: u32> Slab<T, BITS> {
 
     /// Bytes of all chunks.
     pub(super) fn bytes(&self) -> usize {
-        self.chunks.len() * (size_of::<T>() << BITS)
+        self.chunks.len() * size_of::<[T; N]>()
     }
 
     /// Puts a value and gives its handle.
@@ -61,12 +64,19 @@ impl<T: Cell, const BITS: u32> Slab<T, BITS> {
         }
         let handle = self.high;
         assert!(handle < NIL, "a slab has fewer than 2^32 - 1 cells");
-        if handle as usize >> BITS == self.chunks.len() {
-            self.chunks.push((0..1_usize << BITS).map(|_| T::vacant(NIL)).collect());
+        if handle as usize / N == self.chunks.len() {
+            self.grow();
         }
         self.high += 1;
         *self.at_mut(handle) = value;
         handle
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let cells: Box<[T]> = (0..N).map(|_| T::vacant(NIL)).collect();
+        let Ok(chunk) = cells.try_into() else { unreachable!("N cells were made") };
+        self.chunks.push(chunk);
     }
 
     /// Makes a cell vacant.
@@ -80,13 +90,13 @@ impl<T: Cell, const BITS: u32> Slab<T, BITS> {
     /// The cell of a handle that is in use.
     #[inline]
     pub(super) fn at(&self, handle: u32) -> &T {
-        &self.chunks[handle as usize >> BITS][handle as usize & ((1 << BITS) - 1)]
+        &self.chunks[handle as usize / N][handle as usize % N]
     }
 
     /// The cell of a handle that is in use.
     #[inline]
     pub(super) fn at_mut(&mut self, handle: u32) -> &mut T {
-        &mut self.chunks[handle as usize >> BITS][handle as usize & ((1 << BITS) - 1)]
+        &mut self.chunks[handle as usize / N][handle as usize % N]
     }
 }
 
@@ -112,7 +122,7 @@ impl<T> Cell for Place<T> {
 
 /// Objects with 32-bit handles; small chunks, since objects are larger than cells.
 #[derive(Debug)]
-pub(super) struct Arena<T>(Slab<Place<T>, 5>);
+pub(super) struct Arena<T>(Slab<Place<T>, 32>);
 
 impl<T> Arena<T> {
     pub(super) const fn new() -> Self {

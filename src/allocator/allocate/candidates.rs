@@ -103,6 +103,13 @@ impl Shard {
                 end = Some(Key::behind(family, number_of(&range.last())));
             }
         }
+        let first = self.subnets.at(from.subnet());
+        if end.is_none() && first.room > order {
+            // The common case needs no search: the first subnet with room.
+            if let Some(found) = choose(from.subnet()) {
+                return Found::Yes(found);
+            }
+        }
         for _ in 0..CHOICE_SUBNETS_MAX {
             let next = self.networks.at(network).order.next_with_room(from, order);
             let Some(key) = next.filter(|key| key.family == family) else { return Found::No };

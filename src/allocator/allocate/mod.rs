@@ -4,10 +4,12 @@
 mod candidates;
 mod choose;
 mod exact;
+mod plain;
 mod repeat;
 mod request;
 
 use super::Shard;
+use super::index::split_mix;
 use super::refusal::{Refused, refuse, with};
 use super::subnet::Subnet;
 use crate::model::{
@@ -51,7 +53,20 @@ struct Done {
 
 impl Shard {
     /// Allocates on a network of this shard.
+    #[inline]
     pub(super) fn allocate(
+        &mut self,
+        network: u32,
+        request: &Allocate,
+        sink: &mut impl EffectSink,
+    ) -> Result<Allocated, Refused> {
+        match self.allocate_plain(network, request, sink) {
+            Some(done) => done,
+            None => self.allocate_any(network, request, sink),
+        }
+    }
+
+    fn allocate_any(
         &mut self,
         network: u32,
         request: &Allocate,
@@ -143,7 +158,7 @@ impl Shard {
         asked: &Asked<'_>,
         want: &Want,
     ) -> Result<Choice, Refused> {
-        let random = u128::from(self.random()) << 64 | u128::from(self.random());
+        let random = self.random_state();
         let found = self.over_candidates(network, asked, want, |at| {
             let subnet = self.subnets.at(at);
             let (span, order) = self.eligible(subnet, asked, want).ok()?;
@@ -151,7 +166,7 @@ impl Shard {
                 Strategy::Default => subnet.strategy,
                 named => named,
             };
-            let start = Start::new(strategy, asked.request.owner, want.slot, || random)?;
+            let start = Start::new(strategy, asked.request.owner, want.slot, || drawn(random))?;
             let offset = choose(subnet, &self.maps, start, span, order)?;
             let moves_cursor = matches!(start, Start::Cursor);
             Some(Choice { subnet: at, offset, order, moves_cursor })
@@ -243,6 +258,11 @@ impl Shard {
     fn shown(&self, refused: Refused, record: u32) -> Refused {
         with(refused, Detail::Held(Box::new(self.allocation(record))))
     }
+}
+
+/// 128 random bits from a state.
+fn drawn(mut state: u64) -> u128 {
+    u128::from(split_mix(&mut state)) << 64 | u128::from(split_mix(&mut state))
 }
 
 /// Rare fields of a request over those that are there; what it does not name stays.

@@ -11,23 +11,23 @@ use super::runs;
 use crate::allocator::slab::{Cell, NIL};
 
 /// Child that is wholly free, without memory.
-const FREE: u32 = NIL;
+pub(super) const FREE: u32 = NIL;
 /// Child that is wholly taken by blocks of its size or larger, without memory.
-const FULL: u32 = NIL - 1;
+pub(super) const FULL: u32 = NIL - 1;
 const FAN_BITS: u32 = 6;
-const FAN: usize = 1 << FAN_BITS;
+pub(super) const FAN: usize = 1 << FAN_BITS;
 
 /// An inner node. `room` of a child: 0 = nothing free, k + 1 = an aligned block of `2^k` is free.
 #[derive(Clone, Debug)]
 #[repr(align(64))]
 pub(super) struct Node {
-    child: [u32; FAN],
-    taken: [u32; FAN],
-    room: [u8; FAN],
+    pub(super) child: [u32; FAN],
+    pub(super) taken: [u32; FAN],
+    pub(super) room: [u8; FAN],
     /// Children with something free.
     open: u64,
     /// Children wholly free.
-    free: u64,
+    pub(super) free: u64,
 }
 
 impl Cell for Node {
@@ -52,7 +52,7 @@ impl Node {
     }
 
     /// Room of the whole node, whose children have `2^bits` offsets.
-    fn room_of_all(&self, bits: u32) -> u8 {
+    pub(super) fn room_of_all(&self, bits: u32) -> u8 {
         if self.free == 0 {
             return self.room.iter().copied().fold(0, u8::max);
         }
@@ -60,7 +60,7 @@ impl Node {
     }
 
     #[inline]
-    fn set_room(&mut self, index: usize, room: u8, bits: u32) {
+    pub(super) fn set_room(&mut self, index: usize, room: u8, bits: u32) {
         self.room[index] = room;
         let bit = 1 << index;
         self.open = if room == 0 { self.open & !bit } else { self.open | bit };
@@ -87,13 +87,13 @@ impl Node {
 /// The map of one prefix; its nodes and leaves lie in a [`MapStore`].
 #[derive(Clone, Copy, Debug)]
 pub(in crate::allocator) struct DenseMap {
-    root: u32,
+    pub(super) root: u32,
     host_bits: u8,
     /// Levels of nodes above the leaves.
-    height: u8,
+    pub(super) height: u8,
     /// Room of the whole prefix.
-    room: u8,
-    taken: u64,
+    pub(super) room: u8,
+    pub(super) taken: u64,
 }
 
 /// What a subtree is after a change.
@@ -119,7 +119,14 @@ impl DenseMap {
     }
 
     /// Marks a free aligned block as taken, or a taken one as free.
+    #[inline]
     pub(super) fn set(&mut self, store: &mut MapStore, at: u64, order: u32, taken: bool) {
+        if order > 0 || !self.set_single(store, at, taken) {
+            self.set_block(store, at, order, taken);
+        }
+    }
+
+    fn set_block(&mut self, store: &mut MapStore, at: u64, order: u32, taken: bool) {
         let tree = Tree { host_bits: u32::from(self.host_bits) };
         let root = After { handle: self.root, room: self.room };
         let count = 1_u64 << order;
@@ -150,10 +157,16 @@ impl DenseMap {
     }
 
     /// First aligned free block of `2^order` at or after `from`.
+    #[inline]
     pub(super) fn find_free(&self, store: &MapStore, from: u64, order: u32) -> Option<u64> {
         let end = 1_u64 << self.host_bits;
         if order > u32::from(self.host_bits) || from >= end {
             return None;
+        }
+        if order == 0
+            && let Some(found) = self.find_single(store, from)
+        {
+            return (found < end).then_some(found);
         }
         let found = find_in(store, self.root, u32::from(self.height), from, order, end)?;
         (found < end).then_some(found)
@@ -291,7 +304,7 @@ fn set_in_leaf(store: &mut MapStore, whole: After, at: u32, order: u32, taken: b
 
 /// Room of a leaf after a block of `2^order` was taken out of one of the largest free ones,
 /// which had `2^around`.
-fn shrunk(leaf: &Leaf, around: u32, order: u32) -> u8 {
+pub(super) fn shrunk(leaf: &Leaf, around: u32, order: u32) -> u8 {
     if leaf.find_free(0, around).is_some() {
         return around as u8 + 1;
     }
@@ -408,12 +421,12 @@ fn drop_in(store: &mut MapStore, handle: u32, level: u32) {
 
 /// Offsets below a child of a node on this level are `2^child_bits`.
 #[inline]
-const fn child_bits(level: u32) -> u32 {
+pub(super) const fn child_bits(level: u32) -> u32 {
     LEAF_BITS + FAN_BITS * (level - 1)
 }
 
 #[inline]
-const fn in_leaf(at: u64) -> u32 {
+pub(super) const fn in_leaf(at: u64) -> u32 {
     at as u32 & ((1 << LEAF_BITS) - 1)
 }
 

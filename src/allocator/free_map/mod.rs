@@ -7,6 +7,7 @@
 mod dense;
 mod leaf;
 mod runs;
+mod single;
 mod sparse;
 #[cfg(test)]
 mod tests;
@@ -19,9 +20,9 @@ use sparse::{SparseMap, Twig};
 /// Memory of all maps of a shard.
 #[derive(Debug)]
 pub(super) struct MapStore {
-    leaves: Slab<Leaf, 6>,
-    nodes: Slab<Node, 4>,
-    twigs: Slab<Twig, 8>,
+    leaves: Slab<Leaf, 64>,
+    nodes: Slab<Node, 16>,
+    twigs: Slab<Twig, 256>,
 }
 
 impl MapStore {
@@ -100,8 +101,7 @@ impl FreeMap {
             }
             Self::Sparse(map) => map.find_free(store, from, order)?,
         };
-        let last =
-            found | (1_u128.checked_shl(u32::from(order)).map_or(u128::MAX, |size| size - 1));
+        let last = super::subnet::last_of(found, order);
         (last <= to).then_some(found)
     }
 
