@@ -1,5 +1,5 @@
 //! Random operations on the shard and on a naive server side by side: every answer, every counter
-//! and the whole state must agree (proofs.md, T13).
+//! and the whole state must agree.
 //!
 //! `ADDRD_PROPTEST_CASES` sets the number of cases (default 1,000). A failing case prints its
 //! steps, and `run` plays them again.

@@ -1,4 +1,4 @@
-//! A deliberately naive server: lists that are walked. Written from model.md and semantics.md, it
+//! A deliberately naive server: lists that are walked. Written from protocol/SPEC.md, it
 //! shares no code with the shard beyond the messages.
 
 mod allocate;

@@ -168,7 +168,7 @@ fn nth(pieces: &[Piece], owner: OwnerId, slot: Slot) -> Option<(usize, u128)> {
     let slot = u64::from(slot.0).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let x = mix(mix(high) ^ low ^ slot);
     let mut place = if size < 1 << 64 {
-        u128::from(mix(x)) * size >> 64
+        (u128::from(mix(x)) * size) >> 64
     } else {
         (u128::from(mix(x)) << 64 | u128::from(mix(x.wrapping_add(1)))) % size
     };

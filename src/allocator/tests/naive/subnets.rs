@@ -1,4 +1,4 @@
-//! Subnets: create, change, exclude, delete. Rules are those of semantics.md, section 1.
+//! Subnets: create, change, exclude, delete. Rules are those of protocol/SPEC.md, subnet_create.
 
 use super::networks::Deleted;
 use super::place::numbers;
