@@ -1,5 +1,5 @@
 //! What redb stores its bytes in: a file that is longer than redb knows, in blocks that are
-//! written already, so that a commit never asks the system for space. Decides nothing about data.
+//! written already, so that a commit seldom asks the system for space. Decides nothing about data.
 
 use super::directory;
 use super::disk::{Disk, DiskFile};
@@ -21,6 +21,27 @@ pub(crate) struct Backend {
     disk: Arc<dyn Disk>,
     file: Arc<dyn DiskFile>,
     extent: Arc<Mutex<Extent>>,
+    growth: Growth,
+}
+
+/// What a file does when redb wants more than it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Growth {
+    /// Never expected: grows in written blocks, at once.
+    Written,
+    /// Only the length grows; [`Backend::write_ahead`] writes the blocks before redb gets there.
+    Ahead,
+}
+
+/// What a piece of [`Backend::write_ahead`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ahead {
+    /// There is enough written space for now.
+    Enough,
+    /// Some was written, there is more to write.
+    Some,
+    /// The disk is full; nothing is wrong with the file.
+    Full,
 }
 
 /// What is known of the file.
@@ -30,6 +51,10 @@ struct Extent {
     used_bytes: u64,
     /// Length of the file.
     file_bytes: u64,
+    /// Nothing behind this was ever written by redb.
+    touched_bytes: u64,
+    /// Up to here the file has blocks.
+    written_bytes: u64,
     /// Something was written since the last sync.
     dirty: bool,
     /// How often the file had to grow for redb.
@@ -43,7 +68,7 @@ impl Backend {
         file: Arc<dyn DiskFile>,
         bytes: u64,
     ) -> io::Result<Self> {
-        let backend = Self::new(disk, file, 0);
+        let backend = Self::new(disk, file, 0, Growth::Written);
         backend.ensure(bytes)?;
         Ok(backend)
     }
@@ -55,9 +80,15 @@ impl Backend {
         disk: Arc<dyn Disk>,
         file: Arc<dyn DiskFile>,
         bytes: u64,
+        growth: Growth,
     ) -> io::Result<Self> {
         let length = file.len()?;
-        let backend = Self::new(disk, file, length);
+        let written = file.written_end()?;
+        let backend = Self::new(disk, file, length, growth);
+        {
+            let mut extent = backend.extent();
+            (extent.touched_bytes, extent.written_bytes) = (written, written);
+        }
         // A growth that was cut short may have ended inside a page, which redb doesn't take.
         backend.ensure(bytes.max(length.next_multiple_of(PAGE_BYTES)))?;
         let length = backend.file_bytes();
@@ -66,9 +97,16 @@ impl Backend {
         Ok(backend)
     }
 
-    fn new(disk: Arc<dyn Disk>, file: Arc<dyn DiskFile>, length: u64) -> Self {
-        let extent = Extent { used_bytes: length, file_bytes: length, dirty: true, growths: 0 };
-        Self { disk, file, extent: Arc::new(Mutex::new(extent)) }
+    fn new(disk: Arc<dyn Disk>, file: Arc<dyn DiskFile>, length: u64, growth: Growth) -> Self {
+        let extent = Extent {
+            used_bytes: length,
+            file_bytes: length,
+            touched_bytes: length,
+            written_bytes: length,
+            dirty: true,
+            growths: 0,
+        };
+        Self { disk, file, extent: Arc::new(Mutex::new(extent)), growth }
     }
 
     fn extent(&self) -> MutexGuard<'_, Extent> {
@@ -101,6 +139,42 @@ impl Backend {
         Ok(())
     }
 
+    /// Writes zeros where redb will write soon and never has, at most `piece_bytes` of them,
+    /// until `ahead_bytes` are ready. Not inside a transaction.
+    ///
+    /// # Errors
+    /// Of the system, except that the disk is full.
+    pub(crate) fn write_ahead(&self, ahead_bytes: u64, piece_bytes: u64) -> io::Result<Ahead> {
+        let Extent { used_bytes, touched_bytes, written_bytes, .. } = *self.extent();
+        let from = written_bytes.max(touched_bytes);
+        let wanted = touched_bytes.saturating_add(ahead_bytes).min(used_bytes);
+        if self.growth == Growth::Written || from >= wanted {
+            return Ok(Ahead::Enough);
+        }
+        let count = usize::try_from((wanted - from).min(piece_bytes)).unwrap_or(GROWTH_BYTES);
+        // Not through `write`: to be told that the disk is full here hurts nothing.
+        let written = self.file.write_at(from, &vec![0; count]).and_then(|()| self.file.sync());
+        match written {
+            Ok(()) => {
+                self.extent().written_bytes = from + count as u64;
+                Ok(Ahead::Some)
+            }
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(Ahead::Full),
+            error => self.distrust_after(error.map(|()| Ahead::Full)),
+        }
+    }
+
+    fn lengthen(&self, bytes: u64) -> io::Result<()> {
+        let result = self.file.set_len(bytes);
+        let mut extent = self.extent();
+        extent.dirty = true;
+        if result.is_ok() {
+            extent.file_bytes = bytes;
+        }
+        drop(extent);
+        self.distrust_after(result)
+    }
+
     /// After a failed write or sync nothing in the page cache is believed any more.
     fn distrust_after<T>(&self, result: io::Result<T>) -> io::Result<T> {
         result.inspect_err(|_| directory::distrust(&*self.disk))
@@ -119,7 +193,10 @@ impl StorageBackend for Backend {
     fn set_len(&self, len: u64) -> io::Result<()> {
         if len > self.file_bytes() {
             self.extent().growths += 1;
-            self.ensure(len)?;
+            match self.growth {
+                Growth::Written => self.ensure(len)?,
+                Growth::Ahead => self.lengthen(len)?,
+            }
         }
         self.extent().used_bytes = len;
         Ok(())
@@ -138,7 +215,11 @@ impl StorageBackend for Backend {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let result = self.file.write_at(offset, data);
-        self.extent().dirty = true;
+        {
+            let mut extent = self.extent();
+            extent.dirty = true;
+            extent.touched_bytes = extent.touched_bytes.max(offset + data.len() as u64);
+        }
         self.distrust_after(result)
     }
 }

@@ -2,12 +2,13 @@
 //! into the state slice by slice. A step machine without a thread or a clock; who calls it paces
 //! it.
 
+use super::backend::Ahead;
 use super::directory::STATE_FILE;
 use super::error::{StoreError, guarded};
 use super::fold::Chunk;
 use super::journal::JournalSource;
 use super::state::{FoldPlace, State};
-use crate::limits::FOLD_CHUNK_BYTES_MAX;
+use crate::limits::{FOLD_AHEAD_BYTES, FOLD_CHUNK_BYTES_MAX, FOLD_SLICE_BYTES};
 use crate::model::Seq;
 use std::ops::ControlFlow;
 
@@ -18,6 +19,8 @@ pub enum Step {
     Idle,
     /// One bounded piece is done, there is more.
     Working,
+    /// The disk is full: nothing was done and nothing is wrong; the step can be tried again.
+    Full,
     /// The chunk is folded: the journal may be trimmed up to and including this hand-over.
     Finished(Seq),
 }
@@ -87,8 +90,8 @@ impl Checkpointer {
         true
     }
 
-    /// Does one bounded piece of work: reads 4 MiB of journal, sorts, or folds one slice in
-    /// a durable transaction.
+    /// Does one bounded piece of work: reads 4 MiB of journal, sorts, writes 4 MiB of zeros
+    /// where the state will grow, or folds one slice in a durable transaction.
     ///
     /// # Errors
     /// [`StoreError`]: the state can't be used any more in this process.
@@ -124,6 +127,12 @@ impl Checkpointer {
     }
 
     fn fold(&mut self, chunk: Box<Chunk>, place: FoldPlace) -> Result<Step, StoreError> {
+        let ahead = self.state.backend.write_ahead(FOLD_AHEAD_BYTES, FOLD_SLICE_BYTES as u64);
+        let ahead = ahead.map_err(StoreError::io(STATE_FILE, "making space in"))?;
+        if ahead != Ahead::Enough {
+            self.phase = Phase::Folding { chunk, place };
+            return Ok(if ahead == Ahead::Full { Step::Full } else { Step::Working });
+        }
         let place = self.state.fold_slice(&chunk, place, self.slice_bytes)?;
         if self.state.meta.folded == chunk.last {
             return Ok(Step::Finished(chunk.last));

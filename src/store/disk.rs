@@ -70,6 +70,14 @@ pub trait DiskFile: Debug + Send + Sync + 'static {
     /// Of the system.
     fn len(&self) -> io::Result<u64>;
 
+    /// Offset behind the last byte that was ever written; the length if that isn't known.
+    ///
+    /// # Errors
+    /// Of the system.
+    fn written_end(&self) -> io::Result<u64> {
+        self.len()
+    }
+
     /// Fills `out` from `offset`.
     ///
     /// # Errors

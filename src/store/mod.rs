@@ -45,7 +45,7 @@ pub use schema::FORMAT_VERSION;
 use crate::journal::{BatchError, BatchIdentity};
 use crate::limits::{FOLD_SLICE_BYTES, JOURNAL_RECORDS_MAX, RESERVE_BYTES};
 use crate::model::{Incarnation, Seq, ServerId};
-use backend::Backend;
+use backend::{Backend, Growth};
 use database::QuietDatabase;
 use directory::{JOURNAL_FILE, RESERVE, STATE_FILE, temporary};
 use redb::Database;
@@ -254,13 +254,14 @@ fn open_database(
     name: &'static str,
     bytes: u64,
     cache_bytes: usize,
+    growth: Growth,
     check_integrity: bool,
 ) -> Result<(QuietDatabase, Backend), StoreError> {
     let file = disk.open(name).map_err(StoreError::io(name, "opening"))?;
     if file.len().map_err(StoreError::io(name, "measuring"))? == 0 {
         return Err(StoreError::damaged(name, "it is empty"));
     }
-    let backend = Backend::open(Arc::clone(disk), file, bytes);
+    let backend = Backend::open(Arc::clone(disk), file, bytes, growth);
     let backend = backend.map_err(StoreError::io(name, "making space in"))?;
     let mut builder = Database::builder();
     builder.set_cache_size(cache_bytes).set_check_integrity_on_open(check_integrity);
@@ -278,8 +279,14 @@ fn open_journal(
     format: Format,
 ) -> Result<FileJournal, StoreError> {
     let bytes = journal::file_bytes(settings.journal_records_max);
-    let (database, backend) =
-        open_database(disk, JOURNAL_FILE, bytes, settings.journal_cache_bytes, true)?;
+    let (database, backend) = open_database(
+        disk,
+        JOURNAL_FILE,
+        bytes,
+        settings.journal_cache_bytes,
+        Growth::Written,
+        true,
+    )?;
     let records_max = settings.journal_records_max;
     let (journal, meta) =
         guarded(JOURNAL_FILE, || FileJournal::open(database, backend, format.server, records_max))?;
@@ -300,6 +307,7 @@ fn open_state(
         STATE_FILE,
         settings.state_bytes,
         settings.state_cache_bytes,
+        Growth::Ahead,
         check_integrity,
     )?;
     let state = guarded(STATE_FILE, || State::open(database, backend))?;

@@ -1,7 +1,7 @@
 //! The disk of the system: a directory with mode 0700, files with mode 0600, flock.
 
 use super::disk::{Disk, DiskFile};
-use rustix::fs::{Advice, FlockOperation, fadvise, flock};
+use rustix::fs::{Advice, FlockOperation, SeekFrom, fadvise, flock, seek};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
@@ -123,6 +123,21 @@ struct RealFile(File);
 impl DiskFile for RealFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    fn written_end(&self) -> io::Result<u64> {
+        let length = self.len()?;
+        let mut end = 0;
+        while end < length {
+            // Data from here on, or nothing but a hole.
+            let data = match seek(&self.0, SeekFrom::Data(end)) {
+                Ok(data) => data,
+                Err(rustix::io::Errno::NXIO) => return Ok(end),
+                Err(_) => return Ok(length),
+            };
+            end = seek(&self.0, SeekFrom::Hole(data)).unwrap_or(length);
+        }
+        Ok(length)
     }
 
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {

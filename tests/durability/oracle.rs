@@ -237,7 +237,7 @@ fn fold(store: &mut Store, random: &mut Random) -> Result<(), StoreError> {
     while full || steps > 0 {
         match store.checkpointer.step()? {
             Step::Working => {}
-            Step::Idle | Step::Finished(_) => break,
+            Step::Idle | Step::Full | Step::Finished(_) => break,
         }
         steps = steps.saturating_sub(1);
     }
