@@ -61,6 +61,16 @@ struct Inbox {
 impl Client {
     /// Starts the lanes and waits until the first one is connected.
     ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), addrd_client::Error> {
+    /// use addrd_client::{Client, Settings};
+    ///
+    /// let endpoints = ["unix:/run/addrd/addrd.sock", "127.0.0.1:2337"];
+    /// let client = Client::connect(Settings { lanes: 4, ..Settings::to(endpoints)? }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Settings`] before anything is tried; [`Error::Unreachable`],
     /// [`Error::WrongServer`], [`Error::Protocol`], [`Error::Refused`] from the first HELLO.
@@ -125,6 +135,17 @@ impl Client {
     /// Sends any request and waits for its reply, repeating it as its class allows: after a
     /// "later" when the server says, after a lost connection on the lane's next one, after
     /// anything else never.
+    ///
+    /// ```no_run
+    /// # async fn example(client: addrd_client::Client) -> Result<(), addrd_client::Error> {
+    /// use addrd_client::protocol::NetworkId;
+    /// use addrd_client::protocol::message::{Reply, Request};
+    ///
+    /// let reply = client.call(&client.scope(NetworkId::NIL), &Request::ServerStatus).await?;
+    /// assert!(matches!(reply, Reply::ServerStatus(_)));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error`] says what may have happened.

@@ -68,6 +68,29 @@ impl From<FrameError> for ConnectionError {
 
 /// A connection whose HELLO was answered.
 ///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use addrd_client::protocol::message::{Ping, Request, RequestHeader};
+/// use addrd_client::protocol::{NetworkId, Opcode, ProjectId};
+/// use addrd_client::{Connection, Endpoint, plain_hello};
+///
+/// let stream = Endpoint::default().open().await?;
+/// let mut connection = Connection::hello(stream, &plain_hello()).await?;
+/// let header = RequestHeader {
+///     opcode: Opcode::PING,
+///     request_id: 2,
+///     timeout_ms: 0,
+///     project: ProjectId::DEFAULT,
+///     network: NetworkId::NIL,
+/// };
+/// connection.queue(&header, &Request::Ping(Ping {}))?;
+/// connection.flush().await?;
+/// let (reply, _body) = connection.receive().await?;
+/// assert_eq!(reply.request_id, 2);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// Concurrency: one user; requests may be queued while earlier ones have no reply yet, up to the
 /// credit of [`Connection::server`].
 #[derive(Debug)]

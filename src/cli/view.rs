@@ -4,7 +4,7 @@
 use addrd_protocol::message::{
     Allocation, Exclusion, ExclusionMode, Job, Network, ServerStatus, Subnet, SubnetUsage,
 };
-use addrd_protocol::{Family, Text};
+use addrd_protocol::{Family, Prefix, Text};
 use serde::Serialize;
 use std::net::IpAddr;
 
@@ -56,6 +56,11 @@ pub(crate) fn address(address: &IpAddr, length: u8) -> String {
         true => address.to_string(),
         false => format!("{address}/{length}"),
     }
+}
+
+/// The prefix of a subnet, from an address in it.
+pub(crate) fn cidr(address: &IpAddr, subnet_length: u8) -> String {
+    Prefix::truncated(*address, subnet_length).map(|cidr| cidr.to_string()).unwrap_or_default()
 }
 
 impl View for Network {
@@ -148,7 +153,7 @@ impl View for Allocation {
             text(self.host.as_ref()),
             text(self.manager.as_ref()),
             text(self.label.as_ref()),
-            self.subnet_id.to_string(),
+            cidr(&self.address, self.subnet_length),
             self.revision.to_string(),
         ]
     }
@@ -175,6 +180,7 @@ impl View for Allocation {
             ("manager", text(self.manager.as_ref())),
             ("label", text(self.label.as_ref())),
             ("network_id", self.network_id.to_string()),
+            ("subnet", cidr(&self.address, self.subnet_length)),
             ("subnet_id", self.subnet_id.to_string()),
             ("revision", self.revision.to_string()),
         ]

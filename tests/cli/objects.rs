@@ -1,6 +1,6 @@
 //! Networks, subnets, allocations, counts: what each command changes and shows.
 
-use crate::program::Server;
+use crate::program::{Server, at_terminal};
 use serde_json::Value;
 
 /// A server with the network `blue` and the subnet 10.0.0.0/24.
@@ -186,4 +186,22 @@ fn lookups_find_networks_by_name() {
     assert!(server.addrd("lookup blue").ok().contains("servers"));
     let error = server.addrd("lookup 10.0.0.9").fails(4);
     assert!(error.contains("10.0.0.0/24"), "it says where the address would be: {error}");
+}
+
+#[test]
+fn somebody_at_a_terminal_is_asked_before_something_is_destroyed() {
+    let server = blue();
+    server.addrd("allocate blue --owner a").ok();
+    for answer in ["n\n", "\n", "what?\n"] {
+        let (code, shown) = at_terminal(&server.place, "network delete blue --force", answer);
+        assert_eq!(code, 3, "{shown}");
+        assert!(shown.contains("1 allocations") && shown.contains("[y/N]"), "{shown}");
+    }
+    server.addrd("network get blue").ok();
+    let (code, shown) = at_terminal(&server.place, "subnet delete blue web --force", "y\n");
+    assert_eq!(code, 0, "{shown}");
+    let (code, shown) = at_terminal(&server.place, "network delete blue --force --yes", "");
+    assert_eq!(code, 0, "{shown}");
+    assert!(!shown.contains("[y/N]"), "{shown}");
+    server.addrd("network get blue").fails(4);
 }

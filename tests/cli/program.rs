@@ -1,7 +1,9 @@
 //! Runs the program, and a server of it, for a test.
 
+use rustix::pty::OpenptFlags;
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use tempfile::TempDir;
@@ -69,6 +71,29 @@ pub(crate) fn run(mut command: Command) -> Ran {
         out: text(output.stdout),
         err: text(output.stderr),
     }
+}
+
+/// Runs `addrd` at a terminal where somebody types an answer. Gives the exit code and what the
+/// terminal showed.
+pub(crate) fn at_terminal(server: &str, line: &str, typed: &str) -> (i32, String) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    let terminal = rustix::pty::openpt(flags).unwrap();
+    rustix::pty::grantpt(&terminal).unwrap();
+    rustix::pty::unlockpt(&terminal).unwrap();
+    let ours = rustix::pty::ioctl_tiocgptpeer(&terminal, flags).unwrap();
+    let mut terminal = File::from(terminal);
+    let mut command = program();
+    command.env("ADDRD_SERVER", server).args(line.split_whitespace());
+    command.stdin(ours.try_clone().unwrap()).stderr(ours).stdout(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    // What it keeps open would keep the terminal alive.
+    drop(command);
+    terminal.write_all(typed.as_bytes()).unwrap();
+    let code = child.wait().unwrap().code().unwrap_or(-1);
+    let mut shown = Vec::new();
+    // A terminal that nobody holds any more ends with an error.
+    let _ = terminal.read_to_end(&mut shown);
+    (code, String::from_utf8(shown).unwrap())
 }
 
 /// A running server.

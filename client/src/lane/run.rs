@@ -282,7 +282,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Live<S> {
                 Ok(None) => return Ok(()),
                 Ok(Some((header, body))) => match state.received(&header, body) {
                     Verdict::Continue => route.worked(),
-                    Verdict::Drain => self.draining = Some(Instant::now() + DRAIN_MAX),
+                    Verdict::Drain => {
+                        self.draining = Some(Instant::now() + DRAIN_MAX);
+                        // Nobody reads it any more, and it is repeated elsewhere.
+                        self.output.clear();
+                    }
                     end => return Err(end),
                 },
                 Err(error) => return Err(lost(&error.to_string())),

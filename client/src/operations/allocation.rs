@@ -29,6 +29,20 @@ impl Client {
     /// Allocates for (network, owner, slot). Sent again it gives the same address and says
     /// `repeated`.
     ///
+    /// ```no_run
+    /// # use addrd_client::protocol::{NetworkId, OwnerId, Status};
+    /// # async fn example(client: addrd_client::Client, blue: NetworkId) -> Result<(), addrd_client::Error> {
+    /// use addrd_client::plain_allocate;
+    ///
+    /// match client.allocate(blue, plain_allocate(OwnerId::from_text("web-1"))).await {
+    ///     Ok(got) => println!("{}/{}", got.first.address, got.first.subnet_length),
+    ///     Err(error) if error.is(Status::EXHAUSTED) => println!("blue is full"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Refused: `EXHAUSTED`, `ADDRESS_TAKEN`, `KEY_IN_USE`, `HELD_BY_OTHER_INSTANCE`,
     /// `NO_MATCHING_SUBNET`, `IS_GATEWAY`, `EXCLUDED`, `NOT_FOUND`; others see [`Error`].
@@ -42,6 +56,19 @@ impl Client {
     }
 
     /// Releases an allocation. `None`: nothing was held, or it was released before.
+    ///
+    /// ```no_run
+    /// # use addrd_client::protocol::{NetworkId, OwnerId, Revision, Slot};
+    /// # async fn example(client: addrd_client::Client, blue: NetworkId, mine: Revision) -> Result<(), addrd_client::Error> {
+    /// use addrd_client::protocol::message::{Fences, Release, Target};
+    ///
+    /// // Only this life of the allocation: a later one of the same owner is not touched.
+    /// let fences = Fences { revision: Some(mine), ..Fences::default() };
+    /// let target = Target::Key { owner: OwnerId::from_text("web-1"), slot: Slot(0) };
+    /// client.release(blue, Release { target, fences, any: false }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Refused: `STALE`, `NOT_HOLDER`, `NOT_FOUND` (the network); others see [`Error`].

@@ -14,6 +14,19 @@ type Page<T> = (Vec<T>, Option<Cursor>);
 ///
 /// An object that exists through the whole listing appears exactly once. After an error the same
 /// page is asked for again.
+///
+/// ```no_run
+/// # use addrd_client::protocol::NetworkId;
+/// # async fn example(client: addrd_client::Client, blue: NetworkId) -> Result<(), addrd_client::Error> {
+/// use addrd_client::protocol::message::AllocationFilter;
+///
+/// let mut held = client.allocations(blue, AllocationFilter::default());
+/// while let Some(allocation) = held.next().await? {
+///     println!("{} {}", allocation.address, allocation.owner);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Pages<T> {
     client: Client,
     scope: Scope,

@@ -159,6 +159,7 @@ impl Line {
         let sent = (answer.request_id >> WORKER_BITS) as u32;
         let state = match self.workers.get_mut(usize::from(worker)) {
             Some(state) if answer.request_id >> 63 == 1 && state.sent == sent => state,
+            _ if answer.status == Status::OK => return Err("the server is going away".to_owned()),
             _ => return Err(format!("the server ends the connection: {}", answer.status)),
         };
         self.outstanding -= 1;

@@ -4,18 +4,23 @@ use super::super::fault::Fault;
 use super::plan::Plan;
 use addrd_client::protocol::message::batch::BATCH_ITEMS_MAX;
 use addrd_client::protocol::message::{
-    Batch, BatchItem, BatchMode, BatchResult, Hello, NetworkCreate, NetworkDelete, Strategy,
+    Batch, BatchItem, BatchMode, BatchResult, Hello, Job, NetworkCreate, NetworkDelete, Strategy,
     SubnetCreate, SubnetKind,
 };
-use addrd_client::protocol::{NetworkId, SessionId, Setting, Status};
-use addrd_client::{Client, Connection, Error, Settings, Transport, plain_allocate, plain_hello};
+use addrd_client::protocol::{JobId, NetworkId, SessionId, Setting, Status};
+use addrd_client::{
+    Client, Connection, Deleted, Error, Settings, Transport, plain_allocate, plain_hello,
+};
 use rustix::fd::OwnedFd;
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// Connections of the client that sets up.
 pub(super) const LANES: usize = 4;
 /// Requests of the set-up that are under way at once.
 const CONCURRENT_MAX: usize = 64;
+/// Progress is told this often.
+const PROGRESS: Duration = Duration::from_secs(5);
 /// Batches that are under way at once.
 const BATCHES_MAX: usize = 16;
 
@@ -104,7 +109,7 @@ fn subnet(plan: &Plan, network: u32, number: u32) -> Result<SubnetCreate, Fault>
 /// Allocates for the first `live` owners, in batches.
 pub(super) async fn fill(client: &Client, plan: &Plan, live: u32) -> Result<(), Fault> {
     super::progress(&format!("allocating {live} addresses"));
-    let client = client.with_timeout(std::time::Duration::from_secs(120));
+    let client = client.with_timeout(Duration::from_secs(120));
     let mut crew = Crew::new(BATCHES_MAX);
     for network in 0..plan.networks.min(live) {
         let id = plan.network_of(network);
@@ -135,7 +140,7 @@ async fn batch(client: Client, network: NetworkId, items: Vec<BatchItem>) -> Res
             None => return Ok(()),
             Some(failure) if failure.status == Status::BUSY => {
                 let wait = u64::from(failure.retry_after_ms.max(1));
-                tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+                tokio::time::sleep(Duration::from_millis(wait)).await;
             }
             Some(failure) => return Err(Fault::Client(Error::Refused(failure.clone()))),
         }
@@ -150,7 +155,8 @@ pub(super) async fn remove(client: &Client, plan: &Plan) -> Result<(), Fault> {
         crew.add(async move {
             let delete = NetworkDelete { force: true, ..NetworkDelete::default() };
             match client.network_delete(id, delete).await {
-                Ok(deleted) => Ok(client.deleted(deleted).await?),
+                Ok(Deleted::Now) => Ok(()),
+                Ok(Deleted::ByJob(job)) => wait(&client, job.job_id).await,
                 // It was never made, since something failed before.
                 Err(error) if error.is(Status::NOT_FOUND) => Ok(()),
                 Err(error) => Err(error.into()),
@@ -159,6 +165,19 @@ pub(super) async fn remove(client: &Client, plan: &Plan) -> Result<(), Fault> {
         .await?;
     }
     crew.finish().await
+}
+
+/// Waits for a job and tells of its progress now and then.
+async fn wait(client: &Client, job_id: JobId) -> Result<(), Fault> {
+    let mut told = Instant::now();
+    let look = |job: &Job| {
+        if told.elapsed() >= PROGRESS {
+            told = Instant::now();
+            super::progress(&format!("removing: {} of {}", job.done, job.total));
+        }
+    };
+    client.job_wait(job_id, look).await?;
+    Ok(())
 }
 
 /// Connections with HELLO done, as sockets that do not block, and what was read from them.
