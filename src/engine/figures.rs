@@ -113,6 +113,11 @@ impl WorkerFigures {
     /// A drain that began at `began_ns` is decided.
     pub fn drained(&mut self, shard: &Shard, operations: u32, began_ns: u64, clock: &dyn Clock) {
         self.round(operations, began_ns, clock);
+        self.holds(shard);
+    }
+
+    /// The worker holds so much now.
+    pub fn holds(&mut self, shard: &Shard) {
         let ShardCounters { networks, subnets, allocations, memory_bytes, .. } = shard.counters();
         self.scalars.set(Scalar::Networks as usize, networks);
         self.scalars.set(Scalar::Subnets as usize, subnets);

@@ -285,6 +285,7 @@ impl Worker {
         if let Some(shard) = self.shard.take() {
             let Lent { shard, sequenced } =
                 loan.exchange(Lent { shard, sequenced: self.sequenced });
+            self.figures.holds(&shard);
             self.shard = Some(shard);
             self.sequenced = sequenced;
             self.has_jobs = true;
