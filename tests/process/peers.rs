@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 
 /// Connections that never say anything: more than one address may have before HELLO.
 const SILENT: usize = 300;
-/// So many may one address have before HELLO (security.md).
+/// So many may one address have before HELLO (SECURITY.md).
 const UNGREETED_PEER_MAX: usize = 256;
 /// Connections that send a byte now and then.
 const SLOW: usize = 40;
@@ -34,7 +34,7 @@ const IDLE: usize = 500;
 /// Connections that come and go.
 const STORM: usize = 1_000;
 
-/// What a connection may cost (security.md), bytes.
+/// What a connection may cost (SECURITY.md), bytes.
 const CONNECTION_BYTES_MAX: u64 = 16 << 10;
 /// What replies that nobody reads may cost, and the read buffer beside them, bytes.
 const DEAF_BYTES_MAX: u64 = (1 << 20) + (64 << 10);
