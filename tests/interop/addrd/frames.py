@@ -1,0 +1,148 @@
+"""Frames: where one ends, its header, and which body it carries (SPEC.md section 2)."""
+
+import re
+
+from . import tables
+from .layout import Layout
+from .parts import RESERVED
+from .replies import Status, reply_form
+from .requests import REQUESTS
+from .values import NO_ID, Enumeration, Fault, Id, Number, Reader, Reserved
+
+TAIL_FLAG = 1
+LENGTH_BYTES = 4
+LENGTH_TO_OPCODE_BYTES = 8
+OTHER_PROTOCOLS = re.compile(rb"[A-Z]{3}[A-Z ]|\x16\x03")
+
+
+class FrameFault(Fault):
+    """A fault that leaves no way to find the next frame: the connection ends."""
+
+
+def request_length(begin, opened=True):
+    """The length of the request that begins with these bytes; None if they are too few to tell."""
+    if len(begin) < LENGTH_BYTES:
+        return None
+    if OTHER_PROTOCOLS.match(begin):
+        raise FrameFault("MALFORMED")
+    length = int.from_bytes(begin[:4], "big")
+    most = tables.BATCH_BYTES_MAX if opened else tables.HELLO_BYTES_MAX
+    if opened and tables.REQUEST_BYTES_MAX < length <= most:
+        if len(begin) < LENGTH_TO_OPCODE_BYTES:
+            return None
+        if int.from_bytes(begin[6:8], "big") != tables.OPCODE_NUMBERS["batch"]:
+            most = tables.REQUEST_BYTES_MAX
+    return bounded(length, tables.REQUEST_HEADER_BYTES, most)
+
+
+def reply_length(begin, opened=True):
+    """The length of the frame of the server that begins with these bytes; None if they are too few."""
+    if len(begin) < LENGTH_BYTES:
+        return None
+    return bounded(int.from_bytes(begin[:4], "big"), tables.REPLY_HEADER_BYTES, tables.REPLY_BYTES_MAX)
+
+
+def bounded(length, least, most):
+    if length < least:
+        raise FrameFault("MALFORMED")
+    if length > most:
+        raise FrameFault("FRAME_TOO_LONG")
+    return length
+
+
+class Splitter:
+    """Cuts a stream of bytes into frames; `length_of` is one of the two functions above."""
+
+    def __init__(self, length_of):
+        self.opened, self._length_of, self._bytes = True, length_of, bytearray()
+
+    def feed(self, data):
+        """The frames that are whole now."""
+        self._bytes += data
+        frames = []
+        while (length := self._length_of(self._bytes[:LENGTH_TO_OPCODE_BYTES], self.opened)) is not None:
+            if len(self._bytes) < length:
+                break
+            frames.append(bytes(self._bytes[:length]))
+            del self._bytes[:length]
+        return frames
+
+    def end(self):
+        """A stream that ends within a frame is wrong."""
+        if self._bytes:
+            raise FrameFault("MALFORMED")
+
+
+BEGIN = (("length", Number(4)), ("version", Number(1)), ("flags", Number(1)), ("opcode", Number(2)))
+REQUEST_ID = ("request_id", Number(8, text=True))
+REQUEST_HEADER = Layout(
+    *BEGIN, REQUEST_ID, ("timeout_ms", Number(4)), (RESERVED, Reserved(4)), ("project", Id()), ("network", Id()),
+    (RESERVED, Reserved(8)),
+)
+REPLY_HEADER = Layout(*BEGIN, REQUEST_ID, ("status", Status()), (RESERVED, Reserved(2)), ("retry_after_ms", Number(4)))
+
+
+def check_begin(frame, may_be_zero):
+    """Faults that end the connection, once the frame is whole."""
+    if frame[4] != tables.VERSION:
+        raise FrameFault("UNSUPPORTED_VERSION")
+    if not may_be_zero and not any(frame[8:16]):
+        raise FrameFault("MALFORMED")
+
+
+def read_header(layout, frame, opcodes):
+    """The header as in JSON, and whether a tail follows."""
+    header = layout.read(Reader(frame[:layout.size]))
+    del header["length"], header["version"]
+    flags = header.pop("flags")
+    if flags & ~TAIL_FLAG:
+        raise Fault("UNSUPPORTED", "flags")
+    header["opcode"] = Enumeration(opcodes).named(header["opcode"], "opcode")
+    return header, bool(flags)
+
+
+def decode_request(frame):
+    """Header and body of a request, as canonical JSON has them."""
+    check_begin(frame, may_be_zero=False)
+    asked = {number: name for number, name in tables.OPCODES.items() if name not in tables.OF_THE_SERVER}
+    header, tail = read_header(REQUEST_HEADER, frame, asked)
+    opcode = header["opcode"]
+    if opcode not in tables.NETWORK_OPTIONAL:
+        if (header["network"] == NO_ID) != (opcode in tables.NETWORK_NONE):
+            raise Fault("MALFORMED", "network")
+    if header["project"] == NO_ID:
+        header["project"] = tables.DEFAULT_PROJECT
+    return header, REQUESTS[opcode].read(Reader(frame[REQUEST_HEADER.size:]), tail)
+
+
+def encode_request(header, body):
+    return encode(REQUEST_HEADER, header, REQUESTS[header["opcode"]].write(body))
+
+
+def decode_reply(frame):
+    """Header, form of the body, and body of a reply or of another frame of the server."""
+    check_begin(frame, may_be_zero=True)
+    header, tail = read_header(REPLY_HEADER, frame, tables.OPCODES)
+    form, layout = reply_form(header["opcode"], header["status"])
+    body = layout.read(Reader(frame[REPLY_HEADER.size:]), tail)
+    if form == "failure":
+        body |= {"status": header["status"], "retry_after_ms": header["retry_after_ms"]}
+    if form == "job" and not body:
+        form = "empty"
+    return header, form, body
+
+
+def encode_reply(header, body):
+    _, layout = reply_form(header["opcode"], header["status"])
+    return encode(REPLY_HEADER, header, layout.write(body))
+
+
+def encode(layout, header, parts):
+    body, tail = parts
+    fields = header | {
+        "length": layout.size + len(body) + len(tail),
+        "version": tables.VERSION,
+        "flags": TAIL_FLAG if tail else 0,
+        "opcode": tables.OPCODE_NUMBERS[header["opcode"]],
+    }
+    return layout.write(fields)[0] + body + tail

@@ -1,0 +1,264 @@
+"""The bodies of requests, one layout an operation (SPEC.md sections 7 to 9)."""
+
+import ipaddress
+
+from .layout import KindItems, Layout, Tag
+from .parts import (
+    CURSOR, FENCES, MANAGER_BYTES_MAX, RESERVED, SUBNET_NAMES, fenced, gather_fences, gather_prefix,
+    gather_subnet_name, gather_target, limit, list_request, revision, scatter_fences, scatter_prefix,
+    scatter_subnet_name, scatter_target, target,
+)
+from .tables import BATCH_MODES, EXCLUSION_MODES, FAMILIES, LOOKUP_KINDS, STATES, STRATEGIES, SUBNET_KINDS
+from .values import (
+    Address, Count, Cursor, Enumeration, Fault, Flags, Id, ListOf, Name, Number, Prefix, Range, Reserved, Route,
+    Setting, Text, address_of, boolean,
+)
+
+SINGLE = 255
+PAIR_SLOT_MAX = 65_534
+BATCH_ITEMS_MAX = 1_024
+DURATION = {"least": 1_000, "most": 315_360_000_000}
+
+
+def manager():
+    return Text(MANAGER_BYTES_MAX)
+
+
+def gather_hello(raw):
+    if raw["version_max"] < raw["version_min"]:
+        raise Fault("OUT_OF_RANGE", "version_min")
+    return raw
+
+
+HELLO = Layout(
+    ("version_min", Number(1, least=1)), ("version_max", Number(1)), (RESERVED, Reserved(2)), ("features", Number(4)),
+    ("epoch", revision()), ("session", Id()),
+    tail={
+        0x0002: Tag("client", Text()),
+        0x8001: Tag("server_id", Id()),
+        0x8003: Tag("manager", manager()),
+        0x8004: Tag("host", Text()),
+    },
+    gather=gather_hello,
+)
+
+NETWORK_CREATE = Layout(tail={0x8001: Tag("name", Name()), 0x8002: Tag("description", Text())})
+NETWORK_FIND = Layout(tail={0x8001: Tag("name", Name(), needed=True)})
+NETWORK_UPDATE = Layout(
+    ("expected", revision()),
+    tail={0x8001: Tag("name", Setting(Name())), 0x8002: Tag("description", Setting(Text()))},
+)
+DELETE = ((None, Flags(2, "force")), (RESERVED, Reserved(6)), ("expected", revision()))
+
+SUBNET_CREATE = Layout(
+    ("subnet_id", Id(zero=False)), ("cidr", Number(16)), ("family", Number(1)), ("length", Number(1)),
+    ("kind", Enumeration(SUBNET_KINDS)), ("strategy", Enumeration(STRATEGIES)), (None, Flags(2, "enable_dhcp")),
+    (RESERVED, Reserved(2)),
+    tail={
+        0x8001: Tag("gateway", Setting(Address())),
+        0x8002: Tag("pools", Setting(ListOf(Range(), 64))),
+        0x8003: Tag("dns_servers", ListOf(Address(), 5)),
+        0x8004: Tag("routes", ListOf(Route(), 20)),
+        0x8005: Tag("name", Name()),
+        0x8006: Tag("description", Text()),
+    },
+    gather=gather_prefix, scatter=scatter_prefix,
+)
+SUBNET_GET = Layout(tail=SUBNET_NAMES, gather=gather_subnet_name, scatter=scatter_subnet_name)
+SUBNET_UPDATE = Layout(
+    ("subnet_id", Id(zero=False)), ("expected", revision()),
+    tail={
+        0x8001: Tag("gateway", Setting(Address())),
+        0x8002: Tag("pools", Setting(ListOf(Range(), 64))),
+        0x8003: Tag("dns_servers", Setting(ListOf(Address(), 5))),
+        0x8004: Tag("routes", Setting(ListOf(Route(), 20))),
+        0x8005: Tag("name", Setting(Name())),
+        0x8006: Tag("description", Setting(Text())),
+        0x8007: Tag("strategy", Setting(Enumeration(STRATEGIES))),
+        0x8008: Tag("enable_dhcp", Setting(boolean())),
+    },
+)
+
+
+def gather_ends(raw):
+    family = raw.pop("family")
+    ends = {end: address_of(raw[end], family, end) for end in ("first", "last")}
+    if ends["first"] > ends["last"]:
+        raise Fault("OUT_OF_RANGE", "last")
+    return raw | {end: str(address) for end, address in ends.items()}
+
+
+def scatter_ends(value):
+    ends = {end: ipaddress.ip_address(value[end]) for end in ("first", "last")}
+    return value | {end: int(address) for end, address in ends.items()} | {"family": ends["first"].version}
+
+
+def excluded_range(mode, tail):
+    return Layout(
+        ("subnet_id", Id(zero=False)), ("first", Number(16)), ("last", Number(16)), ("family", Number(1)), mode,
+        (RESERVED, Reserved(6)),
+        tail=tail, gather=gather_ends, scatter=scatter_ends,
+    )
+
+
+SUBNET_EXCLUDE = excluded_range(("mode", Enumeration(EXCLUSION_MODES)), {0x8001: Tag("reason", Text())})
+SUBNET_INCLUDE = excluded_range((RESERVED, Reserved(1)), {})
+
+USAGE = Layout(
+    tail=SUBNET_NAMES | {0x8004: Tag("cursor", Cursor())},
+    gather=lambda raw: gather_subnet_name(raw, needed=False), scatter=scatter_subnet_name,
+)
+FREE_RANGES = Layout(
+    ("limit", limit()), (RESERVED, Reserved(4)),
+    tail=SUBNET_NAMES | {0x8004: Tag("from", Address())},
+    gather=gather_subnet_name, scatter=scatter_subnet_name,
+)
+
+
+def gather_allocate(raw):
+    if raw["length"] == SINGLE:
+        del raw["length"]
+    elif raw["length"] > 128:
+        raise Fault("OUT_OF_RANGE", "length")
+    if raw["family"] in ("each", "both") and raw["slot"] > PAIR_SLOT_MAX:
+        raise Fault("OUT_OF_RANGE", "slot")
+    return raw
+
+
+ALLOCATE = Layout(
+    ("flags", Flags(2, "takeover", "allow_gateway", "allow_resting", "want_subnet")),
+    ("family", Enumeration(FAMILIES)), ("strategy", Enumeration(STRATEGIES)), ("slot", Number(2)),
+    ("length", Number(1)), (RESERVED, Reserved(1)), ("owner", Id(zero=False)), ("instance", revision()),
+    tail={
+        0x0001: Tag("trace", Id()),
+        0x8001: Tag("subnets", ListOf(Id(zero=False), 16)),
+        0x8002: Tag("exact", Address()),
+        0x8003: Tag("preferred", Address()),
+        0x8004: Tag("limit", Range()),
+        0x8005: Tag("lease_ms", Number(8, **DURATION)),
+        0x8006: Tag("hold_token", Id()),
+        0x8007: Tag("hold_ms", Number(8, **DURATION)),
+        0x8008: Tag("manager", manager()),
+        0x8009: Tag("host", Text()),
+        0x800A: Tag("label", Text()),
+        0x800B: Tag("owner_name", Text()),
+    },
+    gather=gather_allocate, scatter=lambda value: {"length": SINGLE} | value,
+)
+
+
+def gather_item(raw):
+    """An allocate of a batch can't ask for the settings of its subnet."""
+    if raw["flags"]["want_subnet"]:
+        raise Fault("CONFLICTING_FIELDS", "want_subnet")
+    return gather_allocate(raw)
+
+
+BATCH_ALLOCATE = Layout(*ALLOCATE.fixed, tail=ALLOCATE.tail, gather=gather_item, scatter=ALLOCATE.scatter)
+
+RELEASE = Layout(
+    *fenced("any", "by_revision", "by_instance"), tail=FENCES, gather=gather_fences, scatter=scatter_fences,
+)
+ALLOCATION_UPDATE = Layout(
+    *fenced(None, "by_revision", "by_instance"),
+    tail=FENCES | {
+        0x8003: Tag("label", Setting(Text())),
+        0x8004: Tag("host", Setting(Text())),
+        0x8005: Tag("manager_name", Setting(manager())),
+        0x8006: Tag("owner_name", Setting(Text())),
+    },
+    gather=gather_fences, scatter=scatter_fences,
+)
+BATCH = Layout(
+    ("mode", Enumeration(BATCH_MODES)), (RESERVED, Reserved(1)), ("items", Count(2, least=1, most=BATCH_ITEMS_MAX)),
+    (RESERVED, Reserved(4)),
+    items=[KindItems("items", {1: ("allocate", BATCH_ALLOCATE), 2: ("release", RELEASE), 3: ("update", ALLOCATION_UPDATE)})],
+)
+
+
+def gather_filters(raw):
+    for name, zero in (("state", 0), ("changed_since", "0")):
+        if not raw.pop(f"has_{name}"):
+            if raw[name] != zero:
+                raise Fault("MALFORMED", name)
+            del raw[name]
+    if "state" in raw:
+        raw["state"] = Enumeration(STATES).named(raw["state"], "state")
+    if raw["family"] is None:
+        del raw["family"]
+    return raw
+
+
+def scatter_filters(value):
+    for name in ("state", "changed_since"):
+        value[f"has_{name}"] = name in value
+    if "state" in value:
+        value["state"] = Enumeration(STATES).numbers[value["state"]]
+    return {"family": None} | value
+
+
+ALLOCATION_LIST = Layout(
+    ("limit", limit()), (None, Flags(2, "has_state", "has_changed_since")), ("state", Number(1)),
+    ("family", Enumeration({0: None, 4: "v4", 6: "v6"})), ("changed_since", revision()),
+    tail=CURSOR | {
+        0x8002: Tag("subnet", Id()),
+        0x8003: Tag("owner", Id()),
+        0x8004: Tag("manager", manager()),
+        0x8005: Tag("host", Text()),
+        0x8006: Tag("label", Text()),
+    },
+    gather=gather_filters, scatter=scatter_filters,
+)
+
+
+def gather_lookup(raw):
+    kind, family, subject = raw["kind"], raw["family"], raw["subject"]
+    if kind == "address":
+        return {kind: str(address_of(subject, family, "address"))}
+    if family:
+        raise Fault("MALFORMED", "family")
+    return {kind: Id(zero=False).read_number(subject, "owner")}
+
+
+def scatter_lookup(value):
+    [(kind, subject)] = value.items()
+    if kind == "owner":
+        return {"kind": kind, "subject": Id().number(subject)}
+    address = ipaddress.ip_address(subject)
+    return {"kind": kind, "family": address.version, "subject": int(address)}
+
+
+LOOKUP = Layout(
+    ("kind", Enumeration(LOOKUP_KINDS)), ("family", Number(1)), (RESERVED, Reserved(6)), ("subject", Number(16)),
+    gather=gather_lookup, scatter=scatter_lookup,
+)
+
+REQUESTS = {
+    "hello": HELLO,
+    "ping": Layout(),
+    "server_status": Layout(),
+    "job_get": Layout(("job_id", revision())),
+    "job_list": list_request(),
+    "network_create": NETWORK_CREATE,
+    "network_get": Layout(),
+    "network_list": list_request({0x8002: Tag("name_prefix", Text(63))}),
+    "network_update": NETWORK_UPDATE,
+    "network_delete": Layout(*DELETE),
+    "network_find": NETWORK_FIND,
+    "subnet_create": SUBNET_CREATE,
+    "subnet_get": SUBNET_GET,
+    "subnet_list": list_request(),
+    "subnet_update": SUBNET_UPDATE,
+    "subnet_delete": Layout(*DELETE, ("subnet_id", Id(zero=False))),
+    "subnet_exclude": SUBNET_EXCLUDE,
+    "subnet_include": SUBNET_INCLUDE,
+    "usage": USAGE,
+    "free_ranges": FREE_RANGES,
+    "allocate": ALLOCATE,
+    "release": RELEASE,
+    "allocation_update": ALLOCATION_UPDATE,
+    "batch": BATCH,
+    "allocation_get": Layout(*target(), gather=gather_target, scatter=scatter_target),
+    "allocation_list": ALLOCATION_LIST,
+    "lookup": LOOKUP,
+}

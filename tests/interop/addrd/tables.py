@@ -1,0 +1,130 @@
+"""The numbers of SPEC.md: operations, statuses, enumerations and limits."""
+
+VERSION = 1
+DEFAULT_PROJECT = "61646472-6400-5000-8000-64656661756c"
+OWNER_NAMESPACE = "61646472-6400-5000-8000-6f776e657221"
+
+REQUEST_HEADER_BYTES = 64
+REPLY_HEADER_BYTES = 24
+HELLO_BYTES_MAX = 1_024
+REQUEST_BYTES_MAX = 65_536
+BATCH_BYTES_MAX = 1_048_576
+REPLY_BYTES_MAX = 1_048_576
+
+OPCODES = {
+    0x0001: "hello",
+    0x0002: "ping",
+    0x0003: "goaway",
+    0x0005: "error",
+    0x0010: "server_status",
+    0x0011: "job_get",
+    0x0012: "job_list",
+    0x0101: "network_create",
+    0x0102: "network_get",
+    0x0103: "network_list",
+    0x0104: "network_update",
+    0x0105: "network_delete",
+    0x0106: "network_find",
+    0x0201: "subnet_create",
+    0x0202: "subnet_get",
+    0x0203: "subnet_list",
+    0x0204: "subnet_update",
+    0x0205: "subnet_delete",
+    0x0206: "subnet_exclude",
+    0x0207: "subnet_include",
+    0x0208: "usage",
+    0x0209: "free_ranges",
+    0x0301: "allocate",
+    0x0302: "release",
+    0x0303: "allocation_update",
+    0x0304: "batch",
+    0x0305: "allocation_get",
+    0x0306: "allocation_list",
+    0x0307: "lookup",
+}
+
+OF_THE_SERVER = ("goaway", "error")
+NETWORK_NONE = (
+    "hello", "ping", "server_status", "job_get", "job_list", "network_list", "network_find",
+)
+NETWORK_OPTIONAL = ("lookup",)
+
+STATUSES = {
+    0x0000: "OK",
+    0x0001: "NOT_HELD",
+    0x0101: "EXHAUSTED",
+    0x0102: "ADDRESS_TAKEN",
+    0x0103: "KEY_IN_USE",
+    0x0104: "HELD_BY_OTHER_INSTANCE",
+    0x0105: "STALE",
+    0x0106: "NOT_HOLDER",
+    0x0107: "NOT_FOUND",
+    0x0108: "ID_IN_USE",
+    0x0109: "NAME_IN_USE",
+    0x010A: "PREFIX_OVERLAP",
+    0x010B: "NO_MATCHING_SUBNET",
+    0x010C: "INVALID_ADDRESS",
+    0x010D: "IS_GATEWAY",
+    0x010E: "EXCLUDED",
+    0x010F: "IN_USE",
+    0x0110: "LIMIT",
+    0x0111: "DELETING",
+    0x0112: "POOL_OVERLAP",
+    0x0113: "GATEWAY_IN_POOL",
+    0x0114: "NOT_DONE",
+    0x0201: "MALFORMED",
+    0x0202: "OUT_OF_RANGE",
+    0x0203: "UNSUPPORTED",
+    0x0204: "UNSUPPORTED_FIELD",
+    0x0205: "UNSUPPORTED_VERSION",
+    0x0206: "FRAME_TOO_LONG",
+    0x0207: "REQUEST_ID_IN_USE",
+    0x0208: "HELLO_EXPECTED",
+    0x0209: "CONFLICTING_FIELDS",
+    0x020A: "POOL_OUTSIDE",
+    0x020B: "INVALID_NAME",
+    0x020C: "INVALID_GATEWAY",
+    0x020D: "INVALID_PREFIX",
+    0x0301: "WRONG_SERVER",
+    0x0302: "SESSION_REPLACED",
+    0x0303: "SESSION_STALE",
+    0x0401: "BUSY",
+    0x0402: "TIMED_OUT",
+    0x0403: "STORAGE_FULL",
+    0x0404: "MEMORY_FULL",
+    0x0405: "NOT_READY",
+    0x0406: "RATE_LIMITED",
+    0x0501: "OUTCOME_UNKNOWN",
+}
+
+CLASSES = {0: "done", 1: "refused", 2: "invalid", 3: "denied", 4: "later", 5: "unknown"}
+
+FAMILIES = {1: "one", 2: "each", 3: "both", 4: "v4", 6: "v6"}
+STRATEGIES = {
+    0: "default", 1: "lowest", 2: "next", 3: "random", 4: "hashed", 5: "exact", 6: "eui64",
+}
+SUBNET_KINDS = {1: "broadcast", 2: "routed"}
+STATES = {0: "free", 1: "held", 2: "allocated", 3: "quarantined"}
+EXCLUSION_MODES = {1: "automatic", 2: "everyone"}
+BATCH_MODES = {1: "independent", 2: "all_or_nothing"}
+JOB_KINDS = {1: "network_delete", 2: "subnet_delete"}
+JOB_STATES = {1: "running", 2: "done"}
+GOAWAY_REASONS = {1: "shutdown", 2: "session_replaced", 3: "idle", 4: "slow_reader"}
+LOOKUP_KINDS = {1: "address", 2: "owner"}
+CANDIDATE_REASONS = {
+    1: "exhausted", 2: "family", 3: "limit", 4: "deleting", 5: "no_pools", 6: "length",
+    7: "not_found", 8: "fragmented",
+}
+
+OPCODE_NUMBERS = {name: number for number, name in OPCODES.items()}
+STATUS_NUMBERS = {name: number for number, name in STATUSES.items()}
+
+
+def status_number(name):
+    """A status by its name, or by the decimal text that stands for one without a name."""
+    return STATUS_NUMBERS[name] if name in STATUS_NUMBERS else int(name)
+
+
+def status_class(name):
+    """What a client does (section 10); a class that isn't known is `unknown`."""
+    return CLASSES.get(status_number(name) >> 8, "unknown")
