@@ -1,0 +1,212 @@
+"""Requests of many kinds to a real server: many in flight, batches, settings that are unset or null, large counts."""
+
+import contextlib
+import ipaddress
+import unittest
+
+from addrd.asking import allocate, at, key, listing, objects, subnet
+from addrd.owner import owner_id
+from server import ServerCase
+
+IN_FLIGHT = 1_000
+CONNECTIONS = 4
+ROUNDS = 5
+
+
+class InFlight(ServerCase):
+    def test_a_thousand_requests_in_flight_each_get_their_own_reply(self):
+        connections = [self.connect() for _ in range(CONNECTIONS)]
+        call = connections[0].call
+        network, _ = self.network(call, "10.0.0.0/16")
+        first = int(ipaddress.ip_address("10.0.1.0"))
+        addresses = [str(ipaddress.ip_address(first + number)) for number in range(ROUNDS * IN_FLIGHT)]
+        for begin in range(0, len(addresses), IN_FLIGHT):
+            wanted = addresses[begin:begin + IN_FLIGHT]
+            self.in_flight(connections, network, wanted, lambda address: ("allocate", allocate(address, exact=address)))
+            self.in_flight(connections, network, wanted, lambda address: ("allocation_get", key(address)))
+        listed = objects(call, "allocation_list", listing(), network)
+        self.assertEqual([each["address"] for each in listed], addresses)
+        for each in listed:
+            self.assertEqual(each["owner"], owner_id(each["address"]))
+
+    def in_flight(self, connections, network, addresses, question):
+        """Asks about all addresses before any reply is taken; each reply must be about its own address."""
+        with contextlib.ExitStack() as paused:
+            for connection in connections:
+                paused.enter_context(connection.reading)
+            futures = {}
+            for number, address in enumerate(addresses):
+                futures[address] = connections[number % len(connections)].submit(*question(address), network)
+            self.assertEqual(sum(connection.waiting for connection in connections), IN_FLIGHT)
+        for address, future in futures.items():
+            reply = future.result()
+            self.assertEqual(reply.status, "OK", reply.body)
+            self.assertEqual(reply.body.get("first", reply.body)["address"], address)
+
+    def test_order_of_one_connection_on_one_network(self):
+        connection = self.connect()
+        network, _ = self.network(connection.call, "10.0.0.0/24")
+        asked = [
+            connection.submit(*each, network) for each in (
+                ("allocate", allocate("web-1")), ("lookup", {"owner": owner_id("web-1")}), ("release", key("web-1")),
+                ("release", key("web-1")), ("lookup", {"owner": owner_id("web-1")}),
+            )
+        ]
+        replies = [future.result() for future in asked]
+        self.assertEqual([reply.status for reply in replies], ["OK", "OK", "OK", "NOT_HELD", "OK"])
+        address = replies[0].body["first"]["address"]
+        self.assertEqual([each["address"] for each in replies[1].body["allocations"]], [address])
+        self.assertEqual(replies[2].body["address"], address)
+        self.assertEqual(replies[4].body["allocations"], [])
+
+
+class Batches(ServerCase):
+    def setUp(self):
+        self.call = self.connect().call
+        self.net, _ = self.network(self.call, "10.0.0.0/24")
+        self.ok(self.call, "allocate", allocate("other", exact="10.0.0.50"), self.net)
+
+    def items(self):
+        """Three of the six are refused, each for a reason of its own."""
+        return [
+            {"allocate": allocate("a", exact="10.0.0.10")},
+            {"allocate": allocate("b", exact="10.0.0.50")},
+            {"release": key("nobody")},
+            {"update": key("nobody") | {"label": "app=web"}},
+            {"release": at("10.0.0.50") | {"revision": "1"}},
+            {"allocate": allocate("c", exact="10.0.0.11")},
+        ]
+
+    def test_each_item_has_a_result_of_its_own(self):
+        body = self.ok(self.call, "batch", {"mode": "independent", "items": self.items()}, self.net)
+        results = body["results"]
+        self.assertEqual(results[0]["allocated"]["first"]["address"], "10.0.0.10")
+        self.assertEqual(results[1]["failed"]["status"], "ADDRESS_TAKEN")
+        self.assertEqual(results[2], "not_held")
+        self.assertEqual(results[3]["failed"]["status"], "NOT_FOUND")
+        self.assertEqual(results[4]["failed"]["status"], "STALE")
+        self.assertEqual(results[5]["allocated"]["first"]["address"], "10.0.0.11")
+        [held] = [detail["held"] for detail in results[1]["failed"]["details"] if "held" in detail]
+        self.assertEqual(held["owner"], owner_id("other"))
+        [current] = [detail["current"] for detail in results[4]["failed"]["details"] if "current" in detail]
+        self.assertEqual(current["revision"], held["revision"])
+        self.assertEqual(self.addresses(), ["10.0.0.10", "10.0.0.11", "10.0.0.50"])
+
+    def test_all_or_nothing_names_the_item_and_does_nothing(self):
+        reply = self.call("batch", {"mode": "all_or_nothing", "items": self.items()}, self.net)
+        self.assertEqual((reply.status, reply.body.get("item")), ("ADDRESS_TAKEN", 1))
+        self.assertEqual(self.addresses(), ["10.0.0.50"])
+
+    def test_a_batch_sent_again_repeats_what_it_did(self):
+        items = [{"allocate": allocate(f"pod-{number}")} for number in range(1_000)][:200]
+        first, again = (self.ok(self.call, "batch", {"mode": "independent", "items": items}, self.net) for _ in "12")
+        for one, two in zip(first["results"], again["results"]):
+            self.assertFalse(one["allocated"]["first"]["repeated"])
+            self.assertTrue(two["allocated"]["first"]["repeated"])
+            for name in ("address", "revision"):
+                self.assertEqual(one["allocated"]["first"][name], two["allocated"]["first"][name])
+
+    def addresses(self):
+        return [each["address"] for each in objects(self.call, "allocation_list", listing(), self.net)]
+
+
+class Settings(ServerCase):
+    def setUp(self):
+        self.call = self.connect().call
+        self.net, self.front = self.network(self.call, "10.0.0.0/24")
+
+    def subnet_now(self):
+        return self.ok(self.call, "subnet_get", {"subnet": {"id": self.front}}, self.net)
+
+    def update(self, **more):
+        return self.ok(self.call, "subnet_update", {"subnet_id": self.front, "expected": "0"} | more, self.net)
+
+    def test_a_gateway_is_automatic_then_none_then_left_then_a_value(self):
+        self.assertEqual(self.subnet_now()["gateway"], "10.0.0.1")
+        self.assertNotIn("gateway", self.update(gateway=None))
+        self.assertNotIn("gateway", self.update(description="no way out"))
+        self.assertNotIn("gateway", self.subnet_now())
+        self.assertEqual(self.update(gateway="10.0.0.1")["gateway"], "10.0.0.1")
+        self.assertEqual(self.update(description=None)["gateway"], "10.0.0.1")
+        self.assertEqual(self.subnet_now()["gateway"], "10.0.0.1")
+        self.assertNotIn("description", self.subnet_now())
+
+    def test_a_gateway_at_creation(self):
+        cases = {
+            "10.1.0.0/24": ({"gateway": None}, None), "10.2.0.0/24": ({"gateway": "10.2.0.254"}, "10.2.0.254"),
+            "10.3.0.0/24": ({}, "10.3.0.1"), "fd00:64::/64": ({}, "fd00:64::1"),
+        }
+        for number, (cidr, (given, expected)) in enumerate(cases.items()):
+            body = subnet(f"00000000-0000-4000-8000-{number:012}", cidr, **given)
+            self.assertEqual(self.ok(self.call, "subnet_create", body, self.net).get("gateway"), expected)
+            got = self.ok(self.call, "subnet_get", {"subnet": {"cidr": cidr}}, self.net)
+            self.assertEqual(got.get("gateway"), expected)
+
+    def test_lists_are_set_emptied_and_left(self):
+        servers = ["10.0.0.53", "fd00:64::53"]
+        routes = [{"destination": "0.0.0.0/0", "next_hop": "10.0.0.1"}]
+        self.assertEqual(self.update(dns_servers=servers, routes=routes)["dns_servers"], servers)
+        left = self.update(dns_servers=[])
+        self.assertEqual((left["dns_servers"], left["routes"]), ([], routes))
+        self.assertEqual(self.update(routes=None)["routes"], [])
+        self.assertEqual(self.update(pools=[])["pools"], [])
+        self.assertEqual(self.update(pools=None)["pools"], [{"first": "10.0.0.2", "last": "10.0.0.254"}])
+
+    def test_a_label_is_set_and_cleared(self):
+        self.ok(self.call, "allocate", allocate("web-1", label="app=web", host="node-7"), self.net)
+        cleared = self.ok(self.call, "allocation_update", key("web-1") | {"label": None}, self.net)
+        self.assertNotIn("label", cleared)
+        self.assertEqual(cleared["host"], "node-7")
+        empty = self.ok(self.call, "allocation_update", key("web-1") | {"label": ""}, self.net)
+        self.assertEqual(empty["label"], "")
+        self.assertEqual(self.ok(self.call, "allocation_get", key("web-1"), self.net)["label"], "")
+
+    def test_the_settings_of_the_subnet_come_with_an_address(self):
+        self.update(dns_servers=["10.0.0.53"], routes=[{"destination": "10.0.0.0/8", "next_hop": "10.0.0.1"}])
+        body = allocate("web-1", flags={"want_subnet": True})
+        [settings] = self.ok(self.call, "allocate", body, self.net)["settings"]
+        self.assertEqual(settings, {
+            "gateway": "10.0.0.1", "dns_servers": ["10.0.0.53"],
+            "routes": [{"destination": "10.0.0.0/8", "next_hop": "10.0.0.1"}],
+        })
+
+
+class Counts(ServerCase):
+    def test_counts_beyond_64_bits(self):
+        call = self.connect().call
+        network, _ = self.network(call, "fd00:64:1::/48", kind="routed")
+        self.ok(call, "allocate", allocate("web-1"), network)
+        body = self.ok(call, "usage", {}, network)
+        self.assertEqual(body["network_id"], network)
+        [usage] = body["subnets"]
+        parts = ("free", "held", "allocated", "quarantined", "excluded", "pinned")
+        self.assertEqual(int(usage["size"]), 1 << 80)
+        self.assertEqual(int(usage["pool_size"]), 1 << 80)
+        self.assertEqual(int(usage["free"]), (1 << 80) - 1)
+        self.assertEqual(sum(int(usage[part]) for part in parts), int(usage["pool_size"]))
+
+    def test_free_ranges_of_a_large_subnet(self):
+        call = self.connect().call
+        network, front = self.network(call, "fd00:64:2::/48", kind="routed")
+        self.ok(call, "allocate", allocate("web-1", exact="fd00:64:2::100"), network)
+        body = self.ok(call, "free_ranges", {"limit": 0, "subnet": {"id": front}}, network)
+        self.assertEqual(body["ranges"], [
+            {"first": "fd00:64:2::", "last": "fd00:64:2::ff"},
+            {"first": "fd00:64:2::101", "last": "fd00:64:2:ffff:ffff:ffff:ffff:ffff"},
+        ])
+        self.assertNotIn("next", body)
+
+    def test_exhaustion_names_every_candidate_with_its_counts(self):
+        call = self.connect().call
+        network, small, large = self.network(call, "10.0.0.0/30", "fd00:64:3::/64")
+        self.ok(call, "allocate", allocate("web-1", family="v4"), network)
+        reply = call("allocate", allocate("web-2", family="v4", subnets=[small, large]), network)
+        self.assertEqual(reply.status, "EXHAUSTED")
+        candidates = {each["candidate"]["subnet_id"]: each["candidate"] for each in reply.body["details"]}
+        self.assertEqual(set(candidates), {small, large})
+        self.assertEqual((candidates[small]["pool_size"], candidates[small]["allocated"]), ("1", "1"))
+        self.assertEqual((candidates[small]["reason"], candidates[large]["reason"]), ("exhausted", "family"))
+
+
+if __name__ == "__main__":
+    unittest.main()
