@@ -23,7 +23,7 @@ PROJECT = pathlib.Path(__file__).resolve().parents[2]
 def binary():
     """ADDRD_BINARY, or what was built last."""
     if given := os.environ.get("ADDRD_BINARY"):
-        return given
+        return str(pathlib.Path(given).resolve())
     built = [path for kind in ("release", "debug") if (path := PROJECT / "target" / kind / "addrd").exists()]
     if not built:
         raise FileNotFoundError("no addrd in target/release or target/debug: build it, or set ADDRD_BINARY")
@@ -114,10 +114,10 @@ class ServerCase(unittest.TestCase):
         return reply.body
 
     def network(self, call, *cidrs, **more):
-        """A new network with these subnets: its id, and theirs."""
+        """A new network with these subnets: its id, and theirs, of which the first is the highest."""
         network = str(uuid.uuid4())
         self.ok(call, "network_create", {}, network)
-        subnets = [str(uuid.uuid4()) for _ in cidrs]
+        subnets = sorted((str(uuid.uuid4()) for _ in cidrs), reverse=True)
         for number, cidr in zip(subnets, cidrs):
             self.ok(call, "subnet_create", subnet(number, cidr, **more), network)
         return network, *subnets

@@ -23,12 +23,12 @@ class Changer(threading.Thread):
         super().__init__()
         self._connection, self._network, self._stable = connection, network, stable
         self._random, self._changed = random.Random(SEED), threading.Condition()
-        self.changes, self.fault, self._stop = 0, None, False
+        self.changes, self.fault, self._stopping = 0, None, False
 
     def run(self):
         try:
             for number in itertools.count():
-                if self._stop:
+                if self._stopping:
                     return
                 self._change(number)
                 with self._changed:
@@ -58,14 +58,14 @@ class Changer(threading.Thread):
             self._changed.wait_for(lambda: self.fault or self.changes > before)
 
     def end(self):
-        self._stop = True
+        self._stopping = True
         self.join()
 
 
 class Lists(ServerCase):
     def test_what_exists_throughout_is_listed_exactly_once_while_others_come_and_go(self):
         call = self.connect().call
-        # The ids fall where the prefixes rise, so that the order shows which of them counts.
+        # The ids of subnets fall where their prefixes rise, so that the order shows which of them counts.
         network, *_ = self.network(call, "10.0.0.0/19", "10.0.32.0/19")
         stable = [f"stays-{number}" for number in range(STABLE)]
         expected = self.allocate_all(call, network, stable)
@@ -126,7 +126,7 @@ class Lists(ServerCase):
         call = self.connect().call
         network, _ = self.network(call, "10.0.0.0/24")
         reply = call("allocation_list", listing(cursor="ff" * 40), network)
-        self.assertEqual((reply.status, reply.body["field"]), ("MALFORMED", "cursor"))
+        self.assertEqual((reply.status_class, reply.body["field"]), ("invalid", "cursor"))
 
 
 if __name__ == "__main__":

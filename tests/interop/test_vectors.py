@@ -9,7 +9,7 @@ from addrd.frames import (
     FrameFault, Splitter, decode_reply, decode_request, encode_reply, encode_request, reply_length, request_length,
 )
 from addrd.owner import owner_id
-from addrd.replies import EMPTY, REPLIES
+from addrd.replies import REPLIES
 from addrd.requests import REQUESTS
 from addrd.tables import OPCODE_NUMBERS, OPCODES, STATUSES, status_class
 from addrd.values import Fault
@@ -126,6 +126,9 @@ class Page(unittest.TestCase):
         self.assertGreater(len(rows), 3)
         for text, owner in rows:
             self.assertEqual(owner_id(text), owner)
+        for text in ("mac:", "mac:020000000001", "mac:02:00:00:00:00:00:01"):
+            with self.assertRaises(ValueError):
+                owner_id(text)
 
     def test_frames_on_the_page(self):
         blocks = re.findall(r"^```hex frame (request|reply)$(.*?)^```$", SPEC, re.MULTILINE | re.DOTALL)

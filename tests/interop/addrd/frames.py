@@ -7,7 +7,7 @@ from .layout import Layout
 from .parts import RESERVED
 from .replies import Status, reply_form
 from .requests import REQUESTS
-from .values import NO_ID, Enumeration, Fault, Id, Number, Reader, Reserved
+from .values import NO_ID, Fault, Id, Number, Reader, Reserved
 
 TAIL_FLAG = 1
 LENGTH_BYTES = 4
@@ -90,23 +90,24 @@ def check_begin(frame, may_be_zero):
         raise FrameFault("MALFORMED")
 
 
-def read_header(layout, frame, opcodes):
-    """The header as in JSON, and whether a tail follows."""
+def read_header(layout, frame):
+    """The header as in JSON, and whether a tail follows; an opcode without a name stays a number in text."""
     header = layout.read(Reader(frame[:layout.size]))
     del header["length"], header["version"]
     flags = header.pop("flags")
     if flags & ~TAIL_FLAG:
         raise Fault("UNSUPPORTED", "flags")
-    header["opcode"] = Enumeration(opcodes).named(header["opcode"], "opcode")
+    header["opcode"] = tables.OPCODES.get(header["opcode"], str(header["opcode"]))
     return header, bool(flags)
 
 
 def decode_request(frame):
     """Header and body of a request, as canonical JSON has them."""
     check_begin(frame, may_be_zero=False)
-    asked = {number: name for number, name in tables.OPCODES.items() if name not in tables.OF_THE_SERVER}
-    header, tail = read_header(REQUEST_HEADER, frame, asked)
+    header, tail = read_header(REQUEST_HEADER, frame)
     opcode = header["opcode"]
+    if opcode not in REQUESTS:
+        raise Fault("UNSUPPORTED", "opcode")
     if opcode not in tables.NETWORK_OPTIONAL:
         if (header["network"] == NO_ID) != (opcode in tables.NETWORK_NONE):
             raise Fault("MALFORMED", "network")
@@ -122,7 +123,7 @@ def encode_request(header, body):
 def decode_reply(frame):
     """Header, form of the body, and body of a reply or of another frame of the server."""
     check_begin(frame, may_be_zero=True)
-    header, tail = read_header(REPLY_HEADER, frame, tables.OPCODES)
+    header, tail = read_header(REPLY_HEADER, frame)
     form, layout = reply_form(header["opcode"], header["status"])
     body = layout.read(Reader(frame[REPLY_HEADER.size:]), tail)
     if form == "failure":

@@ -12,6 +12,8 @@ MAC_TEXT = re.compile("mac:[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
 def owner_id(text):
     if UUID_TEXT.fullmatch(text):
         return text.lower()
-    if MAC_TEXT.fullmatch(text):
+    if text.startswith("mac:"):
+        if not MAC_TEXT.fullmatch(text):
+            raise ValueError(f"{text!r} is not like mac:02:00:00:00:00:01")
         text = text.lower().replace("-", ":")
     return str(uuid.uuid5(uuid.UUID(OWNER_NAMESPACE), text))

@@ -5,7 +5,7 @@ import ipaddress
 from .layout import Items, Layout, Tag
 from .tables import STATES
 from .values import (
-    NO_ID, Address, Count, Cursor, Enumeration, Fault, Flags, Id, Name, Number, Prefix, Reserved, Text, address_of,
+    Count, Cursor, Enumeration, Fault, Flags, Id, Name, Number, Prefix, Reserved, Text, address_of,
     prefix_of, prefix_parts,
 )
 
@@ -180,4 +180,3 @@ def scatter_other(value):
 
 
 OTHER = Layout(*PLACE.fixed, gather=gather_other, scatter=scatter_other)
-NO_SUBNET = NO_ID

@@ -268,6 +268,8 @@ REPLIES = {
 def reply_form(opcode, status):
     """The name and the layout of the body that a reply of this status has (section 9)."""
     if status == "OK":
+        if opcode not in REPLIES:
+            raise Fault("UNSUPPORTED", "opcode")
         return REPLIES[opcode]
     if status_class(status) == "done":
         return "empty", EMPTY

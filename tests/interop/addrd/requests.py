@@ -10,7 +10,7 @@ from .parts import (
 )
 from .tables import BATCH_MODES, EXCLUSION_MODES, FAMILIES, LOOKUP_KINDS, STATES, STRATEGIES, SUBNET_KINDS
 from .values import (
-    Address, Count, Cursor, Enumeration, Fault, Flags, Id, ListOf, Name, Number, Prefix, Range, Reserved, Route,
+    Address, Count, Cursor, Enumeration, Fault, Flags, Id, ListOf, Name, Number, Range, Reserved, Route,
     Setting, Text, address_of, boolean,
 )
 
@@ -172,7 +172,9 @@ ALLOCATION_UPDATE = Layout(
 BATCH = Layout(
     ("mode", Enumeration(BATCH_MODES)), (RESERVED, Reserved(1)), ("items", Count(2, least=1, most=BATCH_ITEMS_MAX)),
     (RESERVED, Reserved(4)),
-    items=[KindItems("items", {1: ("allocate", BATCH_ALLOCATE), 2: ("release", RELEASE), 3: ("update", ALLOCATION_UPDATE)})],
+    items=[KindItems("items", {
+        1: ("allocate", BATCH_ALLOCATE), 2: ("release", RELEASE), 3: ("update", ALLOCATION_UPDATE),
+    })],
 )
 
 

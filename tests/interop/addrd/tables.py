@@ -43,7 +43,6 @@ OPCODES = {
     0x0307: "lookup",
 }
 
-OF_THE_SERVER = ("goaway", "error")
 NETWORK_NONE = (
     "hello", "ping", "server_status", "job_get", "job_list", "network_list", "network_find",
 )
