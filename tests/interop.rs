@@ -11,7 +11,9 @@ fn a_client_written_from_the_page_alone_understands_the_server() {
         .env("ADDRD_BINARY", env!("CARGO_BIN_EXE_addrd"))
         .stdin(Stdio::null())
         .output()
-        .unwrap_or_else(|error| panic!("this test needs python3, 3.11 or later, in the PATH: {error}"));
+        .unwrap_or_else(|error| {
+            panic!("this test needs python3, 3.11 or later, in the PATH: {error}")
+        });
     assert!(
         run.status.success(),
         "{}\n{}\n{}",
