@@ -3,7 +3,7 @@
 //! compared within one run, over short windows in turn, by their medians.
 
 use crate::support::network::network;
-use crate::support::pump::Pumps;
+use crate::support::pump::{Load, Pumps};
 use crate::support::server::Site;
 use crate::support::{run_alone, say};
 use std::time::{Duration, Instant};
@@ -23,8 +23,10 @@ fn one_loud_connection_leaves_the_others_half_of_their_rate() {
         let site = Site::new();
         let server = site.start().await;
         let network = network(&site.client().await, 1, &["10.0.0.0/12"]).await;
-        let quiet = Pumps::start(site.listen(), network, 1 << 32, QUIET, 1).await;
-        let loud = Pumps::start(site.listen(), network, 1 << 64, 1, LOUD_IN_FLIGHT).await;
+        let quiet = Load { network, owners: 1 << 64, connections: QUIET, in_flight: 1, items: 1 };
+        let loud = Load { owners: 2 << 64, connections: 1, in_flight: LOUD_IN_FLIGHT, ..quiet };
+        let quiet = Pumps::start(site.listen(), quiet).await;
+        let loud = Pumps::start(site.listen(), loud).await;
         quiet.open();
         rate(&quiet).await;
         let (mut alone, mut beside) = (Vec::new(), Vec::new());

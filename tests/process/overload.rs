@@ -4,7 +4,7 @@
 
 use crate::support::crowd::Crowd;
 use crate::support::network::network;
-use crate::support::pump::Pumps;
+use crate::support::pump::{Load, Pumps};
 use crate::support::seed::Choices;
 use crate::support::server::{Server, Site};
 use crate::support::workload::{End, make_networks};
@@ -13,9 +13,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Connections at full blast, each on its own owners.
-const LOUD: usize = 12;
-/// Requests in flight of each.
-const IN_FLIGHT: usize = 256;
+const LOUD: usize = 8;
+/// Batches in flight of each.
+const IN_FLIGHT: usize = 32;
+/// Items of a batch: the addresses that are held at once fit the network.
+const ITEMS: usize = 512;
 /// Gauges that must have a bound beside them.
 const BOUNDED: [&str; 5] = [
     "addrd_bytes_in_flight",
@@ -42,7 +44,14 @@ fn overload_stays_inside_the_bounds_and_ends() {
         let lengths = file_lengths(&site);
         let mut crowd = Crowd::new(CLIENTS, &mut choices);
         let work = crowd.set_out(&site);
-        let loud = Pumps::start(site.listen(), network, 1 << 64, LOUD, IN_FLIGHT).await;
+        let loud = Load {
+            network,
+            owners: 1 << 64,
+            connections: LOUD,
+            in_flight: IN_FLIGHT,
+            items: ITEMS,
+        };
+        let loud = Pumps::start(site.listen(), loud).await;
         loud.open();
         let began = Instant::now();
         let mut fullest = 0;

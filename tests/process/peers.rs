@@ -92,7 +92,10 @@ const FEW: usize = 100;
 #[test]
 fn more_connections_than_allowed_are_refused_and_the_others_go_on() {
     run(Duration::from_secs(300), async {
-        let config = format!("connections_max = {FEW}\njournal_records_max = 262144\n");
+        let config = format!(
+            "connections_max = {FEW}\nconnections_ungreeted_max = {FEW}\n\
+             connections_ungreeted_peer_max = {FEW}\njournal_records_max = 262144\n"
+        );
         let site = Site::new().with_config(&config);
         let server = site.start().await;
         let mut lines = Vec::new();

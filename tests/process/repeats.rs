@@ -20,7 +20,7 @@ use addrd_client::protocol::message::{BatchMode, Reply, Strategy};
 use addrd_client::protocol::{OwnerId, SessionId, Slot};
 use addrd_client::{Client, plain_allocate};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
@@ -76,8 +76,8 @@ fn a_repeat_across_a_kill_has_one_effect_and_one_answer() {
             for trial in &mut trials {
                 settle(trial, &listed, kill, &mut seen);
             }
-            repeat_twice(&site, &mut trials).await;
-            clear(&site, &mut trials).await;
+            let trials = repeat_twice(site.listen(), trials).await;
+            clear(&site, &trials).await;
         }
         say(&format!("{seen:?}"));
         server.stop().await;
@@ -87,21 +87,27 @@ fn a_repeat_across_a_kill_has_one_effect_and_one_answer() {
 
 /// Fresh owners; those that release or relabel hold something.
 async fn prepare(site: &Site, round: u64, choices: &mut Choices) -> Vec<Trial> {
-    let mut trials = Vec::new();
+    let mut trials = JoinSet::new();
     for number in 0..TRIALS {
         let id = u128::from(round + 1) << 64 | u128::from(number + 1) << 8;
-        let session = SessionId::from_u128(choices.id());
-        let mut line = Line::open(site.listen(), &hello_of(session, 1)).await.expect("a line");
-        let mut book = Book::default();
-        for first in holds_first(number % KINDS, id) {
-            let answer = line.call(first.network(), &first.request()).await.expect("an answer");
-            book.enter(&first, &answer, Span { sent: 0, answered: 0 });
-        }
-        must_be_lawful(&book);
-        let operation = operation(number, id, &book);
-        trials.push(Trial { book, operation, session, line, first: None });
+        let (to, session) = (site.listen(), SessionId::from_u128(choices.id()));
+        trials.spawn(async move {
+            let mut line = Line::open(to, &hello_of(session, 1)).await.expect("a line");
+            let mut book = Book::default();
+            for first in holds_first(number % KINDS, id) {
+                send(&mut line, &first, &mut book).await;
+            }
+            must_be_lawful(&book);
+            let operation = operation(number, id, &book);
+            Trial { book, operation, session, line, first: None }
+        });
     }
-    trials
+    trials.join_all().await
+}
+
+async fn send(line: &mut Line, operation: &Operation, book: &mut Book) {
+    let answer = line.call(operation.network(), &operation.request()).await;
+    book.enter(operation, &answer.expect("an answer"), Span { sent: 0, answered: 0 });
 }
 
 fn key(id: u128, slot: u16) -> Key {
@@ -166,12 +172,7 @@ async fn strike<'a>(
     }
     match kill {
         Kill::BeforeRead => {}
-        Kill::AtRandom => {
-            let until = Instant::now() + Duration::from_micros(choices.below(0..3_000));
-            while Instant::now() < until {
-                std::thread::yield_now();
-            }
-        }
+        Kill::AtRandom => linger(choices),
         Kill::AfterCommit => wait_for_effects(site, trials).await,
     }
     server.kill();
@@ -181,6 +182,16 @@ async fn strike<'a>(
         *first = left.into_iter().next().map(|(_, answer)| answer);
     }
     site.start().await
+}
+
+/// A random time between 0.1 and 30 ms, short ones as likely as long ones: the disk decides how
+/// long the way to the commit is.
+fn linger(choices: &mut Choices) {
+    let most = 100 << choices.below(0..9);
+    let until = Instant::now() + Duration::from_micros(choices.below(0..most));
+    while Instant::now() < until {
+        std::thread::yield_now();
+    }
 }
 
 async fn wait_for_effects(site: &Site, trials: &[Trial]) {
@@ -226,20 +237,23 @@ fn settle(trial: &mut Trial, listed: &BTreeMap<Key, Hold>, kill: Kill, seen: &mu
 }
 
 /// Repeats each request on two more connections of its session.
-async fn repeat_twice(site: &Site, trials: &mut [Trial]) {
-    for Trial { book, operation, session, first, .. } in trials {
-        for epoch in 2..4 {
-            let hello = hello_of(*session, epoch);
-            let mut line = Line::open(site.listen(), &hello).await.expect("a line");
-            let answer = line.call(operation.network(), &operation.request()).await;
-            let answer = answer.expect("an answer");
-            book.enter(operation, &answer, Span { sent: 0, answered: 0 });
-        }
-        must_be_lawful(book);
-        if let Some(first) = first {
-            must_agree(operation, book, first);
-        }
+async fn repeat_twice(to: SocketAddr, trials: Vec<Trial>) -> Vec<Trial> {
+    let mut repeats = JoinSet::new();
+    for mut trial in trials {
+        repeats.spawn(async move {
+            for epoch in 2..4 {
+                let hello = hello_of(trial.session, epoch);
+                let mut line = Line::open(to, &hello).await.expect("a line");
+                send(&mut line, &trial.operation, &mut trial.book).await;
+            }
+            must_be_lawful(&trial.book);
+            if let Some(first) = &trial.first {
+                must_agree(&trial.operation, &trial.book, first);
+            }
+            trial
+        });
     }
+    repeats.join_all().await
 }
 
 /// The reply that lay in the socket said what the repeats said.
@@ -269,21 +283,25 @@ fn must_be_lawful(book: &Book) {
     assert!(book.findings.is_empty(), "{:#?}", book.findings);
 }
 
-/// Releases what the round holds, and compares the books with a last list.
-async fn clear(site: &Site, trials: &mut [Trial]) {
+/// Compares the books with a last list, and releases what the round holds.
+async fn clear(site: &Site, trials: &[Trial]) {
     let client = site.client().await;
     let listed = everything(&client).await;
     let mut expected = BTreeMap::new();
-    for trial in &mut *trials {
+    for trial in trials {
         let held = trial.book.known.iter();
         expected.extend(held.filter_map(|(key, hold)| Some((*key, hold.clone()?))));
     }
     assert_eq!(listed, expected);
     let mut line = Line::open(site.listen(), &addrd_client::plain_hello()).await.expect("a line");
-    for (key, hold) in expected {
-        let drop = Operation::Drop { key, revision: hold.revision, by: By::Key };
-        let answer = line.call(key.network, &drop.request()).await.expect("an answer");
-        assert!(answer.is_ok(), "{answer:?}");
+    for (key, hold) in &expected {
+        let drop = Operation::Drop { key: *key, revision: hold.revision, by: By::Key };
+        line.queue(key.network, &drop.request());
+    }
+    line.flush().await.expect("the server reads");
+    for _ in &expected {
+        let (_, answer) = line.next().await.expect("an answer");
+        assert!(matches!(answer, Ok(Reply::Released(_))), "{answer:?}");
     }
 }
 

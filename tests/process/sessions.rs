@@ -13,7 +13,7 @@ use addrd_client::protocol::message::{
 use addrd_client::protocol::{NetworkId, OwnerId, Retry, SessionId, Slot, Status};
 use addrd_client::{Client, ConnectionError, plain_allocate};
 use bytes::BytesMut;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::codec::Decoder;
@@ -277,11 +277,14 @@ fn what_an_old_connection_sends_after_its_successor_has_no_effect() {
         let server = site.start().await;
         let client = site.client().await;
         let network = network(&client, 1, &["10.0.0.0/16"]).await;
-        for number in 1..=50 {
+        let mut waits = Vec::new();
+        for number in 1..=51 {
             let (session, owner) = (SessionId::from_u128(number), OwnerId::from_u128(number));
             let mut old = Line::open(site.listen(), &hello_of(session, 1)).await.expect("a line");
             old.call(network, &allocate(owner)).await.expect("an answer").expect("an address");
+            let began = Instant::now();
             let mut new = Line::open(site.listen(), &hello_of(session, 2)).await.expect("a line");
+            waits.push(began.elapsed());
             // The successor's HELLO is answered: from here on the old one counts for nothing.
             old.queue(network, &release(owner));
             let _ = old.flush().await;
@@ -294,7 +297,11 @@ fn what_an_old_connection_sends_after_its_successor_has_no_effect() {
             let Ok(Reply::Allocated(again)) = again else { panic!("{again:?}") };
             assert!(again.first.repeated, "the late release was applied");
         }
-        assert_eq!(held(&client, network).await.len(), 50);
+        assert_eq!(held(&client, network).await.len(), 51);
+        // Nothing was in flight. A successor that waits for the end of its time, 5 s, does so each
+        // time; a slow machine does not.
+        waits.sort();
+        assert!(waits[25] < Duration::from_millis(2_500), "successors waited {:?}", waits[25]);
         server.stop().await;
     });
 }

@@ -130,7 +130,7 @@ fn judge(fate: &Fate) -> Vec<OwnerId> {
 /// Nothing is left to replay behind the folded state.
 async fn must_start_folded(site: &Site) {
     let status = site.client().await.server_status().await.expect("a status");
-    assert_eq!(status.journal_records, 0, "{status:?}");
+    assert_eq!(status.folded, status.position, "{status:?}");
     assert_eq!(status.state.as_str(), "ready");
 }
 

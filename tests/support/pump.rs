@@ -5,7 +5,9 @@ use super::hostile::{bytes_of, hello_bytes, one_frame};
 use super::line::dial;
 use super::soon;
 use addrd_client::plain_allocate;
-use addrd_client::protocol::message::{Fences, Release, Request, Target};
+use addrd_client::protocol::message::{
+    Batch, BatchItem, BatchMode, Fences, Release, Request, Target,
+};
 use addrd_client::protocol::{NetworkId, OwnerId, Retry, Slot, Status};
 use bytes::{Buf, BytesMut};
 use std::collections::BTreeMap;
@@ -24,6 +26,19 @@ pub(crate) enum Valve {
     Shut,
     /// As shut, and then the pump ends.
     Done,
+}
+
+/// How a group of connections pumps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) network: NetworkId,
+    /// Where its owners begin; no two groups may share any.
+    pub(crate) owners: u128,
+    pub(crate) connections: usize,
+    /// Requests without reply of a connection: 1, or a multiple of 2.
+    pub(crate) in_flight: usize,
+    /// Items of each request; 1 = no batch.
+    pub(crate) items: usize,
 }
 
 /// Answers so far.
@@ -46,18 +61,12 @@ pub(crate) struct Pumps {
 }
 
 impl Pumps {
-    /// Connections, each with at most `in_flight` requests without reply (1, or a multiple of 2).
-    /// Owners begin at `owners`; no two groups of pumps may share any.
+    /// Opens the connections; they pump when the valve is opened.
     ///
     /// # Panics
     /// When a connection fails.
-    pub(crate) async fn start(
-        to: SocketAddr,
-        network: NetworkId,
-        owners: u128,
-        connections: usize,
-        in_flight: usize,
-    ) -> Self {
+    pub(crate) async fn start(to: SocketAddr, load: Load) -> Self {
+        let Load { connections, in_flight, .. } = load;
         let (valve, watched) = watch::channel(Valve::Shut);
         let counts = Arc::new(Mutex::new(Counts::default()));
         let mut tasks = JoinSet::new();
@@ -68,7 +77,7 @@ impl Pumps {
             let pump = Pump {
                 stream,
                 input: BytesMut::new(),
-                chunks: chunks(network, owners + 1_000 * number as u128, in_flight),
+                chunks: chunks(&load, load.owners + ((number as u128) << 32)),
                 in_flight: 0,
                 in_flight_max: in_flight,
                 counts: Arc::clone(&counts),
@@ -119,20 +128,16 @@ impl Pumps {
 
 /// Frames in four groups that follow each other: allocate one half of the owners, allocate the
 /// other, release the one, release the other. With one in flight: allocate, release.
-fn chunks(network: NetworkId, owners: u128, in_flight: usize) -> Vec<(usize, Vec<u8>)> {
-    let half = (in_flight / 2).max(1);
-    let halves = if in_flight == 1 { 1 } else { 2 };
+fn chunks(load: &Load, owners: u128) -> Vec<(usize, Vec<u8>)> {
+    let half = (load.in_flight / 2).max(1);
+    let halves = if load.in_flight == 1 { 1 } else { 2 };
     let mut chunks = Vec::new();
-    for is_release in [false, true] {
+    for (is_release, ids) in [(false, 10_000), (true, 20_000)] {
         for part in 0..halves {
             let mut bytes = Vec::new();
             for at in part * half..(part + 1) * half {
-                let owner = OwnerId::from_u128(owners + 1 + at as u128);
-                let (request, id) = match is_release {
-                    false => (Request::Allocate(plain_allocate(owner)), 10_000 + at as u64),
-                    true => (release(owner), 20_000 + at as u64),
-                };
-                bytes.extend(bytes_of(network, id, &request));
+                let request = request(load.items, owners + (at * load.items) as u128, is_release);
+                bytes.extend(bytes_of(load.network, ids + at as u64, &request));
             }
             chunks.push((half, bytes));
         }
@@ -140,9 +145,25 @@ fn chunks(network: NetworkId, owners: u128, in_flight: usize) -> Vec<(usize, Vec
     chunks
 }
 
-fn release(owner: OwnerId) -> Request {
+fn request(items: usize, owners: u128, is_release: bool) -> Request {
+    let owner = |at: usize| OwnerId::from_u128(owners + 1 + at as u128);
+    match (items, is_release) {
+        (1, false) => Request::Allocate(plain_allocate(owner(0))),
+        (1, true) => Request::Release(release(owner(0))),
+        _ => {
+            let item = |at| match is_release {
+                false => BatchItem::Allocate(plain_allocate(owner(at))),
+                true => BatchItem::Release(release(owner(at))),
+            };
+            let items = (0..items).map(item).collect();
+            Request::Batch(Box::new(Batch { mode: BatchMode::Independent, items }))
+        }
+    }
+}
+
+fn release(owner: OwnerId) -> Release {
     let target = Target::Key { owner, slot: Slot(0) };
-    Request::Release(Release { target, fences: Fences::default(), any: false })
+    Release { target, fences: Fences::default(), any: false }
 }
 
 struct Pump {
