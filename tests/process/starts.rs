@@ -42,10 +42,12 @@ fn must_say(output: &Output, code: i32, parts: &[&str]) {
     }
 }
 
-/// Every file of a directory with its bytes.
+/// Every file of a directory with its bytes; the reserve is large and holds nothing.
 fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("entry"));
-    let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    let files = entries.filter(|entry| {
+        entry.file_type().is_ok_and(|kind| kind.is_file()) && entry.file_name() != "reserve"
+    });
     files.map(|entry| (entry.path(), std::fs::read(entry.path()).expect("a file"))).collect()
 }
 
