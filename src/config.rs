@@ -68,7 +68,7 @@ pub struct Bounds {
     pub frame: Duration,
     /// Time that replies wait for a peer that reads nothing.
     pub stall: Duration,
-    /// Time that a stopping server waits for its connections.
+    /// Time that a connection which is told to end has to read its last answers.
     pub shutdown: Duration,
     /// Requests slower than this are logged, sampled; zero = none.
     pub slow_request: Duration,

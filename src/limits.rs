@@ -84,8 +84,11 @@ pub const HTTP_BUFFER_BYTES: usize = 8 << 10;
 pub const LOOP_AGE_MS: u64 = 10_000;
 /// Subnets that `/metrics` shows by id.
 pub const SUBNETS_SHOWN_MAX: usize = 200;
-/// Time that a stopping server waits for its connections, ms.
+/// Time that a connection which is told to end has to read its last answers, ms.
 pub const SHUTDOWN_MS: u64 = 10_000;
+/// Time that it waits for them to be decided and durable, ms: a disk that takes longer hangs. With
+/// the time to read them it stays below the 90 s after which systemd kills.
+pub const CLOSING_DECIDED_MS: u64 = 60_000;
 /// Requests slower than this are logged, ms.
 pub const SLOW_REQUEST_MS: u64 = 1_000;
 /// Least of the bytes in flight that can be set: one busy connection with the longest frame.

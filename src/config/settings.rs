@@ -93,7 +93,7 @@ pub const SETTINGS: &[SettingInfo] = &[
     setting!("stall_time", "a peer that takes nothing of its replies for so long is closed",
         config.bounds.stall, text => parse::duration(text, 100..=600_000),
         value => parse::show_duration(*value)),
-    setting!("shutdown_time", "a stopping server waits so long for its connections",
+    setting!("shutdown_time", "a connection that is told to end has so long to read its last answers",
         config.bounds.shutdown, text => parse::duration(text, 100..=600_000),
         value => parse::show_duration(*value)),
     setting!("slow_request", "requests slower than this are logged, at most 10 a second; 0 = none",

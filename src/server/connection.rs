@@ -320,7 +320,10 @@ impl<D: Decider> Connection<D> {
         if self.is_closing() {
             return;
         }
-        let goaway = GoAway { reason, last_request_id: self.intake.last_request_id };
+        // A HELLO that waits for older connections gets no answer any more.
+        let is_unanswered = matches!(self.phase, Phase::Waiting(_));
+        let last_request_id = if is_unanswered { 0 } else { self.intake.last_request_id };
+        let goaway = GoAway { reason, last_request_id };
         self.output.push_own(|out| encode_goaway(&goaway, out));
         self.close(
             match reason {

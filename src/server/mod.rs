@@ -165,7 +165,8 @@ async fn close_all<D: Decider>(shared: &Shared<D>, connections: &TaskTracker) ->
     shared.is_stopping.raise();
     shared.crowd.close_all(GoAwayReason::Shutdown);
     connections.close();
-    let most = shared.bounds.shutdown + Duration::from_millis(crate::limits::LINGER_MS);
+    let own = crate::limits::CLOSING_DECIDED_MS + crate::limits::LINGER_MS;
+    let most = shared.bounds.shutdown + Duration::from_millis(own);
     if tokio::time::timeout(most, connections.wait()).await.is_err() {
         tracing::warn!(count = connections.len(), "connections were cut off");
     }

@@ -185,6 +185,10 @@ impl<D: Decider> Connection<D> {
             self.input.grow(missing);
         } else if let Some(header) = self.input.unread().first_chunk::<REQUEST_HEADER_BYTES>() {
             let (opcode, request_id) = address_of(header);
+            if request_id == 0 {
+                return Err(FrameError::RequestIdZero);
+            }
+            self.intake.last_request_id = request_id;
             let failure = busy("bytes_in_flight_max", BYTES_RETRY_MS);
             self.answer_failure(opcode, request_id, &failure);
             self.skip = length;

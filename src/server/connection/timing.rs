@@ -138,12 +138,22 @@ impl<D: Decider> Connection<D> {
             Phase::Greeting => (since(limits::HELLO_MS), Due::Hello),
             Phase::Waiting(_) => (since(limits::SESSION_WAIT_MS), Due::Session),
             Phase::Ready => self.next_of_ready(),
-            Phase::Closing(_) => (self.timing.since + self.shared.bounds.shutdown, Due::Closing),
+            Phase::Closing(_) => (self.end_of_closing(), Due::Closing),
             Phase::Lingering(_) => (since(limits::LINGER_MS), Due::Linger),
         };
         match self.timing.stalled.map(|since| since + self.shared.bounds.stall) {
             Some(at) if at < phase.0 => (at, Due::Stall),
             _ => phase,
+        }
+    }
+
+    /// What was promised an answer waits for it: only a disk that hangs takes longer than this. The
+    /// peer's own time begins with the last of its answers.
+    fn end_of_closing(&self) -> Instant {
+        if self.in_flight.count() > 0 {
+            self.timing.since + Duration::from_millis(limits::CLOSING_DECIDED_MS)
+        } else {
+            self.timing.active + self.shared.bounds.shutdown
         }
     }
 

@@ -3,13 +3,14 @@
 use super::super::super::testing::{
     FakeDecider, Stage, TestPeer, hello, hello_in_session, release, settle,
 };
-use super::{batch, text};
+use super::{batch, ends_within, text};
+use crate::config::Bounds;
 use crate::limits;
 use crate::telemetry::reactors::Count;
 use addrd_protocol::message::{Detail, GoAwayReason};
 use addrd_protocol::{Opcode, Status};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
@@ -88,6 +89,83 @@ async fn shutdown_tells_the_last_request_and_answers_what_was_read() {
     assert_eq!((peer.status().await.0, peer.status().await.0), (20, 7));
     peer.ends().await;
     assert_eq!(stage.decider.seen().len(), 2);
+}
+
+/// A disk that is busy with other things once made an answer later than the time that peers have
+/// to read: it was cut off, though GOAWAY had named its request and the change was made.
+#[tokio::test(start_paused = true)]
+async fn what_goaway_names_is_answered_however_slow_the_disk_is() {
+    let stage = Stage::new(FakeDecider::holding());
+    let mut peer = stage.greeted().await;
+    peer.send(&[release(2, 0), release(3, 1)].concat()).await;
+    settle().await;
+    stage.shared.crowd.close_all(GoAwayReason::Shutdown);
+    assert_eq!(peer.goaway().await.last_request_id, 3);
+    tokio::time::sleep(4 * Duration::from_millis(limits::SHUTDOWN_MS)).await;
+    stage.decider.answer_all();
+    let mut ids = [peer.status().await.0, peer.status().await.0];
+    ids.sort_unstable();
+    assert_eq!(ids, [2, 3]);
+    peer.ends().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closing_connection_is_cut_off_when_the_disk_hangs_or_the_peer_never_reads() {
+    let stage = Stage::new(FakeDecider::holding());
+    let mut peer = stage.greeted().await;
+    peer.send(&release(2, 0)).await;
+    settle().await;
+    let since = Instant::now();
+    stage.shared.crowd.close_all(GoAwayReason::Shutdown);
+    assert_eq!(peer.goaway().await.last_request_id, 2);
+    let most = Duration::from_millis(limits::CLOSING_DECIDED_MS);
+    ends_within(&mut peer, most, most + Duration::from_millis(10), since).await;
+    stage.decider.answer_all();
+
+    // Its answers are there, and it takes a byte of them now and then.
+    let stage = Stage::new(FakeDecider::answering());
+    stage.decider.set_reply_bytes(100_000);
+    let mut peer = stage.connect_with(1_024);
+    peer.send(&hello(1)).await;
+    peer.status().await;
+    peer.send(&release(2, 0)).await;
+    settle().await;
+    let since = Instant::now();
+    stage.shared.crowd.close_all(GoAwayReason::Shutdown);
+    let most = Duration::from_millis(limits::SHUTDOWN_MS);
+    while !peer.task.is_finished() {
+        assert!(since.elapsed() <= most + most / 20, "a slow reader keeps a stopping server");
+        peer.io.read_exact(&mut [0]).await.unwrap();
+        tokio::time::sleep(most / 20).await;
+    }
+    assert!(since.elapsed() >= most);
+}
+
+#[tokio::test(start_paused = true)]
+async fn goaway_names_what_was_refused_before_it_was_whole_and_no_hello_that_waits() {
+    let bounds = Bounds { bytes_in_flight_max: 4 << 10, ..Bounds::default() };
+    let stage = Stage::bounded(FakeDecider::answering(), bounds);
+    let mut peer = stage.greeted().await;
+    let long = batch(9, 1_024);
+    peer.send(&long[..limits::READ_BUFFER_BYTES_MIN]).await;
+    assert_eq!(peer.status().await, (9, Status::BUSY));
+    stage.shared.crowd.close_all(GoAwayReason::Shutdown);
+    assert_eq!(peer.goaway().await.last_request_id, 9);
+    peer.ends().await;
+
+    let stage = Stage::new(FakeDecider::holding());
+    let mut old = stage.connect();
+    old.send(&[hello_in_session(1, 9, 4), release(2, 0)].concat()).await;
+    old.status().await;
+    let mut new = stage.connect();
+    new.send(&hello_in_session(1, 9, 5)).await;
+    assert_eq!(old.goaway().await.reason, GoAwayReason::SessionReplaced);
+    stage.shared.crowd.close_all(GoAwayReason::Shutdown);
+    assert_eq!(new.goaway().await.last_request_id, 0);
+    new.ends().await;
+    stage.decider.answer_all();
+    assert_eq!(old.status().await, (2, Status::NOT_HELD));
+    old.ends().await;
 }
 
 #[tokio::test(start_paused = true)]
