@@ -96,8 +96,8 @@ async fn press(mut line: Line, network: NetworkId, owners: u128, answers: Arc<Mu
             fate.sent.insert(id, owner);
             in_flight += 1;
         }
-        // A server that went away may not take it any more; its replies are still there.
-        let flushed = line.flush().await;
+        // A server that went away may not take it any more; its replies and GOAWAY are still there.
+        let _ = line.flush().await;
         let next = line.next().await;
         let Ok((header, answer)) = next else {
             fate.last_request_id = line.goaway.map(|goaway| {
@@ -106,7 +106,6 @@ async fn press(mut line: Line, network: NetworkId, owners: u128, answers: Arc<Mu
             });
             return fate;
         };
-        assert!(flushed.is_ok() || line.goaway.is_some(), "closed without GOAWAY: {flushed:?}");
         in_flight -= 1;
         *answers.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         match answer {
