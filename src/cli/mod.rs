@@ -120,6 +120,7 @@ struct Completions {
 
 /// Runs the program with the arguments of the process.
 pub(crate) fn main() -> ExitCode {
+    hear_panics();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
@@ -130,6 +131,16 @@ pub(crate) fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => fault.report(&global),
     }
+}
+
+/// A panic over a damaged file is expected, and told as damage: only other ones are shown.
+fn hear_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !addrd::store::expects_panic() {
+            usual(panic);
+        }
+    }));
 }
 
 fn run(cli: Cli) -> Result<(), Fault> {

@@ -44,8 +44,8 @@ pub struct Booted {
 pub enum BootError {
     /// The data directory can't be made or looked at.
     Directory(PathBuf, std::io::Error),
-    /// The store refuses.
-    Store(StoreError),
+    /// The store in this directory refuses.
+    Store(PathBuf, StoreError),
     /// The system gives no thread.
     Threads(std::io::Error),
 }
@@ -53,11 +53,11 @@ pub enum BootError {
 impl fmt::Display for BootError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Directory(path, source) => {
-                write!(f, "the data directory {} can't be used: {source}", path.display())
+            Self::Directory(path, _) => {
+                write!(f, "the data directory {} can't be used", path.display())
             }
-            Self::Store(source) => source.fmt(f),
-            Self::Threads(source) => write!(f, "no thread could be started: {source}"),
+            Self::Store(path, source) => f.write_str(&source.in_directory(path)),
+            Self::Threads(_) => f.write_str("no thread could be started"),
         }
     }
 }
@@ -66,7 +66,8 @@ impl std::error::Error for BootError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Directory(_, source) | Self::Threads(source) => Some(source),
-            Self::Store(source) => Some(source),
+            // Its own text is in ours.
+            Self::Store(_, source) => source.source(),
         }
     }
 }
@@ -74,13 +75,14 @@ impl std::error::Error for BootError {
 /// Creates or opens the data directory, recovers, and starts all threads.
 ///
 /// # Errors
-/// [`BootError`]; nothing acknowledged is changed by a refusal.
+/// [`BootError`]; a refusal changes no file.
 pub fn boot(boot: Boot) -> Result<Booted, BootError> {
     let (mut store, is_new) = open(&boot.data, &boot.store)?;
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
     let records_max = boot.memory_records_max / u64::from(boot.workers.max(1));
     let mut recovery = Recovery::new(boot.workers, ShardSettings { seed, records_max });
-    let recovered = store.recover(&mut recovery).map_err(BootError::Store)?;
+    let recovered = store.recover(&mut recovery);
+    let recovered = recovered.map_err(|error| BootError::Store(boot.data.clone(), error))?;
     let effects = recovery.effects();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start(recovered.tick));
     let sealer = store.journal.sealer(store.identity());
@@ -106,11 +108,15 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
 fn open(path: &Path, settings: &Settings) -> Result<(Store, bool), BootError> {
     RealDisk::make(path).map_err(|error| BootError::Directory(path.to_owned(), error))?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(path));
-    match Store::presence(&*disk).map_err(BootError::Store)? {
-        Presence::Present => Ok((Store::open(disk, settings).map_err(BootError::Store)?, false)),
+    open_store(disk, settings).map_err(|error| BootError::Store(path.to_owned(), error))
+}
+
+fn open_store(disk: Arc<dyn Disk>, settings: &Settings) -> Result<(Store, bool), StoreError> {
+    match Store::presence(&*disk)? {
+        Presence::Present => Ok((Store::open(disk, settings)?, false)),
         Presence::Absent | Presence::Unfinished => {
             let server = ServerId(uuid::Uuid::new_v4());
-            Ok((Store::create(disk, settings, server).map_err(BootError::Store)?, true))
+            Ok((Store::create(disk, settings, server)?, true))
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::directory;
 use super::disk::{Disk, DiskFile};
+use super::held_file::HeldFile;
 use redb::StorageBackend;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,8 @@ pub(crate) struct Backend {
     file: Arc<dyn DiskFile>,
     extent: Arc<Mutex<Extent>>,
     growth: Growth,
+    /// The file once more, if it existed before.
+    held: Option<Arc<HeldFile>>,
 }
 
 /// What a file does when redb wants more than it has.
@@ -73,7 +76,8 @@ impl Backend {
         Ok(backend)
     }
 
-    /// A file that exists; extended to `bytes` bytes of written space if it is shorter.
+    /// A file that exists; extended to `bytes` bytes of written space if it is shorter. Nothing of
+    /// it is changed before [`Backend::release`].
     ///
     /// Synced first: what a killed process left in memory is made durable before it is believed.
     pub(crate) fn open(
@@ -84,7 +88,9 @@ impl Backend {
     ) -> io::Result<Self> {
         let length = file.len()?;
         let written = file.written_end()?;
-        let backend = Self::new(disk, file, length, growth);
+        let held = HeldFile::above(file)?;
+        let file: Arc<dyn DiskFile> = Arc::<HeldFile>::clone(&held);
+        let backend = Self { held: Some(held), ..Self::new(disk, file, length, growth) };
         {
             let mut extent = backend.extent();
             (extent.touched_bytes, extent.written_bytes) = (written, written);
@@ -106,7 +112,21 @@ impl Backend {
             dirty: true,
             growths: 0,
         };
-        Self { disk, file, extent: Arc::new(Mutex::new(extent)), growth }
+        Self { disk, file, extent: Arc::new(Mutex::new(extent)), growth, held: None }
+    }
+
+    /// The directory is sound: what opening changed is done, and nothing is held back any more.
+    ///
+    /// # Errors
+    /// Of the system.
+    pub(crate) fn release(&self) -> io::Result<()> {
+        let result = self.held.as_ref().map_or(Ok(()), |held| held.release());
+        self.distrust_after(result)
+    }
+
+    /// Whether what is written reaches the file.
+    pub(crate) fn is_released(&self) -> bool {
+        self.held.as_ref().is_none_or(|held| held.is_released())
     }
 
     fn extent(&self) -> MutexGuard<'_, Extent> {

@@ -10,6 +10,7 @@ use super::journal::JournalSource;
 use super::state::{FoldPlace, State};
 use crate::limits::{FOLD_AHEAD_BYTES, FOLD_CHUNK_BYTES_MAX, FOLD_SLICE_BYTES};
 use crate::model::Seq;
+use std::io;
 use std::ops::ControlFlow;
 
 /// What a step did.
@@ -76,6 +77,11 @@ impl Checkpointer {
         self.state.backend.file_bytes()
     }
 
+    /// The directory is sound: the state's file may change from now on.
+    pub(crate) fn release(&self) -> io::Result<()> {
+        self.state.backend.release()
+    }
+
     /// Starts a chunk of at most about `records_max` records, up to the hand-over `durable`.
     ///
     /// Returns `false` if there is nothing to fold, or a chunk is in work already. After a crash
@@ -100,6 +106,7 @@ impl Checkpointer {
     }
 
     fn work(&mut self) -> Result<Step, StoreError> {
+        debug_assert!(self.state.backend.is_released(), "recovery comes before the first step");
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Idle => Ok(Step::Idle),
             Phase::Reading { chunk, until, records_max } => {

@@ -1,8 +1,8 @@
 //! A redb database that can't stop the process when it is closed. Adds nothing else.
 
+use super::error::quietly;
 use redb::Database;
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A database whose closing never panics.
 ///
@@ -28,6 +28,6 @@ impl Drop for QuietDatabase {
     fn drop(&mut self) {
         let database = self.0.take();
         // What the next start finds is all that counts.
-        drop(catch_unwind(AssertUnwindSafe(|| drop(database))));
+        let _ = quietly(|| drop(database));
     }
 }

@@ -1,10 +1,13 @@
 //! What can go wrong with a data directory, in words that say what to do. Decides nothing.
 
+use super::directory::{JOURNAL_FILE, STATE_FILE};
 use crate::journal::BatchError;
 use crate::model::Seq;
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 /// Why the store can't go on.
 ///
@@ -124,15 +127,18 @@ impl fmt::Display for StoreError {
             }
             Self::Gap { folded, first, last } => write!(
                 f,
-                "state and journal don't join: the state ends at {folded}, the journal goes from \
-                 {first} to {last}; they are copies of different times, restore a backup"
+                "{STATE_FILE} and {JOURNAL_FILE} don't join: the state ends at {folded}, the journal \
+                 goes from {first} to {last}; they are copies of different times, restore a backup"
             ),
             Self::Batch { at, .. } => {
-                write!(f, "the journal row at {at} can't be used; restore a backup")
+                write!(f, "{JOURNAL_FILE}: the row at {at} can't be used; restore a backup")
             }
             Self::Io { file, doing, .. } => write!(f, "{doing} {file} failed"),
+            Self::Contradiction { at: Seq(0), what } => {
+                write!(f, "{STATE_FILE} contradicts itself: {what}; restore a backup")
+            }
             Self::Contradiction { at, what } => {
-                write!(f, "stored data contradicts itself at {at}: {what}; restore a backup")
+                write!(f, "{JOURNAL_FILE} contradicts itself at {at}: {what}; restore a backup")
             }
         }
     }
@@ -149,6 +155,19 @@ impl std::error::Error for StoreError {
 }
 
 impl StoreError {
+    /// The text, with the data directory in it.
+    pub(crate) fn in_directory(&self, directory: &Path) -> String {
+        let directory = directory.display();
+        match self {
+            Self::Locked { .. }
+            | Self::Absent { .. }
+            | Self::Unfinished { .. }
+            | Self::Exists { .. }
+            | Self::Strange { .. } => self.to_string(),
+            _ => format!("{directory}: {self}"),
+        }
+    }
+
     pub(crate) fn io(file: &str, doing: &'static str) -> impl FnOnce(io::Error) -> Self {
         let file = file.to_owned();
         move |source| Self::Io { file, doing, source }
@@ -178,15 +197,36 @@ impl StoreError {
     }
 }
 
+thread_local! {
+    /// How deep this thread is in [`guarded`].
+    static GUARDS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Whether this thread reads what may be damaged. A panic is expected then, and is told as damage:
+/// the panic hook of the process has nothing to say about it.
+#[must_use]
+pub fn expects_panic() -> bool {
+    GUARDS.get() > 0
+}
+
 /// Runs code of the library that may panic on a damaged file, and reports that as damage.
 pub(crate) fn guarded<T>(
     file: &str,
     run: impl FnOnce() -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+    quietly(run).unwrap_or_else(|what| {
+        Err(StoreError::damaged(file, format!("reading it stopped with: {what}")))
+    })
+}
+
+/// Runs code that may panic; the text of its panic, if it does.
+pub(crate) fn quietly<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    GUARDS.set(GUARDS.get() + 1);
+    let outcome = catch_unwind(AssertUnwindSafe(run));
+    GUARDS.set(GUARDS.get() - 1);
+    outcome.map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        let what = format!("reading it stopped with: {}", text.unwrap_or("no message"));
-        Err(StoreError::damaged(file, what))
+        text.unwrap_or("no message").to_owned()
     })
 }

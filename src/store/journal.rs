@@ -14,6 +14,7 @@ use crate::limits::{
 use crate::model::{Seq, ServerId, Tick};
 use redb::{Database, ReadableDatabase, ReadableTable};
 use std::fmt;
+use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -89,7 +90,7 @@ pub trait Journal: Send + fmt::Debug {
     /// [`StoreError`]: the outcome is unknown, and the journal can't be used any more.
     ///
     /// # Panics
-    /// If a row doesn't follow the one before it: the committer is wrong.
+    /// If a row doesn't follow the one before it, or nothing was recovered: the caller is wrong.
     fn append(&mut self, round: &Round<'_>) -> Result<(), StoreError>;
 
     /// Where it begins and ends.
@@ -243,6 +244,11 @@ impl FileJournal {
         self.shared.backend.growths()
     }
 
+    /// The directory is sound: its file may change from now on.
+    pub(crate) fn release(&self) -> io::Result<()> {
+        self.shared.backend.release()
+    }
+
     fn write(&self, round: &Round<'_>) -> Result<JournalPosition, redb::Error> {
         let mut position = self.position;
         let mut transaction = self.shared.database.begin_write()?;
@@ -308,6 +314,7 @@ fn fill(place: &mut [u8], row: &BatchRow<'_>) {
 
 impl Journal for FileJournal {
     fn append(&mut self, round: &Round<'_>) -> Result<(), StoreError> {
+        assert!(self.shared.backend.is_released(), "recovery comes before the first round");
         let mut position = self.position;
         for row in round.rows {
             position.follows(&row.header);

@@ -16,6 +16,7 @@ mod error;
 #[doc(hidden)]
 pub mod fake_disk;
 mod fold;
+mod held_file;
 mod inspect;
 mod journal;
 mod overlay_disk;
@@ -31,8 +32,8 @@ pub use check::{CheckProgress, CheckReport, CheckStage, Finding, check};
 pub use checkpoint::{Checkpointer, Step};
 pub use directory::{Format, Presence, give_up_reserve};
 pub use disk::{Disk, DiskFile};
-pub use error::StoreError;
 use error::guarded;
+pub use error::{StoreError, expects_panic};
 pub use journal::{
     BatchRow, BatchVisitor, FileJournal, FileJournalSource, Journal, JournalFill, JournalPosition,
     JournalSource, Round,
@@ -92,6 +93,8 @@ pub struct Store {
     pub checkpointer: Checkpointer,
     format: Format,
     disk: Arc<dyn Disk>,
+    /// There is a mark of distrust; it goes when all of the state was read.
+    distrusted: bool,
 }
 
 impl Store {
@@ -129,13 +132,15 @@ impl Store {
             directory::write_reserve(&*disk, &temporary(RESERVE), settings.reserve_bytes)?;
         }
         directory::publish(&*disk, format, settings.reserve_bytes > 0)?;
-        Self::open_locked(disk, settings, false)
+        let mut store = Self::open_locked(disk, settings, false)?;
+        store.release()?;
+        Ok(store)
     }
 
     /// Opens the data in a directory.
     ///
     /// # Errors
-    /// [`StoreError`]; nothing acknowledged is changed by a refusal.
+    /// [`StoreError`]; a refusal changes no file.
     pub fn open(disk: Arc<dyn Disk>, settings: &Settings) -> Result<Self, StoreError> {
         Self::open_present(disk, settings, false)
     }
@@ -172,22 +177,32 @@ impl Store {
         let journal = open_journal(&disk, settings, format)?;
         let state = open_state(&disk, settings, format, check_state || distrusted)?;
         check_join(&journal.position(), &state.meta)?;
-        if distrusted {
-            directory::trust_again(&*disk)?;
-        }
         let checkpointer =
             Checkpointer::new(state, Box::new(journal.source()), settings.fold_slice_bytes);
-        Ok(Self { journal, checkpointer, format, disk })
+        Ok(Self { journal, checkpointer, format, disk, distrusted })
     }
 
-    /// Gives the whole state to a visitor, once, before anything is appended or folded.
+    /// Gives the whole state to a visitor, once, before anything is appended or folded. The files
+    /// are changed when all of it was taken, and not before.
     ///
     /// Memory: an unfinished chunk of the fold, if there is one; everything else is streamed.
     ///
     /// # Errors
     /// [`StoreError`]: what the visitor has by then must not be used.
     pub fn recover(&mut self, visitor: &mut dyn Restore) -> Result<Recovered, StoreError> {
-        guarded(STATE_FILE, || recover::recover(self, visitor))
+        let recovered = guarded(STATE_FILE, || recover::recover(self, visitor))?;
+        self.release()?;
+        Ok(recovered)
+    }
+
+    /// Nothing is wrong with the directory: from now on it is written.
+    fn release(&mut self) -> Result<(), StoreError> {
+        self.journal.release().map_err(StoreError::io(JOURNAL_FILE, "writing"))?;
+        self.checkpointer.release().map_err(StoreError::io(STATE_FILE, "writing"))?;
+        if std::mem::take(&mut self.distrusted) {
+            directory::trust_again(&*self.disk)?;
+        }
+        Ok(())
     }
 
     /// What `FORMAT` says.

@@ -104,7 +104,7 @@ impl Disk for OverlayDisk {
 
 /// A file of an [`OverlayDisk`].
 #[derive(Debug, Default)]
-struct OverlayFile {
+pub(super) struct OverlayFile {
     below: Option<Arc<dyn DiskFile>>,
     below_bytes: u64,
     content: Mutex<Content>,
@@ -118,7 +118,8 @@ struct Content {
 }
 
 impl OverlayFile {
-    fn above(below: Arc<dyn DiskFile>) -> io::Result<Self> {
+    /// Above a file of which nothing but reads is wanted.
+    pub(super) fn above(below: Arc<dyn DiskFile>) -> io::Result<Self> {
         let len = below.len()?;
         let content = Mutex::new(Content { len, pages: HashMap::new() });
         Ok(Self { below: Some(below), below_bytes: len, content })

@@ -238,6 +238,7 @@ fn copies_of_different_times_are_refused_with_both_numbers() {
     drop(store);
     let old = std::fs::read(path.join("journal.redb")).unwrap();
     let mut store = open(&path).unwrap();
+    recover(&mut store);
     append(&mut store, &[subnet()], Seq(0));
     fold_all(&mut store);
     drop(store);

@@ -89,10 +89,23 @@ fn damage(disk: &FakeDisk, random: &mut Random) -> String {
     format!("{name}: {what}")
 }
 
+/// A start that is refused leaves every file as it found it.
+fn refusal_changes_nothing(disk: &FakeDisk, mut oracle: Oracle) -> Result<(), String> {
+    let disk = disk.fork();
+    let before = disk.contents();
+    let end = oracle.run(&disk, 0, &mut Random::new(1))?;
+    let is_refused = matches!(end, End::Failed);
+    if is_refused && disk.contents() != before {
+        return Err("a refused start changed a file".to_owned());
+    }
+    Ok(())
+}
+
 /// Whether the damage was noticed.
 fn strike(disk: &FakeDisk, oracle: &Oracle, random: &mut Random) -> Result<bool, String> {
     let mut oracle = oracle.clone();
     oracle.takes_any_error();
+    refusal_changes_nothing(disk, oracle.clone())?;
     let End::Done(store) = oracle.run(disk, 6, random)? else { return Ok(true) };
     let disk = disk.restart();
     drop(store);

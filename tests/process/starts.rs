@@ -37,6 +37,7 @@ fn must_say(output: &Output, code: i32, parts: &[&str]) {
     let said = [output.stdout.as_slice(), &output.stderr].concat();
     let said = String::from_utf8_lossy(&said).into_owned();
     assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
     for part in parts {
         assert!(said.contains(part), "\"{part}\" is not in: {said}");
     }
@@ -109,7 +110,7 @@ fn a_port_in_use_is_named() {
 type Damage = fn(&mut Vec<u8>);
 
 #[test]
-fn damage_is_refused_by_name_and_check_touches_nothing() {
+fn damage_is_refused_by_name_and_nothing_is_written() {
     run(LIMIT, async {
         let (site, _) = stopped_site().await;
         let whole = contents(&site.data());
@@ -129,12 +130,17 @@ fn damage_is_refused_by_name_and_check_touches_nothing() {
             let before = contents(&site.data());
             must_say(&site.check(), 1, &[name]);
             must_be_unchanged(&before, &contents(&site.data()));
-            must_say(&fails(site.command()).await, 1, &[name]);
+            let output = fails(site.command()).await;
+            must_say(&output, 1, &[name, &site.data().display().to_string()]);
+            must_be_unchanged(&before, &contents(&site.data()));
             restore(&whole);
         }
         for name in ["journal.redb", "state.redb", "FORMAT"] {
             std::fs::remove_file(site.data().join(name)).expect("a file is removed");
-            must_say(&fails(site.command()).await, 1, &[name]);
+            let before = contents(&site.data());
+            let output = fails(site.command()).await;
+            must_say(&output, 1, &[name, &site.data().display().to_string()]);
+            must_be_unchanged(&before, &contents(&site.data()));
             restore(&whole);
         }
         site.start().await.stop().await;

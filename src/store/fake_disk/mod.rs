@@ -140,6 +140,12 @@ impl FakeDisk {
         world.names.iter().map(|(name, id)| (name.clone(), content(id))).collect()
     }
 
+    /// Whether there is a file of this name, even if the disk fails by now.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.world().names.contains_key(name)
+    }
+
     fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
