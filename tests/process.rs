@@ -10,6 +10,7 @@
 //! | `ADDRD_ROUNDS` | kills under load | 20 |
 //! | `ADDRD_FRAMES` | malformed frames | 100,000 |
 //! | `ADDRD_SECONDS` | seconds of overload | 10 |
+//! | `ADDRD_BINARY` | the program under test | the one that cargo built |
 
 #[path = "support/mod.rs"]
 mod support;

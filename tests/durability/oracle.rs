@@ -30,6 +30,12 @@ pub(crate) struct Oracle {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Met {
     pub(crate) recoveries: u64,
+    /// Starts that were cut short while the directory was made.
+    pub(crate) creations_cut: u64,
+    /// Starts that were cut short over a directory with data.
+    pub(crate) recoveries_cut: u64,
+    /// Folds that were cut short.
+    pub(crate) folds_cut: u64,
     /// Recoveries that found a chunk whose fold was cut short.
     pub(crate) unfinished_folds: u64,
     /// Recoveries that found a round whose outcome was not known.
@@ -42,6 +48,9 @@ pub(crate) struct Met {
 impl Met {
     pub(crate) fn add(&mut self, other: &Self) {
         self.recoveries += other.recoveries;
+        self.creations_cut += other.creations_cut;
+        self.recoveries_cut += other.recoveries_cut;
+        self.folds_cut += other.folds_cut;
         self.unfinished_folds += other.unfinished_folds;
         self.unknown_rounds += other.unknown_rounds;
         self.rounds += other.rounds;
@@ -95,7 +104,12 @@ impl Oracle {
     ) -> Result<End, Violation> {
         let mut store = match self.start(disk, random)? {
             Ok(store) => store,
-            Err(_) => return Ok(End::Failed),
+            Err(_) => {
+                let has_data = disk.has("FORMAT");
+                self.met.recoveries_cut += u64::from(has_data);
+                self.met.creations_cut += u64::from(!has_data);
+                return Ok(End::Failed);
+            }
         };
         let mut sealer = store.journal.sealer(store.identity());
         for _ in 0..rounds {
@@ -104,6 +118,7 @@ impl Oracle {
             }
             let folded = store.checkpointer.folded();
             if let Err(error) = fold(&mut store, random) {
+                self.met.folds_cut += 1;
                 return self.judge_error(disk, error).map(|_| End::Failed);
             }
             self.met.folds += u64::from(store.checkpointer.folded() > folded);

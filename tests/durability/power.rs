@@ -105,9 +105,12 @@ fn nothing_acknowledged_is_lost_when_the_power_goes() {
             println!("{} crashes; {:?}", counts.crashes, counts.met);
             // A run that doesn't meet with what it is for proves nothing.
             let Met { unfinished_folds, unknown_rounds, folds, trimmed_rows, .. } = counts.met;
-            for met in [unfinished_folds, unknown_rounds, folds, trimmed_rows] {
+            let Met { creations_cut, recoveries_cut, folds_cut, .. } = counts.met;
+            let folds = [unfinished_folds, folds, folds_cut, trimmed_rows];
+            for met in folds.into_iter().chain([unknown_rounds, creations_cut]) {
                 assert!(met * 200 >= crashes, "{:?}", counts.met);
             }
+            assert!(recoveries_cut * 10 >= crashes, "{:?}", counts.met);
         }
         seed => {
             let mut counts = Counts::default();

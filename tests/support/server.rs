@@ -291,9 +291,11 @@ impl Drop for Server<'_> {
     }
 }
 
-/// The binary under test, without the environment that could point it elsewhere.
+/// The binary under test, or the one that `ADDRD_BINARY` names, without the environment that could
+/// point it elsewhere.
 pub(crate) fn addrd() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_addrd"));
+    let other = std::env::var_os("ADDRD_BINARY");
+    let mut command = Command::new(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_addrd").into()));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ADDRD_")) {
         command.env_remove(name);
     }
