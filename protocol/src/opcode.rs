@@ -25,6 +25,12 @@ macro_rules! opcodes {
             /// Every operation of this version, in rising order.
             pub const ALL: &'static [Self] = &[$(Self($number)),*];
 
+            /// Whether this version has the operation.
+            #[must_use]
+            pub const fn is_known(self) -> bool {
+                matches!(self.0, $($number)|*)
+            }
+
             /// Name as it stands in SPEC.md, metrics and logs.
             #[must_use]
             pub const fn name(self) -> &'static str {
@@ -99,7 +105,8 @@ opcodes! {
 }
 
 impl Opcode {
-    /// What the network field of the header must be.
+    /// What the network field of the header must be. Of operations that this version doesn't have
+    /// nothing is known, and the answer is that they are unsupported.
     #[must_use]
     pub const fn network_rule(self) -> NetworkRule {
         match self {
@@ -108,7 +115,7 @@ impl Opcode {
             }
             Self::NETWORK_LIST | Self::NETWORK_FIND => NetworkRule::None,
             Self::LOOKUP => NetworkRule::Optional,
-            Self(0x0100..=0x03ff) => NetworkRule::Needed,
+            Self(0x0100..=0x03ff) if self.is_known() => NetworkRule::Needed,
             _ => NetworkRule::Optional,
         }
     }

@@ -42,6 +42,23 @@ fn request_bytes(request: &Request) -> BytesMut {
     out
 }
 
+/// An operation that isn't known is unsupported, whatever the rest of its header says: a client of
+/// a later version must be able to tell it from a mistake of its own.
+#[test]
+fn an_unknown_operation_is_unsupported_with_or_without_a_network() {
+    let unknown = [0x0006, 0x00ff, 0x01ff, 0x02ff, 0x03e7, 0x03ff, 0x0400, 0xffff];
+    let places = [NetworkId::NIL, NetworkId::from_u128(0x11)];
+    for (value, network) in unknown.into_iter().flat_map(|value| places.map(|id| (value, id))) {
+        let mut frame = request_bytes(&Request::ServerStatus);
+        frame[6..8].copy_from_slice(&u16::to_be_bytes(value));
+        frame[40..56].copy_from_slice(network.as_bytes());
+        let (header, body) = decode_request(&frame.freeze()).unwrap();
+        let error = body.unwrap_err();
+        assert_eq!((header.opcode, error.field), (Opcode(value), "opcode"), "{error:?}");
+        assert_eq!(error.status(), Status::UNSUPPORTED);
+    }
+}
+
 fn allocated() -> Allocated {
     Allocated {
         first: AllocatedAddress {
