@@ -109,7 +109,9 @@ pub struct Sources {
     pub file: Option<PathBuf>,
     /// The environment; names that do not begin with `ADDRD_` are not looked at.
     pub environment: Vec<(String, String)>,
-    /// Flags as (setting, value).
+    /// Values of `--set`, as (setting, value).
+    pub set: Vec<(String, String)>,
+    /// Flags of their own as (flag without dashes in front, value).
     pub flags: Vec<(String, String)>,
 }
 
@@ -117,6 +119,8 @@ pub struct Sources {
 pub const PORT: u16 = 2337;
 /// Port of `/metrics`, `/livez` and `/readyz`.
 pub const HTTP_PORT: u16 = 2338;
+/// Directory of the data, in the current one.
+const DATA: &str = "addrd-data";
 /// Name of the Unix socket in the data directory.
 const SOCKET: &str = "addrd.sock";
 /// Longest path of a Unix socket, bytes: what the system takes, less `.new` and the final zero.
@@ -135,14 +139,10 @@ impl Config {
         if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
     }
 
-    /// Defaults of `serve --dev`: data in the current directory, a small journal.
+    /// Defaults of `serve --dev`: a small journal, the rest as always.
     #[must_use]
     pub fn dev() -> Self {
-        Self {
-            data_directory: "addrd-data".into(),
-            journal_records_max: limits::JOURNAL_RECORDS_MAX_DEV,
-            ..Self::default()
-        }
+        Self { journal_records_max: limits::JOURNAL_RECORDS_MAX_DEV, ..Self::default() }
     }
 
     /// Path of the Unix socket.
@@ -220,7 +220,7 @@ fn is_long(path: &Path) -> bool {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            data_directory: "/var/lib/addrd".into(),
+            data_directory: DATA.into(),
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))],
             unix_socket: Some(SOCKET.into()),
             http: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, HTTP_PORT))),

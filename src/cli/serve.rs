@@ -44,7 +44,7 @@ pub(crate) struct Serve {
     /// Any setting of the file; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
-    /// Data directory; made if it is not there [default: /var/lib/addrd, ./addrd-data with --dev]
+    /// Data directory; made if it is not there [default: ./addrd-data]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
     /// TCP address of the protocol; may be given several times [default: 127.0.0.1:2337]
@@ -67,7 +67,8 @@ impl Serve {
             is_dev: self.dev,
             file: self.config.clone(),
             environment: utf8_environment(),
-            flags: self.flags()?,
+            set: self.set()?,
+            flags: self.flags(),
         };
         let config = Config::load(&sources).map_err(|errors| Fault::Usage(errors.to_string()))?;
         match config.exposed().filter(|_| self.dev) {
@@ -78,24 +79,27 @@ impl Serve {
         }
     }
 
-    /// Flags as settings; those that have a flag of their own win over `--set`.
-    fn flags(&self) -> Result<Vec<(String, String)>, Fault> {
+    /// What `--set` says, as (setting, value).
+    fn set(&self) -> Result<Vec<(String, String)>, Fault> {
         let pair = |text: &String| match text.split_once('=') {
             Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
             None => Err(Fault::Usage(format!("--set {text}: expected NAME=VALUE"))),
         };
-        let mut flags: Vec<_> = self.set.iter().map(pair).collect::<Result<_, _>>()?;
+        self.set.iter().map(pair).collect()
+    }
+
+    /// Settings that have a flag of their own, as (flag, value); they win over `--set`.
+    fn flags(&self) -> Vec<(String, String)> {
         let listen = (!self.listen.is_empty()).then(|| self.listen.join(","));
         let insecure = self.insecure.then(|| "true".to_owned());
         let own = [
-            ("data_directory", self.data.clone()),
+            ("data", self.data.clone()),
             ("listen", listen),
-            ("unix_socket", self.unix_socket.clone()),
+            ("unix-socket", self.unix_socket.clone()),
             ("http", self.http.clone()),
             ("insecure", insecure),
         ];
-        flags.extend(own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
-        Ok(flags)
+        own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 }
 

@@ -6,12 +6,16 @@ use std::path::PathBuf;
 /// Where a setting stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
+    /// The file as a whole.
+    File(PathBuf),
     /// A line of the file, 1-based.
-    File(PathBuf, usize),
+    Line(PathBuf, usize),
     /// A variable of the environment.
     Environment(String),
-    /// A flag.
+    /// A flag, without the dashes in front.
     Flag(String),
+    /// A value of `--set`.
+    Set(String),
     /// Several settings together.
     Together,
 }
@@ -51,9 +55,11 @@ fn shown(text: &str) -> String {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Line(path, line) => write!(f, "{}:{line}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag(name) => write!(f, "--{name}"),
+            Self::Set(name) => write!(f, "--set {name}"),
             Self::Together => f.write_str("settings"),
         }
     }

@@ -4,7 +4,6 @@ use super::error::{ConfigError, Origin};
 use super::parse::{self, Parsed};
 use super::{Config, LogFormat, LogLevel, Sources};
 use crate::limits;
-use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
@@ -150,12 +149,20 @@ pub(super) fn apply(config: &mut Config, sources: &Sources) -> Vec<ConfigError> 
     for (variable, value) in &sources.environment {
         errors.extend(apply_variable(config, variable, value));
     }
+    for (name, value) in &sources.set {
+        let origin = Origin::Set(name.clone());
+        errors.extend(set(config, origin, &name.replace('-', "_"), value));
+    }
     for (flag, value) in &sources.flags {
-        let name = flag.replace('-', "_");
-        errors.extend(set(config, Origin::Flag(flag.clone()), &name, value));
+        let name = if flag == DATA_FLAG { DATA_SETTING } else { &flag.replace('-', "_") };
+        errors.extend(set(config, Origin::Flag(flag.clone()), name, value));
     }
     errors
 }
+
+/// The one flag that isn't named like its setting, and that setting.
+const DATA_FLAG: &str = "data";
+const DATA_SETTING: &str = "data_directory";
 
 fn set(config: &mut Config, origin: Origin, name: &str, value: &str) -> Option<ConfigError> {
     let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
@@ -192,10 +199,10 @@ fn apply_variable(config: &mut Config, variable: &str, value: &str) -> Option<Co
 }
 
 fn apply_file(config: &mut Config, path: &Path) -> Vec<ConfigError> {
-    let at = |line: usize| Origin::File(path.to_owned(), line);
+    let at = |line: usize| Origin::Line(path.to_owned(), line);
     let text = match read(path) {
         Ok(text) => text,
-        Err(what) => return vec![ConfigError::new(at(1), "", "", what)],
+        Err(what) => return vec![ConfigError::new(Origin::File(path.to_owned()), "", "", what)],
     };
     let table = match DeTable::parse(&text) {
         Ok(table) => table,
@@ -205,10 +212,11 @@ fn apply_file(config: &mut Config, path: &Path) -> Vec<ConfigError> {
         }
     };
     let mut errors = Vec::new();
-    let mut seen = BTreeSet::new();
-    for (key, value) in table.get_ref() {
+    let mut entries: Vec<_> = table.get_ref().iter().collect();
+    // As they stand in the file, and so are the errors.
+    entries.sort_by_key(|(key, _)| key.span().start);
+    for (key, value) in entries {
         let (name, line) = (key.get_ref(), line_of(&text, key.span().start));
-        seen.insert(name.to_string());
         match as_text(value.get_ref()) {
             Some(value) => errors.extend(set(config, at(line), name, &value)),
             None => {

@@ -73,13 +73,27 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
             pair("ADDRD_SERVER", "elsewhere:1"),
             pair("HOME", "/root"),
         ],
-        flags: vec![pair("workers", "3"), pair("idle-time", "1m")],
+        set: vec![pair("idle-time", "1m"), pair("listen", "127.0.0.1:1")],
+        flags: vec![pair("workers", "3"), pair("listen", "127.0.0.1:3")],
     })
     .unwrap();
     assert_eq!((config.workers(), config.reactors()), (3, 2));
     assert_eq!(config.log_level, LogLevel::Warn);
     assert_eq!(config.bounds.idle, Duration::from_secs(60));
+    assert_eq!(config.listen, ["127.0.0.1:3".parse().unwrap()]);
     assert_eq!(config.data_directory, PathBuf::from("addrd-data"));
+}
+
+#[test]
+fn data_lies_in_the_current_directory_unless_said_otherwise() {
+    let of = |is_dev, flags| {
+        let sources = Sources { is_dev, flags, ..Sources::default() };
+        Config::load(&sources).unwrap().data_directory
+    };
+    for is_dev in [false, true] {
+        assert_eq!(of(is_dev, vec![]), PathBuf::from("addrd-data"));
+        assert_eq!(of(is_dev, vec![("data".into(), "/x".into())]), PathBuf::from("/x"));
+    }
 }
 
 #[test]
@@ -124,9 +138,30 @@ fn unknown_settings_are_errors_with_the_nearest_name() {
 }
 
 #[test]
-fn all_errors_are_told_at_once() {
+fn all_errors_are_told_at_once_and_in_the_order_of_the_file() {
     let error = load("workers = -1\nhtpp = \"\"\nlog_level = \"loud\"").unwrap_err();
-    assert_eq!(error.0.len(), 3, "{error}");
+    let lines: Vec<&Origin> = error.0.iter().map(|one| &one.origin).collect();
+    assert!(
+        matches!(lines[..], [Origin::Line(_, 1), Origin::Line(_, 2), Origin::Line(_, 3)]),
+        "{error}"
+    );
+}
+
+#[test]
+fn errors_name_the_flag_as_it_was_typed_and_a_missing_file_has_no_line() {
+    let sources = Sources {
+        file: Some("/nonexistent/addrd.toml".into()),
+        set: vec![("workers".into(), "many".into())],
+        flags: vec![("data".into(), String::new()), ("unix-socket".into(), "\0".into())],
+        ..Sources::default()
+    };
+    let error = Config::load(&sources).unwrap_err().to_string();
+    let begins: Vec<&str> = error.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(
+        begins,
+        ["/nonexistent/addrd.toml", "--set workers", "--data", "--unix-socket"],
+        "{error}"
+    );
 }
 
 #[test]
