@@ -22,6 +22,15 @@ const BURST_MAX: usize = 4_096;
 /// A request that can be begun: a line and one of its workers.
 type Place = (u32, u16);
 
+/// A request that was refused for overload. It keeps the time at which it was due: what it waits
+/// is part of its latency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Resting {
+    until_ns: u64,
+    due_ns: u64,
+    place: Place,
+}
+
 /// When requests are due.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Pace {
@@ -43,8 +52,8 @@ pub(super) struct Driver {
     /// Requests of the open loop that were begun.
     begun: u64,
     idle: VecDeque<Place>,
-    /// Refused for overload: when to repeat.
-    resting: BinaryHeap<Reverse<(u64, Place)>>,
+    /// Refused for overload, the first to be repeated first.
+    resting: BinaryHeap<Reverse<Resting>>,
     /// Lines with fresh output.
     fresh: Vec<u32>,
     pub(super) tally: Tally,
@@ -87,13 +96,17 @@ impl Driver {
         u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Whether nothing is outstanding and nothing can be begun.
+    /// Whether nothing is outstanding and nothing is to be repeated.
     pub(super) fn is_finished(&self) -> bool {
-        self.lines.iter().all(|line| line.outstanding == 0) && self.resting.is_empty()
+        !self.is_outstanding() && self.resting.is_empty()
     }
 
-    /// Runs until `end`; without `beginning` only awaits what is outstanding. Ends early when
-    /// there is nothing left to do.
+    fn is_outstanding(&self) -> bool {
+        self.lines.iter().any(|line| line.outstanding > 0)
+    }
+
+    /// Runs until `end`; without `beginning` only awaits what is outstanding, and repeats nothing.
+    /// Ends early when there is nothing left to do.
     ///
     /// # Errors
     /// A connection failed, in words.
@@ -105,7 +118,11 @@ impl Driver {
             }
             self.flush()?;
             let now = Instant::now();
-            if now >= end || (self.is_finished() && (!beginning || self.is_exhausted())) {
+            let is_done = match beginning {
+                true => self.is_finished() && self.is_exhausted(),
+                false => !self.is_outstanding(),
+            };
+            if now >= end || is_done {
                 return Ok(());
             }
             self.wait(&mut events, end - now, beginning)?;
@@ -124,12 +141,12 @@ impl Driver {
     /// Begins whatever is due now and has a worker.
     fn begin_due(&mut self) {
         let now = self.now_ns();
-        while let Some(Reverse((when, place))) = self.resting.peek().copied() {
-            if when > now {
+        while let Some(Reverse(resting)) = self.resting.peek().copied() {
+            if resting.until_ns > now {
                 break;
             }
             self.resting.pop();
-            self.begin(place, now);
+            self.begin(resting.place, resting.due_ns);
         }
         for _ in 0..BURST_MAX {
             let due = match self.pace {
@@ -184,8 +201,8 @@ impl Driver {
         let mut most = left.min(WAIT_MAX);
         let now = self.now_ns();
         let until = |when: u64| Duration::from_nanos(when.saturating_sub(now));
-        if let Some(Reverse((when, _))) = self.resting.peek() {
-            most = most.min(until(*when));
+        if let Some(Reverse(resting)) = self.resting.peek() {
+            most = most.min(until(resting.until_ns));
         }
         if let (Pace::Open(rate), true, false) = (self.pace, beginning, self.idle.is_empty()) {
             most = most.min(until((self.begun as f64 * 1e9 / rate) as u64));
@@ -235,9 +252,112 @@ impl Driver {
                 status => {
                     tally.failed(status);
                     let advice = u64::from(finished.retry_after_ms) * 1_000_000;
-                    resting.push(Reverse((now + advice.max(RETRY_NS), place)));
+                    let (until_ns, due_ns) = (now + advice.max(RETRY_NS), finished.due_ns);
+                    resting.push(Reverse(Resting { until_ns, due_ns, place }));
                 }
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::line::Work;
+    use super::super::owners::Owners;
+    use super::super::plan::Plan;
+    use super::super::wire::Template;
+    use super::*;
+    use addrd_client::protocol::codec::decode_request_slice;
+    use addrd_client::protocol::{Opcode, ProjectId};
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    const ADVICE_MS: u32 = 30;
+
+    /// Operation and id of the next request; `None` once the other side is gone.
+    fn next_request(peer: &mut UnixStream) -> Option<(Opcode, u64)> {
+        let mut length = [0; 4];
+        peer.read_exact(&mut length).ok()?;
+        let mut frame = vec![0; u32::from_be_bytes(length) as usize];
+        frame[..4].copy_from_slice(&length);
+        peer.read_exact(&mut frame[4..]).ok()?;
+        let (header, _) = decode_request_slice(&frame).unwrap();
+        Some((header.opcode, header.request_id))
+    }
+
+    /// A reply without a body: the load generator reads no further.
+    fn reply_header(opcode: Opcode, id: u64, status: Status, retry_after_ms: u32) -> Vec<u8> {
+        let mut frame = vec![0, 0, 0, 24, 1, 0];
+        frame.extend_from_slice(&opcode.0.to_be_bytes());
+        frame.extend_from_slice(&id.to_be_bytes());
+        frame.extend_from_slice(&status.0.to_be_bytes());
+        frame.extend_from_slice(&[0; 2]);
+        frame.extend_from_slice(&retry_after_ms.to_be_bytes());
+        frame
+    }
+
+    /// Runs until `done`; a minute is more than any machine needs.
+    fn run_until(driver: &mut Driver, done: impl Fn(&Driver) -> bool) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while !done(driver) {
+            assert!(Instant::now() < end, "{:?}", driver.tally);
+            driver.run(Instant::now() + WAIT_MAX, true).unwrap();
+        }
+    }
+
+    /// A server that answers each request `refusals` times with BUSY before it is done.
+    fn serve(mut peer: UnixStream, refusals: u32) {
+        let mut refused = 0;
+        while let Some((opcode, request_id)) = next_request(&mut peer) {
+            let status = if refused < refusals { Status::BUSY } else { Status::OK };
+            refused = if refused < refusals { refused + 1 } else { 0 };
+            let retry_after_ms = if status == Status::OK { 0 } else { ADVICE_MS };
+            let out = reply_header(opcode, request_id, status, retry_after_ms);
+            if peer.write_all(&out).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn driver(socket: UnixStream, operations: u32, pace: Pace) -> Driver {
+        socket.set_nonblocking(true).unwrap();
+        let plan = Plan::new(5, 1, 1, operations, 0.5).unwrap();
+        let line = Line::new(socket.into(), &[], 1, Owners::new(0, 0, operations, 1));
+        let script = Script {
+            plan,
+            work: Work::Allocate,
+            allocate: Template::allocate(ProjectId::DEFAULT),
+            release: Template::release(ProjectId::DEFAULT),
+        };
+        Driver::new(vec![line], 1, script, pace).unwrap()
+    }
+
+    /// Who only counted from the repeat would hide exactly the time in which the server was
+    /// overloaded.
+    #[test]
+    fn a_refused_operation_is_repeated_as_advised_and_its_latency_counts_from_the_first_try() {
+        for pace in [Pace::Closed, Pace::Open(1e6)] {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let server = std::thread::spawn(move || serve(theirs, 2));
+            let mut driver = driver(ours, 3, pace);
+            run_until(&mut driver, |driver| driver.tally.operations == 3);
+            let least_us = f64::from(2 * ADVICE_MS) * 1e3;
+            assert_eq!(driver.tally.errors.get(&Status::BUSY.0), Some(&6));
+            assert!(driver.tally.quantile_us(0.0) >= least_us * 0.99, "{:?}", driver.tally);
+            drop(driver);
+            server.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn the_end_awaits_replies_and_not_what_would_be_repeated() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let server = std::thread::spawn(move || serve(theirs, u32::MAX));
+        let mut driver = driver(ours, 1, Pace::Closed);
+        run_until(&mut driver, |driver| !driver.tally.errors.is_empty());
+        driver.run(Instant::now() + Duration::from_secs(3_600), false).unwrap();
+        assert!(!driver.is_outstanding());
+        drop(driver);
+        server.join().unwrap();
     }
 }

@@ -13,6 +13,7 @@ mod wire;
 use super::fault::Fault;
 use super::output;
 use super::session::Session;
+use addrd_client::protocol::message::Network;
 use addrd_client::{Client, Error, Sessions, Settings};
 use drive::{Driver, Pace};
 use line::{Line, Script, Work};
@@ -31,6 +32,8 @@ const LIVE_ALLOCATE: u32 = 10_000_000;
 const SECONDS_MAX: f64 = 86_400.0;
 /// A thread looks for a request to stop this often.
 const SLICE: Duration = Duration::from_millis(100);
+/// Networks that are named when others are in the way.
+const NAMED_MAX: usize = 3;
 /// Longest wait for outstanding replies at the end.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
@@ -38,7 +41,11 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
 It makes networks, subnets and allocations of its own and removes them at the end. An operation
-counts when its successful reply has come.
+counts when its successful reply has come. One that is refused for overload is an error and is
+repeated when the server advises; its latency then counts from the first try.
+
+A server that has other networks, such as the sample network of `serve --dev`, is refused unless
+--force is given; other networks are never touched.
 
 Examples:
   addrd bench                                        1 M live, 16 connections x 128 in flight
@@ -163,10 +170,8 @@ async fn measure(
     settings: Settings,
 ) -> Result<(), Fault> {
     let client = Client::connect(settings.clone()).await?;
-    if !bench.force && !client.networks(None).take(1).await?.is_empty() {
-        return Err(Fault::Refused(
-            "the server has networks already; --force loads it all the same".to_owned(),
-        ));
+    if !bench.force {
+        refuse_others(&client).await?;
     }
     let result = tokio::select! {
         result = loaded(bench, plan, &settings, &client) => result,
@@ -189,6 +194,26 @@ async fn measure(
         };
     }
     report::print(session, bench, &plan, &result?)
+}
+
+/// A server with other networks is loaded only if asked for: whoever uses them would feel it.
+async fn refuse_others(client: &Client) -> Result<(), Fault> {
+    let networks = client.networks(None).take(NAMED_MAX + 1).await?;
+    if networks.is_empty() {
+        return Ok(());
+    }
+    let name = |network: &Network| match &network.name {
+        Some(name) => format!("\"{name}\""),
+        None => network.network_id.to_string(),
+    };
+    let names: Vec<String> = networks.iter().take(NAMED_MAX).map(name).collect();
+    let more = if networks.len() > NAMED_MAX { " and more" } else { "" };
+    Err(Fault::Refused(format!(
+        "this server has networks of its own ({}{more}), and whoever uses them would feel the load. \
+         To measure it all the same (they are not touched): addrd bench --force. To measure an \
+         empty one: addrd serve --data DIR",
+        names.join(", ")
+    )))
 }
 
 /// What a run brought.
