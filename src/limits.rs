@@ -177,6 +177,9 @@ pub const DISK_FREE_BYTES_MIN: u64 = 256 << 20;
 
 /// Objects that a slice of a job touches between two drains.
 pub const JOB_SLICE_OBJECTS: usize = 256;
+/// Drains between two slices while the journal is nearly full: what is left of it is for those who
+/// wait for answers.
+pub const JOB_DRAINS_CROWDED: u32 = 16;
 /// Jobs of a shard that are not finished.
 pub const JOBS_RUNNING_MAX: usize = 1_024;
 /// Finished jobs that a shard remembers, the last ones.

@@ -138,9 +138,9 @@ statuses! {
     BUSY = 0x0401, 503, "";
     /// The time-out passed before the request was applied.
     TIMED_OUT = 0x0402, 504, "";
-    /// The disk is nearly full: only reads and releases are served.
+    /// The disk is nearly full: only reads, releases and deletions are served.
     STORAGE_FULL = 0x0403, 507, "";
-    /// The memory bound is nearly reached: only reads and releases are served.
+    /// The memory bound is nearly reached: only reads, releases and deletions are served.
     MEMORY_FULL = 0x0404, 507, "";
     /// The server is starting or stopping.
     NOT_READY = 0x0405, 503, "";

@@ -179,7 +179,7 @@ fn no_network(id: NetworkId) -> Refused {
 #[cold]
 fn memory_full(records: u64, most: u64) -> Refused {
     let message = format_args!(
-        "{records} of {most} records are in memory: only reads and releases are served"
+        "{records} of {most} records are in memory: only reads, releases and deletions are served"
     );
     refuse(Status::MEMORY_FULL, message)
 }

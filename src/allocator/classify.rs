@@ -2,7 +2,7 @@
 
 use super::shard::Scope;
 use crate::model::{NetworkId, Setting};
-use addrd_protocol::message::{NetworkUpdate, Request};
+use addrd_protocol::message::{BatchItem, NetworkUpdate, Request};
 
 /// Whether the request needs all shards at once (network create, rename, delete): names of
 /// networks are unique over all shards. Run [`super::apply_spanning`].
@@ -50,6 +50,19 @@ pub fn is_mutation(request: &Request) -> bool {
             | Request::AllocationUpdate(_)
             | Request::Batch(_)
     )
+}
+
+/// Whether the request can only make the state smaller: it is served when disk or memory are nearly
+/// full, since it is the way out.
+#[must_use]
+pub fn is_freeing(request: &Request) -> bool {
+    match request {
+        Request::Release(_) | Request::SubnetDelete(_) | Request::NetworkDelete(_) => true,
+        Request::Batch(batch) => {
+            batch.items.iter().all(|item| matches!(item, BatchItem::Release(_)))
+        }
+        _ => false,
+    }
 }
 
 /// Whether the request may use the ring slots that are kept for what frees or keeps addresses.

@@ -35,6 +35,9 @@ impl Shard {
         objects: usize,
         sink: &mut impl EffectSink,
     ) -> JobProgress {
+        if self.jobs.len() == self.finished.len() {
+            return JobProgress::Idle;
+        }
         let mut ready = None;
         let running = self.jobs.values().filter(|job| !job.finished);
         let mut todo = None;

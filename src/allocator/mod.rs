@@ -36,7 +36,7 @@ mod undo;
 mod usage;
 
 pub use absorb::AbsorbError;
-pub use classify::{is_gathered, is_mutation, is_reserved_class, is_spanning};
+pub use classify::{is_freeing, is_gathered, is_mutation, is_reserved_class, is_spanning};
 pub use gather::merge;
 pub use jobs::JobProgress;
 pub use shard::{Answer, At, Scope, Shard, ShardCounters, ShardSettings};

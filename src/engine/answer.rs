@@ -38,10 +38,11 @@ pub(super) fn admit(at: &At, refuse: Refuse, operation: &Operation) -> Result<()
         return Ok(());
     }
     match refuse {
-        Refuse::Growth if !matches!(operation.request, Request::Release(_)) => Err(failure(
+        Refuse::Growth if !allocator::is_freeing(&operation.request) => Err(failure(
             Status::STORAGE_FULL,
             Pressure::FULL_RETRY_MS,
-            "the disk is nearly full: only reads and releases are served until there is room",
+            "the disk is nearly full: only reads, releases and deletions are served until there is \
+             room",
         )),
         Refuse::Nothing | Refuse::Growth => Ok(()),
         Refuse::Mutations => Err(busy("journal_records_max", Pressure::JOURNAL_RETRY_MS)),

@@ -143,7 +143,12 @@ fn append(parts: &mut CommitterParts, rows: &[BatchRow<'_>]) -> Result<(), Store
     let trim_to = Seq(parts.folded.get());
     parts.journal.append(&Round { rows, trim_to })?;
     parts.position.raise(parts.sealer.next().0.saturating_sub(1));
+    let was_crowded = parts.pressure.is_crowded();
     parts.pressure.note_journal(&parts.journal.fill());
+    if was_crowded && !parts.pressure.is_crowded() {
+        // Jobs go on.
+        parts.bells.iter().for_each(Doorbell::ring);
+    }
     Ok(())
 }
 

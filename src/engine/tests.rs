@@ -19,6 +19,8 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+mod jobs;
+
 /// Longest wait for an answer; reached only by a hang.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -66,6 +66,8 @@ pub struct Worker {
     shared: Shared,
     figures: WorkerFigures,
     has_jobs: bool,
+    /// Drains since the last slice of a job.
+    drains_without_slice: u32,
     is_closed: bool,
 }
 
@@ -133,6 +135,7 @@ impl Worker {
             shared: parts.shared,
             figures: parts.figures,
             has_jobs: true,
+            drains_without_slice: 0,
             is_closed: false,
         }
     }
@@ -152,7 +155,10 @@ impl Worker {
         match self.backlog.front() {
             Some(Work::Lend(_)) => self.lend(),
             None if self.intake.is_finished() => Progress::Finished,
-            None if !self.has_jobs => Progress::Idle,
+            None if !self.can_go_on() => {
+                self.drains_without_slice = self.drains_without_slice.saturating_add(1);
+                Progress::Idle
+            }
             _ => self.decide_drain(),
         }
     }
@@ -160,7 +166,20 @@ impl Worker {
     /// Whether a step would find something to do.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        !self.intake.is_empty() || self.intake.is_finished()
+        !self.intake.is_empty() || self.intake.is_finished() || self.can_go_on()
+    }
+
+    /// Whether jobs are to be worked on and may be.
+    fn can_go_on(&self) -> bool {
+        self.has_jobs && self.may_slice()
+    }
+
+    /// Whether the journal has room for a slice. What is left of a nearly full one is for those who
+    /// wait for answers: jobs are slow then, but they don't stand still.
+    fn may_slice(&self) -> bool {
+        let pressure = &self.shared.pressure;
+        let is_due = self.drains_without_slice >= limits::JOB_DRAINS_CROWDED;
+        (is_due || !pressure.is_crowded()) && pressure.refuse() != Refuse::Mutations
     }
 
     /// Whether the next thread has room for a drain.
@@ -255,12 +274,12 @@ impl Worker {
 
     /// One slice of the jobs of this worker, if the drain left room for it.
     fn step_jobs(&mut self, shard: &mut Shard, at: &At, draft: &mut Draft) {
-        let bytes = draft.records.bytes();
-        if draft.is_full(bytes + limits::JOB_SLICE_RECORD_BYTES_MAX)
-            || self.shared.pressure.refuse() == Refuse::Mutations
-        {
+        let bytes = draft.records.bytes() + limits::JOB_SLICE_RECORD_BYTES_MAX;
+        if draft.is_full(bytes) || !self.may_slice() {
+            self.drains_without_slice = self.drains_without_slice.saturating_add(1);
             return;
         }
+        self.drains_without_slice = 0;
         match shard.step_jobs(at, limits::JOB_SLICE_OBJECTS, &mut draft.records) {
             JobProgress::Idle => self.has_jobs = false,
             JobProgress::Worked => self.has_jobs = true,
