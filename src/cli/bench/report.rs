@@ -69,7 +69,8 @@ fn figures(bench: &Bench, plan: &Plan, outcome: &Outcome, rate: f64) -> Value {
 
 fn table(bench: &Bench, outcome: &Outcome, rate: f64) -> String {
     let tally = &outcome.tally;
-    let from = if bench.rate.is_some() { "from the intended start" } else { "from the first sending" };
+    let from =
+        if bench.rate.is_some() { "from the intended start" } else { "from the first sending" };
     let mut lines = vec![
         format!("operations        {}", thousands(tally.operations)),
         format!("a second          {}", thousands(rate as u64)),
