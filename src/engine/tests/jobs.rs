@@ -41,7 +41,7 @@ fn shard_with_job(allocations: u128) -> Shard {
     }
     (0..allocations).for_each(|owner| apply(&mut shard, allocate(1, 1, owner)));
     let delete = NetworkDelete { force: true, ..NetworkDelete::default() };
-    spanning(&mut shard, 1, Request::NetworkDelete(delete.into()));
+    spanning(&mut shard, 1, Request::NetworkDelete(delete));
     shard
 }
 
@@ -139,8 +139,8 @@ fn a_nearly_full_disk_refuses_what_grows_and_serves_the_way_out() {
     };
     let served = [
         Request::Release(freeing.clone()),
-        Request::SubnetDelete(subnet_delete.into()),
-        Request::NetworkDelete(NetworkDelete::default().into()),
+        Request::SubnetDelete(subnet_delete),
+        Request::NetworkDelete(NetworkDelete::default()),
         batch(vec![BatchItem::Release(freeing.clone())]),
         Request::ServerStatus,
     ];
