@@ -319,6 +319,11 @@ mod tests {
         }
     }
 
+    fn serving(peer: UnixStream, refusals: u32) -> std::thread::JoinHandle<()> {
+        let server = std::thread::Builder::new().name("server".to_owned());
+        server.spawn(move || serve(peer, refusals)).unwrap()
+    }
+
     fn driver(socket: UnixStream, operations: u32, pace: Pace) -> Driver {
         socket.set_nonblocking(true).unwrap();
         let plan = Plan::new(5, 1, 1, operations, 0.5).unwrap();
@@ -338,7 +343,7 @@ mod tests {
     fn a_refused_operation_is_repeated_as_advised_and_its_latency_counts_from_the_first_try() {
         for pace in [Pace::Closed, Pace::Open(1e6)] {
             let (ours, theirs) = UnixStream::pair().unwrap();
-            let server = std::thread::spawn(move || serve(theirs, 2));
+            let server = serving(theirs, 2);
             let mut driver = driver(ours, 3, pace);
             run_until(&mut driver, |driver| driver.tally.operations == 3);
             let least_us = f64::from(2 * ADVICE_MS) * 1e3;
@@ -352,7 +357,7 @@ mod tests {
     #[test]
     fn the_end_awaits_replies_and_not_what_would_be_repeated() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let server = std::thread::spawn(move || serve(theirs, u32::MAX));
+        let server = serving(theirs, u32::MAX);
         let mut driver = driver(ours, 1, Pace::Closed);
         run_until(&mut driver, |driver| !driver.tally.errors.is_empty());
         driver.run(Instant::now() + Duration::from_secs(3_600), false).unwrap();
