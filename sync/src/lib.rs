@@ -15,6 +15,7 @@
 //! | [`Allowance`], [`Share`] | bytes in flight and connections over the whole server |
 //! | [`Flag`], [`Level`], [`Serial`] | shutdown and failure flags, gauges, connection numbers |
 //! | [`tally`], [`histogram`] | hot-path metrics with a single writer |
+//! | [`prefetch()`] | a hint to the processor; the one part that nobody shares |
 //!
 //! Orderings: each is the weakest that its comment can defend, and the comment names its partner.
 //! Where a store must be seen before a later load, there is a fence, since loom explores those
@@ -30,6 +31,7 @@ mod histogram;
 mod mailbox;
 mod mark;
 mod padded;
+mod prefetch;
 mod prim;
 mod quota;
 mod ring;
@@ -50,6 +52,7 @@ pub use histogram::{
 pub use mailbox::{MailReceiver, MailSender, Undelivered, mailbox};
 pub use mark::DurableMark;
 pub use padded::Padded;
+pub use prefetch::prefetch;
 pub use quota::{Over, QuotaCell};
 pub use ring::{Consumer, Permit, Producer, RingGauge, ring};
 pub use tally::{Tally, TallyReader, tally};
