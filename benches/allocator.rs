@@ -109,9 +109,7 @@ impl Bench {
                 requests.push((scope, allocate(owner)));
             }
             let start = Instant::now();
-            for (scope, request) in &requests {
-                self.shard.prefetch(scope, request);
-            }
+            self.shard.read_ahead(requests.iter().map(|(scope, request)| (scope, request)));
             for (scope, request) in &requests {
                 let answer = self.shard.apply(&self.at, scope, request, &mut self.sink);
                 assert!(black_box(answer).is_ok(), "it is done");

@@ -196,7 +196,7 @@ pub const RECORDS_FULL_PERCENT: u64 = 95;
 
 /// Allocations of a shard from which on it pays to read ahead what a drain will need: at about
 /// 80 bytes each they no longer fit the second-level caches of common processors.
-pub const PREFETCH_RECORDS_MIN: u32 = 128 * 1024;
+pub const PREFETCH_RECORDS_MIN: u32 = 16 * 1024;
 /// Subnets in which an automatic choice searches for a block before it gives up. A single address
 /// is found in the first one.
 pub const CHOICE_SUBNETS_MAX: usize = 256;

@@ -2,9 +2,8 @@
 
 use super::refusal::{Refused, refuse, unsupported};
 use super::shard::{Answer, At, Scope, Shard};
-use crate::limits::PREFETCH_RECORDS_MIN;
 use crate::model::{EffectSink, NetworkId, ProjectId, Status};
-use addrd_protocol::message::{Release, Reply, Request, Target};
+use addrd_protocol::message::{Reply, Request};
 
 impl Shard {
     /// Applies a request on one network of this shard, or this shard's part of a gathered one
@@ -78,25 +77,6 @@ impl Shard {
             }
             _ => self.read(at, network, request)?,
         })
-    }
-
-    /// Reads what a request will read first, so that it is near when the request is applied. Changes
-    /// nothing and promises nothing: calls for the requests of a drain overlap their waits.
-    ///
-    /// Shape: does nothing while the allocations are few enough to lie near anyway.
-    pub fn prefetch(&self, scope: &Scope, request: &Request) {
-        if self.ledger.count() < PREFETCH_RECORDS_MIN {
-            return;
-        }
-        let owner = match request {
-            Request::Allocate(request) => request.owner,
-            Request::Release(Release { target: Target::Key { owner, .. }, .. }) => *owner,
-            _ => return,
-        };
-        if let Some(network) = self.find_network(scope.project, scope.network) {
-            let salt = self.networks.at(network).owner_salt;
-            std::hint::black_box(self.ledger.touch(&self.subnets, scope.project, owner, salt));
-        }
     }
 
     /// Requests on one network that change nothing.

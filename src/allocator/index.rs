@@ -7,6 +7,8 @@
 //! thousand or so handles. Segments are split at fills between 62 and 81 %, each at its own, so
 //! that they do not all split at once.
 
+use addrd_sync::prefetch;
+
 /// Handles of a group: with tags and a counter they fill one cache line.
 const SLOTS: usize = 12;
 /// Groups of a segment.
@@ -138,9 +140,17 @@ impl Index {
         }
     }
 
-    /// Reads the cache line where a hash would lie, so that it is near when it is asked for.
-    pub(super) fn touch(&self, hash: u64) -> u8 {
-        self.segments[self.segment_of(hash)][group_of(hash)].tags[0]
+    /// Brings the cache line near where a hash would lie.
+    #[inline]
+    pub(super) fn near(&self, hash: u64) {
+        prefetch(&self.segments[self.segment_of(hash)][group_of(hash)]);
+    }
+
+    /// A handle that probably is the one under this hash: the first of its line with its tag.
+    #[inline]
+    pub(super) fn candidate(&self, hash: u64) -> Option<u32> {
+        let group = &self.segments[self.segment_of(hash)][group_of(hash)];
+        group.matches(tag_of(hash)).next().map(|slot| group.handles[slot])
     }
 
     /// Puts a handle under a hash; `hash_of` gives the hash of those that a split moves.

@@ -12,6 +12,7 @@ use super::subnet::Subnet;
 use crate::model::{
     AllocationExtras, AllocationPlace, AllocationRow, OwnerId, ProjectId, Revision, Slot,
 };
+use addrd_sync::prefetch;
 
 /// What names an allocation, besides its network's salts.
 #[derive(Clone, Copy, Debug)]
@@ -296,17 +297,31 @@ impl Ledger {
         }
     }
 
-    /// Reads what an operation on an owner will read, so that it is near by then.
-    pub(super) fn touch(
-        &self,
-        subnets: &Arena<Subnet>,
-        project: ProjectId,
-        owner: OwnerId,
-        owner_salt: u64,
-    ) -> u8 {
-        let Some(home) = self.find_owner(subnets, project, owner_salt, owner) else { return 0 };
-        let record = self.records.at(home);
-        self.by_address.touch(self.address_hash(record.subnet, record.offset_low()))
+    /// Brings the line of an owner's hash in the key index near.
+    #[inline]
+    pub(super) fn near_key(&self, hash: u64) {
+        self.by_key.near(hash);
+    }
+
+    /// Brings the record near that probably lies under an owner's hash.
+    #[inline]
+    pub(super) fn near_record(&self, hash: u64) {
+        if let Some(handle) = self.by_key.candidate(hash) {
+            prefetch(self.records.at(handle));
+        }
+    }
+
+    /// Where that record probably is: subnet and offset.
+    #[inline]
+    pub(super) fn probable_place(&self, hash: u64) -> Option<(u32, u128)> {
+        let record = self.records.at(self.by_key.candidate(hash)?);
+        Some((record.subnet, record.offset_low()))
+    }
+
+    /// Brings the line of a place in the address index near.
+    #[inline]
+    pub(super) fn near_place(&self, subnet: u32, offset: u128) {
+        self.by_address.near(self.address_hash(subnet, offset));
     }
 
     #[inline]

@@ -21,6 +21,7 @@ mod objects;
 mod order;
 mod pages;
 mod pieces;
+mod prefetch;
 mod record;
 mod refusal;
 mod release;

@@ -103,6 +103,8 @@ pub struct Shard {
     /// Subnets of each family and prefix length.
     pub(super) lengths: [[u32; 129]; 2],
     random: u64,
+    /// Room for reading ahead.
+    pub(super) ahead: super::prefetch::Ahead,
     /// The network that was found last: most requests ask for it again.
     last_network: u32,
     /// Records at which creation ends.
@@ -132,6 +134,7 @@ impl Shard {
             everywhere: BTreeSet::new(),
             lengths: [[0; 129]; 2],
             random,
+            ahead: super::prefetch::Ahead::default(),
             last_network: NIL,
             records_most: settings.records_max / 100 * RECORDS_FULL_PERCENT,
         }

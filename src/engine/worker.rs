@@ -151,6 +151,7 @@ impl Worker {
             let limit = Cost::new(operations, u32::MAX);
             self.intake.pop_many(limit, &mut self.taken);
             self.backlog.extend(self.taken.drain(..).map(|(work, _)| work));
+            self.read_ahead();
         }
         match self.backlog.front() {
             Some(Work::Lend(_)) => self.lend(),
@@ -161,6 +162,16 @@ impl Worker {
             }
             _ => self.decide_drain(),
         }
+    }
+
+    /// A drain is known before it is applied: what it will read is read for all of it first.
+    fn read_ahead(&mut self) {
+        let Some(shard) = &mut self.shard else { return };
+        let operations = self.backlog.iter().filter_map(|work| match work {
+            Work::Parcel(parcel) => Some(parcel.operations.iter()),
+            Work::Part(_) | Work::Lend(_) => None,
+        });
+        shard.read_ahead(operations.flatten().map(|of| (&of.scope, &of.request)));
     }
 
     /// Whether a step would find something to do.

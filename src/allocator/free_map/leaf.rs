@@ -48,6 +48,12 @@ impl Leaf {
         *word = if taken { *word | mask } else { *word & !mask };
     }
 
+    /// The 64 bits in which an offset lies.
+    #[inline]
+    pub(super) fn word(&self, at: u32) -> &u64 {
+        &self.0[(at >> 6) as usize]
+    }
+
     /// Whether the whole aligned block is free.
     #[inline]
     pub(super) fn is_free(&self, at: u32, order: u32) -> bool {

@@ -58,6 +58,14 @@ impl FreeMap {
         }
     }
 
+    /// Brings the word of an offset near; of a sparse map nothing.
+    #[inline]
+    pub(super) fn near(&self, store: &MapStore, at: u128) {
+        if let Self::Dense(map) = self {
+            map.near(store, at as u64);
+        }
+    }
+
     /// Marks a block as taken. It must be free.
     #[inline]
     pub(super) fn take(&mut self, store: &mut MapStore, at: u128, order: u8) {

@@ -3,6 +3,7 @@
 use super::MapStore;
 use super::dense::{DenseMap, FAN, FREE, FULL, child_bits, in_leaf, shrunk};
 use super::leaf::{LEAF_BITS, Leaf};
+use addrd_sync::prefetch;
 
 /// Levels of nodes that a dense map has at most: 32 bits less those of a leaf, 6 a level.
 const LEVELS_MAX: usize = (32 - LEAF_BITS as usize).div_ceil(6);
@@ -62,6 +63,21 @@ impl DenseMap {
         self.room = after;
         self.taken = if taken { self.taken + 1 } else { self.taken - 1 };
         true
+    }
+
+    /// Brings the word of an offset inside the prefix near.
+    #[inline]
+    pub(super) fn near(&self, store: &MapStore, at: u64) {
+        let mut handle = self.root;
+        for level in (1..=u32::from(self.height)).rev() {
+            if handle >= FULL {
+                return;
+            }
+            handle = store.nodes.at(handle).child[(at >> child_bits(level)) as usize % FAN];
+        }
+        if handle < FULL {
+            prefetch(store.leaves.at(handle).word(in_leaf(at)));
+        }
     }
 
     /// Whether the offset at `from` is free, or else the first free one behind it in its leaf.
