@@ -38,8 +38,8 @@ pub(crate) struct GroupKey {
 }
 
 impl GroupKey {
-    pub(crate) const fn of(place: &AllocationPlace) -> Self {
-        Self { network: place.network, subnet: place.subnet, group: place.offset / GROUP_CELLS }
+    pub(crate) const fn at(network: NetworkHandle, subnet: SubnetHandle, offset: u128) -> Self {
+        Self { network, subnet, group: offset / GROUP_CELLS }
     }
 
     pub(crate) const fn first_offset(&self) -> u128 {

@@ -5,12 +5,14 @@
 //! is the same. That is what mends a crash between two slices.
 
 use super::cells::{GroupKey, settled};
-use crate::journal::{BatchError, BatchView, RecordError, decode};
+use super::schema::GROUP_CELLS;
+use crate::journal::{BatchError, BatchView, CellMark, RecordError, cell_mark, decode};
 use crate::model::{
     AllocationRow, Effect, JobId, NetworkHandle, Revision, Seq, SubnetHandle, Tick,
 };
 use addrd_protocol::prefix::number_of;
-use std::collections::{BTreeMap, HashMap};
+use foldhash::HashMap;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Records of some batches that follow each other.
@@ -41,14 +43,32 @@ pub(crate) struct Chunk {
 }
 
 /// A record of a cell: where it belongs and where its bytes are. 24 bytes: there are millions.
-#[derive(Clone, Copy, Debug)]
+/// Its order is that in which they are folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct CellItem {
-    network: u32,
-    subnet: u32,
+    /// Network, then subnet.
+    subnet: u64,
     /// Number of the group, or `u64::MAX` for it and everything above.
     group: u64,
+    /// Place in the group.
+    cell: u32,
     /// Place in the arena; grows with the journal's order.
     at: u32,
+}
+
+impl CellItem {
+    fn new(key: GroupKey, offset: u128, at: u32) -> Self {
+        Self {
+            subnet: u64::from(key.network.0) << 32 | u64::from(key.subnet.0),
+            group: u64::try_from(key.group).unwrap_or(u64::MAX),
+            cell: (offset % GROUP_CELLS) as u32,
+            at,
+        }
+    }
+
+    const fn is_wide(&self) -> bool {
+        self.group == u64::MAX
+    }
 }
 
 /// A record of something else, or only a mark ([`MARK`]) that its row needs a new mark.
@@ -91,11 +111,16 @@ impl Chunk {
         let mut records = batch.records();
         while let Some(record) = records.next_raw() {
             let record = record?;
-            let (effect, _) = decode(record).map_err(BatchError::Record)?;
             let at = u32::try_from(self.arena.len()).unwrap_or(MARK);
             assert!(at != MARK, "a chunk has a bound on its bytes");
+            match cell_mark(record).map_err(BatchError::Record)? {
+                Some(mark) => self.add_cell(&mark, at),
+                None => {
+                    let (effect, _) = decode(record).map_err(BatchError::Record)?;
+                    self.add_object(&effect, at);
+                }
+            }
             self.arena.extend_from_slice(record);
-            self.add_effect(&effect, at);
             self.records += 1;
         }
         (self.last, self.last_crc, self.tick) = (header.last, header.crc, header.tick);
@@ -107,27 +132,13 @@ impl Chunk {
         self.arena.len()
     }
 
-    fn add_effect(&mut self, effect: &Effect, at: u32) {
-        match effect {
-            Effect::AllocationPut(row) => {
-                self.add_cell(GroupKey::of(&row.place), at);
-                if row.moves_cursor {
-                    let cursor = cursor_behind(row);
-                    self.cursors.insert((row.place.network, row.place.subnet), cursor);
-                }
-                self.revisions.insert(row.place.network, row.changed);
-            }
-            Effect::AllocationGone { place, revision } => {
-                self.add_cell(GroupKey::of(place), at);
-                self.revisions.insert(place.network, *revision);
-            }
-            other => self.add_object(other, at),
+    fn add_cell(&mut self, mark: &CellMark, at: u32) {
+        let key = GroupKey::at(mark.network, mark.subnet, mark.offset);
+        self.cells.push(CellItem::new(key, mark.offset, at));
+        if let Some(cursor) = mark.cursor {
+            self.cursors.insert((mark.network, mark.subnet), cursor);
         }
-    }
-
-    fn add_cell(&mut self, key: GroupKey, at: u32) {
-        let group = u64::try_from(key.group).unwrap_or(u64::MAX);
-        self.cells.push(CellItem { network: key.network.0, subnet: key.subnet.0, group, at });
+        self.revisions.insert(mark.network, mark.revision);
     }
 
     fn add_object(&mut self, effect: &Effect, at: u32) {
@@ -185,16 +196,18 @@ impl Chunk {
         let marks = networks.chain(subnets).map(|key| ObjectItem { key, at: MARK });
         self.objects.extend(marks);
         self.objects.sort_unstable();
+        self.cells.sort_unstable();
+        self.sort_wide();
+    }
+
+    /// Brings items whose group's number is cut into the order of their whole numbers.
+    fn sort_wide(&mut self) {
         let arena = &self.arena;
-        self.cells.sort_unstable_by(|a, b| {
-            let short = |item: &CellItem| (item.network, item.subnet, item.group);
-            let order = short(a).cmp(&short(b));
-            let order = order.then_with(|| match a.group {
-                u64::MAX => group_at(arena, a.at).cmp(&group_at(arena, b.at)),
-                _ => std::cmp::Ordering::Equal,
-            });
-            order.then(a.at.cmp(&b.at))
-        });
+        for wide in self.cells.chunk_by_mut(|a, b| (a.subnet, a.group) == (b.subnet, b.group)) {
+            if wide.first().is_some_and(CellItem::is_wide) {
+                wide.sort_by_cached_key(|item| (group_at(arena, item.at), item.cell, item.at));
+            }
+        }
     }
 
     /// The group that begins at item `at`, and its items.
@@ -207,8 +220,8 @@ impl Chunk {
     }
 
     fn is_in(&self, item: &CellItem, first: &CellItem, key: GroupKey) -> bool {
-        (item.network, item.subnet, item.group) == (first.network, first.subnet, first.group)
-            && (item.group != u64::MAX || group_at(&self.arena, item.at) == Some(key))
+        (item.subnet, item.group) == (first.subnet, first.group)
+            && (!item.is_wide() || group_at(&self.arena, item.at) == Some(key))
     }
 
     /// The object that begins at item `at`, and its items.
@@ -224,8 +237,10 @@ impl Chunk {
         items: Items,
         cells: &mut Vec<AllocationRow>,
     ) -> Result<(), RecordError> {
-        for item in &self.cells[items] {
-            let effect = self.effect(item.at)?;
+        // Records are absolute: of a cell only the last one counts.
+        for cell in self.cells[items].chunk_by(|a, b| a.cell == b.cell) {
+            let Some(last) = cell.last() else { continue };
+            let effect = self.effect(last.at)?;
             let offset = match &effect {
                 Effect::AllocationPut(row) => row.place.offset,
                 Effect::AllocationGone { place, .. } => place.offset,
@@ -318,17 +333,8 @@ impl Chunk {
 }
 
 fn group_at(arena: &[u8], at: u32) -> Option<GroupKey> {
-    match decode(arena.get(at as usize..)?).ok()?.0 {
-        Effect::AllocationPut(row) => Some(GroupKey::of(&row.place)),
-        Effect::AllocationGone { place, .. } => Some(GroupKey::of(&place)),
-        _ => None,
-    }
-}
-
-/// The offset behind a block; 0 behind the last one there can be.
-pub(crate) fn cursor_behind(row: &AllocationRow) -> u128 {
-    let size = 1_u128.checked_shl(u32::from(row.place.block_bits)).unwrap_or(0);
-    row.place.offset.wrapping_add(size)
+    let mark = cell_mark(arena.get(at as usize..)?).ok()??;
+    Some(GroupKey::at(mark.network, mark.subnet, mark.offset))
 }
 
 /// A network as the state has it: its record, its last revision.

@@ -1,7 +1,7 @@
 //! Records of cells: the hot path, millions a second. Allocates only for rare fields.
 
 use super::field::{decode_text, encode_text, state_of};
-use super::{Head, RecordError, RecordKind, finish};
+use super::{CellMark, Head, RecordError, RecordKind, finish};
 use crate::journal::reader::Reader;
 use crate::model::{
     AllocationExtras, AllocationPlace, AllocationRow, Effect, Instance, OwnerId, ProjectId,
@@ -114,6 +114,33 @@ pub(super) fn decode_gone(head: &Head, body: &mut Reader<'_>) -> Result<Effect, 
     let block_bits = if head.has(BLOCK_BITS) { decode_block_bits(body)? } else { 0 };
     let place = AllocationPlace { network: head.network, subnet, offset, block_bits };
     Ok(Effect::AllocationGone { place, revision: head.revision })
+}
+
+/// Where a put belongs.
+#[inline]
+pub(super) fn mark_of_put(head: &Head, mut body: Reader<'_>) -> Result<CellMark, RecordError> {
+    if head.has(BLOCK_BITS) {
+        let Effect::AllocationPut(row) = decode_put(head, &mut body)? else {
+            return Err(RecordError::Field("kind"));
+        };
+        let cursor = row.moves_cursor.then(|| row.place.cursor_behind());
+        return Ok(mark(head, row.place.subnet, row.place.offset, cursor));
+    }
+    let subnet = SubnetHandle(body.u32()?);
+    let offset = decode_offset(head.flags, &mut body)?;
+    let moves = head.flags & MOVES_CURSOR != 0;
+    Ok(mark(head, subnet, offset, moves.then(|| offset.wrapping_add(1))))
+}
+
+/// Where a release belongs.
+#[inline]
+pub(super) fn mark_of_gone(head: &Head, mut body: Reader<'_>) -> Result<CellMark, RecordError> {
+    let subnet = SubnetHandle(body.u32()?);
+    Ok(mark(head, subnet, decode_offset(head.flags, &mut body)?, None))
+}
+
+const fn mark(head: &Head, subnet: SubnetHandle, offset: u128, cursor: Option<u128>) -> CellMark {
+    CellMark { network: head.network, revision: head.revision, subnet, offset, cursor }
 }
 
 const fn width_of(offset: u128) -> u8 {

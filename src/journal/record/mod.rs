@@ -9,7 +9,7 @@ mod object;
 mod tests;
 
 use super::reader::{Reader, Short};
-use crate::model::{Effect, NetworkHandle, Revision};
+use crate::model::{Effect, NetworkHandle, Revision, SubnetHandle};
 use std::fmt;
 
 pub(crate) use field::{decode_text, encode_text, state_of};
@@ -132,6 +132,37 @@ pub fn decode(bytes: &[u8]) -> Result<(Effect, usize), RecordError> {
         _ => object::decode(&head, &mut body)?,
     };
     if body.is_empty() { Ok((effect, used)) } else { Err(RecordError::Trailing) }
+}
+
+/// Where the record of a cell belongs, without what it says of the holder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CellMark {
+    /// Its network.
+    pub network: NetworkHandle,
+    /// Revision of the change.
+    pub revision: Revision,
+    /// Its subnet.
+    pub subnet: SubnetHandle,
+    /// 0-based offset in the subnet's prefix.
+    pub offset: u128,
+    /// Where `next` goes on in the subnet, if the record moves that.
+    pub cursor: Option<u128>,
+}
+
+/// Reads only where a record of a cell belongs; `None` for records of anything else.
+///
+/// Shape: for a plain record a quarter of what [`decode`] costs. Fields behind the place are not
+/// looked at, so a record that this accepts may still be one that [`decode`] refuses.
+///
+/// # Errors
+/// [`RecordError`] if its head or place can't be read.
+pub fn cell_mark(bytes: &[u8]) -> Result<Option<CellMark>, RecordError> {
+    let (head, body, _) = Head::read(bytes)?;
+    match head.kind {
+        RecordKind::AllocationPut => allocation::mark_of_put(&head, body).map(Some),
+        RecordKind::AllocationGone => allocation::mark_of_gone(&head, body).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// Size in bytes of the record at the start of `bytes`, without reading more than its length.

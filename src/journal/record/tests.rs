@@ -1,6 +1,6 @@
 //! Round trip of any effect, strictness, sizes, and the golden file.
 
-use super::{RecordError, decode, encode, skip};
+use super::{CellMark, RecordError, cell_mark, decode, encode, skip};
 use crate::limits::PLAIN_RECORD_BYTES_MAX;
 use crate::model::{
     AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, Instance, JobId,
@@ -250,6 +250,30 @@ proptest! {
         bytes.extend_from_slice(&behind);
         prop_assert_eq!(decode(&bytes), Ok((effect, length)));
         prop_assert_eq!(skip(&bytes), Ok(length));
+    }
+
+    #[test]
+    fn a_mark_says_what_the_whole_record_says(effect in effect()) {
+        let mut bytes = Vec::new();
+        encode(&effect, &mut bytes);
+        let expected = match &effect {
+            Effect::AllocationPut(row) => Some(CellMark {
+                network: row.place.network,
+                revision: row.changed,
+                subnet: row.place.subnet,
+                offset: row.place.offset,
+                cursor: row.moves_cursor.then(|| row.place.cursor_behind()),
+            }),
+            Effect::AllocationGone { place, revision } => Some(CellMark {
+                network: place.network,
+                revision: *revision,
+                subnet: place.subnet,
+                offset: place.offset,
+                cursor: None,
+            }),
+            _ => None,
+        };
+        prop_assert_eq!(cell_mark(&bytes), Ok(expected));
     }
 
     #[test]
