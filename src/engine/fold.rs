@@ -59,7 +59,7 @@ impl Fold {
             return Ok(IDLE_PAUSE);
         }
         let took = self.slice()?;
-        Ok(self.pause_after(took))
+        Ok(pause_at(self.parts.pressure.journal_percent(), took))
     }
 
     /// Folds everything that is durable.
@@ -102,16 +102,6 @@ impl Fold {
             || now.since(since) >= limits::FOLD_AGE_MS_MAX
     }
 
-    /// While there is room the fold leaves most of the time to those who answer; the fuller the
-    /// journal, the less.
-    fn pause_after(&self, took: Duration) -> Duration {
-        match self.parts.pressure.journal_percent() {
-            0..50 => took * 3,
-            50..limits::JOURNAL_FULL_SPEED_PERCENT => took,
-            _ => Duration::ZERO,
-        }
-    }
-
     fn watch_disk(&self) {
         let Some(directory) = &self.parts.directory else {
             return;
@@ -121,6 +111,16 @@ impl Fold {
             found.f_bavail.saturating_mul(found.f_frsize) < limits::DISK_FREE_BYTES_MIN
         });
         self.parts.pressure.storage_full.set(u64::from(is_full));
+    }
+}
+
+/// The pause after a slice that took so long, at this fill of the journal: while there is room the
+/// fold leaves most of the time to those who answer; the fuller the journal, the less.
+pub(super) fn pause_at(journal_percent: u64, took: Duration) -> Duration {
+    match journal_percent {
+        0..50 => took * 3,
+        50..limits::JOURNAL_FULL_SPEED_PERCENT => took,
+        _ => Duration::ZERO,
     }
 }
 

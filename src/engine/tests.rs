@@ -1,5 +1,10 @@
 //! The engine with all its threads on a real directory: what clients are promised.
 
+mod full;
+mod gate;
+mod pressure;
+mod rig;
+
 use super::committer::{Committer, CommitterParts};
 use super::figures::CommitterFigures;
 use super::*;
@@ -8,7 +13,7 @@ use crate::model::{Incarnation, NetworkId, OwnerId, ProjectId, Seq, ServerId, Su
 use crate::store::{Journal, JournalFill, JournalPosition, Round, Settings, StoreError};
 use addrd_protocol::codec::{ReplyOrFailure, decode_reply};
 use addrd_protocol::message::{
-    Allocate, AllocateFlags, FamilyChoice, Fences, Release, Reply, Request, Strategy, SubnetCreate,
+    Allocate, AllocateFlags, Batch, BatchItem, BatchMode, FamilyChoice, Fences, Release, Reply, Request, Strategy, SubnetCreate,
     SubnetKind, Target,
 };
 use addrd_protocol::opcode::Opcode;
@@ -122,6 +127,17 @@ fn release(id: u64, network: u128, owner: u128) -> Operation {
     let target = Target::Key { owner: OwnerId::from_u128(owner), slot: Slot(0) };
     let body = Release { target, fences: Fences::default(), any: false };
     operation(id, network, Opcode::RELEASE, Request::Release(body))
+}
+
+fn batch(id: u64, network: u128, items: Vec<Operation>) -> Operation {
+    let item = |one: Operation| match one.request {
+        Request::Allocate(allocate) => BatchItem::Allocate(allocate),
+        Request::Release(release) => BatchItem::Release(release),
+        other => panic!("{other:?} is no item"),
+    };
+    let items = items.into_iter().map(item).collect();
+    let body = Batch { mode: BatchMode::Independent, items };
+    operation(id, network, Opcode::BATCH, Request::Batch(Box::new(body)))
 }
 
 fn send(engine: &Engine, desk: &Arc<Desk>, operations: Vec<Operation>) {
