@@ -8,6 +8,7 @@ pub mod engine;
 pub mod journal;
 pub mod limits;
 pub mod model;
+mod planted;
 pub mod server;
 pub mod store;
 pub mod telemetry;

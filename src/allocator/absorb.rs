@@ -14,6 +14,7 @@ use crate::model::{
     AllocationPlace, AllocationRow, Effect, EffectSink, ExclusionRow, NetworkHandle, NetworkRow,
     Revision, SubnetHandle, SubnetRow,
 };
+use crate::planted::{Bug, is_planted};
 use std::fmt;
 
 /// Why an effect cannot be absorbed. The state is unchanged.
@@ -185,7 +186,9 @@ impl Shard {
         let network = self.networks.at_mut(subnet.network);
         let revision = network.next_revision();
         network.mark(revision);
-        sink.push(&Effect::AllocationGone { place, revision });
+        if !is_planted(Bug::ReleaseRecordDropped) {
+            sink.push(&Effect::AllocationGone { place, revision });
+        }
         self.take_out(handle);
         revision
     }

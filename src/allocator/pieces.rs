@@ -2,6 +2,7 @@
 //! order in which automatic allocation looks at them. Chooses nothing.
 
 use super::free_map::{FreeMap, MapStore};
+use crate::planted::{Bug, is_planted};
 
 /// A part of a pool: open for automatic allocation, or excluded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +37,9 @@ impl Pieces {
     /// Cuts `pools` by `excluded` (disjoint, rising) and counts what is free.
     pub(super) fn new(pools: &[Span], excluded: &[Span], map: &FreeMap, store: &MapStore) -> Self {
         let mut pieces = Self::default();
-        for &pool in pools {
-            pieces.cut(pool, excluded);
+        for &(first, last) in pools {
+            let is_short = is_planted(Bug::PoolEndOffByOne) && first < last;
+            pieces.cut((first, last - u128::from(is_short)), excluded);
         }
         for piece in &mut pieces.list {
             let taken = map.count(store, piece.first, piece.last);

@@ -10,6 +10,7 @@ use super::pressure::Pressure;
 use crate::journal::BatchSealer;
 use crate::limits;
 use crate::model::{EffectSink, Seq, Tick};
+use crate::planted::{Bug, is_planted};
 use crate::store::{BatchRow, Journal, Round, StoreError};
 use addrd_sync::{Consumer, Cost, Doorbell, DurableMark};
 use std::fmt;
@@ -98,7 +99,14 @@ impl Committer {
         self.parts.bells.iter().for_each(Doorbell::ring);
         let began_ns = self.parts.clock.monotonic_ns();
         self.note_waiting(began_ns);
-        self.write(began_ns)?;
+        if is_planted(Bug::ReplyBeforeCommit) {
+            let early = self.taken.iter_mut().flat_map(|(one, _)| one.deliveries.drain(..));
+            early.for_each(Delivery::release);
+        }
+        match self.write(began_ns) {
+            Err(_) if is_planted(Bug::FailedWriteBelieved) => {}
+            written => written?,
+        }
         for (hand_over, _) in self.taken.drain(..) {
             if let Some(mark) = self.parts.marks.get(hand_over.source) {
                 mark.raise(hand_over.number);

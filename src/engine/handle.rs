@@ -13,6 +13,7 @@ use super::worker::Work;
 use crate::allocator;
 use crate::limits;
 use crate::model::{Incarnation, Seq, ServerId, worker_of};
+use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::{Failure, Request};
 use addrd_sync::{Class, Cost, Depth, Doorbell, DurableMark, Level, Producer};
 use std::sync::Arc;
@@ -229,10 +230,15 @@ impl Engine {
         let Some(door) = self.inner.doors.get(worker) else {
             return Err(rejected(parcel.operations, "workers"));
         };
-        if door.ring.is_past_half() && parcel.outstanding > self.share(&door.ring) {
+        if door.ring.is_past_half()
+            && parcel.outstanding > self.share(&door.ring)
+            && !is_planted(Bug::ShareIgnored)
+        {
             return Err(rejected(parcel.operations, "ring_share"));
         }
-        match push_parcel(door, parcel, Class::Ordinary) {
+        let is_kept = !is_planted(Bug::ReserveForAll);
+        let class = if is_kept { Class::Ordinary } else { Class::Reserved };
+        match push_parcel(door, parcel, class) {
             Ok(()) => Ok(()),
             Err(parcel) => self.submit_reserved(door, parcel),
         }

@@ -2,6 +2,7 @@
 //! committer, the checkpointer and the workers report here, workers ask once a drain.
 
 use crate::limits;
+use crate::planted::{Bug, is_planted};
 use crate::store::JournalFill;
 use addrd_sync::{Flag, Level};
 
@@ -55,7 +56,7 @@ impl Pressure {
     /// What a drain that begins now must refuse.
     #[must_use]
     pub fn refuse(&self) -> Refuse {
-        if self.journal_percent() >= 100 {
+        if self.journal_percent() >= 100 && !is_planted(Bug::FullJournalTakesMore) {
             return Refuse::Mutations;
         }
         if self.storage_full.get() != 0 {

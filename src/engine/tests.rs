@@ -13,8 +13,8 @@ use crate::model::{Incarnation, NetworkId, OwnerId, ProjectId, Seq, ServerId, Su
 use crate::store::{Journal, JournalFill, JournalPosition, Round, Settings, StoreError};
 use addrd_protocol::codec::{ReplyOrFailure, decode_reply};
 use addrd_protocol::message::{
-    Allocate, AllocateFlags, Batch, BatchItem, BatchMode, FamilyChoice, Fences, Release, Reply, Request, Strategy, SubnetCreate,
-    SubnetKind, Target,
+    Allocate, AllocateFlags, Batch, BatchItem, BatchMode, FamilyChoice, Fences, Release, Reply,
+    Request, Strategy, SubnetCreate, SubnetKind, Target,
 };
 use addrd_protocol::opcode::Opcode;
 use addrd_protocol::{Instance, Setting, Slot, Status};
@@ -173,6 +173,8 @@ fn what_was_answered_is_there_after_a_restart_with_any_number_of_workers() {
             assert_eq!(status, Status::OK);
             let Some(Reply::Allocated(reply)) = reply else { panic!("{reply:?}") };
             addresses.push(reply.first);
+            assert_eq!(call(&engine, allocate(4, network, 100)).0, Status::OK);
+            assert_eq!(call(&engine, release(5, network, 100)).0, Status::OK);
         }
         booted.running.stop();
     }
@@ -187,6 +189,8 @@ fn what_was_answered_is_there_after_a_restart_with_any_number_of_workers() {
             assert!(reply.first.repeated);
             assert_eq!(reply.first.address, before.address);
             assert_eq!(reply.first.revision, before.revision);
+            let released = call(&engine, release(2, network, 100));
+            assert_eq!(released.0, Status::NOT_HELD, "what was released stays so");
         }
         let list = Request::NetworkList(Box::default());
         let (_, reply) = call(&engine, operation(1, 0, Opcode::NETWORK_LIST, list));

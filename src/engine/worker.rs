@@ -14,6 +14,7 @@ use crate::allocator::{At, JobProgress, Shard};
 use crate::journal::RecordBuffer;
 use crate::limits;
 use crate::model::{EffectSink, Incarnation, Seq};
+use crate::planted::{Bug, is_planted};
 use addrd_sync::{Class, Consumer, Cost, Doorbell, DrainCounter, DurableMark, Producer};
 use bytes::BytesMut;
 use std::collections::VecDeque;
@@ -325,7 +326,8 @@ impl Worker {
 
     /// Whether everything that this state rests on is durable.
     fn is_settled(&self) -> bool {
-        self.own_mark.covers(self.handed) && self.sequencer_mark.covers(self.sequenced)
+        is_planted(Bug::ReadBeforeCommit)
+            || self.own_mark.covers(self.handed) && self.sequencer_mark.covers(self.sequenced)
     }
 
     fn at(&self) -> At {

@@ -22,6 +22,7 @@ use super::sessions::{Lane, Passed};
 use super::shared::Shared;
 use super::writing::Output;
 use crate::limits;
+use crate::planted::{Bug, is_planted};
 use crate::telemetry::reactors::Count;
 use addrd_protocol::codec::{encode_failure, encode_goaway};
 use addrd_protocol::message::{Failure, GoAway, GoAwayReason};
@@ -322,7 +323,11 @@ impl<D: Decider> Connection<D> {
         }
         // A HELLO that waits for older connections gets no answer any more.
         let is_unanswered = matches!(self.phase, Phase::Waiting(_));
-        let last_request_id = if is_unanswered { 0 } else { self.intake.last_request_id };
+        let last_request_id = if is_unanswered || is_planted(Bug::GoAwayOneShort) {
+            0
+        } else {
+            self.intake.last_request_id
+        };
         let goaway = GoAway { reason, last_request_id };
         self.output.push_own(|out| encode_goaway(&goaway, out));
         self.close(

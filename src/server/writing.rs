@@ -2,6 +2,7 @@
 //! Decides only how much more may be asked for.
 
 use crate::limits::{READ_BUFFER_BYTES_MIN, REPLY_BYTES_WAITING_MAX, REPLY_BYTES_WAITING_PAUSE};
+use crate::planted::{Bug, is_planted};
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -63,14 +64,16 @@ impl Output {
 
     /// Whether so much waits that nothing more is read.
     pub(super) fn is_past_half(&self) -> bool {
-        self.waiting >= REPLY_BYTES_WAITING_PAUSE
+        self.waiting >= REPLY_BYTES_WAITING_PAUSE && !is_planted(Bug::RepliesWithoutBound)
     }
 
     /// Promises room for a reply of at most `bytes`. False: it must wait until others are read.
     /// A single reply always finds room, since none is longer than what may wait.
     pub(super) fn promise(&mut self, bytes: usize) -> bool {
         let used = self.bytes_held();
-        let has_room = used == 0 || used + bytes <= REPLY_BYTES_WAITING_MAX;
+        let has_room = used == 0
+            || used + bytes <= REPLY_BYTES_WAITING_MAX
+            || is_planted(Bug::RepliesWithoutBound);
         if has_room {
             self.promised += bytes;
         }

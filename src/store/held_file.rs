@@ -3,6 +3,7 @@
 
 use super::disk::DiskFile;
 use super::overlay_disk::OverlayFile;
+use crate::planted::{Bug, is_planted};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -66,7 +67,7 @@ impl HeldFile {
     }
 
     pub(crate) fn is_released(&self) -> bool {
-        self.released.get().is_some()
+        self.released.get().is_some() || is_planted(Bug::OpeningWritesAtOnce)
     }
 }
 

@@ -366,16 +366,19 @@ fn run(shards: usize, steps: &[u64]) {
     machine.check();
 }
 
+fn number(variable: &str, default: u32) -> u32 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
 pub(super) fn cases() -> u32 {
-    let set = std::env::var("ADDRD_PROPTEST_CASES").ok();
-    set.and_then(|text| text.parse().ok()).unwrap_or(1_000)
+    number("ADDRD_PROPTEST_CASES", 1_000)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: cases(),
         failure_persistence: None,
-        max_shrink_iters: 20_000,
+        max_shrink_iters: number("ADDRD_PROPTEST_SHRINKS", 20_000),
         ..ProptestConfig::default()
     })]
 

@@ -31,11 +31,7 @@ impl Still {
 
     /// One parcel of a connection that has `outstanding` operations without reply; the bound that
     /// it met, if it did.
-    fn submit(
-        &mut self,
-        operations: Vec<Operation>,
-        outstanding: u32,
-    ) -> Result<(), &'static str> {
+    fn submit(&mut self, operations: Vec<Operation>, outstanding: u32) -> Result<(), &'static str> {
         let count = operations.len();
         let engine = &self.rig.engine;
         let route = engine.route(&operations[0].scope, &operations[0].request);

@@ -132,6 +132,7 @@ impl Stand {
         let stand = Self::new(workers);
         assert_eq!(call(stand.engine(), create_network(1, 1)).0, Status::OK);
         assert_eq!(call(stand.engine(), create_subnet(2, 1, cidr)).0, Status::OK);
+        stand.wait_for("both on disk", |stand| stand.engine().position() >= Seq(2));
         stand
     }
 
@@ -188,13 +189,10 @@ fn no_answer_leaves_before_what_it_reveals_is_durable() {
 
     stand.gate.open();
     let status = |desk: &Arc<Desk>| desk.take(1)[0].1;
-    assert_eq!(desks.iter().map(status).collect::<Vec<_>>(), [
-        Status::OK,
-        Status::OK,
-        Status::OK,
-        Status::EXHAUSTED,
-        Status::OK
-    ]);
+    assert_eq!(
+        desks.iter().map(status).collect::<Vec<_>>(),
+        [Status::OK, Status::OK, Status::OK, Status::EXHAUSTED, Status::OK]
+    );
     stand.running.stop();
 }
 
@@ -208,7 +206,10 @@ fn a_failed_write_answers_nobody_and_stops_the_process_once() {
     send(&engine, &desk, vec![allocate(1, 1, 1)]);
     stand.gate.wait_for_round();
     stand.gate.break_down();
-    stand.wait_for("the report", |stand| !stand.failures.lock().unwrap().is_empty());
+    stand.wait_for("the report", |stand| {
+        assert!(desk.frames.lock().unwrap().is_empty(), "its outcome is unknown");
+        !stand.failures.lock().unwrap().is_empty()
+    });
     assert!(matches!(engine.readiness(), Readiness::NotReady(_)));
     stand.running.stop();
     assert!(desk.frames.lock().unwrap().is_empty(), "its outcome is unknown");

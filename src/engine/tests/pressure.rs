@@ -89,10 +89,7 @@ fn on_a_full_disk_reads_and_releases_are_served_and_nothing_else_is_begun() {
         // Of the refused batch nothing was done.
         release(4, 1, 1),
     ];
-    assert_eq!(
-        rig.statuses(served),
-        [Status::OK, Status::OK, Status::OK, Status::NOT_HELD]
-    );
+    assert_eq!(rig.statuses(served), [Status::OK, Status::OK, Status::OK, Status::NOT_HELD]);
     assert!(matches!(rig.engine.readiness(), Readiness::NotReady(_)));
     rig.pressure.storage_full.set(0);
     assert_eq!(rig.statuses(vec![allocate(1, 1, 9)]), [Status::OK]);

@@ -1,0 +1,139 @@
+//! Bugs planted on purpose, one at a time, in the tests of this library only: each must make the
+//! test fail that is meant for it. In a program none exists.
+
+/// A bug, at the place in the code that asks [`is_planted`] for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "only this library knows it")]
+pub(crate) enum Bug {
+    /// Answers leave before the round is written.
+    ReplyBeforeCommit,
+    /// What shows a change that is not durable is told at once.
+    ReadBeforeCommit,
+    /// A failed write is taken for a success.
+    FailedWriteBelieved,
+    /// The record of a release isn't journalled.
+    ReleaseRecordDropped,
+    /// The last address of each pool is never handed out.
+    PoolEndOffByOne,
+    /// A release isn't compared with the revision that it names.
+    FenceNotCompared,
+    /// Every epoch of a session is good.
+    SessionEpochIgnored,
+    /// Replies to a peer that reads nothing have no bound.
+    RepliesWithoutBound,
+    /// Ordinary requests use the slots that are kept for releases.
+    ReserveForAll,
+    /// A connection may have more than its share of a ring.
+    ShareIgnored,
+    /// A full journal takes changes.
+    FullJournalTakesMore,
+    /// GOAWAY names one request less than was read.
+    GoAwayOneShort,
+    /// Opening a directory writes before all of it was taken.
+    OpeningWritesAtOnce,
+}
+
+/// Whether this bug is planted.
+#[cfg(not(test))]
+#[inline(always)]
+pub(crate) const fn is_planted(_: Bug) -> bool {
+    false
+}
+
+/// Whether this bug is planted in this process.
+#[cfg(test)]
+pub(crate) fn is_planted(bug: Bug) -> bool {
+    static PLANTED: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    let planted = PLANTED.get_or_init(|| std::env::var(tests::VARIABLE).ok());
+    planted.as_deref().is_some_and(|name| name == format!("{bug:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bug;
+    use std::process::Command;
+
+    /// Names the bug that is planted in a process of tests.
+    pub(super) const VARIABLE: &str = "ADDRD_PLANTED";
+
+    /// Each bug, and the test that is meant for it.
+    const CAUGHT_BY: [(Bug, &str); 13] = [
+        (
+            Bug::ReplyBeforeCommit,
+            "engine::tests::gate::no_answer_leaves_before_what_it_reveals_is_durable",
+        ),
+        (
+            Bug::ReadBeforeCommit,
+            "engine::tests::gate::no_answer_leaves_before_what_it_reveals_is_durable",
+        ),
+        (
+            Bug::FailedWriteBelieved,
+            "engine::tests::gate::a_failed_write_answers_nobody_and_stops_the_process_once",
+        ),
+        (
+            Bug::ReleaseRecordDropped,
+            "engine::tests::what_was_answered_is_there_after_a_restart_with_any_number_of_workers",
+        ),
+        (Bug::PoolEndOffByOne, "allocator::tests::machine::the_shard_agrees_with_a_naive_server"),
+        (Bug::FenceNotCompared, "allocator::tests::machine::the_shard_agrees_with_a_naive_server"),
+        (
+            Bug::SessionEpochIgnored,
+            "server::connection::tests::endings::\
+             a_newer_connection_waits_until_the_older_ones_work_is_decided",
+        ),
+        // Nothing of it may grow without bound here either: the tests assert theirs as they go.
+        (
+            Bug::RepliesWithoutBound,
+            "server::connection::tests::bounds::\
+             a_peer_that_does_not_read_stops_being_read_and_is_closed",
+        ),
+        (Bug::ReserveForAll, "engine::tests::full::a_quarter_of_a_full_ring_is_kept_for_releases"),
+        (
+            Bug::ShareIgnored,
+            "engine::tests::full::past_half_of_a_ring_every_active_connection_has_its_share",
+        ),
+        (
+            Bug::FullJournalTakesMore,
+            "engine::tests::pressure::at_100_percent_every_change_is_busy_and_reads_go_on",
+        ),
+        (
+            Bug::GoAwayOneShort,
+            "server::connection::tests::endings::\
+             shutdown_tells_the_last_request_and_answers_what_was_read",
+        ),
+        (
+            Bug::OpeningWritesAtOnce,
+            "store::held_file::tests::\
+             nothing_reaches_the_file_before_the_release_and_all_of_it_after",
+        ),
+    ];
+
+    /// Runs one test of this library in a process of its own; what it said.
+    fn run(test: &str, bug: Option<Bug>) -> String {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args([test, "--exact"]).env_remove(VARIABLE).env("RUST_BACKTRACE", "0");
+        // Enough to meet with a bug that concerns every pool or every fence.
+        command.env("ADDRD_PROPTEST_CASES", "100").env("ADDRD_PROPTEST_SHRINKS", "0");
+        if let Some(bug) = bug {
+            command.env(VARIABLE, format!("{bug:?}"));
+        }
+        let output = command.output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// T16. A test that can't fail proves nothing.
+    #[test]
+    fn every_planted_bug_is_caught_by_the_test_meant_for_it() {
+        for (bug, test) in CAUGHT_BY {
+            let said = run(test, Some(bug));
+            assert!(said.contains("0 passed; 1 failed"), "{bug:?} escaped {test}: {said}");
+        }
+        // The tests can pass as well.
+        let mut tests: Vec<_> = CAUGHT_BY.iter().map(|(_, test)| *test).collect();
+        tests.dedup();
+        for test in tests {
+            let said = run(test, None);
+            assert!(said.contains("1 passed; 0 failed"), "without a bug {test}: {said}");
+        }
+    }
+}
