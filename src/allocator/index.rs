@@ -351,6 +351,30 @@ mod tests {
         }
     }
 
+    /// Doubling a table of millions once stalled its thread for 400 ms.
+    #[test]
+    fn no_step_of_growth_moves_more_than_two_segments() {
+        let hasher = Hasher::new(11);
+        let moved = std::cell::Cell::new(0);
+        let hash = |n: u32| hasher.hash(u128::from(n), 1);
+        let hash_of = |n: u32| {
+            moved.set(moved.get() + 1);
+            hash(n)
+        };
+        let mut index = Index::new();
+        let (mut most, mut splits) = (0, 0);
+        for number in 0..1_000_000 {
+            moved.set(0);
+            index.insert(hash(number), number, hash_of);
+            most = most.max(moved.get());
+            splits += usize::from(moved.get() > 0);
+        }
+        assert!(most <= 2 * GROUPS * SLOTS, "{most} handles moved in one step");
+        assert!(splits > 500, "{splits} steps of growth");
+        // What doubles is small: a number for each several hundred handles.
+        assert!(index.directory.len() * 200 < 1_000_000, "{}", index.directory.len());
+    }
+
     #[test]
     fn hundreds_of_entries_under_one_hash_are_all_found() {
         let mut index = Index::new();

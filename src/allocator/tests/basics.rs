@@ -126,3 +126,100 @@ fn a_network_with_allocations_is_deleted_only_by_force_and_as_a_job() {
         world.check();
     }
 }
+
+#[test]
+fn prefixes_without_room_for_a_gateway_are_used_whole() {
+    for (cidr, addresses) in [
+        ("10.0.0.4/31", &["10.0.0.4", "10.0.0.5"][..]),
+        ("10.0.0.9/32", &["10.0.0.9"]),
+        // Its first address is the one of all routers, which is never chosen (RFC 4291).
+        ("fd00::4/127", &["fd00::5"]),
+        ("fd00::9/128", &["fd00::9"]),
+    ] {
+        let create = subnet(1, cidr);
+        let first = create.cidr.first();
+        let mut world = World::with_subnet(create);
+        for (owner, wanted) in (1..).zip(addresses) {
+            assert_eq!(world.address(owner), ip(wanted), "{cidr}");
+        }
+        assert_eq!(world.refusal(allocate(9)), Status::EXHAUSTED, "{cidr}");
+        // Whoever asks for the first one gets it.
+        world.release(release(1));
+        let exact = allocate_with(8, |extras| extras.exact = Some(first));
+        assert_eq!(world.allocate(exact).first.address, first, "{cidr}");
+        world.check();
+    }
+}
+
+#[test]
+fn what_is_held_comes_before_the_exact_then_the_preferred_then_the_strategy() {
+    let range = |first, last| crate::model::Range::new(ip(first), ip(last)).unwrap();
+    let pools = vec![range("10.0.0.100", "10.0.0.101"), range("10.0.0.10", "10.0.0.19")];
+    let pools = crate::model::Setting::Value(pools);
+    let strategy = Strategy::Lowest;
+    let mut world =
+        World::with_subnet(SubnetCreate { pools, strategy, ..subnet(1, "10.0.0.0/24") });
+    let prefers =
+        |owner, address| allocate_with(owner, |extras| extras.preferred = Some(ip(address)));
+    let first = world.allocate(prefers(1, "10.0.0.15")).first;
+    assert_eq!((first.address, first.was_preferred), (ip("10.0.0.15"), true));
+    // It is taken, so the strategy decides: pools in the order of their list.
+    let second = world.allocate(prefers(2, "10.0.0.15")).first;
+    assert_eq!((second.address, second.was_preferred), (ip("10.0.0.100"), false));
+    assert_eq!(world.address(3), ip("10.0.0.101"));
+    assert_eq!(world.address(4), ip("10.0.0.10"));
+    // Held by the key: neither the preferred address nor the strategy is looked at.
+    let again = world.allocate(prefers(2, "10.0.0.16")).first;
+    assert_eq!((again.address, again.repeated), (ip("10.0.0.100"), true));
+    // The exact one or nothing, also outside the pools.
+    let exact = |owner, address| allocate_with(owner, |extras| extras.exact = Some(ip(address)));
+    assert_eq!(world.allocate(exact(5, "10.0.0.200")).first.address, ip("10.0.0.200"));
+    assert_eq!(world.refusal(exact(6, "10.0.0.15")), Status::ADDRESS_TAKEN);
+    assert_eq!(world.refusal(exact(2, "10.0.0.16")), Status::KEY_IN_USE);
+    world.check();
+}
+
+#[test]
+fn each_strategy_begins_where_it_says() {
+    let of = |strategy, owner| Allocate { strategy, ..allocate(owner) };
+    let world = || World::with_subnet(subnet(1, "10.0.0.0/16"));
+    let mut next = world();
+    assert_eq!(next.allocate(of(Strategy::Next, 1)).first.address, ip("10.0.0.2"));
+    next.release(release(1));
+    assert_eq!(next.allocate(of(Strategy::Next, 2)).first.address, ip("10.0.0.3"), "not at once");
+    assert_eq!(next.allocate(of(Strategy::Lowest, 3)).first.address, ip("10.0.0.2"));
+    // The same owner finds the same place in another life of the server.
+    let hashed = |owner| world().allocate(of(Strategy::Hashed, owner)).first.address;
+    assert_eq!(hashed(7), hashed(7));
+    let places: std::collections::BTreeSet<_> = (0..50).map(hashed).collect();
+    assert!(places.len() > 45, "{places:?}");
+    let mut random = world();
+    let address = |owner| random.allocate(of(Strategy::Random, owner)).first.address;
+    let places: std::collections::BTreeSet<_> = (0..50).map(address).collect();
+    let spread = places.iter().filter(|place| **place > ip("10.0.128.0")).count();
+    assert!((5..45).contains(&spread), "{places:?}");
+    assert_eq!(random.refusal(of(Strategy::Exact, 99)), Status::CONFLICTING_FIELDS);
+}
+
+#[test]
+fn a_limit_and_exclusions_bound_what_is_chosen() {
+    let mut world = World::with_subnet(subnet(1, "10.0.0.0/24"));
+    let range = |first, last| crate::model::Range::new(ip(first), ip(last)).unwrap();
+    let within = |owner| {
+        let limit = Some(range("10.0.0.50", "10.0.0.53"));
+        allocate_with(owner, |extras| extras.limit = limit)
+    };
+    let exclusion = addrd_protocol::message::Exclusion {
+        range: range("10.0.0.51", "10.0.0.52"),
+        mode: addrd_protocol::message::ExclusionMode::Everyone,
+        reason: None,
+    };
+    let exclude = addrd_protocol::message::SubnetExclude { subnet_id: subnet_id(1), exclusion };
+    world.done(1, Request::SubnetExclude(Box::new(exclude)));
+    assert_eq!(world.allocate(within(1)).first.address, ip("10.0.0.50"));
+    assert_eq!(world.allocate(within(2)).first.address, ip("10.0.0.53"));
+    assert_eq!(world.refusal(within(3)), Status::EXHAUSTED);
+    let exact = allocate_with(4, |extras| extras.exact = Some(ip("10.0.0.51")));
+    assert_eq!(world.refusal(exact), Status::EXCLUDED);
+    world.check();
+}

@@ -2,6 +2,7 @@
 //! naive model.
 
 mod basics;
+mod costs;
 mod dice;
 mod machine;
 mod naive;
