@@ -1,10 +1,5 @@
 //! The engine with all its threads on a real directory: what clients are promised.
 
-mod full;
-mod gate;
-mod pressure;
-mod rig;
-
 use super::committer::{Committer, CommitterParts};
 use super::figures::CommitterFigures;
 use super::*;
@@ -24,7 +19,11 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+mod full;
+mod gate;
 mod jobs;
+mod pressure;
+mod rig;
 
 /// Longest wait for an answer; reached only by a hang.
 const PATIENCE: Duration = Duration::from_secs(60);
