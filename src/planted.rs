@@ -3,7 +3,6 @@
 
 /// A bug, at the place in the code that asks [`is_planted`] for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "only this library knows it")]
 pub(crate) enum Bug {
     /// Answers leave before the round is written.
     ReplyBeforeCommit,
