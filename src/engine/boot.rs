@@ -7,7 +7,9 @@ use super::start::{Running, Start, start};
 use super::threads::OnFailure;
 use crate::allocator::ShardSettings;
 use crate::model::ServerId;
-use crate::store::{Disk, Presence, RealDisk, Recovered, Settings, Store, StoreError};
+use crate::store::{
+    Disk, Presence, RealDisk, Recovered, Settings, Store, StoreError, give_up_reserve,
+};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -107,8 +109,23 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
 
 fn open(path: &Path, settings: &Settings) -> Result<(Store, bool), BootError> {
     RealDisk::make(path).map_err(|error| BootError::Directory(path.to_owned(), error))?;
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(path));
-    open_store(disk, settings).map_err(|error| BootError::Store(path.to_owned(), error))
+    let disk = || Arc::new(RealDisk::new(path)) as Arc<dyn Disk>;
+    let opened = match open_store(disk(), settings) {
+        Err(StoreError::Io { source, .. }) if is_full(&source) && gives_up(&*disk()) => {
+            open_store(disk(), settings)
+        }
+        opened => opened,
+    };
+    opened.map_err(|error| BootError::Store(path.to_owned(), error))
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::StorageFull
+}
+
+/// Whether there was a reserve to give up. If it can't be looked at, the first error says why.
+fn gives_up(disk: &dyn Disk) -> bool {
+    give_up_reserve(disk).unwrap_or(false)
 }
 
 fn open_store(disk: Arc<dyn Disk>, settings: &Settings) -> Result<(Store, bool), StoreError> {

@@ -6,7 +6,7 @@ use super::figures::CommitterFigures;
 use super::pressure::Pressure;
 use crate::limits;
 use crate::model::{Seq, Tick};
-use crate::store::{Checkpointer, Step, StoreError};
+use crate::store::{Checkpointer, Disk, Step, StoreError, give_up_reserve};
 use addrd_sync::{Doorbell, DurableMark};
 use std::fmt;
 use std::path::PathBuf;
@@ -18,6 +18,8 @@ use std::time::Duration;
 pub struct FoldParts {
     /// Reads committed rows, writes the folded state.
     pub checkpointer: Checkpointer,
+    /// Where the reserve lies, which is given up for a fold that gets no space.
+    pub disk: Arc<dyn Disk>,
     /// Where the files lie, to watch the free space; `None` on a disk that isn't the system's.
     pub directory: Option<PathBuf>,
     /// Durable position of the journal.
@@ -39,13 +41,15 @@ pub struct Fold {
     parts: FoldParts,
     /// Since when something waits.
     waiting_since: Option<Tick>,
+    /// The last slice got no space, and the reserve is gone.
+    is_starved: bool,
 }
 
 impl Fold {
     /// Ready for its first step.
     #[must_use]
     pub const fn new(parts: FoldParts) -> Self {
-        Self { parts, waiting_since: None }
+        Self { parts, waiting_since: None, is_starved: false }
     }
 
     /// One slice, if it is time for one. Gives how long to pause.
@@ -59,16 +63,23 @@ impl Fold {
             return Ok(IDLE_PAUSE);
         }
         let took = self.slice()?;
+        if self.is_starved {
+            return Ok(STARVED_PAUSE);
+        }
         Ok(pause_at(self.parts.pressure.journal_percent(), took))
     }
 
-    /// Folds everything that is durable.
+    /// Folds everything that is durable; on a full disk as much as there is space for, and the
+    /// journal keeps the rest.
     ///
     /// # Errors
     /// The storage failed.
     pub fn finish(&mut self) -> Result<(), StoreError> {
         while self.parts.checkpointer.is_working() || self.is_behind() {
             self.slice()?;
+            if self.is_starved {
+                break;
+            }
         }
         Ok(())
     }
@@ -77,11 +88,14 @@ impl Fold {
         let began_ns = self.parts.clock.monotonic_ns();
         let durable = Seq(self.parts.position.get());
         self.parts.checkpointer.begin(limits::FOLD_CHUNK_RECORDS_MAX, durable);
-        if let Step::Finished(upto) = self.parts.checkpointer.step()? {
+        let step = self.parts.checkpointer.step()?;
+        if let Step::Finished(upto) = step {
             self.parts.folded.raise(upto.0);
             self.parts.committer_bell.ring();
             self.waiting_since = None;
         }
+        // With the reserve given up the same step is tried again.
+        self.is_starved = step == Step::Full && !give_up_reserve(&*self.parts.disk)?;
         let took = self.parts.clock.monotonic_ns().saturating_sub(began_ns);
         self.parts.figures.committed(0, 0, 0, took);
         Ok(Duration::from_nanos(took))
@@ -123,6 +137,9 @@ pub(super) fn pause_at(journal_percent: u64, took: Duration) -> Duration {
         _ => Duration::ZERO,
     }
 }
+
+/// Pause of a fold that gets no space: somebody has to make some.
+const STARVED_PAUSE: Duration = Duration::from_secs(1);
 
 /// Pause while nothing is to be folded.
 const IDLE_PAUSE: Duration = Duration::from_millis(100);

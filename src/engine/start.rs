@@ -114,6 +114,7 @@ pub fn start(start: Start) -> std::io::Result<Running> {
     let (fold_figures, fold_reader) = CommitterFigures::new();
     let fold = Fold::new(FoldParts {
         checkpointer: start.checkpointer,
+        disk: Arc::clone(&start.disk),
         directory: start.directory,
         position: Arc::clone(&shared.position),
         folded: Arc::clone(&folded),

@@ -23,6 +23,7 @@ mod full;
 mod gate;
 mod jobs;
 mod pressure;
+mod reserve;
 mod rig;
 
 /// Longest wait for an answer; reached only by a hang.
