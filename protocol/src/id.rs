@@ -78,6 +78,14 @@ id128!(
     SubnetId
 );
 id128!(
+    /// A subnet pool, chosen by the client; unique inside its project.
+    PoolId
+);
+id128!(
+    /// An address scope, chosen by the client; unique inside its project.
+    AddressScopeId
+);
+id128!(
     /// Who holds an allocation, chosen by the client.
     OwnerId
 );

@@ -35,6 +35,7 @@ fn header(opcode: Opcode, source: &mut Source) -> RequestHeader {
             NetworkRule::None => NetworkId::NIL,
             _ => network,
         },
+        pool: opcode.may_name_pool() && source.make(),
     }
 }
 

@@ -14,7 +14,7 @@ use addrd_protocol::codec::{
     FrameBounds, ReplyDecoder, ReplyOrFailure, RequestDecoder, encode_failure, encode_goaway,
     encode_request, try_encode_reply,
 };
-use addrd_protocol::message::{allocate, allocation, batch, failure, list, subnet};
+use addrd_protocol::message::{allocate, allocation, batch, failure, list, pool, subnet};
 use addrd_protocol::opcode::NetworkRule;
 use addrd_protocol::{Opcode, OwnerId, Retry, Status, codec, text, wire};
 use bytes::BytesMut;
@@ -285,6 +285,9 @@ fn the_table_of_limits_is_the_code() {
         ("PAGE_OBJECTS_MAX", list::PAGE_OBJECTS_MAX.into()),
         ("CANDIDATES_MAX", allocate::CANDIDATES_MAX as u64),
         ("POOLS_MAX", subnet::POOLS_MAX as u64),
+        ("POOL_PREFIXES_MAX", pool::POOL_PREFIXES_MAX as u64),
+        ("CHOICE_PREFIXES_MAX", pool::CHOICE_PREFIXES_MAX as u64),
+        ("PAGE_POOLS_MAX", codec::PAGE_POOLS_MAX.into()),
         ("EXCLUSIONS_MAX", subnet::EXCLUSIONS_MAX as u64),
         ("DNS_SERVERS_MAX", subnet::DNS_SERVERS_MAX as u64),
         ("ROUTES_MAX", subnet::ROUTES_MAX as u64),
@@ -380,6 +383,7 @@ fn reply_has_items(reply: &addrd_protocol::message::Reply) -> bool {
     match reply {
         Reply::Job(_) | Reply::Jobs(_) | Reply::Networks(_) | Reply::Subnets(_) => true,
         Reply::Usage(_) | Reply::FreeRanges(_) | Reply::Allocations(_) => true,
+        Reply::Projects(_) | Reply::Scopes(_) | Reply::Pools(_) => true,
         Reply::Batch(_) => true,
         Reply::Lookups(found) => !found.allocations.is_empty(),
         _ => false,

@@ -291,6 +291,6 @@ fn every_status_and_every_detail_has_a_vector() {
         .flatten()
         .flat_map(|detail| detail.as_object().unwrap().keys().cloned())
         .collect();
-    let kinds = ["bound", "bounds", "candidate", "count", "current", "held", "other"];
+    let kinds = ["bound", "bounds", "candidate", "count", "current", "held", "other", "quota"];
     assert_eq!(details, kinds.map(str::to_owned).into());
 }

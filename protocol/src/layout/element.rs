@@ -44,7 +44,8 @@ mod numbers {
     use super::Numbered;
     use super::{AllocationState, Family, FamilyChoice, Strategy};
     use crate::message::{
-        BatchMode, CandidateReason, ExclusionMode, GoAwayReason, JobKind, JobState, SubnetKind,
+        BatchMode, CandidateReason, ExclusionMode, GoAwayReason, JobKind, JobState, PrefixChoice,
+        SubnetKind,
     };
 
     numbered! {
@@ -58,6 +59,7 @@ mod numbers {
         GoAwayReason: Shutdown SessionReplaced Idle SlowReader;
         JobKind: NetworkDelete SubnetDelete;
         JobState: Running Done;
+        PrefixChoice: Exact Length DefaultLength;
         CandidateReason: Exhausted Family Limit Deleting NoPools Length NotFound Fragmented;
     }
 }
@@ -192,7 +194,7 @@ macro_rules! from_bits {
     )*};
 }
 
-from_bits!(ProjectId NetworkId SubnetId OwnerId SessionId ServerId);
+from_bits!(ProjectId NetworkId SubnetId PoolId AddressScopeId OwnerId SessionId ServerId);
 
 impl From<Bits128> for uuid::Uuid {
     fn from(bits: Bits128) -> Self {

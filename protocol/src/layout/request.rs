@@ -69,4 +69,20 @@ requests! {
     ALLOCATION_GET => AllocationGet;
     ALLOCATION_LIST => AllocationList;
     LOOKUP => Lookup;
+    PROJECT_CREATE => ProjectCreate;
+    PROJECT_GET => ProjectGet;
+    PROJECT_LIST => ProjectList;
+    PROJECT_UPDATE => ProjectUpdate;
+    PROJECT_DELETE => ProjectDelete;
+    SCOPE_CREATE => ScopeCreate;
+    SCOPE_GET => ScopeGet;
+    SCOPE_LIST => ScopeList;
+    SCOPE_UPDATE => ScopeUpdate;
+    SCOPE_DELETE => ScopeDelete;
+    POOL_CREATE => PoolCreate;
+    POOL_GET => PoolGet;
+    POOL_LIST => PoolList;
+    POOL_UPDATE => PoolUpdate;
+    POOL_DELETE => PoolDelete;
+    POOL_PREVIEW => PoolPreview;
 }

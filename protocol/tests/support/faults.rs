@@ -225,6 +225,12 @@ fn bad_headers() -> Named {
         ("header_opcode_of_the_server", request_frame(Opcode::GOAWAY, &[0; 16], false)),
         ("header_network_missing", without_network),
         ("header_network_without_use", with_network),
+        ("pool_flag_where_no_pool_can_be", changed(sample("subnet_create_plain"), 5, 2)),
+        ("pool_choice_without_pool", {
+            let plain = sample("subnet_create_plain");
+            let allowed = tail(&[(0x8021, &[4, 8, 10, 0, 0, 0])]);
+            request_frame(Opcode::SUBNET_CREATE, &[&plain[64..], &allowed].concat(), true)
+        }),
         ("tail_flag_without_tail", changed(plain.clone(), 5, 1)),
         ("tail_without_flag", changed(allocate_tail(&[(0x800a, b"a=b")]), 5, 0)),
     ]
