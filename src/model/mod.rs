@@ -1,13 +1,15 @@
 //! Pure nouns: handles, times, stored attributes, effects. No behaviour beyond validation.
 
+mod catalogue;
 mod effect;
 mod handle;
 mod tick;
 
 pub use addrd_protocol::{
-    Family, Incarnation, Instance, JobId, NetworkId, OwnerId, Prefix, ProjectId, Range, Revision,
-    Seq, ServerId, SessionId, Setting, Slot, Status, SubnetId, Text,
+    AddressScopeId, Family, Incarnation, Instance, JobId, NetworkId, OwnerId, PoolId, Prefix,
+    ProjectId, Range, Revision, Seq, ServerId, SessionId, Setting, Slot, Status, SubnetId, Text,
 };
+pub use catalogue::{ObjectRef, PoolRow, ProjectRow, ScopeRow};
 pub use effect::{
     AllocationExtras, AllocationPlace, AllocationRow, Effect, EffectSink, ExclusionRow, JobRow,
     NetworkRow, SubnetRow,

@@ -25,7 +25,7 @@ use std::ops::ControlFlow;
 
 /// Takes the state as it was.
 ///
-/// First rows: networks; subnets, each with its exclusions and its cursor; allocations by place;
+/// First rows: networks, pools, scopes and projects by number; subnets, each with its exclusions and its cursor; allocations by place;
 /// jobs; then the last revision of every network. Then the journal's records in order.
 pub trait Restore {
     /// Absorbs an effect.
@@ -135,6 +135,15 @@ fn note_numbers(effect: &Effect, recovered: &mut Recovered) {
     match effect {
         Effect::NetworkPut(row) => {
             recovered.network_handle_max = recovered.network_handle_max.max(row.network.0);
+        }
+        Effect::ProjectPut(row) => {
+            recovered.network_handle_max = recovered.network_handle_max.max(row.handle.0);
+        }
+        Effect::ScopePut(row) => {
+            recovered.network_handle_max = recovered.network_handle_max.max(row.handle.0);
+        }
+        Effect::PoolPut(row) => {
+            recovered.network_handle_max = recovered.network_handle_max.max(row.handle.0);
         }
         Effect::JobPut(row) => recovered.job_max = recovered.job_max.max(row.job.0),
         _ => {}

@@ -2,6 +2,7 @@
 //! one encoding, anything else is an error.
 
 mod allocation;
+mod catalogue;
 mod field;
 mod object;
 
@@ -38,6 +39,14 @@ pub enum RecordKind {
     JobPut = 9,
     /// [`Effect::JobGone`].
     JobGone = 10,
+    /// [`Effect::ProjectPut`].
+    ProjectPut = 11,
+    /// [`Effect::ScopePut`].
+    ScopePut = 12,
+    /// [`Effect::PoolPut`].
+    PoolPut = 13,
+    /// [`Effect::ObjectGone`].
+    ObjectGone = 14,
 }
 
 impl RecordKind {
@@ -55,6 +64,10 @@ impl RecordKind {
             8 => Self::AllocationGone,
             9 => Self::JobPut,
             10 => Self::JobGone,
+            11 => Self::ProjectPut,
+            12 => Self::ScopePut,
+            13 => Self::PoolPut,
+            14 => Self::ObjectGone,
             _ => return None,
         })
     }
