@@ -187,6 +187,12 @@ pub const JOBS_FINISHED_MAX: usize = 64;
 
 /// Networks of a server: at 1 KiB each, 1 GiB.
 pub const NETWORKS_MAX: u32 = 1 << 20;
+/// Projects of a server: at 0.5 KiB each, 32 MiB.
+pub const PROJECTS_MAX: u32 = 1 << 16;
+/// Address scopes of a server.
+pub const ADDRESS_SCOPES_MAX: u32 = 1 << 16;
+/// Subnet pools of a server: at most 4 KiB each without what is taken from them, 256 MiB.
+pub const SUBNET_POOLS_MAX: u32 = 1 << 16;
 /// Subnets of a network.
 pub const SUBNETS_PER_NETWORK_MAX: u32 = 128 * 1024;
 /// Subnets that go with an empty network at once; more of them go in a job.

@@ -1,7 +1,7 @@
 //! A network in memory: attributes, counters, its subnets in order. Finds nothing outside itself.
 
 use super::order::{Key, Order};
-use crate::model::{Family, NetworkHandle, NetworkId, ProjectId, Revision, Text};
+use crate::model::{Family, NetworkHandle, NetworkId, ObjectRef, ProjectId, Revision, Text};
 
 /// A network of the shard.
 #[derive(Debug)]
@@ -16,6 +16,9 @@ pub(super) struct Network {
     pub(super) deleting: bool,
     pub(super) name: Option<Text>,
     pub(super) description: Option<Text>,
+    /// Address scopes that it was created in.
+    pub(super) scope_v4: Option<ObjectRef>,
+    pub(super) scope_v6: Option<ObjectRef>,
     /// Live allocations.
     pub(super) allocations: u64,
     /// Subnets that are not being deleted, of each family.

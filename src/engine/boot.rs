@@ -90,9 +90,10 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
     let sealer = store.journal.sealer(store.identity());
     let format = store.format();
     let (journal, checkpointer, disk) = store.split();
+    let (shards, catalogue) = recovery.finish(recovered.network_handle_max);
     let running = start(Start {
-        shards: recovery.into_shards(),
-        next_network: recovered.network_handle_max.saturating_add(1),
+        shards,
+        catalogue,
         journal: Box::new(journal),
         sealer,
         checkpointer,

@@ -119,7 +119,7 @@ impl Engine {
     /// way round nothing is needed, a rendezvous stands behind what a worker's ring holds.
     #[must_use]
     pub fn route(&self, scope: &Scope, request: &Request) -> Route {
-        if allocator::is_spanning(request) {
+        if allocator::is_spanning(scope, request) {
             return Route::Sequencer;
         }
         if allocator::is_gathered(scope, request) {

@@ -344,7 +344,8 @@ pub(super) fn frame_with(
     change: impl FnOnce(&mut RequestHeader),
 ) -> Vec<u8> {
     let (opcode, project) = (request.opcode(), ProjectId::NIL);
-    let mut header = RequestHeader { opcode, request_id, timeout_ms: 0, project, network: on };
+    let mut header =
+        RequestHeader { opcode, request_id, timeout_ms: 0, project, network: on, pool: false };
     change(&mut header);
     let mut bytes = BytesMut::new();
     encode_request(&header, request, &mut bytes).unwrap();

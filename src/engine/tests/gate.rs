@@ -106,9 +106,10 @@ impl Stand {
         let (journal, checkpointer, disk) = store.split();
         let (gate, failures) = (Arc::<Gate>::default(), Arc::<Mutex<Vec<String>>>::default());
         let told = Arc::clone(&failures);
+        let (shards, catalogue) = recovery.finish(recovered.network_handle_max);
         let running = start(Start {
-            shards: recovery.into_shards(),
-            next_network: 1,
+            shards,
+            catalogue,
             journal: Box::new(Gated { journal, gate: Arc::clone(&gate) }),
             sealer,
             checkpointer,

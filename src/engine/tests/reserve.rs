@@ -39,6 +39,8 @@ fn unfolded(disk: &FakeDisk, reserve_bytes: u64) -> (Fold, Arc<DurableMark>) {
             deleting: false,
             name: None,
             description: Some(text.clone()),
+            scope_v4: None,
+            scope_v6: None,
         })));
     }
     let parts = vec![records.as_bytes()];

@@ -6,7 +6,6 @@ use super::super::decider::{Decider, Readiness};
 use super::super::in_flight::InFlight;
 use super::super::mailbox::Mailbox;
 use super::super::reading::Front;
-use super::greeting::check_project;
 use super::{Connection, Phase};
 use crate::engine::{Operation, Parcel, Rejected, Route, Scope};
 use crate::limits;
@@ -235,13 +234,13 @@ impl<D: Decider> Connection<D> {
         length: usize,
         begun_ns: u64,
     ) -> Result<(), Failure> {
-        check_project(header)?;
         let frame_bytes = u32::try_from(length).unwrap_or(u32::MAX);
         let held = self.bytes_held() + length;
         if !self.budget.hold(held) {
             return Err(busy("bytes_in_flight_max", BYTES_RETRY_MS));
         }
-        let scope = Scope { project: header.project, network: header.network };
+        let RequestHeader { project, network, pool, .. } = *header;
+        let scope = Scope { project, network, pool };
         let route = self.route(&scope, &request);
         if let Some(failure) = self.refusal(route) {
             return Err(failure);
