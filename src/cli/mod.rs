@@ -5,6 +5,7 @@ mod allocate;
 mod allocation;
 mod ask;
 mod bench;
+mod catalogue_view;
 mod check;
 mod connect;
 mod context;
@@ -17,7 +18,10 @@ mod lookup;
 mod network;
 mod output;
 mod owner;
+mod pool;
+mod project;
 mod release;
+mod scope;
 mod serve;
 mod server;
 mod session;
@@ -78,6 +82,15 @@ enum Command {
     /// Allocations: create, get, list, update, delete.
     #[command(subcommand)]
     Allocation(allocation::Allocation),
+    /// Projects: create, get, list, update, delete.
+    #[command(subcommand)]
+    Project(project::Project),
+    /// Address scopes: create, get, list, update, delete.
+    #[command(subcommand)]
+    Scope(scope::Scope),
+    /// Subnet pools: create, get, list, update, delete, preview.
+    #[command(subcommand)]
+    Pool(pool::Pool),
     /// Jobs of the server: get, list, wait.
     #[command(subcommand)]
     Job(job::Job),
@@ -163,6 +176,9 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         Command::Network(network) => network::run(session, network).await,
         Command::Subnet(subnet) => subnet::run(session, subnet).await,
         Command::Allocation(allocation) => allocation::run(session, allocation).await,
+        Command::Project(project) => project::run(session, project).await,
+        Command::Scope(scope) => scope::run(session, scope).await,
+        Command::Pool(pool) => pool::run(session, pool).await,
         Command::Job(job) => job::run(session, job).await,
         Command::Server(server) => server::run(session, server).await,
         Command::Allocate(allocate) => allocate::run(session, allocate).await,

@@ -259,6 +259,7 @@ async fn make_demo(places: &Places) -> Result<(), Error> {
     let create = NetworkCreate {
         name: Text::new(DEMO).ok(),
         description: Text::new("made by serve --dev").ok(),
+        ..NetworkCreate::default()
     };
     client.network_create(network, create).await?;
     for (cidr, name) in DEMO_SUBNETS {
@@ -282,5 +283,6 @@ fn demo_subnet(network: NetworkId, cidr: Prefix, name: &str) -> SubnetCreate {
         routes: Vec::new(),
         name: Text::new(name).ok(),
         description: None,
+        from_pool: None,
     }
 }

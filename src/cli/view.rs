@@ -125,6 +125,7 @@ impl View for Subnet {
             ("description", text(self.description.as_ref())),
             ("live_inside", joined(&self.live_inside)),
             ("overlaps", joined(&self.overlaps)),
+            ("subnet_pool_id", self.subnet_pool_id.map(|id| id.to_string()).unwrap_or_default()),
             ("revision", self.revision.to_string()),
         ]);
         fields

@@ -156,6 +156,7 @@ pub(crate) fn header(number: u64, on: NetworkId, request: &Request) -> RequestHe
         timeout_ms: 0,
         project: ProjectId::DEFAULT,
         network: on,
+        pool: false,
     }
 }
 
