@@ -180,7 +180,7 @@ fn bad_vectors() -> Vec<Value> {
         let early = sample.bounds == FrameBounds::BEFORE_HELLO;
         let state = if early { "before_hello" } else { "open" };
         let fields = json!({ "state": state, "expect": expect });
-        named(sample.name, sample.direction, &sample.bytes, fields)
+        named(&sample.name, sample.direction, &sample.bytes, fields)
     };
     faults::bad().into_iter().map(vector).collect()
 }
@@ -275,6 +275,29 @@ fn every_operation_has_vectors_in_both_directions() {
     assert_eq!(opcodes("requests.json"), all);
     replies.retain(|name| name != "error");
     assert_eq!(opcodes("replies.json"), replies);
+}
+
+/// Operations whose wrong bytes are told, by their direction; a frame's own faults don't count.
+fn wrong_operations(direction: &str) -> BTreeSet<Opcode> {
+    stored("bad.json")
+        .iter()
+        .filter(|vector| vector["direction"] == direction)
+        .filter(|vector| vector["expect"]["connection"] == "continues")
+        .map(|vector| {
+            let bytes = unhex(&vector["hex"]);
+            Opcode(u16::from_be_bytes([bytes[6], bytes[7]]))
+        })
+        .collect()
+}
+
+#[test]
+fn every_operation_has_wrong_bytes_in_both_directions() {
+    let (requests, replies) = (wrong_operations("request"), wrong_operations("reply"));
+    for opcode in Opcode::ALL {
+        let is_servers = matches!(*opcode, Opcode::GOAWAY | Opcode::ERROR);
+        assert!(requests.contains(opcode) || is_servers, "no wrong request {}", opcode.name());
+        assert!(replies.contains(opcode), "no wrong reply {}", opcode.name());
+    }
 }
 
 #[test]

@@ -81,7 +81,15 @@ class Vectors(unittest.TestCase):
     def test_wrong_bytes_are_refused_as_told(self):
         for vector in vectors("bad.json"):
             with self.subTest(name=vector["name"]):
-                self.assertEqual(refusal(vector), vector["expect"])
+                told, expected = refusal(vector), vector["expect"]
+                if vector["direction"] == "reply":
+                    told, expected = (without_hints(each) for each in (told, expected))
+                self.assertEqual(told, expected)
+
+
+def without_hints(expected):
+    """Nobody is told which field of a reply is wrong: each reader has its own way to say it."""
+    return {name: value for name, value in expected.items() if name not in ("field", "item")}
 
 
 def refusal(vector):

@@ -199,7 +199,7 @@ FAILURE = Layout(
     ("item", Number(2)), ("details", Count(2, most=DETAILS_MAX)), (RESERVED, Reserved(4)),
     items=[KindItems("details", DETAILS, skip=True)],
     tail={0x0001: Tag("message", Text(), default="", always=True), 0x0002: Tag("field", Text())},
-    whole=False, gather=gather_failure, scatter=lambda value: {"item": NO_ITEM} | value,
+    gather=gather_failure, scatter=lambda value: {"item": NO_ITEM} | value,
 )
 
 
