@@ -6,6 +6,9 @@ mod checks;
 
 use std::path::{Path, PathBuf};
 
+/// Bytes of a frame's header that both directions have.
+const HEADER_BYTES: usize = 24;
+
 fn manifest(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
@@ -50,15 +53,6 @@ fn the_corpus_of_reply_is_read() {
     replay("reply", checks::reply);
 }
 
-/// Values that a byte is changed to: all for short frames, telling ones for long frames.
-fn others(frame: &[u8], at: usize) -> Vec<u8> {
-    let byte = frame[at];
-    match frame.len() {
-        0..=128 => (0..=255).collect(),
-        _ => (0..8).map(|bit| byte ^ (1 << bit)).chain([0, 1, 4, 6, 0x7f, 0x80, 0xff]).collect(),
-    }
-}
-
 fn every_cut_and_change(file: &str, check: fn(&[u8])) {
     for frame in vectors(file) {
         for length in 0..=frame.len() {
@@ -66,7 +60,7 @@ fn every_cut_and_change(file: &str, check: fn(&[u8])) {
         }
         let mut changed = frame.clone();
         for at in 0..frame.len() {
-            for value in others(&frame, at) {
+            for value in 0..=u8::MAX {
                 changed[at] = value;
                 check(&changed);
             }
@@ -83,6 +77,28 @@ fn every_cut_and_every_changed_byte_of_requests_is_an_error_or_a_message() {
 #[test]
 fn every_cut_and_every_changed_byte_of_replies_is_an_error_or_a_message() {
     every_cut_and_change("replies.json", checks::reply);
+}
+
+/// A stream that ends anywhere, and one with any byte changed, its length and version included.
+#[test]
+fn every_cut_and_every_changed_byte_of_streams_is_an_error_or_frames() {
+    for file in ["requests.json", "replies.json", "frames.json", "bad.json"] {
+        for stream in vectors(file) {
+            let mut piece = vec![6];
+            piece.extend(&stream);
+            for length in 0..piece.len() {
+                checks::frame(&piece[..length]);
+            }
+            // Bodies are changed above: here the bytes that say where a frame ends, and whose it is.
+            for at in 1..piece.len().min(1 + HEADER_BYTES) {
+                for value in 0..=u8::MAX {
+                    let byte = std::mem::replace(&mut piece[at], value);
+                    checks::frame(&piece);
+                    piece[at] = byte;
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -215,6 +215,24 @@ fn the_sections_are_those_that_were_promised() {
     assert_eq!(titles, promised);
 }
 
+#[test]
+fn every_section_has_a_table_and_a_hex_example() {
+    let (_, sections) = SPEC.split_once("\n## ").unwrap();
+    for section in sections.split("\n## ") {
+        let title = section.lines().next().unwrap();
+        assert!(section.contains("\n|---"), "{title}: no table");
+        assert!(section.contains("\n```hex "), "{title}: no example");
+    }
+}
+
+#[test]
+fn a_client_fits_forty_lines() {
+    let (_, section) = SPEC.split_once("\n## 13.").unwrap();
+    let (_, code) = section.split_once("```text\n").unwrap();
+    let lines = code.lines().take_while(|line| *line != "```").count();
+    assert!((20..=40).contains(&lines), "{lines} lines");
+}
+
 /// The rows of the table of operations.
 fn operations() -> Vec<Vec<String>> {
     let found = tables("number").into_iter().find(|(section, _)| section == "9. Operations");
