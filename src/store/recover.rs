@@ -12,9 +12,10 @@ use super::directory::STATE_FILE;
 use super::error::StoreError;
 use super::fold::{Chunk, Items, NetworkGroup, ObjectKey, SubnetGroup};
 use super::journal::{Journal, JournalSource};
+use super::row::read_object;
 use super::schema::{
     CELLS, CURSORS, EXCLUSIONS, JOBS, NETWORKS, REVISIONS, SUBNETS, StateTable, TEXTS, TableSum,
-    network_key, open_row, place_key, split_place_key, split_subnet_key, subnet_key,
+    job_key, network_key, open_row, place_key, split_place_key, split_subnet_key, subnet_key,
 };
 use super::state::FoldPlace;
 use crate::journal::decode;
@@ -232,7 +233,7 @@ impl<'c> Loader<'c> {
             if let Some(items) = items {
                 chunk.fold_network(network, items, &mut group).map_err(bad_record)?;
             }
-            emit(visitor, group.row.as_deref())
+            emit(visitor, StateTable::Networks, &network_key(network), group.row.as_deref())
         })
     }
 
@@ -333,11 +334,11 @@ impl<'c> Loader<'c> {
             JobId(u64::from_be_bytes(*key))
         })?;
         let chunk = self.chunk;
-        merge(rows, items, |_, mut row, items| {
+        merge(rows, items, |job, mut row, items| {
             if let Some(items) = items {
                 chunk.fold_job(items, &mut row).map_err(bad_record)?;
             }
-            emit(visitor, row.as_deref())
+            emit(visitor, StateTable::Jobs, &job_key(job), row.as_deref())
         })
     }
 }
@@ -410,9 +411,11 @@ fn emit_subnet(
     (network, subnet): (NetworkHandle, SubnetHandle),
     group: &SubnetGroup,
 ) -> Result<(), StoreError> {
-    emit(visitor, group.row.as_ref().map(|(record, _)| record.as_slice()))?;
-    for record in group.exclusions.values() {
-        emit(visitor, Some(record))?;
+    let record = group.row.as_ref().map(|(record, _)| record.as_slice());
+    emit(visitor, StateTable::Subnets, &subnet_key(network, subnet), record)?;
+    for (number, record) in &group.exclusions {
+        let key = place_key(network, subnet, *number);
+        emit(visitor, StateTable::Exclusions, &key, Some(record))?;
     }
     if let Some(cursor) = group.cursor {
         visitor.cursor(network, subnet, cursor);
@@ -420,9 +423,14 @@ fn emit_subnet(
     Ok(())
 }
 
-fn emit(visitor: &mut dyn Restore, record: Option<&[u8]>) -> Result<(), StoreError> {
+fn emit(
+    visitor: &mut dyn Restore,
+    table: StateTable,
+    key: &[u8],
+    record: Option<&[u8]>,
+) -> Result<(), StoreError> {
     let Some(record) = record else { return Ok(()) };
-    let (effect, _) = decode(record).map_err(bad_record)?;
+    let effect = read_object(table, key, record).map_err(bad_record)?;
     visitor.effect(&effect).map_err(contradiction)
 }
 

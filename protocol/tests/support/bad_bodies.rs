@@ -12,6 +12,8 @@ use bytes::BytesMut;
 type Named = Vec<(String, Vec<u8>)>;
 /// Names, operations, places in the body and what stands there instead.
 type Changes<'a> = &'a [(&'a str, &'a str, usize, u8)];
+/// A name, an operation, and the entries of its tail.
+type Tail<'a> = (&'a str, Opcode, &'a [(u16, &'a [u8])]);
 
 /// Of two frames the one without a tail, else the shorter one.
 fn simplest(frames: impl Iterator<Item = Vec<u8>>) -> Option<Vec<u8>> {
@@ -119,7 +121,7 @@ fn fixed_part(opcode: Opcode) -> Vec<u8> {
 
 /// Tails that can't be right.
 fn request_tails() -> Named {
-    let bad: [(&str, Opcode, &[(u16, &[u8])]); 14] = [
+    let bad: [Tail<'_>; 14] = [
         ("hello_server_id_of_15_bytes", Opcode::HELLO, &[(0x8001, &[5; 15])]),
         ("hello_manager_of_65_bytes", Opcode::HELLO, &[(0x8003, &[b'm'; 65])]),
         ("job_list_cursor_of_65_bytes", Opcode::JOB_LIST, &[(0x8001, &[9; 65])]),
@@ -139,7 +141,7 @@ fn request_tails() -> Named {
             &[(0x8003, &[&[1][..], &[b'a'; 256]].concat())],
         ),
     ];
-    let named = |(name, opcode, entries): (&str, Opcode, &[(u16, &[u8])])| {
+    let named = |(name, opcode, entries): Tail<'_>| {
         let body = [fixed_part(opcode), tail(entries)].concat();
         (name.to_owned(), request_frame(opcode, &body, true))
     };
