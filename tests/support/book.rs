@@ -114,8 +114,11 @@ impl Book {
     fn batch(&mut self, mode: BatchMode, items: &[Operation], answer: &Answer, span: Span) -> bool {
         let must_fail =
             mode == BatchMode::AllOrNothing && items.iter().any(|item| item.is_stale(&self.known));
+        // A repeat of one that was in: somebody else may hold the address by now.
+        let others = |item: &Operation| matches!(item, Operation::Drop { key, by: By::Address(_), .. } if self.hold(key).is_none());
+        let may_fail = mode == BatchMode::AllOrNothing && items.iter().any(others);
         match answer {
-            Err(failure) => must_fail && failure.status == Status::STALE,
+            Err(failure) => (must_fail || may_fail) && failure.status == Status::STALE,
             Ok(Reply::Batch(reply)) if !must_fail => self.results(items, reply, span),
             Ok(_) => false,
         }
