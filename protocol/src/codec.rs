@@ -9,9 +9,11 @@ use crate::header::{
     read_request, reply_bytes, request_bytes,
 };
 use crate::layout::failure::FAILURE_DETAILS_BYTES_MAX;
-use crate::layout::{ALLOCATION_BYTES_MAX, Layout, SUBNET_BYTES_MAX, failure, reply};
+use crate::layout::{
+    ALLOCATION_BYTES_MAX, Layout, PORT_BYTES_MAX, SUBNET_BYTES_MAX, failure, reply,
+};
 use crate::message::list::{CURSOR_BYTES_MAX, PAGE_OBJECTS_MAX};
-use crate::message::{Failure, GoAway, Reply, Request, RequestHeader, Subnet};
+use crate::message::{Failure, GoAway, Port, Reply, Request, RequestHeader, Subnet};
 use crate::opcode::Opcode;
 use crate::status::Status;
 use crate::text::Text;
@@ -26,12 +28,14 @@ pub const REQUEST_BYTES_MAX: u32 = 64 << 10;
 /// Longest batch, bytes.
 pub const BATCH_BYTES_MAX: u32 = 1 << 20;
 /// Longest reply of any operation, bytes. Pages of [`PAGE_OBJECTS_MAX`] objects always fit, except
-/// those of subnets: see [`subnet_bytes`].
+/// those of subnets and ports: see [`subnet_bytes`].
 pub const REPLY_BYTES_MAX: u32 = 1 << 20;
 /// Longest failure, bytes; details that do not fit are left out.
 pub const FAILURE_BYTES_MAX: usize = 4 << 10;
 /// Longest reply with one subnet, bytes.
 pub const SUBNET_REPLY_BYTES_MAX: usize = 24 << 10;
+/// Longest reply with one port, bytes.
+pub const PORT_REPLY_BYTES_MAX: usize = 6 << 10;
 /// Bytes that a batch's reply may have for each item.
 pub const BATCH_RESULT_BYTES_MAX: usize = 1_020;
 /// Bytes that it may have beyond: for the details of failures.
@@ -60,26 +64,41 @@ const _: () = assert!(
     "a subnet with all that it may have fits"
 );
 
+const _: () = assert!(
+    REPLY_HEADER_BYTES + PORT_BYTES_MAX <= PORT_REPLY_BYTES_MAX,
+    "a port with all that it may have fits"
+);
+
 /// Bytes of a page or of the counts in front of its items, and of the place to go on.
 const PAGE_BYTES_MAX: usize = REPLY_HEADER_BYTES + 24 + 4 + CURSOR_BYTES_MAX;
 
 const _: () = assert!(
     PAGE_BYTES_MAX + PAGE_OBJECTS_MAX as usize * (ITEM_HEADER_BYTES + ALLOCATION_BYTES_MAX)
         <= REPLY_BYTES_MAX as usize,
-    "a page of allocations with all their texts fits; no other object but a subnet is longer"
+    "a page of allocations with all their texts fits; only subnets and ports are longer"
 );
 
 /// Bytes that a subnet takes in a page, its length included. A page may take
-/// [`SUBNETS_BYTES_MAX`] of them.
+/// [`ITEMS_BYTES_MAX`] of them.
 #[must_use]
 pub fn subnet_bytes(subnet: &Subnet) -> usize {
+    item_bytes(subnet)
+}
+
+/// Bytes that a port takes in a page, as [`subnet_bytes`].
+#[must_use]
+pub fn port_bytes(port: &Port) -> usize {
+    item_bytes(port)
+}
+
+fn item_bytes(object: &impl Layout) -> usize {
     let mut out = BytesMut::new();
-    Writer::new(&mut out).item(|writer| subnet.write(writer));
+    Writer::new(&mut out).item(|writer| object.write(writer));
     out.len()
 }
 
-/// Bytes that the subnets of a page may take.
-pub const SUBNETS_BYTES_MAX: usize = REPLY_BYTES_MAX as usize - PAGE_BYTES_MAX;
+/// Bytes that the items of a page may take.
+pub const ITEMS_BYTES_MAX: usize = REPLY_BYTES_MAX as usize - PAGE_BYTES_MAX;
 
 /// A request whose frame was whole; its body may be wrong.
 pub type DecodedRequest = (RequestHeader, Result<Request, DecodeError>);

@@ -78,6 +78,15 @@ id128!(
     SubnetId
 );
 id128!(
+    /// A segment of a network, chosen by the client; unique inside its network.
+    SegmentId
+);
+id128!(
+    /// A port, chosen by the client; unique inside its network. Its addresses are allocations of the
+    /// owner with the same id.
+    PortId
+);
+id128!(
     /// Who holds an allocation, chosen by the client.
     OwnerId
 );

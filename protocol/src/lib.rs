@@ -19,6 +19,7 @@ pub mod error;
 pub mod header;
 pub mod id;
 mod layout;
+pub mod mac;
 pub mod message;
 pub mod opcode;
 pub mod prefix;
@@ -29,6 +30,7 @@ pub mod wire;
 
 pub use error::{DecodeError, EncodeError, FrameError};
 pub use id::*;
+pub use mac::Mac;
 pub use opcode::Opcode;
 pub use prefix::{Family, Prefix, Range};
 pub use setting::Setting;

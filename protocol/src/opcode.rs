@@ -102,6 +102,39 @@ opcodes! {
     ALLOCATION_LIST = 0x0306, "allocation_list";
     /// Finds allocations by address or owner, on one network or all.
     LOOKUP = 0x0307, "lookup";
+
+    /// Creates a segment.
+    SEGMENT_CREATE = 0x0501, "segment_create";
+    /// Reads a segment.
+    SEGMENT_GET = 0x0502, "segment_get";
+    /// Lists segments of a network.
+    SEGMENT_LIST = 0x0503, "segment_list";
+    /// Changes a segment.
+    SEGMENT_UPDATE = 0x0504, "segment_update";
+    /// Deletes a segment.
+    SEGMENT_DELETE = 0x0505, "segment_delete";
+    /// Maps hosts to a segment, or ends that.
+    SEGMENT_HOSTS = 0x0506, "segment_hosts";
+    /// Lists hosts and the segments that they are mapped to.
+    HOST_LIST = 0x0507, "host_list";
+
+    /// Creates a port with its addresses.
+    PORT_CREATE = 0x0511, "port_create";
+    /// Reads a port.
+    PORT_GET = 0x0512, "port_get";
+    /// Lists ports of a network.
+    PORT_LIST = 0x0513, "port_list";
+    /// Changes a port and its addresses.
+    PORT_UPDATE = 0x0514, "port_update";
+    /// Deletes a port and releases its addresses.
+    PORT_DELETE = 0x0515, "port_delete";
+
+    /// Keeps an address for an owner.
+    PIN_CREATE = 0x0521, "pin_create";
+    /// Ends a pin.
+    PIN_DELETE = 0x0522, "pin_delete";
+    /// Lists pins of a network.
+    PIN_LIST = 0x0523, "pin_list";
 }
 
 impl Opcode {
@@ -115,7 +148,7 @@ impl Opcode {
             }
             Self::NETWORK_LIST | Self::NETWORK_FIND => NetworkRule::None,
             Self::LOOKUP => NetworkRule::Optional,
-            Self(0x0100..=0x03ff) if self.is_known() => NetworkRule::Needed,
+            Self(0x0100..=0x03ff | 0x0500..=0x05ff) if self.is_known() => NetworkRule::Needed,
             _ => NetworkRule::Optional,
         }
     }

@@ -72,7 +72,7 @@ statuses! {
     /// The allocation belongs to another owner or manager.
     NOT_HOLDER = 0x0106, 409, "";
     /// No such object, or not visible.
-    NOT_FOUND = 0x0107, 404, "NetworkNotFound, SubnetNotFound";
+    NOT_FOUND = 0x0107, 404, "NetworkNotFound, SubnetNotFound, PortNotFound, SegmentNotFound";
     /// The id exists with other unchangeable fields.
     ID_IN_USE = 0x0108, 409, "";
     /// The name belongs to another object.
@@ -99,6 +99,26 @@ statuses! {
     GATEWAY_IN_POOL = 0x0113, 409, "GatewayConflictWithAllocationPools";
     /// An item of an all-or-nothing batch was refused, so this one was not done either.
     NOT_DONE = 0x0114, 409, "";
+    /// Another port of the network has the MAC.
+    MAC_IN_USE = 0x0140, 409, "MacAddressInUse";
+    /// The host is mapped to no segment of the network.
+    HOST_NOT_CONNECTED = 0x0141, 409, "HostNotConnectedToAnySegment";
+    /// The addresses of the port lie on segments that the host is not mapped to.
+    HOST_NOT_COMPATIBLE = 0x0142, 409, "HostNotCompatibleWithFixedIps";
+    /// The old gateway is held by a port of a router.
+    GATEWAY_IN_USE = 0x0143, 409, "GatewayIpInUse";
+    /// The address is usable in none of the port's candidate subnets.
+    ADDRESS_OUTSIDE = 0x0144, 400, "InvalidIpForNetwork";
+    /// The subnet gives only the address that follows from the MAC.
+    AUTO_ADDRESS_ONLY = 0x0145, 400, "AllocationOnAutoAddressSubnet";
+    /// The addresses asked for lie on different segments.
+    SEGMENTS_DIFFER = 0x0146, 400, "FixedIpsSubnetsNotOnSameSegment";
+    /// All subnets of a network are on segments, or none is.
+    SEGMENT_MIX = 0x0147, 400, "SubnetsNotAllAssociatedWithSegments";
+    /// The segment of a subnet cannot be changed so.
+    SEGMENT_FIXED = 0x0148, 400, "SubnetSegmentAssociationChangeNotAllowed";
+    /// The address is kept for another owner.
+    PINNED = 0x0149, 409, "";
 
     /// The frame or body could not be read.
     MALFORMED = 0x0201, 400, "";
@@ -126,6 +146,12 @@ statuses! {
     INVALID_GATEWAY = 0x020c, 400, "InvalidInput";
     /// The prefix cannot be a subnet.
     INVALID_PREFIX = 0x020d, 400, "InvalidInput";
+    /// The IPv6 modes do not fit each other or the subnet.
+    INVALID_IPV6_MODE = 0x0240, 400, "InvalidInput";
+    /// The MAC is not one of a single interface.
+    INVALID_MAC = 0x0241, 400, "InvalidInput";
+    /// An address asked for names neither a subnet nor an address.
+    FIXED_IP_EMPTY = 0x0242, 400, "InvalidInput";
 
     /// Another server than the one that the client pinned.
     WRONG_SERVER = 0x0301, 421, "";

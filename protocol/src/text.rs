@@ -12,6 +12,9 @@ pub const NAME_BYTES_MAX: usize = 63;
 /// Longest manager, in bytes.
 pub const MANAGER_BYTES_MAX: usize = 64;
 
+/// Longest device owner of a port, and longest service type of a subnet, in bytes.
+pub const DEVICE_OWNER_BYTES_MAX: usize = 64;
+
 /// UTF-8 text of at most [`TEXT_BYTES_MAX`] bytes without control characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Text(Bytes);

@@ -14,7 +14,7 @@ use addrd_protocol::codec::{
     FrameBounds, ReplyDecoder, ReplyOrFailure, RequestDecoder, encode_failure, encode_goaway,
     encode_request, try_encode_reply,
 };
-use addrd_protocol::message::{allocate, allocation, batch, failure, list, subnet};
+use addrd_protocol::message::{allocate, allocation, batch, failure, list, port, segment, subnet};
 use addrd_protocol::opcode::NetworkRule;
 use addrd_protocol::{Opcode, OwnerId, Retry, Status, codec, text, wire};
 use bytes::BytesMut;
@@ -288,6 +288,12 @@ fn the_table_of_limits_is_the_code() {
         ("EXCLUSIONS_MAX", subnet::EXCLUSIONS_MAX as u64),
         ("DNS_SERVERS_MAX", subnet::DNS_SERVERS_MAX as u64),
         ("ROUTES_MAX", subnet::ROUTES_MAX as u64),
+        ("SERVICE_TYPES_MAX", subnet::SERVICE_TYPES_MAX as u64),
+        ("DEVICE_OWNER_BYTES_MAX", text::DEVICE_OWNER_BYTES_MAX as u64),
+        ("FIXED_IPS_MAX", port::FIXED_IPS_MAX as u64),
+        ("PORT_ADDRESSES_MAX", port::PORT_ADDRESSES_MAX as u64),
+        ("BATCH_FIXED_IPS_MAX", port::BATCH_FIXED_IPS_MAX as u64),
+        ("SEGMENT_HOSTS_MAX", segment::SEGMENT_HOSTS_MAX as u64),
         ("LOOKUPS_MAX", allocation::LOOKUPS_MAX as u64),
         ("DETAILS_MAX", failure::DETAILS_MAX as u64),
         ("FAILURE_BYTES_MAX", codec::FAILURE_BYTES_MAX as u64),
@@ -380,7 +386,8 @@ fn reply_has_items(reply: &addrd_protocol::message::Reply) -> bool {
     match reply {
         Reply::Job(_) | Reply::Jobs(_) | Reply::Networks(_) | Reply::Subnets(_) => true,
         Reply::Usage(_) | Reply::FreeRanges(_) | Reply::Allocations(_) => true,
-        Reply::Batch(_) => true,
+        Reply::Batch(_) | Reply::Segments(_) | Reply::Hosts(_) | Reply::Ports(_) => true,
+        Reply::Pins(_) | Reply::Port(_) => true,
         Reply::Lookups(found) => !found.allocations.is_empty(),
         _ => false,
     }

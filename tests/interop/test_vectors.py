@@ -115,7 +115,7 @@ class Page(unittest.TestCase):
                 self.assertEqual(str(REPLIES[name][1].size), answered)
 
     def test_statuses_and_their_classes(self):
-        rows = re.findall(r"^\| 0x(\w{4}) \| ([A-Z_]+) \| (\w+) \|", SPEC, re.MULTILINE)
+        rows = re.findall(r"^\| 0x(\w{4}) \| ([A-Z0-9_]+) \| (\w+) \|", SPEC, re.MULTILINE)
         self.assertEqual({int(number, 16): name for number, name, _ in rows}, STATUSES)
         for _, name, which in rows:
             self.assertEqual(status_class(name), which)

@@ -110,6 +110,7 @@ fn read_extra(extras: &mut AllocateExtras, tag: u16, value: &mut Reader<'_>) -> 
         0x8009 => extras.host = Some(value.any_text("host")?),
         0x800a => extras.label = Some(value.any_text("label")?),
         0x800b => extras.owner_name = Some(value.any_text("owner_name")?),
+        0x800c => extras.mac = Some(value.mac("mac")?),
         _ => return Ok(false),
     }
     Ok(true)
@@ -134,6 +135,7 @@ fn write_extras(extras: &AllocateExtras, writer: &mut Writer<'_>) {
     writer.entry_text(0x8009, extras.host.as_ref());
     writer.entry_text(0x800a, extras.label.as_ref());
     writer.entry_text(0x800b, extras.owner_name.as_ref());
+    writer.entry_mac(0x800c, extras.mac);
 }
 
 const REPEATED: u8 = 1;

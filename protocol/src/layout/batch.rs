@@ -33,11 +33,22 @@ const _: () = assert!(
     "an updated allocation is the longest result"
 );
 
+const _: () = assert!(
+    super::port::PORT_RESULT_BYTES_MAX <= ALLOCATION_BYTES_MAX,
+    "an updated allocation is longer than the result of a port"
+);
+
 const ALLOCATE: u8 = 1;
 const RELEASE: u8 = 2;
 const UPDATE: u8 = 3;
 const NOT_HELD: u8 = 4;
 const FAILED: u8 = 5;
+const PORT: u8 = 6;
+const PORT_DELETED: u8 = 7;
+
+const PORT_CREATE: u8 = 4;
+const PORT_UPDATE: u8 = 5;
+const PORT_DELETE: u8 = 6;
 
 fn unknown_kind<T>(kind: u8) -> Read<T> {
     Err(DecodeError::new(Fault::Unknown { value: kind.into() }, "kind"))
@@ -58,6 +69,9 @@ impl Layout for BatchItem {
             }
             RELEASE => Release::read(reader).map(Self::Release),
             UPDATE => Box::<AllocationUpdate>::read(reader).map(Self::Update),
+            PORT_CREATE => Layout::read(reader).map(Self::PortCreate),
+            PORT_UPDATE => Layout::read(reader).map(Self::PortUpdate),
+            PORT_DELETE => Layout::read(reader).map(Self::PortDelete),
             kind => unknown_kind(kind),
         }
     }
@@ -76,6 +90,18 @@ impl Layout for BatchItem {
             Self::Update(update) => {
                 kind(UPDATE);
                 update.write(writer);
+            }
+            Self::PortCreate(create) => {
+                kind(PORT_CREATE);
+                create.write(writer);
+            }
+            Self::PortUpdate(update) => {
+                kind(PORT_UPDATE);
+                update.write(writer);
+            }
+            Self::PortDelete(delete) => {
+                kind(PORT_DELETE);
+                delete.write(writer);
             }
         }
     }
@@ -111,6 +137,8 @@ fn read_result(reader: &mut Reader<'_>) -> Read<BatchResult> {
         RELEASE => Released::read(reader).map(BatchResult::Released),
         UPDATE => Layout::read(reader).map(BatchResult::Updated),
         NOT_HELD => reader.no_tags().map(|()| BatchResult::NotHeld),
+        PORT => Layout::read(reader).map(BatchResult::Port),
+        PORT_DELETED => reader.no_tags().map(|()| BatchResult::PortDeleted),
         FAILED => {
             let status = Status(reader.u16("status")?);
             reader.zero::<2>("reserved")?;
@@ -141,6 +169,11 @@ fn write_result(result: &BatchResult, details_bytes: usize, writer: &mut Writer<
             allocation.write(writer);
         }
         BatchResult::NotHeld => kind(NOT_HELD),
+        BatchResult::Port(port) => {
+            kind(PORT);
+            port.write(writer);
+        }
+        BatchResult::PortDeleted => kind(PORT_DELETED),
         BatchResult::Failed(failure) => {
             kind(FAILED);
             writer.u16(failure.status.0);

@@ -1,7 +1,8 @@
 //! Layouts of what many messages share: enumerations, addresses, prefixes, ranges, settings.
 
 use super::Read;
-use crate::error::{DecodeError, Fault};
+use crate::error::{DecodeError, EncodeError, Fault};
+use crate::mac::Mac;
 use crate::message::allocation::AllocationState;
 use crate::message::{FamilyChoice, Route, Strategy, SubnetName};
 use crate::prefix::{Family, MAPPED_BITS, Prefix, Range, number_of};
@@ -44,7 +45,8 @@ mod numbers {
     use super::Numbered;
     use super::{AllocationState, Family, FamilyChoice, Strategy};
     use crate::message::{
-        BatchMode, CandidateReason, ExclusionMode, GoAwayReason, JobKind, JobState, SubnetKind,
+        BatchMode, CandidateReason, ExclusionMode, GoAwayReason, IpAllocation, Ipv6Mode, JobKind,
+        JobState, SubnetKind,
     };
 
     numbered! {
@@ -56,9 +58,12 @@ mod numbers {
         ExclusionMode: Automatic Everyone;
         BatchMode: Independent AllOrNothing;
         GoAwayReason: Shutdown SessionReplaced Idle SlowReader;
-        JobKind: NetworkDelete SubnetDelete;
+        JobKind: NetworkDelete SubnetDelete SubnetFill;
+        Ipv6Mode: Slaac Stateful Stateless;
+        IpAllocation: Immediate Deferred Unaddressed;
         JobState: Running Done;
-        CandidateReason: Exhausted Family Limit Deleting NoPools Length NotFound Fragmented;
+        CandidateReason: Exhausted Family Limit Deleting NoPools Length NotFound Fragmented
+            AutoAddress ServiceType Segment;
     }
 }
 
@@ -130,6 +135,25 @@ impl Reader<'_> {
         if name.is_name() { Ok(name) } else { fault(Fault::Name, field) }
     }
 
+    /// Six bytes, not all zero.
+    pub(crate) fn mac(&mut self, field: &'static str) -> Read<Mac> {
+        self.maybe_mac(field)?.ok_or(DecodeError::new(Fault::Missing, field))
+    }
+
+    /// Six bytes; all zero = none.
+    pub(crate) fn maybe_mac(&mut self, field: &'static str) -> Read<Option<Mac>> {
+        self.array(field).map(|bytes| Some(Mac(bytes)).filter(|mac| !mac.is_nil()))
+    }
+
+    /// A text behind its length of one byte, not empty.
+    pub(crate) fn short_text(&mut self, most: usize, field: &'static str) -> Read<Text> {
+        let length = self.u8(field)?;
+        if length == 0 {
+            return fault(Fault::Missing, field);
+        }
+        self.text_of(length.into(), most, field)
+    }
+
     /// Text of the common bound.
     pub(crate) fn any_text(&mut self, field: &'static str) -> Read<Text> {
         self.text(TEXT_BYTES_MAX, field)
@@ -192,7 +216,7 @@ macro_rules! from_bits {
     )*};
 }
 
-from_bits!(ProjectId NetworkId SubnetId OwnerId SessionId ServerId);
+from_bits!(ProjectId NetworkId SubnetId SegmentId PortId OwnerId SessionId ServerId);
 
 impl From<Bits128> for uuid::Uuid {
     fn from(bits: Bits128) -> Self {
@@ -312,6 +336,22 @@ impl Writer<'_> {
         if let Some(address) = address {
             self.entry(tag, |w| w.address(address));
         }
+    }
+
+    /// A MAC as an entry, if there is one.
+    pub(crate) fn entry_mac(&mut self, tag: u16, mac: Option<Mac>) {
+        if let Some(mac) = mac {
+            self.entry(tag, |w| w.slice(&mac.0));
+        }
+    }
+
+    /// A text behind its length of one byte.
+    pub(crate) fn short_text(&mut self, text: &Text) {
+        match u8::try_from(text.len()) {
+            Ok(length) => self.u8(length),
+            Err(_) => self.fail(EncodeError::FieldTooLong { tag: 0 }),
+        }
+        self.slice(text.as_bytes());
     }
 
     /// A setting as an entry, left out if it is unset.

@@ -9,9 +9,12 @@ pub(crate) mod failure;
 mod job;
 mod list;
 mod network;
+mod pin;
+mod port;
 mod release;
 pub(crate) mod reply;
 mod request;
+mod segment;
 mod subnet;
 mod usage;
 
@@ -19,6 +22,7 @@ use crate::error::DecodeError;
 use crate::wire::{Reader, Writer};
 
 pub(crate) use allocation::ALLOCATION_BYTES_MAX;
+pub(crate) use port::PORT_BYTES_MAX;
 pub(crate) use subnet::SUBNET_BYTES_MAX;
 
 type Read<T> = Result<T, DecodeError>;

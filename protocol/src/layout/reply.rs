@@ -37,6 +37,29 @@ pub(crate) fn read_reply(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Reply>
         Opcode::BATCH => Layout::read(reader).map(Reply::Batch),
         Opcode::ALLOCATION_LIST => Layout::read(reader).map(Reply::Allocations),
         Opcode::LOOKUP => Layout::read(reader).map(Reply::Lookups),
+        Opcode(0x0500..=0x05ff) => read_port_room(opcode, reader),
+        Opcode(value) => Err(DecodeError::new(Fault::Unknown { value: value.into() }, "opcode")),
+    }
+}
+
+/// Replies to operations on segments, ports and pins.
+fn read_port_room(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Reply> {
+    match opcode {
+        Opcode::SEGMENT_CREATE
+        | Opcode::SEGMENT_GET
+        | Opcode::SEGMENT_UPDATE
+        | Opcode::SEGMENT_HOSTS => Layout::read(reader).map(Reply::Segment),
+        Opcode::SEGMENT_LIST => Layout::read(reader).map(Reply::Segments),
+        Opcode::HOST_LIST => Layout::read(reader).map(Reply::Hosts),
+        Opcode::PORT_CREATE | Opcode::PORT_GET | Opcode::PORT_UPDATE => {
+            Layout::read(reader).map(Reply::Port)
+        }
+        Opcode::PORT_LIST => Layout::read(reader).map(Reply::Ports),
+        Opcode::PIN_CREATE => Layout::read(reader).map(Reply::Pin),
+        Opcode::PIN_LIST => Layout::read(reader).map(Reply::Pins),
+        Opcode::SEGMENT_DELETE | Opcode::PORT_DELETE | Opcode::PIN_DELETE => {
+            reader.no_tags().map(|()| Reply::Empty)
+        }
         Opcode(value) => Err(DecodeError::new(Fault::Unknown { value: value.into() }, "opcode")),
     }
 }
@@ -58,7 +81,10 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::Released(_) => opcode == Opcode::RELEASE,
         Reply::Hello(_) => opcode == Opcode::HELLO,
         Reply::Empty => {
-            matches!(opcode, Opcode::PING | Opcode::NETWORK_DELETE | Opcode::SUBNET_DELETE)
+            let is_deletion = matches!(opcode, Opcode::NETWORK_DELETE | Opcode::SUBNET_DELETE);
+            let is_bare =
+                matches!(opcode, Opcode::SEGMENT_DELETE | Opcode::PORT_DELETE | Opcode::PIN_DELETE);
+            opcode == Opcode::PING || is_deletion || is_bare
         }
         Reply::ServerStatus(_) => opcode == Opcode::SERVER_STATUS,
         Reply::Job(_) => {
@@ -90,6 +116,21 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::Batch(_) => opcode == Opcode::BATCH,
         Reply::Allocations(_) => opcode == Opcode::ALLOCATION_LIST,
         Reply::Lookups(_) => opcode == Opcode::LOOKUP,
+        Reply::Segment(_) => matches!(
+            opcode,
+            Opcode::SEGMENT_CREATE
+                | Opcode::SEGMENT_GET
+                | Opcode::SEGMENT_UPDATE
+                | Opcode::SEGMENT_HOSTS
+        ),
+        Reply::Segments(_) => opcode == Opcode::SEGMENT_LIST,
+        Reply::Hosts(_) => opcode == Opcode::HOST_LIST,
+        Reply::Port(_) => {
+            matches!(opcode, Opcode::PORT_CREATE | Opcode::PORT_GET | Opcode::PORT_UPDATE)
+        }
+        Reply::Ports(_) => opcode == Opcode::PORT_LIST,
+        Reply::Pin(_) => opcode == Opcode::PIN_CREATE,
+        Reply::Pins(_) => opcode == Opcode::PIN_LIST,
     }
 }
 
@@ -120,5 +161,12 @@ pub(crate) fn write_reply(opcode: Opcode, reply: &Reply, writer: &mut Writer<'_>
         Reply::Batch(body) => body.write(writer),
         Reply::Allocations(body) => body.write(writer),
         Reply::Lookups(body) => body.write(writer),
+        Reply::Segment(body) => body.write(writer),
+        Reply::Segments(body) => body.write(writer),
+        Reply::Hosts(body) => body.write(writer),
+        Reply::Port(body) => body.write(writer),
+        Reply::Ports(body) => body.write(writer),
+        Reply::Pin(body) => body.write(writer),
+        Reply::Pins(body) => body.write(writer),
     }
 }

@@ -69,4 +69,19 @@ requests! {
     ALLOCATION_GET => AllocationGet;
     ALLOCATION_LIST => AllocationList;
     LOOKUP => Lookup;
+    SEGMENT_CREATE => SegmentCreate;
+    SEGMENT_GET => SegmentGet;
+    SEGMENT_LIST => SegmentList;
+    SEGMENT_UPDATE => SegmentUpdate;
+    SEGMENT_DELETE => SegmentDelete;
+    SEGMENT_HOSTS => SegmentHosts;
+    HOST_LIST => HostList;
+    PORT_CREATE => PortCreate;
+    PORT_GET => PortGet;
+    PORT_LIST => PortList;
+    PORT_UPDATE => PortUpdate;
+    PORT_DELETE => PortDelete;
+    PIN_CREATE => PinCreate;
+    PIN_DELETE => PinDelete;
+    PIN_LIST => PinList;
 }

@@ -6,15 +6,15 @@ use super::element::{
 use super::list::{read_cursor, read_items, read_page, write_cursor, write_items, write_page};
 use super::{Layout, Read};
 use crate::error::{DecodeError, EncodeError, Fault};
-use crate::id::Revision;
+use crate::id::{JobId, Revision};
 use crate::message::subnet::{
     DNS_SERVERS_MAX, EXCLUSIONS_MAX, Exclusion, LIVE_INSIDE_MAX, OVERLAPS_MAX, POOLS_MAX,
-    ROUTES_MAX, Subnet, SubnetCreate, SubnetDelete, SubnetExclude, SubnetGet, SubnetInclude,
-    SubnetList, SubnetPage, SubnetUpdate,
+    ROUTES_MAX, SERVICE_TYPES_MAX, Service, Subnet, SubnetCreate, SubnetDelete, SubnetExclude,
+    SubnetGet, SubnetInclude, SubnetList, SubnetPage, SubnetUpdate,
 };
 use crate::prefix::{Prefix, Range};
 use crate::setting::Setting;
-use crate::text::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use crate::text::{DEVICE_OWNER_BYTES_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX, Text};
 use crate::wire::{Reader, TAIL_ENTRY_HEADER_BYTES, Writer};
 use std::net::IpAddr;
 
@@ -23,7 +23,7 @@ pub(super) const SUBNET_BYTES: usize = 72;
 
 /// Bytes of a subnet with all that it may have, each at its longest.
 pub(crate) const SUBNET_BYTES_MAX: usize = SUBNET_BYTES
-    + 9 * TAIL_ENTRY_HEADER_BYTES
+    + 14 * TAIL_ENTRY_HEADER_BYTES
     + ADDRESS_BYTES_MAX
     + POOLS_MAX * RANGE_BYTES_MAX
     + DNS_SERVERS_MAX * ADDRESS_BYTES_MAX
@@ -32,7 +32,11 @@ pub(crate) const SUBNET_BYTES_MAX: usize = SUBNET_BYTES
     + TEXT_BYTES_MAX
     + EXCLUSIONS_MAX * (RANGE_BYTES_MAX + 3 + TEXT_BYTES_MAX)
     + LIVE_INSIDE_MAX * ADDRESS_BYTES_MAX
-    + OVERLAPS_MAX * 16;
+    + OVERLAPS_MAX * 16
+    + 2
+    + SERVICE_TYPES_MAX * (1 + DEVICE_OWNER_BYTES_MAX)
+    + 16
+    + 8;
 
 const DHCP: u16 = 1;
 const DELETING: u16 = 1 << 1;
@@ -83,6 +87,7 @@ impl Layout for SubnetCreate {
             routes: Vec::new(),
             name: None,
             description: None,
+            service: Service::default(),
         };
         reader.tail(|tag, value| {
             match tag {
@@ -92,7 +97,7 @@ impl Layout for SubnetCreate {
                 0x8004 => create.routes = routes(value)?,
                 0x8005 => create.name = Some(value.name("name")?),
                 0x8006 => create.description = Some(value.any_text("description")?),
-                _ => return Ok(false),
+                _ => return read_service(&mut create.service, 0x8007, tag, value),
             }
             Ok(true)
         })?;
@@ -113,7 +118,37 @@ impl Layout for SubnetCreate {
         writer.entry_list(0x8004, &self.routes, Writer::route);
         writer.entry_text(0x8005, self.name.as_ref());
         writer.entry_text(0x8006, self.description.as_ref());
+        write_service(&self.service, 0x8007, writer);
     }
+}
+
+fn service_types(reader: &mut Reader<'_>) -> Read<Vec<Text>> {
+    let text = |r: &mut Reader<'_>| r.short_text(DEVICE_OWNER_BYTES_MAX, "service_types");
+    reader.list(SERVICE_TYPES_MAX, "service_types", text)
+}
+
+/// Four entries in a row, the first of them with the tag `first`.
+fn read_service(service: &mut Service, first: u16, tag: u16, value: &mut Reader<'_>) -> Read<bool> {
+    match tag.wrapping_sub(first) {
+        0 => service.ipv6_ra_mode = Some(value.numbered("ipv6_ra_mode")?),
+        1 => service.ipv6_address_mode = Some(value.numbered("ipv6_address_mode")?),
+        2 => service.service_types = service_types(value)?,
+        3 => service.segment_id = Some(value.nonzero_id("segment_id")?),
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn write_service(service: &Service, first: u16, writer: &mut Writer<'_>) {
+    let modes = [service.ipv6_ra_mode, service.ipv6_address_mode];
+    for (tag, mode) in (first..).zip(modes) {
+        if let Some(mode) = mode {
+            writer.entry(tag, |w| w.numbered(mode));
+        }
+    }
+    let tag = |place: u16| first.wrapping_add(place);
+    writer.entry_list(tag(2), &service.service_types, Writer::short_text);
+    writer.entry_id(tag(3), service.segment_id.as_ref().map(crate::id::SegmentId::as_bytes));
 }
 
 impl Layout for SubnetGet {
@@ -161,6 +196,8 @@ impl Layout for SubnetUpdate {
             routes: Setting::Unset,
             name: Setting::Unset,
             description: Setting::Unset,
+            service_types: Setting::Unset,
+            segment_id: Setting::Unset,
         };
         reader.tail(|tag, value| read_change(&mut update, tag, value))?;
         Ok(update)
@@ -179,6 +216,10 @@ impl Layout for SubnetUpdate {
         writer.entry_text_setting(0x8006, &self.description);
         writer.entry_setting(0x8007, &self.strategy, |w, strategy| w.numbered(*strategy));
         writer.entry_setting(0x8008, &self.enable_dhcp, |w, on| w.u8((*on).into()));
+        writer.entry_setting(0x8009, &self.service_types, |w, list| {
+            list.iter().for_each(|text| w.short_text(text));
+        });
+        writer.entry_setting(0x800a, &self.segment_id, |w, id| w.slice(id.as_bytes()));
     }
 }
 
@@ -194,6 +235,10 @@ fn read_change(update: &mut SubnetUpdate, tag: u16, value: &mut Reader<'_>) -> R
         }
         0x8007 => update.strategy = value.setting("strategy", |r| r.numbered("strategy"))?,
         0x8008 => update.enable_dhcp = value.setting("enable_dhcp", |r| r.bool("enable_dhcp"))?,
+        0x8009 => update.service_types = value.setting("service_types", service_types)?,
+        0x800a => {
+            update.segment_id = value.setting("segment_id", |r| r.nonzero_id("segment_id"))?;
+        }
         _ => return Ok(false),
     }
     Ok(true)
@@ -325,6 +370,8 @@ impl Layout for Subnet {
             description: None,
             live_inside: Vec::new(),
             overlaps: Vec::new(),
+            service: Service::default(),
+            filling: None,
         };
         reader.tail(|tag, value| read_attribute(&mut subnet, tag, value))?;
         Ok(subnet)
@@ -351,6 +398,10 @@ impl Layout for Subnet {
         writer.entry_list(0x0007, &self.exclusions, write_exclusion);
         writer.entry_list(0x0008, &self.live_inside, Writer::address);
         writer.entry_list(0x0009, &self.overlaps, |w, id| w.slice(id.as_bytes()));
+        write_service(&self.service, 0x000a, writer);
+        if let Some(job) = self.filling {
+            writer.entry(0x000e, |w| w.u64(job.0));
+        }
     }
 }
 
@@ -372,7 +423,8 @@ fn read_attribute(subnet: &mut Subnet, tag: u16, value: &mut Reader<'_>) -> Read
         0x0009 => {
             subnet.overlaps = value.list(OVERLAPS_MAX, "overlaps", |r| r.id("overlaps"))?;
         }
-        _ => return Ok(false),
+        0x000e => subnet.filling = Some(JobId(value.u64("filling")?)),
+        _ => return read_service(&mut subnet.service, 0x000a, tag, value),
     }
     Ok(true)
 }

@@ -3,6 +3,7 @@
 use super::allocation::AllocationState;
 use super::subnet::Route;
 use crate::id::{Instance, OwnerId, Revision, Slot, SubnetId};
+use crate::mac::Mac;
 use crate::prefix::Range;
 use crate::text::Text;
 use serde::{Deserialize, Serialize};
@@ -47,7 +48,7 @@ pub enum Strategy {
     Hashed = 4,
     /// Only the exact address given.
     Exact = 5,
-    /// EUI-64 of a MAC; not built yet.
+    /// EUI-64 of the MAC given, in an IPv6 subnet of 64 bits.
     Eui64 = 6,
 }
 
@@ -138,6 +139,9 @@ pub struct AllocateExtras {
     /// The text that the owner id was made of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner_name: Option<Text>,
+    /// MAC from which strategy `eui64` makes the address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
     /// Trace id for history; not a critical tag.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<uuid::Uuid>,

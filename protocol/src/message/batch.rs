@@ -3,6 +3,7 @@
 use super::allocate::{Allocate, Allocated};
 use super::allocation::{Allocation, AllocationUpdate};
 use super::failure::Failure;
+use super::port::{Port, PortCreate, PortDelete, PortUpdate};
 use super::release::{Release, Released};
 use crate::status::Status;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,12 @@ pub enum BatchItem {
     Release(Release),
     /// Kind 3.
     Update(Box<AllocationUpdate>),
+    /// Kind 4.
+    PortCreate(Box<PortCreate>),
+    /// Kind 5.
+    PortUpdate(Box<PortUpdate>),
+    /// Kind 6.
+    PortDelete(PortDelete),
 }
 
 /// Items applied in order, in one journal batch.
@@ -55,6 +62,11 @@ pub enum BatchResult {
     NotHeld,
     /// An update.
     Updated(Box<Allocation>),
+    /// A port created or changed: without its texts, and with its first
+    /// [`super::port::BATCH_FIXED_IPS_MAX`] addresses.
+    Port(Box<Port>),
+    /// A port deleted.
+    PortDeleted,
     /// Not done.
     Failed(Box<Failure>),
 }
@@ -65,6 +77,7 @@ impl BatchResult {
     pub fn status(&self) -> Status {
         match self {
             Self::Allocated(_) | Self::Released(_) | Self::Updated(_) => Status::OK,
+            Self::Port(_) | Self::PortDeleted => Status::OK,
             Self::NotHeld => Status::NOT_HELD,
             Self::Failed(failure) => failure.status,
         }

@@ -130,4 +130,10 @@ pub enum CandidateReason {
     NotFound = 7,
     /// Free addresses exist, but no aligned free block of the length.
     Fragmented = 8,
+    /// It gives only addresses that follow from a MAC, and was not named.
+    AutoAddress = 9,
+    /// It is for other services than the one that asks.
+    ServiceType = 10,
+    /// It is on a segment that does not reach the one that asks.
+    Segment = 11,
 }

@@ -13,6 +13,8 @@ pub enum JobKind {
     NetworkDelete = 1,
     /// Forced deletion of a subnet.
     SubnetDelete = 2,
+    /// Gives existing ports their address in a new auto-address subnet.
+    SubnetFill = 3,
 }
 
 /// How far a job is.

@@ -8,7 +8,10 @@ pub mod failure;
 pub mod job;
 pub mod list;
 pub mod network;
+pub mod pin;
+pub mod port;
 pub mod release;
+pub mod segment;
 pub mod subnet;
 pub mod usage;
 
@@ -30,10 +33,20 @@ pub use network::{
     Network, NetworkCreate, NetworkDelete, NetworkFind, NetworkGet, NetworkList, NetworkPage,
     NetworkUpdate,
 };
+pub use pin::{Pin, PinCreate, PinDelete, PinList, PinPage};
+pub use port::{
+    FixedIp, FixedIpWanted, IpAllocation, Port, PortCreate, PortDelete, PortFilter, PortGet,
+    PortList, PortPage, PortUpdate,
+};
 pub use release::{Fences, Release, Released, Target};
+pub use segment::{
+    HostList, HostMapping, HostPage, Segment, SegmentCreate, SegmentDelete, SegmentGet,
+    SegmentHosts, SegmentList, SegmentPage, SegmentUpdate,
+};
 pub use subnet::{
-    Exclusion, ExclusionMode, Route, Subnet, SubnetCreate, SubnetDelete, SubnetExclude, SubnetGet,
-    SubnetInclude, SubnetKind, SubnetList, SubnetName, SubnetPage, SubnetUpdate,
+    Exclusion, ExclusionMode, Ipv6Mode, Route, Service, Subnet, SubnetCreate, SubnetDelete,
+    SubnetExclude, SubnetGet, SubnetInclude, SubnetKind, SubnetList, SubnetName, SubnetPage,
+    SubnetUpdate,
 };
 pub use usage::{FreeRanges, FreeRangesReply, NetworkUsage, SubnetUsage, Usage};
 
@@ -112,6 +125,36 @@ pub enum Request {
     AllocationList(Box<AllocationList>),
     /// [`Opcode::LOOKUP`].
     Lookup(Box<Lookup>),
+    /// [`Opcode::SEGMENT_CREATE`].
+    SegmentCreate(Box<SegmentCreate>),
+    /// [`Opcode::SEGMENT_GET`].
+    SegmentGet(SegmentGet),
+    /// [`Opcode::SEGMENT_LIST`].
+    SegmentList(Box<SegmentList>),
+    /// [`Opcode::SEGMENT_UPDATE`].
+    SegmentUpdate(Box<SegmentUpdate>),
+    /// [`Opcode::SEGMENT_DELETE`].
+    SegmentDelete(SegmentDelete),
+    /// [`Opcode::SEGMENT_HOSTS`].
+    SegmentHosts(Box<SegmentHosts>),
+    /// [`Opcode::HOST_LIST`].
+    HostList(Box<HostList>),
+    /// [`Opcode::PORT_CREATE`].
+    PortCreate(Box<PortCreate>),
+    /// [`Opcode::PORT_GET`].
+    PortGet(PortGet),
+    /// [`Opcode::PORT_LIST`].
+    PortList(Box<PortList>),
+    /// [`Opcode::PORT_UPDATE`].
+    PortUpdate(Box<PortUpdate>),
+    /// [`Opcode::PORT_DELETE`].
+    PortDelete(PortDelete),
+    /// [`Opcode::PIN_CREATE`].
+    PinCreate(Box<PinCreate>),
+    /// [`Opcode::PIN_DELETE`].
+    PinDelete(PinDelete),
+    /// [`Opcode::PIN_LIST`].
+    PinList(Box<PinList>),
 }
 
 /// A decoded reply body whose status class is done.
@@ -152,4 +195,18 @@ pub enum Reply {
     Allocations(Box<AllocationPage>),
     /// To [`Request::Lookup`].
     Lookups(Box<Lookups>),
+    /// To segment create, get, update, hosts.
+    Segment(Box<Segment>),
+    /// To [`Request::SegmentList`].
+    Segments(Box<SegmentPage>),
+    /// To [`Request::HostList`].
+    Hosts(Box<HostPage>),
+    /// To port create, get, update.
+    Port(Box<Port>),
+    /// To [`Request::PortList`].
+    Ports(Box<PortPage>),
+    /// To pin create.
+    Pin(Box<Pin>),
+    /// To [`Request::PinList`].
+    Pins(Box<PinPage>),
 }

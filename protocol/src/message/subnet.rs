@@ -2,7 +2,7 @@
 
 use super::allocate::Strategy;
 use super::list::{Cursor, PageRequest};
-use crate::id::{NetworkId, Revision, Seq, SubnetId};
+use crate::id::{JobId, NetworkId, Revision, SegmentId, Seq, SubnetId};
 use crate::prefix::{Prefix, Range};
 use crate::setting::Setting;
 use crate::text::Text;
@@ -17,6 +17,8 @@ pub const EXCLUSIONS_MAX: usize = 64;
 pub const DNS_SERVERS_MAX: usize = 5;
 /// Most routes of a subnet (Neutron's default bound).
 pub const ROUTES_MAX: usize = 20;
+/// Most service types of a subnet.
+pub const SERVICE_TYPES_MAX: usize = 8;
 /// Most live allocations that the reply to an exclusion names.
 pub const LIVE_INSIDE_MAX: usize = 64;
 /// Most subnets that the reply to a creation names.
@@ -32,6 +34,62 @@ pub enum SubnetKind {
     Broadcast = 1,
     /// Every address can be used, no gateway unless given.
     Routed = 2,
+}
+
+/// How hosts of an IPv6 subnet get their addresses. In JSON as Neutron writes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Ipv6Mode {
+    /// Each host makes its address from the prefix and its MAC.
+    #[serde(rename = "slaac")]
+    Slaac = 1,
+    /// DHCPv6 gives the address.
+    #[serde(rename = "dhcpv6-stateful")]
+    Stateful = 2,
+    /// Like `Slaac`; DHCPv6 gives what else there is.
+    #[serde(rename = "dhcpv6-stateless")]
+    Stateless = 3,
+}
+
+impl Ipv6Mode {
+    /// Whether hosts make their addresses themselves.
+    #[must_use]
+    pub const fn is_automatic(self) -> bool {
+        matches!(self, Self::Slaac | Self::Stateless)
+    }
+}
+
+/// Whom a subnet serves and how. Members of the subnet's own object in JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Service {
+    /// What routers announce. Never changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipv6_ra_mode: Option<Ipv6Mode>,
+    /// How addresses are given. Never changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipv6_address_mode: Option<Ipv6Mode>,
+    /// Device owners that it is for, at most [`SERVICE_TYPES_MAX`]; empty = everybody.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub service_types: Vec<Text>,
+    /// The segment that it is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segment_id: Option<SegmentId>,
+}
+
+impl Service {
+    /// Whether its addresses follow from MACs (one of the modes says so).
+    #[must_use]
+    pub fn is_auto_address(&self) -> bool {
+        let modes = [self.ipv6_ra_mode, self.ipv6_address_mode];
+        modes.into_iter().flatten().any(Ipv6Mode::is_automatic)
+    }
+
+    /// Whether any request of the network may draw from it without naming it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.is_auto_address() && self.service_types.is_empty() && self.segment_id.is_none()
+    }
 }
 
 /// A route that clients of the subnet should have; stored, not interpreted.
@@ -77,6 +135,9 @@ pub struct SubnetCreate {
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
+    /// Whom it serves and how.
+    #[serde(flatten)]
+    pub service: Service,
 }
 
 /// How a request names a subnet of the network of the header.
@@ -138,6 +199,12 @@ pub struct SubnetUpdate {
     /// Unset = unchanged, null = none.
     #[serde(default, skip_serializing_if = "Setting::is_unset")]
     pub description: Setting<Text>,
+    /// Unset = unchanged, null or empty = everybody.
+    #[serde(default, skip_serializing_if = "Setting::is_unset")]
+    pub service_types: Setting<Vec<Text>>,
+    /// Unset = unchanged; a subnet that is on no segment can be put on the only one there is.
+    #[serde(default, skip_serializing_if = "Setting::is_unset")]
+    pub segment_id: Setting<SegmentId>,
 }
 
 /// Deletes a subnet. With live allocations only if forced, as a job.
@@ -252,6 +319,12 @@ pub struct Subnet {
     /// first [`OVERLAPS_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overlaps: Vec<SubnetId>,
+    /// Whom it serves and how.
+    #[serde(flatten)]
+    pub service: Service,
+    /// In the reply to a creation: the job that gives existing ports their addresses in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filling: Option<JobId>,
 }
 
 /// A page of subnets.

@@ -89,6 +89,12 @@ impl Source {
         }
     }
 
+    /// Texts that are not empty.
+    fn filled_list(&mut self, most: usize, bytes: usize) -> Vec<Text> {
+        let texts: Vec<Text> = (0..self.count(most)).map(|_| self.text_of(bytes)).collect();
+        texts.into_iter().filter(|text| !text.is_empty()).collect()
+    }
+
     fn manager(&mut self) -> Text {
         self.text_of(text::MANAGER_BYTES_MAX)
     }
@@ -155,6 +161,11 @@ made_by! {
     ProjectId = |s| Self(id(s));
     NetworkId = |s| Self(id(s));
     SubnetId = |s| Self(id(s));
+    SegmentId = |s| Self(id(s));
+    PortId = |s| Self(id(s));
+    Mac = |s| Self::from_number(s.up_to((1 << 48) - 1).max(1));
+    Ipv6Mode = |s| s.pick(&[Self::Slaac, Self::Stateful, Self::Stateless]);
+    IpAllocation = |s| s.pick(&[Self::Immediate, Self::Deferred, Self::Unaddressed]);
     OwnerId = |s| Self(id(s));
     SessionId = |s| Self(id(s));
     ServerId = |s| Self(id(s));
@@ -181,7 +192,7 @@ made_by! {
     SubnetKind = |s| s.pick(&[Self::Broadcast, Self::Routed]);
     ExclusionMode = |s| s.pick(&[Self::Automatic, Self::Everyone]);
     BatchMode = |s| s.pick(&[Self::Independent, Self::AllOrNothing]);
-    JobKind = |s| s.pick(&[Self::NetworkDelete, Self::SubnetDelete]);
+    JobKind = |s| s.pick(&[Self::NetworkDelete, Self::SubnetDelete, Self::SubnetFill]);
     JobState = |s| s.pick(&[Self::Running, Self::Done]);
     IpAddr = |s| { let family = s.make(); s.address_of(family) };
     Prefix = |s| {
@@ -259,6 +270,14 @@ made_by! {
         second: s.make(),
         settings: s.maybe(|s| Box::new([s.make(), s.make()])),
     };
+    FixedIp = |s| {
+        let ip_address: IpAddr = s.make();
+        let subnet_length = s.up_to(Family::of(&ip_address).bits().into()) as u8;
+        Self {
+            ip_address, subnet_length, subnet_id: s.make(), slot: s.make(), revision: s.make(),
+            automatic: s.make(),
+        }
+    };
     Released = |s| {
         let address: IpAddr = s.make();
         let length = s.up_to(Family::of(&address).bits().into()) as u8;
@@ -275,16 +294,19 @@ made_by! {
             host: s.make(), manager: s.maybe(Source::manager),
         }
     };
-    BatchItem = |s| match s.byte() % 3 {
+    BatchItem = |s| match s.byte() % 6 {
         0 => {
             let mut allocate: Allocate = s.make();
             allocate.flags.want_subnet = false;
             Self::Allocate(allocate)
         }
         1 => Self::Release(s.make()),
+        2 => Self::PortCreate(s.make()),
+        3 => Self::PortUpdate(s.make()),
+        4 => Self::PortDelete(s.make()),
         _ => Self::Update(s.make()),
     };
-    BatchResult = |s| match s.byte() % 5 {
+    BatchResult = |s| match s.byte() % 7 {
         0 => {
             let mut allocated: Allocated = s.make();
             allocated.settings = None;
@@ -293,6 +315,13 @@ made_by! {
         1 => Self::Released(s.make()),
         2 => Self::NotHeld,
         3 => Self::Updated(s.make()),
+        4 => Self::PortDeleted,
+        5 => {
+            let mut port: Box<Port> = s.make();
+            (port.host, port.device_owner, port.description) = (None, None, None);
+            port.fixed_ips.truncate(port::BATCH_FIXED_IPS_MAX);
+            Self::Port(port)
+        }
         _ => {
             let mut failed: Box<Failure> = s.make();
             failed.details.truncate(1);
@@ -310,7 +339,7 @@ made_by! {
     };
     CandidateReason = |s| s.pick(&[
         Self::Exhausted, Self::Family, Self::Limit, Self::Deleting, Self::NoPools, Self::Length,
-        Self::NotFound, Self::Fragmented,
+        Self::NotFound, Self::Fragmented, Self::AutoAddress, Self::ServiceType, Self::Segment,
     ]);
     Failure = |s| {
         let known: Vec<Status> = Status::ALL.iter().copied().filter(|s| !s.is_done()).collect();
@@ -340,8 +369,54 @@ made_of_fields! {
         subnets = |s| s.list(allocate::CANDIDATES_MAX), exact, preferred, limit,
         lease_ms = |s| s.maybe(|s| s.up_to(315_360_000_000).max(1_000)), hold_token,
         hold_ms = |s| s.maybe(|s| s.up_to(315_360_000_000).max(1_000)),
-        manager = |s| s.maybe(Source::manager), host, label, owner_name, trace,
+        manager = |s| s.maybe(Source::manager), host, label, owner_name, trace, mac,
     }
+    Service {
+        ipv6_ra_mode, ipv6_address_mode,
+        service_types = |s| s.filled_list(subnet::SERVICE_TYPES_MAX, text::DEVICE_OWNER_BYTES_MAX),
+        segment_id,
+    }
+    SegmentCreate { segment_id, description }
+    SegmentGet { segment_id }
+    SegmentList { page }
+    SegmentUpdate { segment_id, expected, description }
+    SegmentDelete { segment_id, expected }
+    SegmentHosts {
+        segment_id,
+        add = |s| s.filled_list(segment::SEGMENT_HOSTS_MAX, text::TEXT_BYTES_MAX),
+        remove = |s| s.filled_list(segment::SEGMENT_HOSTS_MAX, text::TEXT_BYTES_MAX),
+    }
+    Segment { segment_id, network_id, revision, subnets, hosts, repeated, description }
+    SegmentPage { position, items = |s| s.list(8), next }
+    HostList { page, segment_id, host }
+    HostMapping { segment_id, host }
+    HostPage { position, items = |s| s.list(8), next }
+    FixedIpWanted { subnet_id, ip_address }
+    PortCreate {
+        port_id, mac, allow_gateway,
+        fixed_ips = |s| s.setting(|s| s.list(port::FIXED_IPS_MAX)),
+        host, device_owner = |s| s.maybe(Source::manager), description,
+    }
+    PortGet { port_id }
+    PortFilter { host, device_owner = |s| s.maybe(Source::manager), mac, changed_since }
+    PortList { page, filter }
+    PortUpdate {
+        port_id, expected, allow_gateway, mac,
+        fixed_ips = |s| s.setting(|s| s.list(port::FIXED_IPS_MAX)),
+        host, device_owner = |s| s.setting(Source::manager), description,
+    }
+    PortDelete { port_id, expected }
+    Port {
+        port_id, network_id, revision, mac, ip_allocation, repeated, more,
+        fixed_ips = |s| s.list(port::PORT_ADDRESSES_MAX), host,
+        device_owner = |s| s.maybe(Source::manager), description,
+    }
+    PortPage { position, items = |s| s.list(4), next }
+    PinCreate { address, owner, slot, owner_name }
+    PinDelete { address }
+    PinList { page, subnet_id }
+    Pin { address, subnet_id, owner, slot, revision, held, repeated, owner_name }
+    PinPage { position, items = |s| s.list(8), next }
     SubnetSettings {
         gateway, dns_servers = |s| s.list(subnet::DNS_SERVERS_MAX),
         routes = |s| s.list(subnet::ROUTES_MAX),
@@ -388,6 +463,7 @@ made_of_fields! {
         pools = |s| s.setting(|s| s.list(subnet::POOLS_MAX)),
         dns_servers = |s| s.list(subnet::DNS_SERVERS_MAX),
         routes = |s| s.list(subnet::ROUTES_MAX), name = |s| s.maybe(Source::name), description,
+        service,
     }
     SubnetGet { subnet }
     SubnetList { page }
@@ -397,6 +473,10 @@ made_of_fields! {
         dns_servers = |s| s.setting(|s| s.list(subnet::DNS_SERVERS_MAX)),
         routes = |s| s.setting(|s| s.list(subnet::ROUTES_MAX)),
         name = |s| s.setting(Source::name), description,
+        service_types = |s| s.setting(|s| {
+            s.filled_list(subnet::SERVICE_TYPES_MAX, text::DEVICE_OWNER_BYTES_MAX)
+        }),
+        segment_id,
     }
     SubnetDelete { subnet_id, force, expected }
     Exclusion { range, mode, reason }
@@ -409,7 +489,7 @@ made_of_fields! {
         routes = |s| s.list(subnet::ROUTES_MAX), exclusions = |s| s.list(subnet::EXCLUSIONS_MAX),
         name = |s| s.maybe(Source::name), description,
         live_inside = |s| s.list(subnet::LIVE_INSIDE_MAX),
-        overlaps = |s| s.list(subnet::OVERLAPS_MAX),
+        overlaps = |s| s.list(subnet::OVERLAPS_MAX), service, filling,
     }
     SubnetPage { position, items = |s| s.list(4), next }
     Usage { subnet, cursor }
@@ -455,6 +535,27 @@ pub(crate) fn request(opcode: Opcode, s: &mut Source) -> Option<Request> {
         Opcode::ALLOCATION_GET => Request::AllocationGet(s.make()),
         Opcode::ALLOCATION_LIST => Request::AllocationList(s.make()),
         Opcode::LOOKUP => Request::Lookup(s.make()),
+        _ => return port_request(opcode, s),
+    })
+}
+
+fn port_request(opcode: Opcode, s: &mut Source) -> Option<Request> {
+    Some(match opcode {
+        Opcode::SEGMENT_CREATE => Request::SegmentCreate(s.make()),
+        Opcode::SEGMENT_GET => Request::SegmentGet(s.make()),
+        Opcode::SEGMENT_LIST => Request::SegmentList(s.make()),
+        Opcode::SEGMENT_UPDATE => Request::SegmentUpdate(s.make()),
+        Opcode::SEGMENT_DELETE => Request::SegmentDelete(s.make()),
+        Opcode::SEGMENT_HOSTS => Request::SegmentHosts(s.make()),
+        Opcode::HOST_LIST => Request::HostList(s.make()),
+        Opcode::PORT_CREATE => Request::PortCreate(s.make()),
+        Opcode::PORT_GET => Request::PortGet(s.make()),
+        Opcode::PORT_LIST => Request::PortList(s.make()),
+        Opcode::PORT_UPDATE => Request::PortUpdate(s.make()),
+        Opcode::PORT_DELETE => Request::PortDelete(s.make()),
+        Opcode::PIN_CREATE => Request::PinCreate(s.make()),
+        Opcode::PIN_DELETE => Request::PinDelete(s.make()),
+        Opcode::PIN_LIST => Request::PinList(s.make()),
         _ => return None,
     })
 }
@@ -490,6 +591,17 @@ pub(crate) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
         Opcode::BATCH => Reply::Batch(s.make()),
         Opcode::ALLOCATION_LIST => Reply::Allocations(s.make()),
         Opcode::LOOKUP => Reply::Lookups(s.make()),
+        Opcode::SEGMENT_CREATE
+        | Opcode::SEGMENT_GET
+        | Opcode::SEGMENT_UPDATE
+        | Opcode::SEGMENT_HOSTS => Reply::Segment(s.make()),
+        Opcode::SEGMENT_LIST => Reply::Segments(s.make()),
+        Opcode::HOST_LIST => Reply::Hosts(s.make()),
+        Opcode::PORT_CREATE | Opcode::PORT_GET | Opcode::PORT_UPDATE => Reply::Port(s.make()),
+        Opcode::PORT_LIST => Reply::Ports(s.make()),
+        Opcode::PIN_CREATE => Reply::Pin(s.make()),
+        Opcode::PIN_LIST => Reply::Pins(s.make()),
+        Opcode::SEGMENT_DELETE | Opcode::PORT_DELETE | Opcode::PIN_DELETE => Reply::Empty,
         _ => return None,
     })
 }

@@ -112,7 +112,7 @@ fn full_network() -> Network {
     }
 }
 
-fn subnet() -> Subnet {
+pub(super) fn subnet() -> Subnet {
     Subnet {
         subnet_id: SUBNET,
         network_id: NETWORK,
@@ -133,6 +133,8 @@ fn subnet() -> Subnet {
         description: None,
         live_inside: Vec::new(),
         overlaps: Vec::new(),
+        service: Service::default(),
+        filling: None,
     }
 }
 
@@ -418,6 +420,7 @@ pub(crate) fn replies() -> Vec<ReplySample> {
         status: Status::NOT_HELD,
         body: ReplyOrFailure::Reply(Reply::Empty),
     });
+    samples.extend(sample_ports::replies());
     samples.extend(goaways());
     samples.extend(failures());
     samples

@@ -10,6 +10,7 @@ use addrd_protocol::*;
 use bytes::Bytes;
 use uuid::Uuid;
 
+mod sample_ports;
 mod sample_replies;
 pub(crate) use sample_replies::replies;
 
@@ -110,6 +111,7 @@ fn full_allocate() -> Allocate {
             label: some("app=web,tier=front"),
             owner_name: some("web-1"),
             trace: Some(Uuid::from_u128(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c)),
+            mac: None,
         })),
     }
 }
@@ -159,6 +161,7 @@ fn subnet_create() -> SubnetCreate {
         routes: Vec::new(),
         name: None,
         description: None,
+        service: Service::default(),
     }
 }
 
@@ -174,6 +177,8 @@ fn subnet_update() -> SubnetUpdate {
         routes: Setting::Unset,
         name: Setting::Unset,
         description: Setting::Unset,
+        service_types: Setting::Unset,
+        segment_id: Setting::Unset,
     }
 }
 
@@ -250,6 +255,7 @@ fn subnet_requests() -> Vec<(&'static str, Request)> {
         routes: vec![route("::/0", "fd00:64::1"), route("10.0.0.0/8", "10.64.0.1")],
         name: some("front"),
         description: some("IPv6 of the front"),
+        service: Service::default(),
     };
     let nulls = SubnetCreate { gateway: Setting::Null, pools: Setting::Null, ..subnet_create() };
     let no_pools = SubnetCreate { pools: Setting::Value(Vec::new()), ..subnet_create() };
@@ -437,7 +443,8 @@ pub(crate) fn requests() -> Vec<RequestSample> {
         header: header(request.opcode(), number),
         request,
     };
-    (1..).zip(all.into_iter().flatten()).map(sample).collect()
+    let own = (1..).zip(all.into_iter().flatten()).map(sample);
+    own.chain(sample_ports::requests()).collect()
 }
 
 /// A header with a network where the operation has one.

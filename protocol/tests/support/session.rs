@@ -40,6 +40,7 @@ fn requests() -> Vec<Request> {
         routes: Vec::new(),
         name: None,
         description: None,
+        service: Default::default(),
     };
     let named = AllocateExtras { owner_name: Some(text("web-1")), ..AllocateExtras::default() };
     let allocate = Allocate {
@@ -141,6 +142,8 @@ fn subnet() -> Subnet {
         description: None,
         live_inside: Vec::new(),
         overlaps: Vec::new(),
+        service: Default::default(),
+        filling: None,
     }
 }
 

@@ -1,5 +1,6 @@
 """The bodies of replies: which layout answers which operation (SPEC.md sections 4, 7 to 10)."""
 
+from . import ports
 from .layout import Items, KindItems, Layout, Plain, Tag
 from .parts import (
     ALLOCATION, NEXT, OTHER, PLACE, RESERVED, gather_address, gather_prefix, page, revision, scatter_address,
@@ -81,7 +82,7 @@ SUBNET = Layout(
         0x0007: Tag("exclusions", ListOf(Exclusion(), 64), default=[]),
         0x0008: Tag("live_inside", ListOf(Address(), 64)),
         0x0009: Tag("overlaps", ListOf(Id(), 16)),
-    },
+    } | ports.service(0x000A) | {0x000E: Tag("filling", revision())},
     gather=gather_prefix, scatter=scatter_prefix,
 )
 
@@ -224,7 +225,7 @@ BATCH = Layout(
     ("results", Count(2)), (RESERVED, Reserved(6)),
     items=[KindItems("results", {
         1: ("allocated", ALLOCATED), 2: ("released", RELEASED), 3: ("updated", ALLOCATION), 4: ("not_held", None),
-        5: ("failed", FAILED),
+        5: ("failed", FAILED), 6: ("port", ports.PORT), 7: ("port_deleted", None),
     })],
 )
 GOAWAY = Layout(
@@ -262,6 +263,21 @@ REPLIES = {
     "allocation_get": ("allocation", ALLOCATION),
     "allocation_list": ("allocations", page(ALLOCATION)),
     "lookup": ("lookups", LOOKUPS),
+    "segment_create": ("segment", ports.SEGMENT),
+    "segment_get": ("segment", ports.SEGMENT),
+    "segment_list": ("segments", page(ports.SEGMENT)),
+    "segment_update": ("segment", ports.SEGMENT),
+    "segment_delete": ("empty", EMPTY),
+    "segment_hosts": ("segment", ports.SEGMENT),
+    "host_list": ("hosts", page(ports.MAPPING)),
+    "port_create": ("port", ports.PORT),
+    "port_get": ("port", ports.PORT),
+    "port_list": ("ports", page(ports.PORT)),
+    "port_update": ("port", ports.PORT),
+    "port_delete": ("empty", EMPTY),
+    "pin_create": ("pin", ports.PIN),
+    "pin_delete": ("empty", EMPTY),
+    "pin_list": ("pins", page(ports.PIN)),
 }
 
 

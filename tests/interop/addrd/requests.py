@@ -2,6 +2,7 @@
 
 import ipaddress
 
+from . import ports
 from .layout import KindItems, Layout, Tag
 from .parts import (
     CURSOR, FENCES, MANAGER_BYTES_MAX, RESERVED, SUBNET_NAMES, fenced, gather_fences, gather_prefix,
@@ -10,7 +11,7 @@ from .parts import (
 )
 from .tables import BATCH_MODES, EXCLUSION_MODES, FAMILIES, LOOKUP_KINDS, STATES, STRATEGIES, SUBNET_KINDS
 from .values import (
-    Address, Count, Cursor, Enumeration, Fault, Flags, Id, ListOf, Name, Number, Range, Reserved, Route,
+    Address, Count, Cursor, Enumeration, Fault, Flags, Id, ListOf, Mac, Name, Number, Range, Reserved, Route,
     Setting, Text, address_of, boolean,
 )
 
@@ -61,7 +62,7 @@ SUBNET_CREATE = Layout(
         0x8004: Tag("routes", ListOf(Route(), 20)),
         0x8005: Tag("name", Name()),
         0x8006: Tag("description", Text()),
-    },
+    } | ports.service(0x8007),
     gather=gather_prefix, scatter=scatter_prefix,
 )
 SUBNET_GET = Layout(tail=SUBNET_NAMES, gather=gather_subnet_name, scatter=scatter_subnet_name)
@@ -76,6 +77,8 @@ SUBNET_UPDATE = Layout(
         0x8006: Tag("description", Setting(Text())),
         0x8007: Tag("strategy", Setting(Enumeration(STRATEGIES))),
         0x8008: Tag("enable_dhcp", Setting(boolean())),
+        0x8009: Tag("service_types", Setting(ports.service_types())),
+        0x800A: Tag("segment_id", Setting(Id(zero=False))),
     },
 )
 
@@ -142,6 +145,7 @@ ALLOCATE = Layout(
         0x8009: Tag("host", Text()),
         0x800A: Tag("label", Text()),
         0x800B: Tag("owner_name", Text()),
+        0x800C: Tag("mac", Mac(zero=False)),
     },
     gather=gather_allocate, scatter=lambda value: {"length": SINGLE} | value,
 )
@@ -174,6 +178,8 @@ BATCH = Layout(
     (RESERVED, Reserved(4)),
     items=[KindItems("items", {
         1: ("allocate", BATCH_ALLOCATE), 2: ("release", RELEASE), 3: ("update", ALLOCATION_UPDATE),
+        4: ("port_create", ports.PORT_CREATE), 5: ("port_update", ports.PORT_UPDATE),
+        6: ("port_delete", ports.PORT_DELETE),
     })],
 )
 
@@ -263,4 +269,4 @@ REQUESTS = {
     "allocation_get": Layout(*target(), gather=gather_target, scatter=scatter_target),
     "allocation_list": ALLOCATION_LIST,
     "lookup": LOOKUP,
-}
+} | ports.REQUESTS

@@ -41,6 +41,21 @@ OPCODES = {
     0x0305: "allocation_get",
     0x0306: "allocation_list",
     0x0307: "lookup",
+    0x0501: "segment_create",
+    0x0502: "segment_get",
+    0x0503: "segment_list",
+    0x0504: "segment_update",
+    0x0505: "segment_delete",
+    0x0506: "segment_hosts",
+    0x0507: "host_list",
+    0x0511: "port_create",
+    0x0512: "port_get",
+    0x0513: "port_list",
+    0x0514: "port_update",
+    0x0515: "port_delete",
+    0x0521: "pin_create",
+    0x0522: "pin_delete",
+    0x0523: "pin_list",
 }
 
 NETWORK_NONE = (
@@ -71,6 +86,16 @@ STATUSES = {
     0x0112: "POOL_OVERLAP",
     0x0113: "GATEWAY_IN_POOL",
     0x0114: "NOT_DONE",
+    0x0140: "MAC_IN_USE",
+    0x0141: "HOST_NOT_CONNECTED",
+    0x0142: "HOST_NOT_COMPATIBLE",
+    0x0143: "GATEWAY_IN_USE",
+    0x0144: "ADDRESS_OUTSIDE",
+    0x0145: "AUTO_ADDRESS_ONLY",
+    0x0146: "SEGMENTS_DIFFER",
+    0x0147: "SEGMENT_MIX",
+    0x0148: "SEGMENT_FIXED",
+    0x0149: "PINNED",
     0x0201: "MALFORMED",
     0x0202: "OUT_OF_RANGE",
     0x0203: "UNSUPPORTED",
@@ -84,6 +109,9 @@ STATUSES = {
     0x020B: "INVALID_NAME",
     0x020C: "INVALID_GATEWAY",
     0x020D: "INVALID_PREFIX",
+    0x0240: "INVALID_IPV6_MODE",
+    0x0241: "INVALID_MAC",
+    0x0242: "FIXED_IP_EMPTY",
     0x0301: "WRONG_SERVER",
     0x0302: "SESSION_REPLACED",
     0x0303: "SESSION_STALE",
@@ -106,13 +134,15 @@ SUBNET_KINDS = {1: "broadcast", 2: "routed"}
 STATES = {0: "free", 1: "held", 2: "allocated", 3: "quarantined"}
 EXCLUSION_MODES = {1: "automatic", 2: "everyone"}
 BATCH_MODES = {1: "independent", 2: "all_or_nothing"}
-JOB_KINDS = {1: "network_delete", 2: "subnet_delete"}
+JOB_KINDS = {1: "network_delete", 2: "subnet_delete", 3: "subnet_fill"}
+IPV6_MODES = {1: "slaac", 2: "dhcpv6-stateful", 3: "dhcpv6-stateless"}
+IP_ALLOCATIONS = {1: "immediate", 2: "deferred", 3: "none"}
 JOB_STATES = {1: "running", 2: "done"}
 GOAWAY_REASONS = {1: "shutdown", 2: "session_replaced", 3: "idle", 4: "slow_reader"}
 LOOKUP_KINDS = {1: "address", 2: "owner"}
 CANDIDATE_REASONS = {
     1: "exhausted", 2: "family", 3: "limit", 4: "deleting", 5: "no_pools", 6: "length",
-    7: "not_found", 8: "fragmented",
+    7: "not_found", 8: "fragmented", 9: "auto_address", 10: "service_type", 11: "segment",
 }
 
 OPCODE_NUMBERS = {name: number for number, name in OPCODES.items()}

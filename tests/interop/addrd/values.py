@@ -184,6 +184,38 @@ class Text:
         return value.encode("utf-8")
 
 
+class ShortText(Text):
+    """A text behind its length of one byte; never empty."""
+
+    def read(self, reader, field):
+        data = reader.take(reader.number(1, field), field)
+        if not data:
+            raise Fault("MALFORMED", field)
+        return super().read(Reader(data), field)
+
+    def write(self, value):
+        data = super().write(value)
+        return bytes([len(data)]) + data
+
+
+class Mac:
+    """Six bytes, in JSON pairs of hex digits between colons."""
+
+    size = 6
+
+    def __init__(self, zero=True):
+        self.zero = zero
+
+    def read(self, reader, field):
+        data = reader.take(6, field)
+        if not any(data) and not self.zero:
+            raise Fault("MALFORMED", field)
+        return data.hex(":")
+
+    def write(self, value):
+        return bytes.fromhex(value.replace(":", "")) if value else bytes(6)
+
+
 class Name(Text):
     """A name of a network or a subnet: it never reads as an id, an address or a prefix."""
 
