@@ -73,6 +73,7 @@ fn objects(cells: u64) -> Vec<Effect> {
             routes: Vec::new(),
             name: None,
             description: None,
+            service: Default::default(),
         })));
     }
     effects

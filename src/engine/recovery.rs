@@ -50,10 +50,15 @@ impl Recovery {
             Effect::NetworkGone { network, .. } => self.owners.remove(network),
             Effect::SubnetPut(row) => self.owners.get(&row.network).copied(),
             Effect::ExclusionPut(row) => self.owners.get(&row.network).copied(),
+            Effect::SegmentPut(row) => self.owners.get(&row.network).copied(),
+            Effect::HostPut(row) => self.owners.get(&row.network).copied(),
+            Effect::PortPut(row) => self.owners.get(&row.network).copied(),
+            Effect::PinPut(row) => self.owners.get(&row.network).copied(),
             Effect::AllocationPut(row) => self.owners.get(&row.place.network).copied(),
             Effect::AllocationGone { place, .. } => self.owners.get(&place.network).copied(),
             Effect::SubnetGone { network, .. }
             | Effect::ExclusionGone { network, .. }
+            | Effect::ThingGone { network, .. }
             | Effect::JobGone { network, .. } => self.owners.get(network).copied(),
         }
     }

@@ -2,7 +2,10 @@
 //! records; absorbing one again changes nothing. They never ask for a decision.
 
 use super::handle::{NetworkHandle, SubnetHandle};
-use addrd_protocol::message::{AllocationState, Exclusion, JobKind, Route, Strategy, SubnetKind};
+use super::port::{HostRow, PinRow, PortRow, SegmentRow, Thing};
+use addrd_protocol::message::{
+    AllocationState, Exclusion, JobKind, Route, Service, Strategy, SubnetKind,
+};
 use addrd_protocol::{
     Instance, JobId, NetworkId, OwnerId, Prefix, ProjectId, Range, Revision, Slot, SubnetId, Text,
 };
@@ -54,6 +57,25 @@ pub enum Effect {
         place: AllocationPlace,
         /// Revision of the release.
         revision: Revision,
+    },
+    /// The segment is now so.
+    SegmentPut(Box<SegmentRow>),
+    /// The host reaches the segment from now on.
+    HostPut(Box<HostRow>),
+    /// The port is now so (its addresses stand apart).
+    PortPut(Box<PortRow>),
+    /// The address is kept from now on.
+    PinPut(Box<PinRow>),
+    /// A segment, host, port or pin is gone.
+    ThingGone {
+        /// Which kind.
+        thing: Thing,
+        /// Its network.
+        network: NetworkHandle,
+        /// Revision of this change.
+        revision: Revision,
+        /// Revision at which it was made.
+        created: Revision,
     },
     /// The job is now so.
     JobPut(JobRow),
@@ -120,6 +142,8 @@ pub struct SubnetRow {
     pub name: Option<Text>,
     /// For people.
     pub description: Option<Text>,
+    /// Whom it serves and how.
+    pub service: Service,
 }
 
 /// An excluded range.
@@ -233,6 +257,10 @@ pub struct JobRow {
     pub done: u64,
     /// Objects there were at its start.
     pub total: u64,
+    /// Of a job that goes through ports: the revision at which the last one looked at was made.
+    pub cursor: Revision,
+    /// Of such a job: ports made later than at this revision are none of its business.
+    pub until: Revision,
 }
 
 /// Where deciding code puts its effects; the journal's encoder is one.

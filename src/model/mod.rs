@@ -2,15 +2,17 @@
 
 mod effect;
 mod handle;
+mod port;
 mod tick;
 
 pub use addrd_protocol::{
-    Family, Incarnation, Instance, JobId, NetworkId, OwnerId, Prefix, ProjectId, Range, Revision,
-    Seq, ServerId, SessionId, Setting, Slot, Status, SubnetId, Text,
+    Family, Incarnation, Instance, JobId, Mac, NetworkId, OwnerId, PortId, Prefix, ProjectId,
+    Range, Revision, SegmentId, Seq, ServerId, SessionId, Setting, Slot, Status, SubnetId, Text,
 };
 pub use effect::{
     AllocationExtras, AllocationPlace, AllocationRow, Effect, EffectSink, ExclusionRow, JobRow,
     NetworkRow, SubnetRow,
 };
 pub use handle::{NetworkHandle, SubnetHandle, WorkerId, worker_of};
+pub use port::{HostRow, PinRow, PortRow, SegmentRow, Thing};
 pub use tick::Tick;

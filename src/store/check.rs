@@ -54,6 +54,8 @@ pub struct CheckReport {
     pub networks: u64,
     /// Subnets.
     pub subnets: u64,
+    /// Ports.
+    pub ports: u64,
     /// Allocations.
     pub allocations: u64,
     /// Jobs.

@@ -8,7 +8,7 @@ use super::cells::{GroupKey, settled};
 use super::schema::GROUP_CELLS;
 use crate::journal::{BatchError, BatchView, CellMark, RecordError, cell_mark, decode};
 use crate::model::{
-    AllocationRow, Effect, JobId, NetworkHandle, Revision, Seq, SubnetHandle, Tick,
+    AllocationRow, Effect, JobId, NetworkHandle, Revision, Seq, SubnetHandle, Thing, Tick,
 };
 use addrd_protocol::prefix::number_of;
 use foldhash::HashMap;
@@ -88,6 +88,8 @@ pub(crate) enum ObjectKey {
     Network(NetworkHandle),
     /// A subnet, its exclusions and its cursor.
     Subnet(NetworkHandle, SubnetHandle),
+    /// A segment, host, port or pin, by the revision at which it was made.
+    Thing(Thing, NetworkHandle, Revision),
     /// A job.
     Job(JobId),
 }
@@ -162,6 +164,15 @@ impl Chunk {
             }
             Effect::ExclusionGone { network, subnet, revision, .. } => {
                 (ObjectKey::Subnet(*network, *subnet), *network, *revision)
+            }
+            Effect::SegmentPut(row) => {
+                thing(Thing::Segment, row.network, row.created, row.revision)
+            }
+            Effect::HostPut(row) => thing(Thing::Host, row.network, row.created, row.created),
+            Effect::PortPut(row) => thing(Thing::Port, row.network, row.created, row.revision),
+            Effect::PinPut(row) => thing(Thing::Pin, row.network, row.created, row.created),
+            Effect::ThingGone { thing: which, network, revision, created } => {
+                thing(*which, *network, *created, *revision)
             }
             Effect::JobPut(row) => {
                 self.job_max = self.job_max.max(row.job.0);
@@ -296,16 +307,16 @@ impl Chunk {
         Ok(())
     }
 
-    /// Applies items to a job: its record, if there still is one.
-    pub(crate) fn fold_job(
+    /// Applies items to a job or a thing: its record, if there still is one.
+    pub(crate) fn fold_record(
         &self,
         items: Items,
         state: &mut Option<Vec<u8>>,
     ) -> Result<(), RecordError> {
         for (record, effect) in self.records_of(items) {
             *state = match effect? {
-                Effect::JobPut(_) => Some(record.to_vec()),
-                _ => None,
+                Effect::JobGone { .. } | Effect::ThingGone { .. } => None,
+                _ => Some(record.to_vec()),
             };
         }
         Ok(())
@@ -335,6 +346,16 @@ impl Chunk {
 fn group_at(arena: &[u8], at: u32) -> Option<GroupKey> {
     let mark = cell_mark(arena.get(at as usize..)?).ok()??;
     Some(GroupKey::at(mark.network, mark.subnet, mark.offset))
+}
+
+/// Where a record of a thing belongs, its network and revision.
+const fn thing(
+    thing: Thing,
+    network: NetworkHandle,
+    created: Revision,
+    revision: Revision,
+) -> (ObjectKey, NetworkHandle, Revision) {
+    (ObjectKey::Thing(thing, network, created), network, revision)
 }
 
 /// A network as the state has it: its record, its last revision.

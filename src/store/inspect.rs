@@ -4,8 +4,8 @@
 use super::check::{CheckProgress, CheckReport, CheckStage};
 use super::recover::Restore;
 use crate::model::{
-    AllocationRow, Effect, ExclusionRow, NetworkHandle, NetworkId, NetworkRow, Prefix, ProjectId,
-    Revision, SubnetHandle, SubnetRow, Text,
+    AllocationRow, Effect, ExclusionRow, Mac, NetworkHandle, NetworkId, NetworkRow, PortId,
+    PortRow, Prefix, ProjectId, Revision, SubnetHandle, SubnetRow, Text,
 };
 use std::collections::{HashMap, HashSet};
 
@@ -20,6 +20,8 @@ pub(crate) struct Inspector<'a> {
     ids: HashSet<(ProjectId, NetworkId)>,
     names: HashSet<(ProjectId, Text)>,
     subnets: HashMap<(NetworkHandle, SubnetHandle), Prefix>,
+    port_ids: HashSet<(NetworkHandle, PortId)>,
+    macs: HashSet<(NetworkHandle, Mac)>,
     cells: Cells,
 }
 
@@ -55,6 +57,8 @@ impl<'a> Inspector<'a> {
             ids: HashSet::new(),
             names: HashSet::new(),
             subnets: HashMap::new(),
+            port_ids: HashSet::new(),
+            macs: HashSet::new(),
             cells: Cells::default(),
         }
     }
@@ -71,7 +75,8 @@ impl<'a> Inspector<'a> {
 
     fn tell_progress(&mut self) {
         let report = &*self.report;
-        let done = report.networks + report.subnets + report.allocations + report.jobs;
+        let done =
+            report.networks + report.subnets + report.ports + report.allocations + report.jobs;
         if done.is_multiple_of(PROGRESS_OBJECTS) {
             (self.progress)(CheckProgress { stage: CheckStage::Reading, done });
         }
@@ -128,6 +133,17 @@ impl<'a> Inspector<'a> {
         if !inside {
             let what = format!("exclusion {range} of network {} outside its subnet", row.network.0);
             self.report.find(what);
+        }
+    }
+
+    fn port(&mut self, row: &PortRow) {
+        self.report.ports += 1;
+        self.note_revision(row.network, row.revision, "a port");
+        if !self.port_ids.insert((row.network, row.id)) {
+            self.report.find(format!("port id {} twice in network {}", row.id, row.network.0));
+        }
+        if !self.macs.insert((row.network, row.mac)) {
+            self.report.find(format!("MAC {} twice in network {}", row.mac, row.network.0));
         }
     }
 
@@ -189,6 +205,12 @@ impl Restore for Inspector<'_> {
             Effect::NetworkPut(row) => self.network(row),
             Effect::SubnetPut(row) => self.subnet(row),
             Effect::ExclusionPut(row) => self.exclusion(row),
+            Effect::SegmentPut(row) => {
+                self.note_revision(row.network, row.revision, "a segment");
+            }
+            Effect::HostPut(row) => self.note_revision(row.network, row.created, "a host"),
+            Effect::PinPut(row) => self.note_revision(row.network, row.created, "a pin"),
+            Effect::PortPut(row) => self.port(row),
             Effect::AllocationPut(row) => self.allocation(row),
             Effect::JobPut(_) => self.report.jobs += 1,
             // Everything is folded: there are only rows.

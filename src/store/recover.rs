@@ -13,20 +13,21 @@ use super::error::StoreError;
 use super::fold::{Chunk, Items, NetworkGroup, ObjectKey, SubnetGroup};
 use super::journal::{Journal, JournalSource};
 use super::schema::{
-    CELLS, CURSORS, EXCLUSIONS, JOBS, NETWORKS, REVISIONS, SUBNETS, StateTable, TEXTS, TableSum,
-    network_key, open_row, place_key, split_place_key, split_subnet_key, subnet_key,
+    CELLS, CURSORS, EXCLUSIONS, HOSTS, JOBS, NETWORKS, PINS, PORTS, REVISIONS, SEGMENTS, SUBNETS,
+    StateTable, TEXTS, TableSum, network_key, open_row, place_key, split_place_key,
+    split_subnet_key, split_thing_key, subnet_key,
 };
 use super::state::FoldPlace;
 use crate::journal::decode;
-use crate::model::{Effect, JobId, NetworkHandle, Revision, Seq, SubnetHandle, Tick};
+use crate::model::{Effect, JobId, NetworkHandle, Revision, Seq, SubnetHandle, Thing, Tick};
 use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable};
 use std::iter::Peekable;
 use std::ops::ControlFlow;
 
 /// Takes the state as it was.
 ///
-/// First rows: networks; subnets, each with its exclusions and its cursor; allocations by place;
-/// jobs; then the last revision of every network. Then the journal's records in order.
+/// First rows: networks; subnets, each with its exclusions and its cursor; segments, hosts, ports and
+/// pins; allocations by place; jobs; then the last revision of every network. Then the journal's records in order.
 pub trait Restore {
     /// Absorbs an effect.
     ///
@@ -156,6 +157,7 @@ struct Loader<'c> {
     cells: Rows<24>,
     texts: Rows<24>,
     jobs: Rows<8>,
+    things: [Rows<12>; Thing::ALL.len()],
     sums: [TableSum; StateTable::COUNT],
 }
 
@@ -177,6 +179,12 @@ impl<'c> Loader<'c> {
             cells: transaction.open_table(CELLS).map_err(reading)?,
             texts: transaction.open_table(TEXTS).map_err(reading)?,
             jobs: transaction.open_table(JOBS).map_err(reading)?,
+            things: [
+                transaction.open_table(SEGMENTS).map_err(reading)?,
+                transaction.open_table(HOSTS).map_err(reading)?,
+                transaction.open_table(PORTS).map_err(reading)?,
+                transaction.open_table(PINS).map_err(reading)?,
+            ],
             sums: [TableSum::default(); StateTable::COUNT],
         })
     }
@@ -184,6 +192,7 @@ impl<'c> Loader<'c> {
     fn load(&mut self, visitor: &mut dyn Restore) -> Result<(), StoreError> {
         self.load_networks(visitor)?;
         self.load_subnets(visitor)?;
+        self.load_things(visitor)?;
         self.load_cells(visitor)?;
         self.load_jobs(visitor)?;
         self.load_revisions(visitor)
@@ -192,7 +201,7 @@ impl<'c> Loader<'c> {
     /// What was read must be what was written: every row once, none from another time.
     fn check_sums(&self, stored: &[TableSum; StateTable::COUNT]) -> Result<(), StoreError> {
         for table in StateTable::ALL {
-            let (found, stored) = (self.sums[table as usize], stored[table as usize]);
+            let (found, stored) = (self.sums[table.place()], stored[table.place()]);
             if found != stored {
                 let what = if found.rows == stored.rows {
                     format!("table {} has rows of another time", table.name())
@@ -280,7 +289,7 @@ impl<'c> Loader<'c> {
             emit_subnet(visitor, key, &group)
         })?;
         for table in [StateTable::Exclusions, StateTable::Cursors] {
-            self.sums[table as usize] = own[table as usize];
+            self.sums[table.place()] = own[table.place()];
         }
         Ok(())
     }
@@ -320,7 +329,29 @@ impl<'c> Loader<'c> {
             }
             Ok(())
         })?;
-        self.sums[StateTable::Texts as usize] = texts.finish()?;
+        self.sums[StateTable::Texts.place()] = texts.finish()?;
+        Ok(())
+    }
+
+    /// Segments, hosts, ports and pins, kind after kind.
+    fn load_things(&mut self, visitor: &mut dyn Restore) -> Result<(), StoreError> {
+        for (place, thing) in Thing::ALL.into_iter().enumerate() {
+            let items = self.object_items(|key| match key {
+                ObjectKey::Thing(which, network, created) if which == thing => {
+                    Some((network, created))
+                }
+                _ => None,
+            });
+            let which = StateTable::of(thing);
+            let rows = rows_of(&self.things[place], which, &mut self.sums, split_thing_key)?;
+            let chunk = self.chunk;
+            merge(rows, items, |_, mut row, items| {
+                if let Some(items) = items {
+                    chunk.fold_record(items, &mut row).map_err(bad_record)?;
+                }
+                emit(visitor, row.as_deref())
+            })?;
+        }
         Ok(())
     }
 
@@ -335,7 +366,7 @@ impl<'c> Loader<'c> {
         let chunk = self.chunk;
         merge(rows, items, |_, mut row, items| {
             if let Some(items) = items {
-                chunk.fold_job(items, &mut row).map_err(bad_record)?;
+                chunk.fold_record(items, &mut row).map_err(bad_record)?;
             }
             emit(visitor, row.as_deref())
         })
@@ -389,14 +420,14 @@ fn read_subnet_group(
     let (first, last) = (place_key(network, subnet, 0), place_key(network, subnet, u128::MAX));
     for entry in exclusions.range::<&[u8; 24]>(&first..=&last).map_err(reading)? {
         let (key, row) = entry.map_err(reading)?;
-        sums[StateTable::Exclusions as usize].add(StateTable::Exclusions, row.value());
+        sums[StateTable::Exclusions.place()].add(StateTable::Exclusions, row.value());
         let body = open_row(StateTable::Exclusions, key.value(), row.value());
         let body = body.ok_or_else(|| bad_checksum(StateTable::Exclusions))?.1;
         group.exclusions.insert(split_place_key(key.value()).2, body.to_vec());
     }
     let key = subnet_key(network, subnet);
     if let Some(row) = cursors.get(&key).map_err(reading)? {
-        sums[StateTable::Cursors as usize].add(StateTable::Cursors, row.value());
+        sums[StateTable::Cursors.place()].add(StateTable::Cursors, row.value());
         let body = open_row(StateTable::Cursors, &key, row.value());
         let body = body.ok_or_else(|| bad_checksum(StateTable::Cursors))?.1;
         let bytes = body.try_into().map_err(|_| bad_checksum(StateTable::Cursors))?;
@@ -454,7 +485,7 @@ fn rows_of<'t, const N: usize, K>(
     let rows = table.iter().map_err(reading)?;
     Ok(rows.map(move |entry| {
         let (key, row) = entry.map_err(reading)?;
-        sums[which as usize].add(which, row.value());
+        sums[which.place()].add(which, row.value());
         let body = open_row(which, key.value(), row.value());
         let body = body.ok_or_else(|| bad_checksum(which))?.1;
         Ok((key_of(key.value()), body.to_vec()))

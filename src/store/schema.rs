@@ -3,7 +3,7 @@
 
 use crate::journal::{Reader, Short};
 use crate::model::{
-    Incarnation, JobId, NetworkHandle, Revision, Seq, ServerId, SubnetHandle, Tick,
+    Incarnation, JobId, NetworkHandle, Revision, Seq, ServerId, SubnetHandle, Thing, Tick,
 };
 use crc32c::{crc32c, crc32c_append};
 use redb::TableDefinition;
@@ -36,6 +36,15 @@ pub(crate) const TEXTS: Definition<24> = TableDefinition::new("text");
 /// Jobs by number.
 pub(crate) const JOBS: Definition<8> = TableDefinition::new("job");
 
+/// Segments by network and the revision at which they were made; so are the three below.
+pub(crate) const SEGMENTS: Definition<12> = TableDefinition::new("segment");
+/// Hosts that reach segments.
+pub(crate) const HOSTS: Definition<12> = TableDefinition::new("host");
+/// Ports.
+pub(crate) const PORTS: Definition<12> = TableDefinition::new("port");
+/// Pins.
+pub(crate) const PINS: Definition<12> = TableDefinition::new("pin");
+
 /// Key of the only meta row.
 pub(crate) const META_KEY: [u8; 1] = [0];
 
@@ -51,10 +60,14 @@ pub(crate) enum StateTable {
     Cells = 5,
     Texts = 6,
     Jobs = 7,
+    Segments = 40,
+    Hosts = 41,
+    Ports = 42,
+    Pins = 43,
 }
 
 impl StateTable {
-    pub(crate) const COUNT: usize = 8;
+    pub(crate) const COUNT: usize = 12;
     pub(crate) const ALL: [Self; Self::COUNT] = [
         Self::Networks,
         Self::Revisions,
@@ -64,7 +77,32 @@ impl StateTable {
         Self::Cells,
         Self::Texts,
         Self::Jobs,
+        Self::Segments,
+        Self::Hosts,
+        Self::Ports,
+        Self::Pins,
     ];
+
+    /// Its place in [`StateTable::ALL`], and so that of its sum.
+    pub(crate) const fn place(self) -> usize {
+        match self {
+            Self::Segments => 8,
+            Self::Hosts => 9,
+            Self::Ports => 10,
+            Self::Pins => 11,
+            first => first as usize,
+        }
+    }
+
+    /// The table that has these things.
+    pub(crate) const fn of(thing: Thing) -> Self {
+        match thing {
+            Thing::Segment => Self::Segments,
+            Thing::Host => Self::Hosts,
+            Thing::Port => Self::Ports,
+            Thing::Pin => Self::Pins,
+        }
+    }
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -76,6 +114,10 @@ impl StateTable {
             Self::Cells => "cell",
             Self::Texts => "text",
             Self::Jobs => "job",
+            Self::Segments => "segment",
+            Self::Hosts => "host",
+            Self::Ports => "port",
+            Self::Pins => "pin",
         }
     }
 }
@@ -116,6 +158,19 @@ pub(crate) fn split_place_key(key: &[u8; 24]) -> (NetworkHandle, SubnetHandle, u
     number.copy_from_slice(&key[8..]);
     let (network, subnet) = split_subnet_key(&subnet);
     (network, subnet, u128::from_be_bytes(number))
+}
+
+/// Key of a thing: its network, and the revision at which it was made.
+pub(crate) fn thing_key(network: NetworkHandle, created: Revision) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[..4].copy_from_slice(&network_key(network));
+    key[4..].copy_from_slice(&created.0.to_be_bytes());
+    key
+}
+
+pub(crate) fn split_thing_key(key: &[u8; 12]) -> (NetworkHandle, Revision) {
+    let [n0, n1, n2, n3, created @ ..] = *key;
+    (NetworkHandle(u32::from_be_bytes([n0, n1, n2, n3])), Revision(u64::from_be_bytes(created)))
 }
 
 pub(crate) const fn job_key(job: JobId) -> [u8; 8] {

@@ -8,13 +8,15 @@ use super::directory::STATE_FILE;
 use super::error::StoreError;
 use super::fold::{Chunk, NetworkGroup, ObjectKey, SubnetGroup};
 use super::schema::{
-    CELLS, CURSORS, EXCLUSIONS, JOBS, META, META_KEY, NETWORKS, REVISIONS, SUBNETS, StateMeta,
-    StateTable, TEXTS, TableSum, cursor_body, job_key, network_key, open_row, place_key,
-    revision_body, seal_row, split_place_key, subnet_key,
+    CELLS, CURSORS, EXCLUSIONS, HOSTS, JOBS, META, META_KEY, NETWORKS, PINS, PORTS, REVISIONS,
+    SEGMENTS, SUBNETS, StateMeta, StateTable, TEXTS, TableSum, cursor_body, job_key, network_key,
+    open_row, place_key, revision_body, seal_row, split_place_key, subnet_key, thing_key,
 };
 use crate::journal::{RecordError, decode};
 use crate::limits::STATE_ROW_BYTES_MAX;
-use crate::model::{AllocationRow, Effect, JobId, NetworkHandle, Revision, Seq, SubnetHandle};
+use crate::model::{
+    AllocationRow, Effect, JobId, NetworkHandle, Revision, Seq, SubnetHandle, Thing,
+};
 use redb::{Database, ReadableDatabase, ReadableTable, Table, WriteTransaction};
 use std::fmt;
 
@@ -167,6 +169,10 @@ struct Rows<'t> {
     cells: RowTable<'t, 24>,
     texts: RowTable<'t, 24>,
     jobs: RowTable<'t, 8>,
+    segments: RowTable<'t, 12>,
+    hosts: RowTable<'t, 12>,
+    ports: RowTable<'t, 12>,
+    pins: RowTable<'t, 12>,
     meta: StateMeta,
     applied: Seq,
     dirty_bytes: usize,
@@ -185,6 +191,10 @@ impl<'t> Rows<'t> {
             cells: transaction.open_table(CELLS)?,
             texts: transaction.open_table(TEXTS)?,
             jobs: transaction.open_table(JOBS)?,
+            segments: transaction.open_table(SEGMENTS)?,
+            hosts: transaction.open_table(HOSTS)?,
+            ports: transaction.open_table(PORTS)?,
+            pins: transaction.open_table(PINS)?,
             meta: meta.clone(),
             applied: Seq(0),
             dirty_bytes: 0,
@@ -209,9 +219,16 @@ impl<'t> Rows<'t> {
                 chunk.fold_subnet(key, items, &mut group).map_err(SliceError::Record)?;
                 self.put_subnet(network, subnet, &old, &group)?;
             }
+            ObjectKey::Thing(thing, network, created) => {
+                let (which, key) = (StateTable::of(thing), thing_key(network, created));
+                let table = self.things(thing);
+                let mut record = get(table, which, &key)?;
+                chunk.fold_record(items, &mut record).map_err(SliceError::Record)?;
+                self.put_thing(thing, &key, record.as_deref())?;
+            }
             ObjectKey::Job(job) => {
                 let mut record = self.job(job)?;
-                chunk.fold_job(items, &mut record).map_err(SliceError::Record)?;
+                chunk.fold_record(items, &mut record).map_err(SliceError::Record)?;
                 self.put_job(job, record.as_deref())?;
             }
         }
@@ -313,6 +330,33 @@ impl<'t> Rows<'t> {
         Ok(())
     }
 
+    fn things(&mut self, thing: Thing) -> &mut RowTable<'t, 12> {
+        match thing {
+            Thing::Segment => &mut self.segments,
+            Thing::Host => &mut self.hosts,
+            Thing::Port => &mut self.ports,
+            Thing::Pin => &mut self.pins,
+        }
+    }
+
+    fn put_thing(
+        &mut self,
+        thing: Thing,
+        key: &[u8; 12],
+        record: Option<&[u8]>,
+    ) -> Result<(), SliceError> {
+        let applied = self.applied;
+        let table = match thing {
+            Thing::Segment => &mut self.segments,
+            Thing::Host => &mut self.hosts,
+            Thing::Port => &mut self.ports,
+            Thing::Pin => &mut self.pins,
+        };
+        let bytes = set(table, &mut self.meta, StateTable::of(thing), key, applied, record)?;
+        self.dirty_bytes += bytes;
+        Ok(())
+    }
+
     fn fold_cells(&mut self, chunk: &Chunk, at: usize) -> Result<usize, SliceError> {
         let (key, items) = chunk.cells_at(at).ok_or(SliceError::Record(RecordError::Short))?;
         let end = items.end;
@@ -401,7 +445,7 @@ fn set<const N: usize>(
     applied: Seq,
     body: Option<&[u8]>,
 ) -> Result<usize, SliceError> {
-    let sum: &mut TableSum = &mut meta.sums[which as usize];
+    let sum: &mut TableSum = &mut meta.sums[which.place()];
     let Some(body) = body else {
         return Ok(match table.remove(key)? {
             Some(old) => {

@@ -85,6 +85,7 @@ fn subnet() -> Effect {
         routes: Vec::new(),
         name: None,
         description: None,
+        service: Default::default(),
     }))
 }
 

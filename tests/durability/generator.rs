@@ -3,13 +3,14 @@
 
 use crate::model::Model;
 use addrd::model::{
-    AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, Instance, JobId,
-    JobRow, NetworkHandle, NetworkId, NetworkRow, OwnerId, ProjectId, Range, Revision, Slot,
-    SubnetHandle, SubnetId, SubnetRow, Text,
+    AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, HostRow, Instance,
+    JobId, JobRow, Mac, NetworkHandle, NetworkId, NetworkRow, OwnerId, PinRow, PortId, PortRow,
+    ProjectId, Range, Revision, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow,
+    Text, Thing,
 };
 use addrd::store::fake_disk::Random;
 use addrd_protocol::message::{
-    AllocationState, Exclusion, ExclusionMode, JobKind, Strategy, SubnetKind,
+    AllocationState, Exclusion, ExclusionMode, IpAllocation, JobKind, Strategy, SubnetKind,
 };
 use uuid::Uuid;
 
@@ -37,7 +38,7 @@ impl Generator {
         if self.model.networks.is_empty() || random.one_in(40) {
             return self.create_network(random);
         }
-        match random.below(40) {
+        match random.below(46) {
             0 => self.delete_network(random),
             1 => self.delete_subnet(random),
             2 | 3 => self.create_subnet(random),
@@ -48,6 +49,9 @@ impl Generator {
             9..=18 => self.release(random),
             19..=23 => self.update(random),
             24..=27 => self.relocate(random),
+            40..=43 => self.make_thing(random),
+            44 => self.change_port(random),
+            45 => self.end_thing(random),
             _ => self.allocate(random),
         }
     }
@@ -100,6 +104,11 @@ impl Generator {
         for subnet in self.subnets_of(network) {
             self.empty_subnet(subnet);
         }
+        let things: Vec<_> = self.model.things.keys().filter(|key| key.1 == network).collect();
+        let things: Vec<_> = things.into_iter().copied().collect();
+        for key in things {
+            self.end(key);
+        }
         let revision = self.next_revision(network);
         self.push(Effect::NetworkGone { network: NetworkHandle(network), revision });
         if let Some(mut row) = job {
@@ -128,9 +137,80 @@ impl Generator {
             finished: false,
             done: 0,
             total: 7,
+            cursor: Revision(0),
+            until: Revision(0),
         };
         self.push(Effect::JobPut(row));
         Some(row)
+    }
+
+    /// A segment, host, port or pin.
+    fn make_thing(&mut self, random: &mut Random) {
+        let Some(number) = self.pick_network(random) else { return };
+        if self.model.things.len() >= 40 {
+            return self.end_thing(random);
+        }
+        let network = NetworkHandle(number);
+        let created = self.next_revision(number);
+        let id = Uuid::from_u128(u128::from(random.next_u64()));
+        let words = random.one_in(2).then(|| text("words"));
+        self.push(match random.below(4) {
+            0 => Effect::SegmentPut(Box::new(SegmentRow {
+                network,
+                revision: created,
+                created,
+                id: SegmentId(id),
+                description: words,
+            })),
+            1 => Effect::HostPut(Box::new(HostRow {
+                network,
+                created,
+                segment: SegmentId(id),
+                host: text("node-7"),
+            })),
+            2 => Effect::PinPut(Box::new(PinRow {
+                network,
+                created,
+                subnet: SubnetHandle(1),
+                offset: u128::from(random.next_u64()),
+                owner: OwnerId(id),
+                slot: Slot(3),
+                owner_name: words,
+            })),
+            _ => Effect::PortPut(Box::new(PortRow {
+                network,
+                revision: created,
+                created,
+                id: PortId(id),
+                mac: Mac::from_number(random.next_u64()),
+                ip_allocation: IpAllocation::Immediate,
+                slots: u128::from(random.next_u64()),
+                host: words,
+                device_owner: None,
+                description: None,
+            })),
+        });
+    }
+
+    fn change_port(&mut self, random: &mut Random) {
+        let port = nth(self.model.things.values(), random).cloned();
+        let Some(Effect::PortPut(mut row)) = port else { return };
+        row.revision = self.next_revision(row.network.0);
+        row.device_owner = random.one_in(2).then(|| text("compute:nova"));
+        row.slots ^= 1;
+        self.push(Effect::PortPut(row));
+    }
+
+    fn end_thing(&mut self, random: &mut Random) {
+        if let Some(key) = nth(self.model.things.keys(), random).copied() {
+            self.end(key);
+        }
+    }
+
+    fn end(&mut self, (thing, network, created): (Thing, u32, u64)) {
+        let revision = self.next_revision(network);
+        let (network, created) = (NetworkHandle(network), Revision(created));
+        self.push(Effect::ThingGone { thing, network, revision, created });
     }
 
     fn job(&mut self, random: &mut Random) {
@@ -175,6 +255,7 @@ impl Generator {
             routes: Vec::new(),
             name: None,
             description: None,
+            service: Default::default(),
         })));
     }
 

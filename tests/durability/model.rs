@@ -3,7 +3,7 @@
 
 use addrd::model::{
     AllocationPlace, AllocationRow, Effect, ExclusionRow, JobRow, NetworkHandle, NetworkRow,
-    Revision, SubnetHandle, SubnetRow,
+    Revision, SubnetHandle, SubnetRow, Thing,
 };
 use addrd::store::Restore;
 use addrd_protocol::prefix::number_of;
@@ -19,6 +19,8 @@ pub(crate) struct Model {
     pub(crate) exclusions: BTreeMap<(u32, u32, u128), ExclusionRow>,
     pub(crate) cells: BTreeMap<(u32, u32, u128), AllocationRow>,
     pub(crate) keys: BTreeSet<(u32, u128, u16)>,
+    /// Segments, hosts, ports and pins, by kind, network and the revision at which they were made.
+    pub(crate) things: BTreeMap<(Thing, u32, u64), Effect>,
     pub(crate) jobs: BTreeMap<u64, JobRow>,
     pub(crate) revisions: BTreeMap<u32, u64>,
     pub(crate) cursors: BTreeMap<SubnetKey, u128>,
@@ -38,6 +40,8 @@ impl Model {
             Effect::NetworkGone { network, .. } => {
                 let left = self.subnets.range((network.0, 0)..=(network.0, u32::MAX)).count();
                 need(left == 0, "a network goes with subnets")?;
+                let things = self.things.keys().any(|(_, of, _)| *of == network.0);
+                need(!things, "a network goes with ports, segments, hosts or pins")?;
                 self.revisions.remove(&network.0);
                 need(self.networks.remove(&network.0).is_some(), "no network goes")
             }
@@ -71,6 +75,23 @@ impl Model {
                 self.keys.remove(&owner_key(&gone));
                 self.revise(place.network, *revision)
             }
+            Effect::SegmentPut(row) => {
+                self.thing(Thing::Segment, (row.network, row.created, row.revision), effect)
+            }
+            Effect::HostPut(row) => {
+                self.thing(Thing::Host, (row.network, row.created, row.created), effect)
+            }
+            Effect::PortPut(row) => {
+                self.thing(Thing::Port, (row.network, row.created, row.revision), effect)
+            }
+            Effect::PinPut(row) => {
+                self.thing(Thing::Pin, (row.network, row.created, row.created), effect)
+            }
+            Effect::ThingGone { thing, network, revision, created } => {
+                let gone = self.things.remove(&(*thing, network.0, created.0));
+                need(gone.is_some(), "nothing of this kind goes")?;
+                self.revise(*network, *revision)
+            }
             Effect::JobPut(row) => {
                 self.jobs.insert(row.job.0, *row);
                 self.revise_for_job(row.network, row.revision)
@@ -80,6 +101,16 @@ impl Model {
                 self.revise_for_job(*network, *revision)
             }
         }
+    }
+
+    fn thing(
+        &mut self,
+        thing: Thing,
+        (network, created, revision): (NetworkHandle, Revision, Revision),
+        effect: &Effect,
+    ) -> Result<(), String> {
+        self.things.insert((thing, network.0, created.0), effect.clone());
+        self.revise(network, revision)
     }
 
     fn put(&mut self, row: &AllocationRow) -> Result<(), String> {

@@ -3,7 +3,9 @@
 use super::RecordError;
 use crate::journal::reader::Reader;
 use crate::model::{Family, Prefix, Range, Text};
-use addrd_protocol::message::{AllocationState, ExclusionMode, JobKind, Strategy, SubnetKind};
+use addrd_protocol::message::{
+    AllocationState, ExclusionMode, IpAllocation, Ipv6Mode, JobKind, Strategy, SubnetKind,
+};
 use addrd_protocol::text::TEXT_BYTES_MAX;
 use std::net::IpAddr;
 
@@ -118,6 +120,24 @@ pub(super) const fn strategy(number: u8) -> Result<Strategy, RecordError> {
     })
 }
 
+pub(super) const fn ipv6_mode(number: u8) -> Result<Ipv6Mode, RecordError> {
+    Ok(match number {
+        1 => Ipv6Mode::Slaac,
+        2 => Ipv6Mode::Stateful,
+        3 => Ipv6Mode::Stateless,
+        _ => return Err(RecordError::Field("IPv6 mode")),
+    })
+}
+
+pub(super) const fn ip_allocation(number: u8) -> Result<IpAllocation, RecordError> {
+    Ok(match number {
+        1 => IpAllocation::Immediate,
+        2 => IpAllocation::Deferred,
+        3 => IpAllocation::Unaddressed,
+        _ => return Err(RecordError::Field("IP allocation")),
+    })
+}
+
 pub(super) const fn exclusion_mode(number: u8) -> Result<ExclusionMode, RecordError> {
     Ok(match number {
         1 => ExclusionMode::Automatic,
@@ -130,6 +150,7 @@ pub(super) const fn job_kind(number: u8) -> Result<JobKind, RecordError> {
     Ok(match number {
         1 => JobKind::NetworkDelete,
         2 => JobKind::SubnetDelete,
+        3 => JobKind::SubnetFill,
         _ => return Err(RecordError::Field("job kind")),
     })
 }

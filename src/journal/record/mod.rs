@@ -4,6 +4,7 @@
 mod allocation;
 mod field;
 mod object;
+mod port;
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,16 @@ pub enum RecordKind {
     JobPut = 9,
     /// [`Effect::JobGone`].
     JobGone = 10,
+    /// [`Effect::SegmentPut`].
+    SegmentPut = 42,
+    /// [`Effect::HostPut`].
+    HostPut = 43,
+    /// [`Effect::PortPut`].
+    PortPut = 44,
+    /// [`Effect::PinPut`].
+    PinPut = 45,
+    /// [`Effect::ThingGone`].
+    ThingGone = 46,
 }
 
 impl RecordKind {
@@ -55,6 +66,11 @@ impl RecordKind {
             8 => Self::AllocationGone,
             9 => Self::JobPut,
             10 => Self::JobGone,
+            42 => Self::SegmentPut,
+            43 => Self::HostPut,
+            44 => Self::PortPut,
+            45 => Self::PinPut,
+            46 => Self::ThingGone,
             _ => return None,
         })
     }
@@ -114,6 +130,13 @@ pub fn encode(effect: &Effect, out: &mut Vec<u8>) {
         Effect::AllocationGone { place, revision } => {
             allocation::encode_gone(place, *revision, out);
         }
+        Effect::PortPut(row) => port::encode_port(row, out),
+        Effect::SegmentPut(row) => port::encode_segment(row, out),
+        Effect::HostPut(row) => port::encode_host(row, out),
+        Effect::PinPut(row) => port::encode_pin(row, out),
+        Effect::ThingGone { thing, network, revision, created } => {
+            port::encode_gone(*thing, *network, *revision, *created, out);
+        }
         other => object::encode(other, out),
     }
 }
@@ -129,6 +152,11 @@ pub fn decode(bytes: &[u8]) -> Result<(Effect, usize), RecordError> {
     let effect = match head.kind {
         RecordKind::AllocationPut => allocation::decode_put(&head, &mut body)?,
         RecordKind::AllocationGone => allocation::decode_gone(&head, &mut body)?,
+        RecordKind::PortPut => port::decode_port(&head, &mut body)?,
+        RecordKind::SegmentPut => port::decode_segment(&head, &mut body)?,
+        RecordKind::HostPut => port::decode_host(&head, &mut body)?,
+        RecordKind::PinPut => port::decode_pin(&head, &mut body)?,
+        RecordKind::ThingGone => port::decode_gone(&head, &mut body)?,
         _ => object::decode(&head, &mut body)?,
     };
     if body.is_empty() { Ok((effect, used)) } else { Err(RecordError::Trailing) }

@@ -2,16 +2,16 @@
 
 use super::field::{
     decode_address, decode_prefix, decode_range, decode_text, encode_address, encode_prefix,
-    encode_range, encode_text, exclusion_mode, job_kind, strategy, subnet_kind,
+    encode_range, encode_text, exclusion_mode, ipv6_mode, job_kind, strategy, subnet_kind,
 };
 use super::{Head, RecordError, RecordKind, finish};
 use crate::journal::reader::Reader;
 use crate::model::{
     Effect, ExclusionRow, JobId, JobRow, NetworkHandle, NetworkId, NetworkRow, ProjectId, Revision,
-    SubnetHandle, SubnetId, SubnetRow, Text,
+    SegmentId, SubnetHandle, SubnetId, SubnetRow, Text,
 };
-use addrd_protocol::message::subnet::{DNS_SERVERS_MAX, POOLS_MAX, ROUTES_MAX};
-use addrd_protocol::message::{Exclusion, Route};
+use addrd_protocol::message::subnet::{DNS_SERVERS_MAX, POOLS_MAX, ROUTES_MAX, SERVICE_TYPES_MAX};
+use addrd_protocol::message::{Exclusion, Route, Service};
 
 const DELETING: u8 = 1;
 const ENABLE_DHCP: u8 = 1 << 1;
@@ -23,6 +23,10 @@ const GATEWAY: u16 = 1 << 2;
 const POOLS: u16 = 1 << 3;
 const DNS_SERVERS: u16 = 1 << 4;
 const ROUTES: u16 = 1 << 5;
+const RA_MODE: u16 = 1 << 6;
+const ADDRESS_MODE: u16 = 1 << 7;
+const SERVICE_TYPES: u16 = 1 << 8;
+const SEGMENT: u16 = 1 << 9;
 const REASON: u16 = 1;
 
 pub(super) fn encode(effect: &Effect, out: &mut Vec<u8>) {
@@ -55,10 +59,7 @@ pub(super) fn encode(effect: &Effect, out: &mut Vec<u8>) {
             out.extend_from_slice(&job.0.to_be_bytes());
             finish(out, start);
         }
-        Effect::AllocationPut(row) => super::allocation::encode_put(row, out),
-        Effect::AllocationGone { place, revision } => {
-            super::allocation::encode_gone(place, *revision, out);
-        }
+        other => super::encode(other, out),
     }
 }
 
@@ -69,8 +70,6 @@ pub(super) fn decode(head: &Head, body: &mut Reader<'_>) -> Result<Effect, Recor
         RecordKind::SubnetPut => return decode_subnet(head, body),
         RecordKind::ExclusionPut => return decode_exclusion(head, body),
         RecordKind::JobPut => return decode_job(head, body),
-        RecordKind::AllocationPut => return super::allocation::decode_put(head, body),
-        RecordKind::AllocationGone => return super::allocation::decode_gone(head, body),
         _ => head.only(0, 0)?,
     }
     Ok(match head.kind {
@@ -82,12 +81,13 @@ pub(super) fn decode(head: &Head, body: &mut Reader<'_>) -> Result<Effect, Recor
             Effect::ExclusionGone { network, subnet, revision, first: body.u128()? }
         }
         RecordKind::JobGone => Effect::JobGone { network, revision, job: JobId(body.u64()?) },
-        _ => Effect::NetworkGone { network, revision },
+        RecordKind::NetworkGone => Effect::NetworkGone { network, revision },
+        _ => return Err(RecordError::UnknownKind(head.kind as u8)),
     })
 }
 
 impl Head {
-    const fn bare(kind: RecordKind, network: NetworkHandle, revision: Revision) -> Self {
+    pub(super) const fn bare(kind: RecordKind, network: NetworkHandle, revision: Revision) -> Self {
         Self { kind, flags: 0, presence: 0, network, revision }
     }
 }
@@ -96,7 +96,7 @@ const fn flag(present: bool, bit: u8) -> u8 {
     if present { bit } else { 0 }
 }
 
-const fn presence(present: bool, bit: u16) -> u16 {
+pub(super) const fn presence(present: bool, bit: u16) -> u16 {
     if present { bit } else { 0 }
 }
 
@@ -152,7 +152,11 @@ fn subnet_put(row: &SubnetRow, out: &mut Vec<u8>) {
         | presence(row.gateway.is_some(), GATEWAY)
         | presence(!row.pools.is_empty(), POOLS)
         | presence(!row.dns_servers.is_empty(), DNS_SERVERS)
-        | presence(!row.routes.is_empty(), ROUTES);
+        | presence(!row.routes.is_empty(), ROUTES)
+        | presence(row.service.ipv6_ra_mode.is_some(), RA_MODE)
+        | presence(row.service.ipv6_address_mode.is_some(), ADDRESS_MODE)
+        | presence(!row.service.service_types.is_empty(), SERVICE_TYPES)
+        | presence(row.service.segment_id.is_some(), SEGMENT);
     let start = head.write(out);
     out.extend_from_slice(&row.subnet.0.to_be_bytes());
     out.extend_from_slice(row.id.as_bytes());
@@ -168,6 +172,13 @@ fn subnet_put(row: &SubnetRow, out: &mut Vec<u8>) {
         encode_prefix(&route.destination, out);
         encode_address(&route.next_hop, out);
     });
+    let service = &row.service;
+    let modes = [service.ipv6_ra_mode, service.ipv6_address_mode];
+    out.extend(modes.into_iter().flatten().map(|mode| mode as u8));
+    list(&service.service_types, SERVICE_TYPES_MAX, out, encode_text);
+    if let Some(segment) = &service.segment_id {
+        out.extend_from_slice(segment.as_bytes());
+    }
     finish(out, start);
 }
 
@@ -197,7 +208,9 @@ fn decode_list<T>(
 }
 
 fn decode_subnet(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordError> {
-    head.only(DELETING | ENABLE_DHCP, NAME | DESCRIPTION | GATEWAY | POOLS | DNS_SERVERS | ROUTES)?;
+    let lists = GATEWAY | POOLS | DNS_SERVERS | ROUTES;
+    let service = RA_MODE | ADDRESS_MODE | SERVICE_TYPES | SEGMENT;
+    head.only(DELETING | ENABLE_DHCP, NAME | DESCRIPTION | lists | service)?;
     let subnet = SubnetHandle(body.u32()?);
     let id = SubnetId::from_bytes(body.array()?);
     let prefix = decode_prefix(body)?;
@@ -220,8 +233,10 @@ fn decode_subnet(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordErr
         routes: Vec::new(),
         name,
         description,
+        service: Service::default(),
     };
     decode_subnet_lists(head, body, &mut row)?;
+    row.service = decode_service(head, body)?;
     Ok(Effect::SubnetPut(Box::new(row)))
 }
 
@@ -245,6 +260,24 @@ fn decode_subnet_lists(
         })?;
     }
     Ok(())
+}
+
+fn decode_service(head: &Head, body: &mut Reader<'_>) -> Result<Service, RecordError> {
+    let mut service = Service::default();
+    if head.has(RA_MODE) {
+        service.ipv6_ra_mode = Some(ipv6_mode(body.u8()?)?);
+    }
+    if head.has(ADDRESS_MODE) {
+        service.ipv6_address_mode = Some(ipv6_mode(body.u8()?)?);
+    }
+    if head.has(SERVICE_TYPES) {
+        let text = |body: &mut Reader<'_>| decode_text(body, "service types");
+        service.service_types = decode_list(body, SERVICE_TYPES_MAX, "service types", text)?;
+    }
+    if head.has(SEGMENT) {
+        service.segment_id = Some(SegmentId::from_bytes(body.array()?));
+    }
+    Ok(service)
 }
 
 fn exclusion_put(row: &ExclusionRow, out: &mut Vec<u8>) {
@@ -285,6 +318,8 @@ fn job_put(row: &JobRow, out: &mut Vec<u8>) {
     out.push(row.kind as u8);
     out.extend_from_slice(&row.done.to_be_bytes());
     out.extend_from_slice(&row.total.to_be_bytes());
+    out.extend_from_slice(&row.cursor.0.to_be_bytes());
+    out.extend_from_slice(&row.until.0.to_be_bytes());
     finish(out, start);
 }
 
@@ -301,5 +336,7 @@ fn decode_job(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordError>
         finished: head.flags & FINISHED != 0,
         done: body.u64()?,
         total: body.u64()?,
+        cursor: Revision(body.u64()?),
+        until: Revision(body.u64()?),
     }))
 }

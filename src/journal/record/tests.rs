@@ -3,12 +3,14 @@
 use super::{CellMark, RecordError, cell_mark, decode, encode, skip};
 use crate::limits::PLAIN_RECORD_BYTES_MAX;
 use crate::model::{
-    AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, Instance, JobId,
-    JobRow, NetworkHandle, NetworkId, NetworkRow, OwnerId, Prefix, ProjectId, Range, Revision,
-    Slot, SubnetHandle, SubnetId, SubnetRow, Text,
+    AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, HostRow, Instance,
+    JobId, JobRow, Mac, NetworkHandle, NetworkId, NetworkRow, OwnerId, PinRow, PortId, PortRow,
+    Prefix, ProjectId, Range, Revision, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId,
+    SubnetRow, Text, Thing,
 };
 use addrd_protocol::message::{
-    AllocationState, Exclusion, ExclusionMode, JobKind, Route, Strategy as Choice, SubnetKind,
+    AllocationState, Exclusion, ExclusionMode, IpAllocation, Ipv6Mode, JobKind, Route, Service,
+    Strategy as Choice, SubnetKind,
 };
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -158,10 +160,10 @@ fn subnet() -> impl Strategy<Value = SubnetRow> {
         (any::<u32>(), any::<u32>(), any::<u64>(), uuid(), prefix()),
         (kind, choice, any::<bool>(), any::<bool>(), prop::option::of(address())),
         lists,
-        (prop::option::of(text()), prop::option::of(text())),
+        (prop::option::of(text()), prop::option::of(text()), service()),
     )
-        .prop_map(|(ids, plain, (pools, dns_servers, routes), (name, description))| {
-            SubnetRow {
+        .prop_map(
+            |(ids, plain, (pools, dns_servers, routes), (name, description, service))| SubnetRow {
                 network: NetworkHandle(ids.0),
                 subnet: SubnetHandle(ids.1),
                 revision: Revision(ids.2),
@@ -177,8 +179,88 @@ fn subnet() -> impl Strategy<Value = SubnetRow> {
                 routes,
                 name,
                 description,
-            }
+                service,
+            },
+        )
+}
+
+fn service() -> impl Strategy<Value = Service> {
+    let mode = prop_oneof![
+        Just(None),
+        Just(Some(Ipv6Mode::Slaac)),
+        Just(Some(Ipv6Mode::Stateful)),
+        Just(Some(Ipv6Mode::Stateless))
+    ];
+    (mode.clone(), mode, prop::collection::vec(text(), 0..=8), prop::option::of(uuid())).prop_map(
+        |(ipv6_ra_mode, ipv6_address_mode, service_types, segment)| Service {
+            ipv6_ra_mode,
+            ipv6_address_mode,
+            service_types,
+            segment_id: segment.map(SegmentId),
+        },
+    )
+}
+
+fn port() -> impl Strategy<Value = PortRow> {
+    let ip_allocation = prop_oneof![
+        Just(IpAllocation::Immediate),
+        Just(IpAllocation::Deferred),
+        Just(IpAllocation::Unaddressed)
+    ];
+    let slots = prop_oneof![any::<u32>().prop_map(u128::from), any::<u128>()];
+    let texts = [(); 3].map(|()| prop::option::of(text()));
+    ((any::<u32>(), any::<u64>(), any::<u64>(), uuid()), any::<u64>(), ip_allocation, slots, texts)
+        .prop_map(|(ids, mac, ip_allocation, slots, [host, device_owner, description])| PortRow {
+            network: NetworkHandle(ids.0),
+            revision: Revision(ids.1),
+            created: Revision(ids.2),
+            id: PortId(ids.3),
+            mac: Mac::from_number(mac),
+            ip_allocation,
+            slots,
+            host,
+            device_owner,
+            description,
         })
+}
+
+/// Segments, hosts, pins, and that they or ports are gone.
+fn planned() -> impl Strategy<Value = Effect> {
+    let ids = (any::<u32>(), any::<u64>(), any::<u64>(), uuid());
+    (ids, text(), prop::option::of(text()), any::<u128>(), any::<u32>(), 0..7).prop_map(
+        |((network, revision, created, id), host, text, offset, number, which)| {
+            let (network, created) = (NetworkHandle(network), Revision(created));
+            let revision = Revision(revision);
+            match which {
+                0 => Effect::SegmentPut(Box::new(SegmentRow {
+                    network,
+                    revision,
+                    created,
+                    id: SegmentId(id),
+                    description: text,
+                })),
+                1 => Effect::HostPut(Box::new(HostRow {
+                    network,
+                    created,
+                    segment: SegmentId(id),
+                    host,
+                })),
+                2 => Effect::PinPut(Box::new(PinRow {
+                    network,
+                    created,
+                    subnet: SubnetHandle(number),
+                    offset,
+                    owner: OwnerId(id),
+                    slot: Slot(number as u16),
+                    owner_name: text,
+                })),
+                which => {
+                    let thing = Thing::ALL[which as usize - 3];
+                    Effect::ThingGone { thing, network, revision, created }
+                }
+            }
+        },
+    )
 }
 
 fn exclusion() -> impl Strategy<Value = ExclusionRow> {
@@ -194,10 +276,15 @@ fn exclusion() -> impl Strategy<Value = ExclusionRow> {
 }
 
 fn job() -> impl Strategy<Value = JobRow> {
-    let kind = prop_oneof![Just(JobKind::NetworkDelete), Just(JobKind::SubnetDelete)];
+    let kind = prop_oneof![
+        Just(JobKind::NetworkDelete),
+        Just(JobKind::SubnetDelete),
+        Just(JobKind::SubnetFill)
+    ];
     let numbers = (any::<u32>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
-    (numbers, (uuid(), uuid(), uuid()), kind, any::<bool>()).prop_map(
-        |((network, revision, job, done, total), ids, kind, finished)| JobRow {
+    let places = (any::<u64>(), any::<u64>());
+    (numbers, (uuid(), uuid(), uuid()), kind, any::<bool>(), places).prop_map(
+        |((network, revision, job, done, total), ids, kind, finished, places)| JobRow {
             network: NetworkHandle(network),
             revision: Revision(revision),
             job: JobId(job),
@@ -208,6 +295,8 @@ fn job() -> impl Strategy<Value = JobRow> {
             finished,
             done,
             total,
+            cursor: Revision(places.0),
+            until: Revision(places.1),
         },
     )
 }
@@ -224,6 +313,8 @@ fn effect() -> impl Strategy<Value = Effect> {
         2 => subnet().prop_map(|row| Effect::SubnetPut(Box::new(row))),
         1 => exclusion().prop_map(|row| Effect::ExclusionPut(Box::new(row))),
         1 => job().prop_map(Effect::JobPut),
+        2 => port().prop_map(|row| Effect::PortPut(Box::new(row))),
+        2 => planned(),
         1 => (ids, any::<u128>(), 0..4).prop_map(|((network, subnet, revision, job), first, which)| {
             let (network, subnet) = (NetworkHandle(network), SubnetHandle(subnet));
             let revision = Revision(revision);
@@ -396,6 +487,7 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
         reason: golden_text("r"),
     };
     let exclusion = ExclusionRow { network, subnet, revision, exclusion };
+    let many_slots = PortRow { slots: 1 << 95, ..golden_port() };
     vec![
         ("network-put", Effect::NetworkPut(Box::new(golden_network()))),
         ("network-gone", Effect::NetworkGone { network, revision }),
@@ -410,7 +502,75 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
         ("allocation-gone-block", gone_block),
         ("job-put", Effect::JobPut(golden_job())),
         ("job-gone", Effect::JobGone { network, revision, job: JobId(9) }),
+        ("subnet-put-service", Effect::SubnetPut(Box::new(golden_service()))),
+        ("segment-put", Effect::SegmentPut(Box::new(golden_segment()))),
+        ("host-put", Effect::HostPut(Box::new(golden_host()))),
+        ("port-put", Effect::PortPut(Box::new(golden_port()))),
+        ("port-put-many-slots", Effect::PortPut(Box::new(many_slots))),
+        ("pin-put", Effect::PinPut(Box::new(golden_pin()))),
+        (
+            "port-gone",
+            Effect::ThingGone { thing: Thing::Port, network, revision, created: Revision(2) },
+        ),
     ]
+}
+
+fn golden_service() -> SubnetRow {
+    let service = Service {
+        ipv6_ra_mode: Some(Ipv6Mode::Slaac),
+        ipv6_address_mode: Some(Ipv6Mode::Stateless),
+        service_types: vec![Text::new("network:dhcp").unwrap()],
+        segment_id: Some(SegmentId::from_u128(5)),
+    };
+    let prefix = "fd00::/64".parse().unwrap();
+    let (gateway, pools, dns_servers, routes) = Default::default();
+    SubnetRow { prefix, gateway, pools, dns_servers, routes, service, ..golden_subnet() }
+}
+
+fn golden_segment() -> SegmentRow {
+    SegmentRow {
+        network: NETWORK,
+        revision: REVISION,
+        created: Revision(2),
+        id: SegmentId::from_u128(5),
+        description: golden_text("rack"),
+    }
+}
+
+fn golden_host() -> HostRow {
+    HostRow {
+        network: NETWORK,
+        created: Revision(2),
+        segment: SegmentId::from_u128(5),
+        host: Text::new("node-7").unwrap(),
+    }
+}
+
+fn golden_port() -> PortRow {
+    PortRow {
+        network: NETWORK,
+        revision: REVISION,
+        created: Revision(2),
+        id: PortId::from_u128(6),
+        mac: Mac([0xfa, 0x16, 0x3e, 0, 0, 1]),
+        ip_allocation: IpAllocation::Immediate,
+        slots: 3,
+        host: golden_text("node-7"),
+        device_owner: golden_text("compute:nova"),
+        description: golden_text("d"),
+    }
+}
+
+fn golden_pin() -> PinRow {
+    PinRow {
+        network: NETWORK,
+        created: Revision(2),
+        subnet: SUBNET,
+        offset: 9,
+        owner: OwnerId::from_u128(7),
+        slot: Slot(1),
+        owner_name: golden_text("web-1"),
+    }
 }
 
 fn golden_network() -> NetworkRow {
@@ -443,6 +603,7 @@ fn golden_subnet() -> SubnetRow {
         routes: vec![Route { destination: "fd00::/8".parse().unwrap(), next_hop }],
         name: None,
         description: golden_text("d"),
+        service: Service::default(),
     }
 }
 
@@ -486,5 +647,7 @@ fn golden_job() -> JobRow {
         finished: true,
         done: 4,
         total: 5,
+        cursor: Revision(6),
+        until: Revision(7),
     }
 }
