@@ -146,6 +146,7 @@ fn subnet(number: u32, length: u8, strategy: Strategy) -> SubnetCreate {
         routes: Vec::new(),
         name: None,
         description: None,
+        service: Default::default(),
     }
 }
 

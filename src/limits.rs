@@ -189,8 +189,35 @@ pub const JOBS_FINISHED_MAX: usize = 64;
 pub const NETWORKS_MAX: u32 = 1 << 20;
 /// Subnets of a network.
 pub const SUBNETS_PER_NETWORK_MAX: u32 = 128 * 1024;
-/// Subnets that go with an empty network at once; more of them go in a job.
-pub const NETWORK_DELETE_SUBNETS_MAX: u32 = JOB_SLICE_OBJECTS as u32;
+/// Subnets, pins, mappings and segments that go with an empty network at once; more go in a job.
+pub const NETWORK_DELETE_OBJECTS_MAX: u64 = JOB_SLICE_OBJECTS as u64;
+/// Segments of a network.
+pub const SEGMENTS_PER_NETWORK_MAX: usize = 4_096;
+/// Segments of a network that a host reaches.
+pub const HOST_SEGMENTS_MAX: usize = 16;
+/// Hosts mapped in a network.
+pub const HOSTS_PER_NETWORK_MAX: usize = 64 * 1024;
+/// Subnets on a segment.
+pub const SEGMENT_SUBNETS_MAX: usize = 64;
+/// Subnets of a network on no segment that are not for everybody: with service types, or
+/// auto-address. Each port that is made looks at all of them.
+pub const SPECIAL_SUBNETS_MAX: usize = 64;
+/// Addresses that follow from the MAC of one port.
+pub const PORT_AUTOMATIC_MAX: usize = 32;
+/// Subnets for everybody among which a DHCP port looks for one with `enable_dhcp`.
+pub const DHCP_SUBNETS_MAX: usize = 256;
+/// Allocations that an unforced deletion of a subnet looks at; more need `force`.
+pub const DELETION_LOOKS_MAX: usize = 4_096;
+/// Allocations that an unforced deletion of a subnet releases at once; more go in a job.
+pub const DELETION_AT_ONCE_MAX: usize = 64;
+/// Pins of a subnet: each is a piece that an automatic choice passes.
+pub const PINS_PER_SUBNET_MAX: usize = 256;
+/// Tries for a MAC that no port has. The chance that one fails is 2^-18 with 4 million ports.
+pub const MAC_TRIES: usize = 16;
+/// Bytes of the records of one operation on a port: its own, and all addresses released and made.
+pub const PORT_RECORD_BYTES_MAX: usize = RECORD_BYTES_MAX
+    + addrd_protocol::message::port::PORT_ADDRESSES_MAX * 2 * PLAIN_RECORD_BYTES_MAX;
+
 /// Of the records that memory has room for, the percentage at which creation ends.
 pub const RECORDS_FULL_PERCENT: u64 = 95;
 
@@ -204,8 +231,10 @@ pub const CHOICE_SUBNETS_MAX: usize = 256;
 pub const LIST_OBJECTS_MAX: usize = 2_048;
 /// Pieces of pools that a request for counts looks at.
 pub const USAGE_PIECES_MAX: usize = 8_192;
-/// Bytes of the records of one slice: each object one release, and the job's own record.
-pub const JOB_SLICE_RECORD_BYTES_MAX: usize = (JOB_SLICE_OBJECTS + 4) * 128;
+/// Bytes of the records of one slice: each object one release, or one address of a port and its
+/// new attributes, which rarely have long texts; the last port may have all its addresses to
+/// release; and the job's own record.
+pub const JOB_SLICE_RECORD_BYTES_MAX: usize = (JOB_SLICE_OBJECTS + 4) * 192;
 
 /// Records that the journal holds before the fold must have made room.
 pub const JOURNAL_RECORDS_MAX: u64 = 4 << 20;
@@ -263,6 +292,16 @@ const _: () = assert!(DRAIN_RECORD_BYTES_MAX < HAND_OVER_RECORD_BYTES_MAX);
 const _: () = assert!(RING_OPERATIONS_RESERVED < RING_OPERATIONS_MAX);
 const _: () =
     assert!(DRAIN_RECORD_BYTES_MAX + BATCH_ITEM_RECORD_BYTES_MAX < HAND_OVER_RECORD_BYTES_MAX);
+const _: () = assert!(
+    DRAIN_RECORD_BYTES_MAX + PORT_RECORD_BYTES_MAX < HAND_OVER_RECORD_BYTES_MAX,
+    "an operation on a port fits behind a drain"
+);
+const _: () = assert!(
+    addrd_protocol::message::port::FIXED_IPS_MAX + PORT_AUTOMATIC_MAX
+        <= addrd_protocol::message::port::PORT_ADDRESSES_MAX,
+    "what is asked for and what follows from the MAC fit a port"
+);
+const _: () = assert!(addrd_protocol::message::port::PORT_ADDRESSES_MAX < 128, "a bit for each");
 const _: () = assert!(HAND_OVER_BYTES_MAX * 4 < COMMIT_RING_BYTES_MAX);
 const _: () = assert!(HAND_OVER_RECORDS_MAX * 4 < COMMIT_RING_RECORDS_MAX);
 const _: () = assert!(

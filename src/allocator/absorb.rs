@@ -9,12 +9,13 @@ use super::Shard;
 use super::free_map::FreeMap;
 use super::network::{Network, family_index};
 use super::subnet::{Subnet, last_of};
-use super::undo::Step;
+use super::undo::{Savepoint, Step};
 use crate::model::{
     AllocationPlace, AllocationRow, Effect, EffectSink, ExclusionRow, NetworkHandle, NetworkRow,
-    Revision, SubnetHandle, SubnetRow,
+    Revision, SubnetHandle, SubnetRow, Thing,
 };
 use crate::planted::{Bug, is_planted};
+use addrd_protocol::message::Service;
 use std::fmt;
 
 /// Why an effect cannot be absorbed. The state is unchanged.
@@ -82,6 +83,29 @@ impl Shard {
                 let of = self.marked(place.network, *revision)?;
                 if let Some(at) = self.find_subnet_handle(of, place.subnet) {
                     self.drop_allocation(at, place);
+                }
+            }
+            Effect::SegmentPut(row) => {
+                let of = self.marked(row.network, row.revision)?;
+                self.put_segment(of, row);
+            }
+            Effect::HostPut(row) => {
+                let of = self.marked(row.network, row.created)?;
+                self.put_host(of, row);
+            }
+            Effect::PortPut(row) => {
+                let of = self.marked(row.network, row.revision)?;
+                self.put_port(of, row);
+            }
+            Effect::PinPut(row) => {
+                let of = self.marked(row.network, row.created)?;
+                return self.put_pin(of, row);
+            }
+            Effect::ThingGone { thing, network, revision, created } => {
+                let of = self.marked(*network, *revision)?;
+                match thing {
+                    Thing::Port => self.drop_port(of, *created),
+                    _ => self.drop_planned(of, *thing, *created),
                 }
             }
             Effect::JobPut(row) => {
@@ -201,23 +225,43 @@ impl Shard {
         }
     }
 
-    /// From here on, changes of allocations of this network can be taken back.
-    pub(super) fn begin_undo(&mut self, network: u32) {
+    /// Remembers what a port is, before it changes.
+    pub(super) fn remember_port(&mut self, network: u32, created: Revision) {
+        if !self.undo.active {
+            return;
+        }
+        let step = match self.networks.at(network).ports.get(&created.0) {
+            Some(&port) => Step::PortWas(Box::new(self.port_row(port))),
+            None => Step::PortFresh { network, created },
+        };
+        self.undo.steps.push(step);
+    }
+
+    /// From here on, changes of allocations and ports of this network can be taken back.
+    pub(super) fn begin_undo(&mut self, network: u32) -> Savepoint {
+        let savepoint = Savepoint {
+            was_active: self.undo.active,
+            steps: self.undo.steps.len(),
+            network,
+            revision: self.networks.at(network).revision,
+        };
         self.undo.active = true;
-        self.undo.steps.clear();
-        self.undo.revision = self.networks.at(network).revision;
+        savepoint
     }
 
-    /// What was done since [`Shard::begin_undo`] stays.
-    pub(super) fn end_undo(&mut self) {
-        self.undo.active = false;
-        self.undo.steps.clear();
+    /// What was done since the savepoint stays; an outer one can still take it back.
+    pub(super) fn end_undo(&mut self, savepoint: Savepoint) {
+        if !savepoint.was_active {
+            self.undo.active = false;
+            self.undo.steps.clear();
+        }
     }
 
-    /// Takes back what was done since [`Shard::begin_undo`].
-    pub(super) fn take_back(&mut self, network: u32) {
+    /// Takes back what was done since the savepoint.
+    pub(super) fn take_back(&mut self, savepoint: Savepoint) {
         self.undo.active = false;
-        while let Some(step) = self.undo.steps.pop() {
+        while self.undo.steps.len() > savepoint.steps {
+            let Some(step) = self.undo.steps.pop() else { break };
             match step {
                 Step::Fresh { subnet, offset, cursor } => {
                     self.subnets.at_mut(subnet).cursor = cursor;
@@ -228,9 +272,12 @@ impl Shard {
                     Some(handle) => self.ledger.write(handle, &row),
                     None => _ = self.insert_fresh(subnet, &row),
                 },
+                Step::PortFresh { network, created } => self.drop_port(network, created),
+                Step::PortWas(row) => self.put_port(savepoint.network, &row),
             }
         }
-        self.networks.at_mut(network).revision = self.undo.revision;
+        self.networks.at_mut(savepoint.network).revision = savepoint.revision;
+        self.undo.active = savepoint.was_active;
     }
 
     fn put_network(&mut self, row: &NetworkRow) {
@@ -253,6 +300,9 @@ impl Shard {
                 next_subnet: 0,
                 key_salt,
                 owner_salt,
+                pinned: false,
+                ports: Default::default(),
+                plan: None,
             });
             return;
         };
@@ -272,6 +322,9 @@ impl Shard {
         let Some(at) = self.find_network_handle(handle) else { return };
         while let Some(key) = self.first_subnet(at) {
             self.drop_subnet(key);
+        }
+        while let Some((&created, _)) = self.networks.at(at).ports.first_key_value() {
+            self.drop_port(at, Revision(created));
         }
         self.remove_network(at);
     }
@@ -305,15 +358,19 @@ impl Shard {
             (None, None) => self.new_subnet(of, row),
         };
         self.leave_subnet_name(at);
+        self.leave_plan(at);
         let subnet = self.subnets.at_mut(at);
         let family = family_index(subnet.family);
-        let usable = &mut self.networks.at_mut(of).usable[family];
-        *usable = *usable + u32::from(!row.deleting) - u32::from(!subnet.deleting);
+        let was_usable = subnet.is_usable();
         subnet.deleting = row.deleting;
+        subnet.open = row.service.is_open();
+        let usable = &mut self.networks.at_mut(of).usable[family];
+        *usable = *usable + u32::from(subnet.is_usable()) - u32::from(was_usable);
         subnet.strategy = row.strategy;
         *subnet.row = owned_row(row);
         subnet.cut(&self.maps);
         self.enter_subnet_name(at);
+        self.enter_plan(at);
         self.refresh_room(at);
         Ok(())
     }
@@ -335,6 +392,7 @@ impl Shard {
             room: 0,
             strategy: row.strategy,
             deleting: true,
+            open: row.service.is_open(),
             base: row.prefix.base(),
             cursor: 0,
             allocations: 0,
@@ -343,6 +401,7 @@ impl Shard {
             block_orders: 0,
             blocks: 0,
             exclusions: Vec::new(),
+            pins: Vec::new(),
             row: Box::new(plain),
         };
         self.add_subnet(subnet)
@@ -354,6 +413,8 @@ impl Shard {
             let handle = self.ledger.find_at(at, offset);
             self.take_out(handle.expect("each taken offset begins or lies in an allocation"));
         }
+        self.drop_pins_in(at);
+        self.leave_plan(at);
         self.remove_subnet(at);
     }
 
@@ -481,6 +542,10 @@ fn owned_row(row: &SubnetRow) -> SubnetRow {
     SubnetRow {
         name: row.name.as_ref().map(super::owned),
         description: row.description.as_ref().map(super::owned),
+        service: Service {
+            service_types: row.service.service_types.iter().map(super::owned).collect(),
+            ..row.service.clone()
+        },
         ..row.clone()
     }
 }

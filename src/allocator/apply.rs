@@ -72,10 +72,61 @@ impl Shard {
             Request::SubnetInclude(request) => {
                 Reply::Subnet(Box::new(self.subnet_include(network, request, sink)?))
             }
+            Request::SegmentCreate(_)
+            | Request::SegmentUpdate(_)
+            | Request::SegmentDelete(_)
+            | Request::SegmentHosts(_)
+            | Request::PortCreate(_)
+            | Request::PortUpdate(_)
+            | Request::PortDelete(_)
+            | Request::PinCreate(_)
+            | Request::PinDelete(_) => self.apply_planned(network, request, sink)?,
             Request::NetworkUpdate(request) if !super::is_spanning_update(request) => {
                 Reply::Network(Box::new(self.network_update(network, request, sink)?))
             }
             _ => self.read(at, network, request)?,
+        })
+    }
+
+    /// Requests that change ports, segments or pins.
+    fn apply_planned(
+        &mut self,
+        network: u32,
+        request: &Request,
+        sink: &mut impl EffectSink,
+    ) -> Result<Reply, Refused> {
+        Ok(match request {
+            Request::PortCreate(request) => {
+                Reply::Port(Box::new(self.port_create(network, request, sink)?))
+            }
+            Request::PortUpdate(request) => {
+                Reply::Port(Box::new(self.port_update(network, request, sink)?))
+            }
+            Request::PortDelete(request) => {
+                self.port_delete(network, request, sink)?;
+                Reply::Empty
+            }
+            Request::SegmentCreate(request) => {
+                Reply::Segment(Box::new(self.segment_create(network, request, sink)?))
+            }
+            Request::SegmentUpdate(request) => {
+                Reply::Segment(Box::new(self.segment_update(network, request, sink)?))
+            }
+            Request::SegmentHosts(request) => {
+                Reply::Segment(Box::new(self.segment_hosts(network, request, sink)?))
+            }
+            Request::SegmentDelete(request) => {
+                self.segment_delete(network, request, sink)?;
+                Reply::Empty
+            }
+            Request::PinCreate(request) => {
+                Reply::Pin(Box::new(self.pin_create(network, request, sink)?))
+            }
+            Request::PinDelete(request) => {
+                self.pin_delete(network, request, sink)?;
+                Reply::Empty
+            }
+            _ => return Err(unsupported("opcode", "this operation on one network")),
         })
     }
 
@@ -99,6 +150,22 @@ impl Shard {
             }
             Request::AllocationList(request) => {
                 Reply::Allocations(Box::new(self.allocation_list(at, network, request)?))
+            }
+            Request::PortGet(request) => Reply::Port(Box::new(self.port_get(network, request)?)),
+            Request::PortList(request) => {
+                Reply::Ports(Box::new(self.port_list(at, network, request)?))
+            }
+            Request::SegmentGet(request) => {
+                Reply::Segment(Box::new(self.segment_get(network, request)?))
+            }
+            Request::SegmentList(request) => {
+                Reply::Segments(Box::new(self.segment_list(at, network, request)?))
+            }
+            Request::HostList(request) => {
+                Reply::Hosts(Box::new(self.host_list(at, network, request)?))
+            }
+            Request::PinList(request) => {
+                Reply::Pins(Box::new(self.pin_list(at, network, request)?))
             }
             _ => return Err(unsupported("opcode", "this operation on one network")),
         })

@@ -1,6 +1,7 @@
 //! Batches: items in order, each for itself or all or nothing. Decides only whether to go on.
 
 use super::Shard;
+use super::ports::short;
 use super::refusal::{Refused, limit, out_of_range};
 use crate::limits::HAND_OVER_RECORD_BYTES_MAX;
 use crate::model::EffectSink;
@@ -21,15 +22,15 @@ impl Shard {
             return Err(out_of_range("items", count as u128, 1, BATCH_ITEMS_MAX as u128));
         }
         let start = sink.bytes();
-        self.begin_undo(network);
+        let savepoint = self.begin_undo(network);
         let outcome = self.batch_items(network, request, start, sink);
         match outcome {
             Ok(results) => {
-                self.end_undo();
+                self.end_undo(savepoint);
                 Ok(BatchReply { results })
             }
             Err(refused) => {
-                self.take_back(network);
+                self.take_back(savepoint);
                 sink.truncate(start);
                 Err(refused)
             }
@@ -83,6 +84,15 @@ impl Shard {
             BatchItem::Update(item) => {
                 let updated = self.allocation_update(network, item, sink)?;
                 Ok(BatchResult::Updated(Box::new(updated)))
+            }
+            BatchItem::PortCreate(item) => self
+                .port_create(network, item, sink)
+                .map(|port| BatchResult::Port(Box::new(short(port)))),
+            BatchItem::PortUpdate(item) => self
+                .port_update(network, item, sink)
+                .map(|port| BatchResult::Port(Box::new(short(port)))),
+            BatchItem::PortDelete(item) => {
+                self.port_delete(network, item, sink).map(|()| BatchResult::PortDeleted)
             }
         }
     }

@@ -29,7 +29,42 @@ impl Shard {
             found.push("an order has other objects than the shard".to_owned());
         }
         self.ledger.check(&mut found);
+        self.check_ports(&mut found);
         found
+    }
+
+    /// Ports are found by id, MAC and place; whatever is not for everybody is noted, and nothing
+    /// else.
+    fn check_ports(&self, found: &mut Vec<String>) {
+        let count = self.ports.count() as usize;
+        if self.ports.indexed() != (count, count) {
+            found.push(format!("indexes have {:?} of {count} ports", self.ports.indexed()));
+        }
+        for (at, port) in self.ports.iter() {
+            let network = self.networks.at(port.network);
+            let here = self.find_port(port.network, port.id) == Some(at)
+                && self.find_mac(port.network, port.mac) == Some(at)
+                && network.ports.get(&port.created.0) == Some(&at);
+            if !here {
+                found.push(format!("port {} is not found", port.id));
+            }
+        }
+        for (at, network) in self.networks.iter() {
+            let keys = network.order.iter_from(Key::before(Family::V4, 0));
+            let closed = keys.filter(|key| !self.subnets.at(key.subnet()).row.service.is_open());
+            let noted =
+                network.plan.as_deref().map_or(0, |plan| plan.special.len() + plan.on_segments());
+            let pins = network.plan.as_deref().map_or(0, |plan| plan.pins.len());
+            let cut: usize = self
+                .subnets
+                .iter()
+                .filter(|(_, subnet)| subnet.network == at)
+                .map(|(_, subnet)| subnet.pins.len())
+                .sum();
+            if closed.count() != noted || cut != pins || network.pinned != (pins > 0) {
+                found.push(format!("the plan of network {} is wrong", network.id));
+            }
+        }
     }
 
     fn check_network(&self, at: u32, found: &mut Vec<String>) {
@@ -46,7 +81,7 @@ impl Shard {
             if open.copied() != network.first_open[index] {
                 found.push(format!("network {}: wrong first open subnet", network.id));
             }
-            let usable = of.filter(|key| !self.subnets.at(key.subnet()).deleting).count();
+            let usable = of.filter(|key| self.subnets.at(key.subnet()).is_usable()).count();
             if usable != network.usable[index] as usize {
                 found.push(format!("network {}: wrong count of usable subnets", network.id));
             }

@@ -49,6 +49,15 @@ pub fn is_mutation(request: &Request) -> bool {
             | Request::Release(_)
             | Request::AllocationUpdate(_)
             | Request::Batch(_)
+            | Request::SegmentCreate(_)
+            | Request::SegmentUpdate(_)
+            | Request::SegmentDelete(_)
+            | Request::SegmentHosts(_)
+            | Request::PortCreate(_)
+            | Request::PortUpdate(_)
+            | Request::PortDelete(_)
+            | Request::PinCreate(_)
+            | Request::PinDelete(_)
     )
 }
 

@@ -1,4 +1,4 @@
-//! Jobs: forced deletions, accepted by one record and worked off in slices. Knows no thread.
+//! Jobs: forced deletions and filling new subnets, accepted by one record and worked off in slices. Knows no thread.
 
 use super::objects::job;
 use super::order::Key;
@@ -9,7 +9,8 @@ use super::subnets::check_page_limit;
 use super::{Shard, subnets::no_subnet};
 use crate::limits::{JOBS_FINISHED_MAX, JOBS_RUNNING_MAX};
 use crate::model::{
-    Effect, EffectSink, Family, JobId, JobRow, NetworkHandle, NetworkId, Revision, Status, SubnetId,
+    Effect, EffectSink, Family, JobId, JobRow, NetworkHandle, NetworkId, Revision, Status,
+    SubnetId, Thing,
 };
 use addrd_protocol::message::list::PAGE_OBJECTS_MAX;
 use addrd_protocol::message::{Job, JobGet, JobKind, JobList, JobPage, Reply};
@@ -44,7 +45,7 @@ impl Shard {
         for row in running {
             match self.find_network_handle(row.network) {
                 Some(network) if row.kind == JobKind::NetworkDelete => {
-                    if self.networks.at(network).order.count() > 0 {
+                    if !self.is_bare(network) {
                         todo = Some((network, *row));
                         break;
                     }
@@ -67,7 +68,7 @@ impl Shard {
         }
     }
 
-    fn slice(&mut self, network: u32, row: JobRow, objects: usize, sink: &mut impl EffectSink) {
+    fn slice(&mut self, network: u32, mut row: JobRow, objects: usize, sink: &mut impl EffectSink) {
         let mut left = objects;
         let finished = match row.kind {
             JobKind::SubnetDelete => match self.find_subnet(network, row.subnet_id) {
@@ -76,8 +77,10 @@ impl Shard {
             },
             JobKind::NetworkDelete => {
                 while left > 0 && self.empty_first_subnet(network, &mut left, sink) {}
+                while left > 0 && self.end_first_thing(network, &mut left, sink) {}
                 false
             }
+            JobKind::SubnetFill => self.fill_ports(network, &mut row, &mut left, sink),
         };
         let done = row.done + (objects - left) as u64;
         let revision = self.networks.at(network).next_revision();
@@ -104,13 +107,11 @@ impl Shard {
     fn empty_subnet(&mut self, at: u32, left: &mut usize, sink: &mut impl EffectSink) -> bool {
         while *left > 0 {
             let Some(offset) = self.subnets.at(at).map.next_taken(&self.maps, 0) else {
-                let subnet = self.subnets.at(at);
-                let effect = Effect::SubnetGone {
-                    network: subnet.network_handle,
-                    subnet: subnet.handle,
-                    revision: self.networks.at(subnet.network).next_revision(),
-                };
-                self.commit(&effect, sink);
+                *left -= self.end_pins_in(at, *left, sink);
+                if *left == 0 {
+                    return false;
+                }
+                self.commit_subnet_gone(at, sink);
                 *left -= 1;
                 return true;
             };
@@ -119,6 +120,62 @@ impl Shard {
             *left -= 1;
         }
         false
+    }
+
+    /// Ends the first port, mapping or segment of a network that has no subnets any more; false if
+    /// there is none.
+    pub(super) fn end_first_thing(
+        &mut self,
+        network: u32,
+        left: &mut usize,
+        sink: &mut impl EffectSink,
+    ) -> bool {
+        let of = self.networks.at(network);
+        if of.order.count() > 0 {
+            return false;
+        }
+        if let Some((_, &port)) = of.ports.first_key_value() {
+            *left = left.saturating_sub(self.end_port(port, sink));
+            return true;
+        }
+        let first = of.plan.as_deref().and_then(|plan| {
+            let host = plan.hosts.keys().next().map(|created| (Thing::Host, *created));
+            host.or_else(|| plan.segments.keys().next().map(|created| (Thing::Segment, *created)))
+        });
+        let Some((thing, created)) = first else { return false };
+        self.commit_thing_gone(network, thing, Revision(created), sink);
+        *left -= 1;
+        true
+    }
+
+    /// Whether nothing lives in a network any more.
+    pub(super) fn is_bare(&self, network: u32) -> bool {
+        let of = self.networks.at(network);
+        of.order.count() == 0 && of.ports.is_empty() && of.plan.is_none()
+    }
+
+    /// Objects of a network besides its allocations.
+    pub(super) fn objects_in(&self, network: u32) -> u64 {
+        let of = self.networks.at(network);
+        let planned = of
+            .plan
+            .as_deref()
+            .map_or(0, |plan| plan.hosts.len() + plan.segments.len() + plan.pins.len());
+        u64::from(of.order.count()) + (of.ports.len() + planned) as u64
+    }
+
+    /// Accepts the job that gives the ports there are their addresses in a new subnet.
+    pub(super) fn start_filling(
+        &mut self,
+        network: u32,
+        subnet_id: SubnetId,
+        sink: &mut impl EffectSink,
+    ) -> Option<JobId> {
+        let total = self.networks.at(network).ports.len() as u64;
+        match self.start_job(network, JobKind::SubnetFill, subnet_id, total, sink) {
+            Reply::Job(job) => Some(job.job_id),
+            _ => None,
+        }
     }
 
     /// Refuses a job too many.
@@ -153,6 +210,8 @@ impl Shard {
             finished: false,
             done: 0,
             total,
+            cursor: Revision(0),
+            until: revision,
         };
         self.commit(&Effect::JobPut(row), sink);
         Reply::Job(Box::new(job(&row)))
@@ -164,8 +223,8 @@ impl Shard {
         let of_network = job_id(handle, Revision(0))..=job_id(handle, Revision(u32::MAX.into()));
         let mut jobs = self.jobs.range(of_network).map(|(_, row)| row);
         let found = jobs.find(|row| {
-            let covers = row.subnet_id == subnet_id || row.kind == JobKind::NetworkDelete;
-            !row.finished && covers
+            let deletes = row.kind == JobKind::SubnetDelete && row.subnet_id == subnet_id;
+            !row.finished && (deletes || row.kind == JobKind::NetworkDelete)
         });
         found.map(|row| Reply::Job(Box::new(job(row)))).ok_or_else(|| no_subnet(subnet_id))
     }

@@ -9,7 +9,7 @@ use super::subnet::{Subnet, last_of};
 use super::subnets::{check_page_limit, no_subnet};
 use crate::limits::LIST_OBJECTS_MAX;
 use crate::model::{Family, NetworkId, ProjectId, Text};
-use addrd_protocol::codec::{SUBNETS_BYTES_MAX, subnet_bytes};
+use addrd_protocol::codec::{ITEMS_BYTES_MAX, subnet_bytes};
 use addrd_protocol::message::list::PAGE_OBJECTS_MAX;
 use addrd_protocol::message::{
     Allocation, AllocationFilter, AllocationList, AllocationPage, NetworkList, NetworkPage,
@@ -58,7 +58,7 @@ impl Shard {
         for key in self.networks.at(network).order.iter_from(behind(cursor)) {
             let item = self.subnet(key.subnet());
             bytes += subnet_bytes(&item);
-            if bytes > SUBNETS_BYTES_MAX && page.is_begun() {
+            if bytes > ITEMS_BYTES_MAX && page.is_begun() {
                 page.cut();
                 break;
             }

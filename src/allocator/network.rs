@@ -1,7 +1,9 @@
 //! A network in memory: attributes, counters, its subnets in order. Finds nothing outside itself.
 
 use super::order::{Key, Order};
+use super::segments::Plan;
 use crate::model::{Family, NetworkHandle, NetworkId, ProjectId, Revision, Text};
+use std::collections::BTreeMap;
 
 /// A network of the shard.
 #[derive(Debug)]
@@ -14,11 +16,13 @@ pub(super) struct Network {
     /// Of its attributes.
     pub(super) attributes: Revision,
     pub(super) deleting: bool,
+    /// It has pins, so that no request is plain.
+    pub(super) pinned: bool,
     pub(super) name: Option<Text>,
     pub(super) description: Option<Text>,
     /// Live allocations.
     pub(super) allocations: u64,
-    /// Subnets that are not being deleted, of each family.
+    /// Subnets for everybody that are not being deleted, of each family.
     pub(super) usable: [u32; 2],
     /// First subnet of each family with something free for automatic allocation.
     pub(super) first_open: [Option<Key>; 2],
@@ -29,6 +33,10 @@ pub(super) struct Network {
     pub(super) key_salt: u64,
     /// Part of the hashes of its project's owners.
     pub(super) owner_salt: u64,
+    /// Its ports by the revision at which they were made.
+    pub(super) ports: BTreeMap<u64, u32>,
+    /// Segments, special subnets, pins; most networks have none.
+    pub(super) plan: Option<Box<Plan>>,
 }
 
 impl Network {

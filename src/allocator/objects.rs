@@ -57,6 +57,8 @@ impl Shard {
             description: row.description.clone(),
             live_inside: Vec::new(),
             overlaps: Vec::new(),
+            service: row.service.clone(),
+            filling: None,
         }
     }
 

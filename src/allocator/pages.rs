@@ -23,6 +23,14 @@ pub(super) enum Kind {
     Allocation = 4,
     /// Counts of subnets of a network by family and prefix.
     Usage = 5,
+    /// Segments of a network by the revision at which they were made; so are the three below.
+    Segment = 0x50,
+    /// Mappings of hosts.
+    Host = 0x51,
+    /// Ports.
+    Port = 0x52,
+    /// Pins.
+    Pin = 0x53,
 }
 
 /// The last key that a list has looked at.

@@ -5,6 +5,7 @@ use super::free_map::MapStore;
 use super::index::{Index, split_mix};
 use super::ledger::{KeyOf, Ledger};
 use super::network::{Network, family_index};
+use super::ports::Ports;
 use super::slab::{Arena, NIL};
 use super::subnet::{Subnet, last_of};
 use super::undo::Undo;
@@ -22,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub struct ShardSettings {
     /// Seed of hashes and random choices: random, and a secret.
     pub seed: u64,
-    /// Most records (networks, subnets, allocations); creation ends at 95 % of it.
+    /// Most records (networks, subnets, ports, allocations); creation ends at 95 % of it.
     pub records_max: u64,
 }
 
@@ -90,6 +91,7 @@ pub struct Shard {
     /// Finished jobs, the first finished first.
     pub(super) finished: VecDeque<JobId>,
     pub(super) undo: Undo,
+    pub(super) ports: Ports,
     networks_by_id: Index,
     networks_by_handle: Index,
     network_names: Index,
@@ -124,6 +126,7 @@ impl Shard {
             jobs: BTreeMap::new(),
             finished: VecDeque::new(),
             undo: Undo::default(),
+            ports: Ports::new(),
             networks_by_id: Index::new(),
             networks_by_handle: Index::new(),
             network_names: Index::new(),
@@ -165,10 +168,11 @@ impl Shard {
         u64::from(self.ledger.count())
     }
 
-    /// Networks, subnets and allocations.
+    /// Networks, subnets, ports and allocations.
     #[must_use]
     pub fn records(&self) -> u64 {
-        self.allocations() + u64::from(self.networks.count()) + u64::from(self.subnets.count())
+        let objects = [self.networks.count(), self.subnets.count(), self.ports.count()];
+        self.allocations() + objects.into_iter().map(u64::from).sum::<u64>()
     }
 
     /// Bytes of slabs and indexes; texts and what a subnet owns elsewhere are estimated.
@@ -192,6 +196,7 @@ impl Shard {
             + self.subnets.count() as usize * SUBNET_BYTES
             + self.ledger.bytes()
             + self.maps.bytes()
+            + self.ports.bytes()
             + indexes.iter().map(|index| index.bytes()).sum::<usize>()
     }
 
@@ -439,7 +444,7 @@ impl Shard {
         let by_id = self.ledger.hasher.hash(subnet.row.id.0.as_u128(), salt);
         let by_handle = self.ledger.hasher.hash(subnet.handle.0.into(), salt);
         let of = self.networks.at_mut(network);
-        of.usable[family_index(place.family)] -= u32::from(!subnet.deleting);
+        of.usable[family_index(place.family)] -= u32::from(subnet.is_usable());
         of.remove_subnet(key);
         self.subnets_by_id.remove(by_id, at);
         self.subnets_by_handle.remove(by_handle, at);

@@ -1,7 +1,10 @@
 //! Everything that a shard promises to keep, in an order of its own, to compare two shards by.
 
 use super::Shard;
-use crate::model::{AllocationRow, ExclusionRow, JobRow, NetworkRow, Revision, SubnetRow};
+use crate::model::{
+    AllocationRow, ExclusionRow, HostRow, JobRow, NetworkRow, PinRow, PortRow, Revision,
+    SegmentRow, SubnetRow,
+};
 
 /// The state of a shard as rows.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +17,14 @@ pub struct Snapshot {
     pub exclusions: Vec<ExclusionRow>,
     /// Allocations by place.
     pub allocations: Vec<AllocationRow>,
+    /// Segments by network and the revision at which they were made; so are the three below.
+    pub segments: Vec<SegmentRow>,
+    /// Mappings of hosts.
+    pub hosts: Vec<HostRow>,
+    /// Ports.
+    pub ports: Vec<PortRow>,
+    /// Pins.
+    pub pins: Vec<PinRow>,
     /// Jobs by number.
     pub jobs: Vec<JobRow>,
 }
@@ -26,6 +37,10 @@ impl Snapshot {
         self.subnets.extend(other.subnets);
         self.exclusions.extend(other.exclusions);
         self.allocations.extend(other.allocations);
+        self.segments.extend(other.segments);
+        self.hosts.extend(other.hosts);
+        self.ports.extend(other.ports);
+        self.pins.extend(other.pins);
         self.jobs.extend(other.jobs);
         self.sort();
         self
@@ -36,6 +51,10 @@ impl Snapshot {
         self.subnets.sort_by_key(|(row, _)| (row.network, row.subnet));
         self.exclusions.sort_by_key(|row| (row.network, row.subnet, row.exclusion.range));
         self.allocations.sort_by_key(|row| row.place);
+        self.segments.sort_by_key(|row| (row.network, row.created));
+        self.hosts.sort_by_key(|row| (row.network, row.created));
+        self.ports.sort_by_key(|row| (row.network, row.created));
+        self.pins.sort_by_key(|row| (row.network, row.created));
         self.jobs.sort_by_key(|row| row.job);
     }
 }
@@ -69,7 +88,18 @@ impl Shard {
         let allocations =
             self.ledger.live().map(|at| self.ledger.row_of(&self.subnets, at)).collect();
         let jobs = self.jobs.values().copied().collect();
-        let mut all = Snapshot { networks, subnets, exclusions, allocations, jobs };
+        let plans = || self.networks.iter().filter_map(|(_, network)| network.plan.as_deref());
+        let mut all = Snapshot {
+            networks,
+            subnets,
+            exclusions,
+            allocations,
+            segments: plans().flat_map(|plan| plan.segments.values().cloned()).collect(),
+            hosts: plans().flat_map(|plan| plan.hosts.values().cloned()).collect(),
+            ports: self.ports.iter().map(|(at, _)| self.port_row(at)).collect(),
+            pins: plans().flat_map(|plan| plan.pins.values().map(|pin| pin.row.clone())).collect(),
+            jobs,
+        };
         all.sort();
         all
     }

@@ -9,7 +9,7 @@ use super::release::write;
 use super::shard::{Answer, At, Scope};
 use super::subnets::in_use;
 use super::subnets::rules;
-use crate::limits::{NETWORK_DELETE_SUBNETS_MAX, NETWORKS_MAX};
+use crate::limits::{NETWORK_DELETE_OBJECTS_MAX, NETWORKS_MAX};
 use crate::model::{
     Effect, EffectSink, Family, NetworkHandle, NetworkRow, Revision, Setting, Status, SubnetId,
     worker_of,
@@ -64,7 +64,7 @@ pub fn finish_network(
     for shard in shards {
         let Some(at) = shard.find_network_handle(network) else { continue };
         let of = shard.networks.at(at);
-        if !of.deleting || of.order.count() > 0 {
+        if !of.deleting || !shard.is_bare(at) {
             return;
         }
         let running: Vec<_> =
@@ -165,18 +165,19 @@ fn delete(
     if request.expected.0 != 0 && request.expected != network.attributes {
         return Err(rules::stale(network.attributes, request.expected));
     }
-    let (live, subnets) = (network.allocations, network.order.count());
-    if live > 0 && !request.force {
-        return Err(in_use("network", live));
+    let (live, ports) = (network.allocations, network.ports.len() as u64);
+    let objects = shard.objects_in(at);
+    if live + ports > 0 && !request.force {
+        return Err(in_use("network", live.max(ports)));
     }
-    if live == 0 && subnets <= NETWORK_DELETE_SUBNETS_MAX {
+    if live + ports == 0 && objects <= NETWORK_DELETE_OBJECTS_MAX {
         shard.end_network(at, sink);
         return Ok(Reply::Empty);
     }
     shard.check_room_for_job()?;
     let row = NetworkRow { deleting: true, ..shard.network_row(at) };
     shard.commit(&Effect::NetworkPut(Box::new(row)), sink);
-    let total = live + u64::from(subnets);
+    let total = live + objects;
     Ok(shard.start_job(at, JobKind::NetworkDelete, SubnetId::NIL, total, sink))
 }
 
@@ -220,20 +221,18 @@ impl Shard {
         }
     }
 
-    /// Deletes a network that has no allocations, and its few subnets.
+    /// Deletes a network that has neither allocations nor ports, and the little else in it.
     fn end_network(&mut self, at: u32, sink: &mut impl EffectSink) {
         let handle = self.networks.at(at).handle;
         let first = Key::before(Family::V4, 0);
         loop {
             let next = self.networks.at(at).order.iter_from(first).next();
-            let Some(subnet) = next.map(|key| self.subnets.at(key.subnet()).handle) else { break };
-            let effect = Effect::SubnetGone {
-                network: handle,
-                subnet,
-                revision: self.networks.at(at).next_revision(),
-            };
-            self.commit(&effect, sink);
+            let Some(subnet) = next.map(|key| key.subnet()) else { break };
+            self.end_pins_in(subnet, usize::MAX, sink);
+            self.commit_subnet_gone(subnet, sink);
         }
+        let mut left = usize::MAX;
+        while self.end_first_thing(at, &mut left, sink) {}
         let revision = self.networks.at(at).next_revision();
         self.commit(&Effect::NetworkGone { network: handle, revision }, sink);
     }

@@ -26,6 +26,8 @@ pub(super) struct Subnet {
     /// Strategy of requests that name none.
     pub(super) strategy: Strategy,
     pub(super) deleting: bool,
+    /// Any request of the network may draw from it.
+    pub(super) open: bool,
     /// Number of its first address.
     pub(super) base: u128,
     /// Offset at which `next` goes on.
@@ -39,6 +41,8 @@ pub(super) struct Subnet {
     pub(super) blocks: u64,
     /// Ordered by address, disjoint.
     pub(super) exclusions: Vec<Exclusion>,
+    /// Offsets of its pins, rising.
+    pub(super) pins: Vec<u128>,
     pub(super) row: Box<SubnetRow>,
 }
 
@@ -88,7 +92,13 @@ impl Subnet {
     /// Room as its network's order should have it.
     #[inline]
     pub(super) fn room_now(&self, store: &MapStore) -> u8 {
-        if self.deleting || self.pieces.free() == 0 { 0 } else { self.map.room(store) }
+        let is_shut = self.deleting || !self.open || self.pieces.free() == 0;
+        if is_shut { 0 } else { self.map.room(store) }
+    }
+
+    /// Whether it counts among those that any request may draw from.
+    pub(super) const fn is_usable(&self) -> bool {
+        self.open && !self.deleting
     }
 
     /// Makes the pieces afresh from pools and exclusions.
@@ -97,7 +107,11 @@ impl Subnet {
             ranges.filter_map(|range| self.span_of(&range)).collect()
         };
         let pools = spans(&mut self.row.pools.iter().copied());
-        let excluded = spans(&mut self.exclusions.iter().map(|exclusion| exclusion.range));
+        let mut excluded = spans(&mut self.exclusions.iter().map(|exclusion| exclusion.range));
+        let ranges = excluded.clone();
+        let is_apart = |at: u128| !ranges.iter().any(|&(from, to)| from <= at && at <= to);
+        excluded.extend(self.pins.iter().filter(|at| is_apart(**at)).map(|&at| (at, at)));
+        excluded.sort_unstable();
         self.pieces = Pieces::new(&pools, &excluded, &self.map, store);
     }
 

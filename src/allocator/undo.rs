@@ -1,6 +1,7 @@
-//! The way back out of a batch: what each of its effects replaced. Decides nothing.
+//! The way back out of a batch or of an operation on a port: what each effect replaced. Decides
+//! nothing.
 
-use crate::model::{AllocationRow, Revision};
+use crate::model::{AllocationRow, PortRow, Revision};
 
 /// How one effect is taken back.
 #[derive(Debug)]
@@ -9,13 +10,25 @@ pub(super) enum Step {
     Fresh { subnet: u32, offset: u128, cursor: u128 },
     /// The allocation was so.
     Was { subnet: u32, row: AllocationRow },
+    /// The port was new.
+    PortFresh { network: u32, created: Revision },
+    /// The port was so.
+    PortWas(Box<PortRow>),
 }
 
-/// Steps back to where a batch began. Empty outside of batches.
+/// A place to go back to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Savepoint {
+    pub(super) was_active: bool,
+    pub(super) steps: usize,
+    pub(super) network: u32,
+    /// Revision of the network there.
+    pub(super) revision: Revision,
+}
+
+/// Steps back to where the outermost one began. Empty outside of them.
 #[derive(Debug, Default)]
 pub(super) struct Undo {
     pub(super) active: bool,
     pub(super) steps: Vec<Step>,
-    /// Revision of the network at the beginning.
-    pub(super) revision: Revision,
 }

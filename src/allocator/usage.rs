@@ -66,8 +66,9 @@ impl Shard {
     pub(super) fn subnet_usage(&self, at: u32) -> SubnetUsage {
         let subnet = self.subnets.at(at);
         let (pool_size, free) = (subnet.pieces.size(), subnet.pieces.free());
-        let excluded = subnet.pieces.excluded();
-        let allocated = pool_size - free - excluded;
+        let pinned = self.pins_unheld(at);
+        let excluded = subnet.pieces.excluded() - pinned;
+        let allocated = pool_size - free - excluded - pinned;
         SubnetUsage {
             subnet_id: subnet.row.id,
             cidr: subnet.row.prefix,
@@ -78,7 +79,7 @@ impl Shard {
             allocated,
             quarantined: 0,
             excluded,
-            pinned: 0,
+            pinned,
             used_outside: subnet.map.taken(&self.maps) - allocated,
         }
     }

@@ -105,6 +105,7 @@ fn create_subnet(id: u64, network: u128, cidr: &str) -> Operation {
         routes: Vec::new(),
         name: None,
         description: None,
+        service: Default::default(),
     };
     operation(id, network, Opcode::SUBNET_CREATE, Request::SubnetCreate(Box::new(body)))
 }

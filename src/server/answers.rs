@@ -1,6 +1,8 @@
 //! Failures that connections answer by themselves, and how long replies may be. Sends nothing.
 
-use addrd_protocol::codec::{REPLY_BYTES_MAX, SUBNET_REPLY_BYTES_MAX, batch_reply_bytes_max};
+use addrd_protocol::codec::{
+    PORT_REPLY_BYTES_MAX, REPLY_BYTES_MAX, SUBNET_REPLY_BYTES_MAX, batch_reply_bytes_max,
+};
 use addrd_protocol::message::batch::BATCH_ITEMS_MAX;
 use addrd_protocol::message::{Detail, Failure};
 use addrd_protocol::{Opcode, Status, Text};
@@ -25,7 +27,12 @@ pub(super) fn reply_bytes_max(opcode: Opcode, frame_bytes: usize) -> usize {
         | Opcode::USAGE
         | Opcode::FREE_RANGES
         | Opcode::ALLOCATION_LIST
-        | Opcode::LOOKUP => REPLY_BYTES_MAX as usize,
+        | Opcode::LOOKUP
+        | Opcode::SEGMENT_LIST
+        | Opcode::HOST_LIST
+        | Opcode::PORT_LIST
+        | Opcode::PIN_LIST => REPLY_BYTES_MAX as usize,
+        Opcode::PORT_CREATE | Opcode::PORT_GET | Opcode::PORT_UPDATE => PORT_REPLY_BYTES_MAX,
         Opcode::SUBNET_CREATE
         | Opcode::SUBNET_GET
         | Opcode::SUBNET_UPDATE

@@ -35,6 +35,9 @@ impl Shard {
         if subnet.deleting {
             return Err(CandidateReason::Deleting);
         }
+        if !subnet.open && asked.extras.subnets.is_empty() {
+            return Err(closed_reason(subnet));
+        }
         let order = asked.order(subnet.family).filter(|&order| order <= subnet.host_bits);
         let order = order.ok_or(CandidateReason::Length)?;
         let span = match asked.limit(subnet.family) {
@@ -200,6 +203,16 @@ impl Shard {
             Ok((_, order)) if order > 0 && subnet.pieces.free() > 0 => CandidateReason::Fragmented,
             Ok(_) => CandidateReason::Exhausted,
         };
+        self.bare_candidate(at, reason)
+    }
+
+    /// A subnet's counts, and why it fell out.
+    pub(in crate::allocator) fn bare_candidate(
+        &self,
+        at: u32,
+        reason: CandidateReason,
+    ) -> Candidate {
+        let subnet = self.subnets.at(at);
         let size = subnet.pieces.size();
         let excluded = subnet.pieces.excluded();
         Candidate {
@@ -212,6 +225,18 @@ impl Shard {
             excluded,
             next_free_in_ms: 0,
         }
+    }
+}
+
+/// Why a subnet is not for every request.
+fn closed_reason(subnet: &Subnet) -> CandidateReason {
+    let service = &subnet.row.service;
+    if service.segment_id.is_some() {
+        CandidateReason::Segment
+    } else if service.is_auto_address() {
+        CandidateReason::AutoAddress
+    } else {
+        CandidateReason::ServiceType
     }
 }
 
@@ -253,5 +278,8 @@ const fn reason_text(reason: CandidateReason) -> &'static str {
         CandidateReason::Length => "the block is larger than the subnet",
         CandidateReason::NotFound => "there is no such subnet in the network",
         CandidateReason::Fragmented => "no aligned block of the length is free",
+        CandidateReason::AutoAddress => "it gives only addresses that follow from a MAC",
+        CandidateReason::ServiceType => "it is for other services; a request can name it",
+        CandidateReason::Segment => "it is on a segment; a request can name it",
     }
 }

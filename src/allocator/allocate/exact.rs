@@ -3,6 +3,7 @@
 use super::Choice;
 use super::request::{Asked, Want};
 use crate::allocator::Shard;
+use crate::allocator::pins::pinned;
 use crate::allocator::refusal::{Refused, refuse, refuse_field};
 use crate::allocator::subnet::last_of;
 use crate::model::{Family, Status};
@@ -14,6 +15,7 @@ impl Shard {
         &self,
         network: u32,
         asked: &Asked<'_>,
+        want: &Want,
         exact: IpAddr,
     ) -> Result<Choice, Refused> {
         let at = self.named_place(network, asked, &exact).ok_or_else(|| {
@@ -40,6 +42,9 @@ impl Shard {
             return Err(refuse_field(Status::CONFLICTING_FIELDS, "exact", message));
         }
         self.check_usable(at, exact, offset, last, asked.request.flags.allow_gateway)?;
+        if self.is_pinned_for_other(at, (offset, last), asked.request.owner, want.slot) {
+            return Err(pinned(&exact, "exact"));
+        }
         if !subnet.map.is_free(&self.maps, offset, order) {
             return Err(self.taken(at, exact, offset));
         }
@@ -67,6 +72,7 @@ impl Shard {
             && subnet.excluded(offset, last).next().is_none()
             && !subnet.has_reserved(offset, last)
             && (asked.request.flags.allow_gateway || !subnet.has_gateway(offset, last))
+            && !self.is_pinned_for_other(at, (offset, last), asked.request.owner, want.slot)
             && subnet.map.is_free(&self.maps, offset, order);
         fits.then_some(Choice { subnet: at, offset, order, moves_cursor: false })
     }

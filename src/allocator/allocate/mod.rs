@@ -1,6 +1,7 @@
 //! Allocate: judge a repeat, choose a place, commit. All addresses of a request are decided before
 //! the first one is committed, so nothing is ever half done.
 
+mod automatic;
 mod candidates;
 mod choose;
 mod exact;
@@ -22,6 +23,8 @@ use addrd_protocol::message::{
 use candidates::Found;
 use choose::{Start, choose};
 use request::{Asked, Want};
+
+pub(super) use automatic::{PinSeeker, Single};
 
 /// What is to be done for one want.
 #[derive(Clone, Copy, Debug)]
@@ -141,8 +144,16 @@ impl Shard {
         if self.networks.at(network).deleting {
             return Err(refuse(Status::DELETING, format_args!("the network is being deleted")));
         }
+        if self.networks.at(network).pinned
+            && let Some(choice) = self.pinned_choice(network, asked, want)
+        {
+            return Ok(Decision::Fresh(choice));
+        }
+        if asked.request.strategy == Strategy::Eui64 {
+            return self.eui64_choice(network, asked, want).map(Decision::Fresh);
+        }
         if let Some(exact) = asked.exact(want) {
-            return self.exactly(network, asked, exact).map(Decision::Fresh);
+            return self.exactly(network, asked, want, exact).map(Decision::Fresh);
         }
         if let Some(preferred) = asked.preferred(want)
             && let Some(choice) = self.preferably(network, asked, want, preferred)

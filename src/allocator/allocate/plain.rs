@@ -36,7 +36,7 @@ impl Shard {
         let at = first?.subnet();
         let hash = self.ledger.owner_hash(request.owner, of.owner_salt);
         let has = self.ledger.find_hashed(hash, &self.subnets, of.project, request.owner);
-        if has.is_some() || of.deleting {
+        if has.is_some() || of.deleting || of.pinned {
             return None;
         }
         let revision = of.next_revision();

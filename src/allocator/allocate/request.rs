@@ -23,6 +23,7 @@ const PLAIN: &AllocateExtras = &AllocateExtras {
     label: None,
     owner_name: None,
     trace: None,
+    mac: None,
 };
 
 /// A checked request.
@@ -48,14 +49,19 @@ impl Want {
 }
 
 impl<'a> Asked<'a> {
+    /// Of a request that deciding code made itself.
+    pub(super) const fn trusted(request: &'a Allocate, extras: Option<&'a AllocateExtras>) -> Self {
+        match extras {
+            Some(extras) => Self { request, extras },
+            None => Self { request, extras: PLAIN },
+        }
+    }
+
     /// Checks what can be checked without state.
     pub(super) fn new(request: &'a Allocate) -> Result<Self, Refused> {
         let asked = Self { request, extras: request.extras.as_deref().unwrap_or(PLAIN) };
         if request.flags.allow_resting {
             return Err(unsupported("allow_resting", "allocating resting addresses"));
-        }
-        if request.strategy == Strategy::Eui64 {
-            return Err(unsupported("strategy", "the strategy eui64"));
         }
         if request.extras.is_some() {
             asked.check_extras()?;
@@ -64,6 +70,7 @@ impl<'a> Asked<'a> {
             let message = format_args!("strategy exact needs the field exact");
             return Err(refuse_field(Status::CONFLICTING_FIELDS, "exact", message));
         }
+        asked.check_mac()?;
         asked.check_pair()?;
         asked.check_length()?;
         Ok(asked)
@@ -104,6 +111,33 @@ impl<'a> Asked<'a> {
                 Err(refuse_field(Status::CONFLICTING_FIELDS, "exact", message))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// A MAC and the strategy that makes an address of it need each other.
+    fn check_mac(&self) -> Result<(), Refused> {
+        let AllocateExtras { mac, exact, .. } = self.extras;
+        let conflict = |field: &str, why: &str| {
+            Err(refuse_field(Status::CONFLICTING_FIELDS, field, format_args!("{why}")))
+        };
+        match (self.request.strategy == Strategy::Eui64, mac) {
+            (false, None) => Ok(()),
+            (false, Some(_)) => conflict("mac", "mac is for strategy eui64 alone"),
+            (true, None) => conflict("mac", "strategy eui64 needs the field mac"),
+            (true, Some(mac)) if !mac.is_unicast() => {
+                let message = format_args!("{mac} is not the address of a single interface");
+                Err(refuse_field(Status::INVALID_MAC, "mac", message))
+            }
+            (true, Some(_)) if exact.is_some() => conflict("exact", "eui64 makes the address"),
+            (true, Some(_)) if self.request.length.is_some() => {
+                conflict("length", "eui64 makes a single address")
+            }
+            (true, Some(_))
+                if !matches!(self.request.family, FamilyChoice::One | FamilyChoice::V6) =>
+            {
+                conflict("family", "eui64 makes one IPv6 address: one or v6")
+            }
+            (true, Some(_)) => Ok(()),
         }
     }
 

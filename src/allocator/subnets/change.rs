@@ -1,14 +1,12 @@
-//! Changes, exclusions and deletion of a subnet. Live allocations stay whatever changes.
+//! Changes and exclusions of a subnet. Live allocations stay whatever changes.
 
-use super::rules;
+use super::{rules, service};
 use crate::allocator::Shard;
 use crate::allocator::refusal::{Refused, limit, out_of_range, refuse, refuse_field, with};
 use crate::allocator::release::write;
 use crate::model::{Effect, EffectSink, ExclusionRow, Range, Setting, Status, SubnetId, SubnetRow};
 use addrd_protocol::message::subnet::{EXCLUSIONS_MAX, LIVE_INSIDE_MAX};
-use addrd_protocol::message::{
-    Detail, JobKind, Reply, Subnet, SubnetDelete, SubnetExclude, SubnetInclude, SubnetUpdate,
-};
+use addrd_protocol::message::{Detail, Subnet, SubnetExclude, SubnetInclude, SubnetUpdate};
 use std::net::IpAddr;
 
 impl Shard {
@@ -23,6 +21,12 @@ impl Shard {
         let before = &self.subnets.at(at).row;
         let mut row = SubnetRow::clone(before);
         change(&mut row, request)?;
+        self.change_service(network, &mut row, request)?;
+        service::check_service(&row.prefix, row.enable_dhcp, &row.service)?;
+        if row.service != before.service {
+            self.check_place(network, Some(at), &row.service)?;
+        }
+        self.check_old_gateway(at, row.gateway)?;
         if let (Some(name), Setting::Value(_)) = (&row.name, &request.name) {
             rules::check_name(name)?;
             if let Some(other) = self.find_subnet_name(network, name).filter(|&other| other != at) {
@@ -101,43 +105,6 @@ impl Shard {
         };
         self.commit(&effect, sink);
         Ok(self.subnet(at))
-    }
-
-    /// Deletes a subnet: at once if it is empty, as a job if it is not and that is forced.
-    pub(in crate::allocator) fn subnet_delete(
-        &mut self,
-        network: u32,
-        request: &SubnetDelete,
-        sink: &mut impl EffectSink,
-    ) -> Result<Reply, Refused> {
-        let at = self.find_subnet(network, request.subnet_id);
-        let at = at.ok_or_else(|| no_subnet(request.subnet_id))?;
-        let subnet = self.subnets.at(at);
-        if subnet.deleting {
-            return self.running_job(network, request.subnet_id);
-        }
-        if request.expected.0 != 0 && request.expected != subnet.row.revision {
-            return Err(rules::stale(subnet.row.revision, request.expected));
-        }
-        let live = subnet.allocations;
-        if live == 0 {
-            let effect = Effect::SubnetGone {
-                network: subnet.network_handle,
-                subnet: subnet.handle,
-                revision: self.networks.at(network).next_revision(),
-            };
-            self.commit(&effect, sink);
-            return Ok(Reply::Empty);
-        }
-        if !request.force {
-            return Err(in_use("subnet", live));
-        }
-        self.check_room_for_job()?;
-        let mut row = SubnetRow::clone(&subnet.row);
-        row.deleting = true;
-        row.revision = self.networks.at(network).next_revision();
-        self.commit(&Effect::SubnetPut(Box::new(row)), sink);
-        Ok(self.start_job(network, JobKind::SubnetDelete, request.subnet_id, live + 1, sink))
     }
 
     /// A subnet that exists and is not being deleted.

@@ -1,6 +1,6 @@
 //! Creates a subnet.
 
-use super::rules;
+use super::{rules, service};
 use crate::allocator::Shard;
 use crate::allocator::network::family_index;
 use crate::allocator::order::Key;
@@ -27,13 +27,23 @@ impl Shard {
         }
         let row = self.checked_row(network, request)?;
         self.check_overlap(network, &request.cidr)?;
+        self.check_place(network, None, &request.service)?;
         self.check_room_for_subnet(network)?;
+        let fills =
+            request.service.is_auto_address() && !self.networks.at(network).ports.is_empty();
+        if fills {
+            self.check_room_for_job()?;
+        }
         let overlaps = self.overlaps(network, &request.cidr);
         self.commit(&Effect::SubnetPut(Box::new(row)), sink);
         let Some(at) = self.find_subnet(network, request.subnet_id) else {
             return Err(refuse(Status::OUTCOME_UNKNOWN, format_args!("the subnet was not made")));
         };
-        Ok(Subnet { overlaps, ..self.subnet(at) })
+        let mut made = Subnet { overlaps, ..self.subnet(at) };
+        if fills {
+            made.filling = self.start_filling(network, request.subnet_id, sink);
+        }
+        Ok(made)
     }
 
     fn repeated_subnet(&self, at: u32, request: &SubnetCreate) -> Result<Subnet, Refused> {
@@ -42,6 +52,10 @@ impl Shard {
             Some("cidr")
         } else if subnet.row.kind != request.kind {
             Some("kind")
+        } else if subnet.row.service.ipv6_ra_mode != request.service.ipv6_ra_mode {
+            Some("ipv6_ra_mode")
+        } else if subnet.row.service.ipv6_address_mode != request.service.ipv6_address_mode {
+            Some("ipv6_address_mode")
         } else {
             None
         };
@@ -77,6 +91,7 @@ impl Shard {
                 pools.clone()
             }
         };
+        service::check_service(prefix, request.enable_dhcp, &request.service)?;
         rules::check_dns_servers(&request.dns_servers)?;
         rules::check_routes(&request.routes)?;
         if let Some(name) = &request.name {
@@ -102,6 +117,7 @@ impl Shard {
             routes: request.routes.clone(),
             name: request.name.clone(),
             description: request.description.clone(),
+            service: request.service.clone(),
         })
     }
 

@@ -2,6 +2,8 @@
 
 mod change;
 mod create;
+mod delete;
 pub(super) mod rules;
+mod service;
 
 pub(super) use change::{check_page_limit, in_use, no_subnet};

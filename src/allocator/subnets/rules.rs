@@ -3,7 +3,7 @@
 //! Source: protocol/SPEC.md, subnet_create: Neutron's rules for `broadcast`, every address usable
 //! for `routed`.
 
-use crate::allocator::refusal::{Refused, out_of_range, refuse, refuse_field, unsupported, with};
+use crate::allocator::refusal::{Refused, out_of_range, refuse, refuse_field, with};
 use crate::allocator::subnet::last_of;
 use crate::model::{Family, Prefix, Range, Status, Text};
 use addrd_protocol::message::subnet::{DNS_SERVERS_MAX, POOLS_MAX, ROUTES_MAX};
@@ -147,10 +147,9 @@ pub(super) fn gateway_in_pool(pool: &Range) -> Refused {
 pub(super) fn check_strategy(strategy: Strategy) -> Result<Strategy, Refused> {
     match strategy {
         Strategy::Default => Ok(Strategy::Next),
-        Strategy::Eui64 => Err(unsupported("strategy", "the strategy eui64")),
-        Strategy::Exact => {
+        Strategy::Exact | Strategy::Eui64 => {
             let message = format_args!(
-                "exact can be no subnet's strategy; lowest, next, random and hashed are accepted"
+                "exact and eui64 can be no subnet's strategy; lowest, next, random and hashed are accepted"
             );
             Err(refuse_field(Status::OUT_OF_RANGE, "strategy", message))
         }

@@ -236,6 +236,7 @@ impl Dice {
             routes: if self.once_in(4) { self.routes() } else { Vec::new() },
             name: self.some(4, Self::name),
             description: self.some(6, Self::text),
+            service: Default::default(),
         }
     }
 
@@ -254,6 +255,8 @@ impl Dice {
             routes: self.setting(Self::routes),
             name: self.setting(Self::name),
             description: self.setting(Self::text),
+            service_types: Default::default(),
+            segment_id: Default::default(),
         }
     }
 
@@ -336,6 +339,7 @@ impl Dice {
             label: self.some(6, Self::text),
             owner_name: self.some(6, Self::text),
             trace: self.some(6, |_| Default::default()),
+            mac: None,
         }
     }
 

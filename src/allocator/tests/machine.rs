@@ -274,6 +274,9 @@ impl Machine {
             }
             BatchItem::Release(request) => _ = self.naive.release(id, request).unwrap(),
             BatchItem::Update(request) => _ = self.naive.update(id, request).unwrap(),
+            BatchItem::PortCreate(_) | BatchItem::PortUpdate(_) | BatchItem::PortDelete(_) => {
+                unreachable!("ports have a model of their own")
+            }
         }
         Some(())
     }

@@ -6,6 +6,9 @@ mod costs;
 mod dice;
 mod machine;
 mod naive;
+mod places;
+mod port_machine;
+mod ports;
 mod reads;
 mod recovery;
 
@@ -88,6 +91,7 @@ pub(super) fn subnet(id: u128, cidr: &str) -> SubnetCreate {
         routes: Vec::new(),
         name: None,
         description: None,
+        service: Default::default(),
     }
 }
 

@@ -34,6 +34,22 @@ impl Rows {
             let key = (row.network.0, 2, row.subnet.0, first);
             rows.objects.insert(key, Effect::ExclusionPut(Box::new(row.clone())));
         }
+        for row in &state.segments {
+            let key = (row.network.0, 2, u32::MAX - 3, row.created.0.into());
+            rows.objects.insert(key, Effect::SegmentPut(Box::new(row.clone())));
+        }
+        for row in &state.hosts {
+            let key = (row.network.0, 2, u32::MAX - 2, row.created.0.into());
+            rows.objects.insert(key, Effect::HostPut(Box::new(row.clone())));
+        }
+        for row in &state.ports {
+            let key = (row.network.0, 2, u32::MAX - 1, row.created.0.into());
+            rows.objects.insert(key, Effect::PortPut(Box::new(row.clone())));
+        }
+        for row in &state.pins {
+            let key = (row.network.0, 2, u32::MAX, row.created.0.into());
+            rows.objects.insert(key, Effect::PinPut(Box::new(row.clone())));
+        }
         for row in &state.allocations {
             let key = (row.place.network.0, 3, row.place.subnet.0, row.place.offset);
             rows.objects.insert(key, Effect::AllocationPut(row.clone()));

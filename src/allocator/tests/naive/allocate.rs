@@ -109,9 +109,6 @@ fn check(request: &Allocate, extras: &AllocateExtras) -> Verdict<()> {
     if request.flags.allow_resting {
         return no_field(Status::UNSUPPORTED, "allow_resting");
     }
-    if request.strategy == Strategy::Eui64 {
-        return no_field(Status::UNSUPPORTED, "strategy");
-    }
     if extras.lease_ms.is_some() {
         return no_field(Status::UNSUPPORTED, "lease_ms");
     }
@@ -141,6 +138,10 @@ fn check(request: &Allocate, extras: &AllocateExtras) -> Verdict<()> {
     }
     if request.strategy == Strategy::Exact && extras.exact.is_none() {
         return no_field(Status::CONFLICTING_FIELDS, "exact");
+    }
+    if request.strategy == Strategy::Eui64 {
+        // These requests carry no MAC.
+        return no_field(Status::CONFLICTING_FIELDS, "mac");
     }
     let pair = matches!(request.family, FamilyChoice::Both | FamilyChoice::Each);
     if pair && request.slot.0 == u16::MAX {

@@ -249,8 +249,7 @@ fn name_is_fine(net: &Net, name: Option<&Text>, but: SubnetId) -> Verdict<()> {
 fn strategy_of(strategy: Strategy) -> Verdict<Strategy> {
     match strategy {
         Strategy::Default => Ok(Strategy::Next),
-        Strategy::Eui64 => no_field(Status::UNSUPPORTED, "strategy"),
-        Strategy::Exact => no_field(Status::OUT_OF_RANGE, "strategy"),
+        Strategy::Exact | Strategy::Eui64 => no_field(Status::OUT_OF_RANGE, "strategy"),
         fine => Ok(fine),
     }
 }

@@ -1,0 +1,267 @@
+//! Ports in memory and how they are found: by id, by MAC, in the order in which they were made.
+//! Decides nothing.
+
+use crate::allocator::index::Index;
+use crate::allocator::slab::Arena;
+use crate::allocator::{Shard, owned};
+use crate::model::{Effect, EffectSink, Mac, OwnerId, PortId, PortRow, Revision, Slot, Text};
+use addrd_protocol::message::IpAllocation;
+
+/// What a device owner means for the rules (protocol/SPEC.md, port_create and subnet_delete).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::allocator) enum Class {
+    /// Nothing.
+    Plain,
+    /// A DHCP server: sees all subnets with `enable_dhcp`, yields to the deletion of a subnet.
+    Dhcp,
+    /// On every host: yields, and may be on several segments.
+    Distributed,
+    /// Yields.
+    Agent,
+    /// A router's: gets no automatic addresses, never yields, may have the network address.
+    Router,
+}
+
+impl Class {
+    /// Of a device owner.
+    pub(in crate::allocator) fn of(device_owner: Option<&Text>) -> Self {
+        match device_owner.map_or("", |text| text.as_str()) {
+            "network:dhcp" => Self::Dhcp,
+            "network:distributed" => Self::Distributed,
+            "network:floatingip_agent_gateway" => Self::Agent,
+            "network:router_interface"
+            | "network:router_interface_distributed"
+            | "network:ha_router_replicated_interface"
+            | "network:router_centralized_snat" => Self::Router,
+            _ => Self::Plain,
+        }
+    }
+
+    /// Whether its addresses go with their subnet.
+    pub(in crate::allocator) const fn yields(self) -> bool {
+        matches!(self, Self::Dhcp | Self::Distributed | Self::Agent)
+    }
+}
+
+/// Texts of a port; most have some.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::allocator) struct Texts {
+    pub(in crate::allocator) host: Option<Text>,
+    pub(in crate::allocator) device_owner: Option<Text>,
+    pub(in crate::allocator) description: Option<Text>,
+}
+
+/// A port of the shard.
+#[derive(Debug)]
+pub(in crate::allocator) struct Port {
+    /// Its network in the shard.
+    pub(in crate::allocator) network: u32,
+    pub(in crate::allocator) created: Revision,
+    pub(in crate::allocator) revision: Revision,
+    pub(in crate::allocator) id: PortId,
+    pub(in crate::allocator) mac: Mac,
+    pub(in crate::allocator) ip_allocation: IpAllocation,
+    pub(in crate::allocator) class: Class,
+    /// Slots that its addresses were given; one whose allocation is gone may stay.
+    pub(in crate::allocator) slots: u128,
+    texts: Option<Box<Texts>>,
+}
+
+const NO_TEXTS: &Texts = &Texts { host: None, device_owner: None, description: None };
+
+impl Port {
+    pub(in crate::allocator) fn texts(&self) -> &Texts {
+        self.texts.as_deref().unwrap_or(NO_TEXTS)
+    }
+
+    /// The owner of its addresses.
+    pub(in crate::allocator) const fn owner(&self) -> OwnerId {
+        OwnerId(self.id.0)
+    }
+}
+
+/// All ports of a shard.
+#[derive(Debug)]
+pub(in crate::allocator) struct Ports {
+    all: Arena<Port>,
+    by_id: Index,
+    by_mac: Index,
+}
+
+impl Ports {
+    pub(in crate::allocator) fn new() -> Self {
+        Self { all: Arena::new(), by_id: Index::new(), by_mac: Index::new() }
+    }
+
+    pub(in crate::allocator) const fn count(&self) -> u32 {
+        self.all.count()
+    }
+
+    /// Bytes, with an estimate of texts and places in orders.
+    pub(in crate::allocator) fn bytes(&self) -> usize {
+        /// A place in the order of its network, and one text of 16 bytes.
+        const PORT_BYTES: usize = 24 + 48;
+        self.all.bytes()
+            + self.by_id.bytes()
+            + self.by_mac.bytes()
+            + self.all.count() as usize * PORT_BYTES
+    }
+
+    #[inline]
+    pub(in crate::allocator) fn at(&self, port: u32) -> &Port {
+        self.all.at(port)
+    }
+
+    pub(in crate::allocator) fn iter(&self) -> impl Iterator<Item = (u32, &Port)> {
+        self.all.iter()
+    }
+
+    /// Entries of the indexes, by id and by MAC.
+    pub(in crate::allocator) fn indexed(&self) -> (usize, usize) {
+        (self.by_id.count(), self.by_mac.count())
+    }
+}
+
+/// Salts of the hashes of MACs, apart from those of ids.
+const MAC_SALT: u64 = 1 << 40;
+
+impl Shard {
+    #[inline]
+    pub(in crate::allocator) fn find_port(&self, network: u32, id: PortId) -> Option<u32> {
+        let hash = self.ledger.hasher.hash(id.0.as_u128(), network.into());
+        self.ports.by_id.find(hash, |at| {
+            let port = self.ports.at(at);
+            port.id == id && port.network == network
+        })
+    }
+
+    pub(in crate::allocator) fn find_mac(&self, network: u32, mac: Mac) -> Option<u32> {
+        let hash = self.ledger.hasher.hash(mac.number().into(), MAC_SALT + u64::from(network));
+        self.ports.by_mac.find(hash, |at| {
+            let port = self.ports.at(at);
+            port.mac == mac && port.network == network
+        })
+    }
+
+    /// The port that an allocation belongs to.
+    pub(in crate::allocator) fn port_of(&self, record: u32) -> Option<u32> {
+        let of = self.ledger.at(record);
+        let port = self.find_port(self.subnets.at(of.subnet).network, PortId(of.owner().0))?;
+        has_slot(self.ports.at(port).slots, of.slot).then_some(port)
+    }
+
+    /// The allocations of a port by slot.
+    pub(in crate::allocator) fn port_records(&self, port: u32) -> Vec<u32> {
+        let of = self.ports.at(port);
+        let (network, owner) = (of.network, of.owner());
+        let held = |slot| self.ledger.find_key(&self.subnets, &self.key_of(network, owner, slot));
+        slots_of(of.slots).filter_map(held).collect()
+    }
+
+    /// Takes a port into the state; whatever has its id or MAC goes, which in live operation
+    /// nothing has.
+    pub(in crate::allocator) fn put_port(&mut self, network: u32, row: &PortRow) {
+        let old = self.networks.at(network).ports.get(&row.created.0).copied();
+        let stale = [self.find_port(network, row.id), self.find_mac(network, row.mac), old];
+        for other in stale.into_iter().flatten() {
+            if self.ports.all.get(other).is_some() {
+                self.remove_port(other);
+            }
+        }
+        let texts = Texts {
+            host: row.host.as_ref().map(owned),
+            device_owner: row.device_owner.as_ref().map(owned),
+            description: row.description.as_ref().map(owned),
+        };
+        let port = Port {
+            network,
+            created: row.created,
+            revision: row.revision,
+            id: row.id,
+            mac: row.mac,
+            ip_allocation: row.ip_allocation,
+            class: Class::of(row.device_owner.as_ref()),
+            slots: row.slots,
+            texts: (texts != *NO_TEXTS).then(|| Box::new(texts)),
+        };
+        let Ports { all, by_id, by_mac } = &mut self.ports;
+        let at = all.insert(port);
+        let hasher = self.ledger.hasher;
+        let hash = |at| hasher.hash(all.at(at).id.0.as_u128(), all.at(at).network.into());
+        by_id.insert(hash(at), at, hash);
+        let hash = |at| {
+            let port = all.at(at);
+            hasher.hash(port.mac.number().into(), MAC_SALT + u64::from(port.network))
+        };
+        by_mac.insert(hash(at), at, hash);
+        self.networks.at_mut(network).ports.insert(row.created.0, at);
+    }
+
+    /// Takes a port out; its addresses stay.
+    pub(in crate::allocator) fn drop_port(&mut self, network: u32, created: Revision) {
+        if let Some(&at) = self.networks.at(network).ports.get(&created.0) {
+            self.remove_port(at);
+        }
+    }
+
+    fn remove_port(&mut self, at: u32) {
+        let port = self.ports.at(at);
+        let (network, created) = (port.network, port.created);
+        let by_id = self.ledger.hasher.hash(port.id.0.as_u128(), network.into());
+        let mac = port.mac.number().into();
+        let by_mac = self.ledger.hasher.hash(mac, MAC_SALT + u64::from(network));
+        self.ports.by_id.remove(by_id, at);
+        self.ports.by_mac.remove(by_mac, at);
+        self.ports.all.remove(at);
+        self.networks.at_mut(network).ports.remove(&created.0);
+    }
+
+    /// A port as its effect would put it now.
+    pub(in crate::allocator) fn port_row(&self, at: u32) -> PortRow {
+        let port = self.ports.at(at);
+        let texts = port.texts();
+        PortRow {
+            network: self.networks.at(port.network).handle,
+            revision: port.revision,
+            created: port.created,
+            id: port.id,
+            mac: port.mac,
+            ip_allocation: port.ip_allocation,
+            slots: port.slots,
+            host: texts.host.clone(),
+            device_owner: texts.device_owner.clone(),
+            description: texts.description.clone(),
+        }
+    }
+
+    /// Pushes and absorbs a port; gives its place.
+    pub(in crate::allocator) fn commit_port(
+        &mut self,
+        network: u32,
+        row: PortRow,
+        sink: &mut impl EffectSink,
+    ) -> u32 {
+        let created = row.created;
+        self.remember_port(network, created);
+        let effect = Effect::PortPut(Box::new(row));
+        self.commit(&effect, sink);
+        self.networks.at(network).ports[&created.0]
+    }
+}
+
+/// Whether a slot is among those of a port.
+pub(in crate::allocator) fn has_slot(slots: u128, slot: Slot) -> bool {
+    slots.checked_shr(slot.0.into()).is_some_and(|rest| rest & 1 == 1)
+}
+
+/// The slots of a port in rising order.
+pub(in crate::allocator) fn slots_of(slots: u128) -> impl Iterator<Item = Slot> {
+    let next = |slots: &u128| Some(slots & (slots - 1)).filter(|rest| *rest != 0);
+    let first = Some(slots).filter(|slots| *slots != 0);
+    std::iter::successors(first, next).map(|slots| Slot(slots.trailing_zeros() as u16))
+}
+
+/// The bit of a slot.
+pub(in crate::allocator) const fn slot_bit(slot: Slot) -> u128 {
+    1 << slot.0
+}
