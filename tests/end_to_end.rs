@@ -43,6 +43,7 @@ fn create_subnet(cidr: &str) -> Request {
         routes: Vec::new(),
         name: None,
         description: None,
+        service: Default::default(),
     }))
 }
 

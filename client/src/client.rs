@@ -9,7 +9,7 @@ use crate::settings::Settings;
 use crate::ticket::{Answer, Ticket, changes_something};
 use addrd_protocol::codec::encode_request;
 use addrd_protocol::message::{BatchItem, HelloReply, Ping, Reply, Request, RequestHeader, Target};
-use addrd_protocol::{NetworkId, OwnerId, ProjectId, Retry};
+use addrd_protocol::{NetworkId, OwnerId, PortId, ProjectId, Retry};
 use bytes::BytesMut;
 use std::sync::Arc;
 use std::time::Duration;
@@ -187,7 +187,7 @@ impl Client {
     fn inbox(&self, scope: &Scope, request: &Request) -> Result<&Inbox, Error> {
         let lanes = self.inner.lanes.len();
         let lane = match owner_of(request) {
-            Some(owner) => lane_of(owner, lanes),
+            Some(owner) => lane_of(&owner, lanes),
             None => lane_of_bytes(scope.network.as_bytes(), lanes),
         };
         self.inner.lanes.get(lane).ok_or(Error::Closed)
@@ -273,28 +273,36 @@ fn encode(scope: &Scope, request: &Request) -> Result<BytesMut, Error> {
 
 /// The owner whose lane a request takes. Requests without one are harmless on any lane: they
 /// read, or carry an id or a revision.
-fn owner_of(request: &Request) -> Option<&OwnerId> {
+fn owner_of(request: &Request) -> Option<OwnerId> {
     match request {
-        Request::Allocate(allocate) => Some(&allocate.owner),
-        Request::Release(release) => target_owner(&release.target, release.fences.owner.as_ref()),
-        Request::AllocationUpdate(update) => {
-            target_owner(&update.target, update.fences.owner.as_ref())
-        }
+        Request::Allocate(allocate) => Some(allocate.owner),
+        Request::Release(release) => target_owner(&release.target, release.fences.owner),
+        Request::AllocationUpdate(update) => target_owner(&update.target, update.fences.owner),
         Request::AllocationGet(get) => target_owner(&get.target, None),
         Request::Batch(batch) => batch.items.first().and_then(|item| match item {
-            BatchItem::Allocate(allocate) => Some(&allocate.owner),
-            BatchItem::Release(release) => {
-                target_owner(&release.target, release.fences.owner.as_ref())
-            }
-            BatchItem::Update(update) => target_owner(&update.target, update.fences.owner.as_ref()),
+            BatchItem::Allocate(allocate) => Some(allocate.owner),
+            BatchItem::Release(release) => target_owner(&release.target, release.fences.owner),
+            BatchItem::Update(update) => target_owner(&update.target, update.fences.owner),
+            BatchItem::PortCreate(create) => Some(port_owner(create.port_id)),
+            BatchItem::PortUpdate(update) => Some(port_owner(update.port_id)),
+            BatchItem::PortDelete(delete) => Some(port_owner(delete.port_id)),
         }),
+        Request::PortCreate(create) => Some(port_owner(create.port_id)),
+        Request::PortUpdate(update) => Some(port_owner(update.port_id)),
+        Request::PortDelete(delete) => Some(port_owner(delete.port_id)),
+        Request::PortGet(get) => Some(port_owner(get.port_id)),
         _ => None,
     }
 }
 
-fn target_owner<'a>(target: &'a Target, fence: Option<&'a OwnerId>) -> Option<&'a OwnerId> {
+/// The owner of a port's addresses.
+const fn port_owner(port: PortId) -> OwnerId {
+    OwnerId(port.0)
+}
+
+fn target_owner(target: &Target, fence: Option<OwnerId>) -> Option<OwnerId> {
     match target {
-        Target::Key { owner, .. } => Some(owner),
+        Target::Key { owner, .. } => Some(*owner),
         Target::Address(_) => fence,
     }
 }

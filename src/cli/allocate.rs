@@ -11,7 +11,7 @@ use addrd_protocol::message::allocate::{AllocatedAddress, SubnetSettings};
 use addrd_protocol::message::{
     Allocate as AllocateRequest, AllocateExtras, AllocateFlags, Allocated, FamilyChoice, Strategy,
 };
-use addrd_protocol::{Instance, NetworkId, OwnerId, Prefix, Range, Slot, SubnetId, Text};
+use addrd_protocol::{Instance, Mac, NetworkId, OwnerId, Prefix, Range, Slot, SubnetId, Text};
 use serde::Serialize;
 use std::net::IpAddr;
 
@@ -61,6 +61,9 @@ pub(crate) struct Allocate {
     /// Name, id or prefix of a candidate subnet; may be given several times, tried in order
     #[arg(long = "subnet", value_name = "SUBNET")]
     subnets: Vec<String>,
+    /// The IPv6 address that follows from this MAC (EUI-64)
+    #[arg(long, conflicts_with_all = ["address", "strategy"])]
+    mac: Option<Mac>,
     /// Machine that it lives on
     #[arg(long, value_parser = network::text)]
     host: Option<Text>,
@@ -230,9 +233,11 @@ impl Allocate {
             host: self.host.clone(),
             label: self.label.clone(),
             owner_name: owner.name.clone(),
+            mac: self.mac,
             ..AllocateExtras::default()
         };
         let strategy = match (self.address, self.strategy) {
+            _ if self.mac.is_some() => Strategy::Eui64,
             (Some(_), _) => Strategy::Exact,
             (None, Some(strategy)) => strategy.strategy(),
             (None, None) => Strategy::Default,

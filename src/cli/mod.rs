@@ -17,7 +17,10 @@ mod lookup;
 mod network;
 mod output;
 mod owner;
+mod pin;
+mod port;
 mod release;
+mod segment;
 mod serve;
 mod server;
 mod session;
@@ -75,6 +78,18 @@ enum Command {
     /// Subnets: create, get, list, update, delete, exclude, include.
     #[command(subcommand)]
     Subnet(subnet::Subnet),
+    /// Ports: create, get, list, update, delete.
+    #[command(subcommand)]
+    Port(port::Port),
+    /// Segments of routed networks: create, get, list, update, delete.
+    #[command(subcommand)]
+    Segment(segment::Segment),
+    /// Hosts mapped to segments: create, list, delete.
+    #[command(subcommand)]
+    Host(segment::Host),
+    /// Addresses kept for an owner: create, list, delete.
+    #[command(subcommand)]
+    Pin(pin::Pin),
     /// Allocations: create, get, list, update, delete.
     #[command(subcommand)]
     Allocation(allocation::Allocation),
@@ -161,6 +176,10 @@ fn run(cli: Cli) -> Result<(), Fault> {
 async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
     match command {
         Command::Network(network) => network::run(session, network).await,
+        Command::Port(port) => port::run(session, port).await,
+        Command::Segment(segment) => segment::run(session, segment).await,
+        Command::Host(host) => segment::run_host(session, host).await,
+        Command::Pin(pin) => pin::run(session, pin).await,
         Command::Subnet(subnet) => subnet::run(session, subnet).await,
         Command::Allocation(allocation) => allocation::run(session, allocation).await,
         Command::Job(job) => job::run(session, job).await,

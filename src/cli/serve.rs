@@ -282,5 +282,6 @@ fn demo_subnet(network: NetworkId, cidr: Prefix, name: &str) -> SubnetCreate {
         routes: Vec::new(),
         name: Text::new(name).ok(),
         description: None,
+        service: Default::default(),
     }
 }

@@ -6,9 +6,10 @@ use super::subnet_change::{self, Exclude, Include, Update};
 use super::{ask, find, network};
 use addrd_protocol::id::NAMESPACE;
 use addrd_protocol::message::{
-    Route, Strategy, Subnet as SubnetObject, SubnetCreate, SubnetDelete, SubnetKind,
+    Ipv6Mode, Route, Service, Strategy, Subnet as SubnetObject, SubnetCreate, SubnetDelete,
+    SubnetKind,
 };
-use addrd_protocol::{NetworkId, Prefix, Range, Revision, Setting, SubnetId, Text};
+use addrd_protocol::{NetworkId, Prefix, Range, Revision, SegmentId, Setting, SubnetId, Text};
 use std::net::IpAddr;
 use uuid::Uuid;
 
@@ -21,7 +22,8 @@ Examples:
   addrd subnet create blue 10.0.0.0/24
   addrd subnet create blue fd00:1::/64 --name blue-v6 --dns fd00::53
   addrd subnet create blue 10.1.0.0/24 --gateway 10.1.0.254 --pool 10.1.0.10-10.1.0.99
-  addrd subnet create pods 10.244.0.0/16 --routed")]
+  addrd subnet create pods 10.244.0.0/16 --routed
+  addrd subnet create blue fd00:2::/64 --enable-dhcp --ipv6-ra-mode slaac --ipv6-address-mode slaac")]
     Create(Box<Create>),
     /// Shows a subnet.
     #[command(visible_alias = "show")]
@@ -87,6 +89,18 @@ pub(crate) struct Create {
     /// For people
     #[arg(long, value_parser = network::text)]
     description: Option<Text>,
+    /// What routers announce; needs --enable-dhcp
+    #[arg(long, value_enum, value_name = "MODE")]
+    ipv6_ra_mode: Option<ModeName>,
+    /// How addresses are given; needs --enable-dhcp
+    #[arg(long, value_enum, value_name = "MODE")]
+    ipv6_address_mode: Option<ModeName>,
+    /// Only for ports of this device owner; may be given several times
+    #[arg(long = "service-type", value_name = "OWNER", value_parser = network::text)]
+    service_types: Vec<Text>,
+    /// Id of the segment that it is on
+    #[arg(long, value_name = "ID")]
+    segment: Option<SegmentId>,
 }
 
 /// Names a subnet.
@@ -118,6 +132,29 @@ pub(crate) struct Delete {
     /// Do not wait until everything is released
     #[arg(long)]
     no_wait: bool,
+}
+
+/// How hosts of an IPv6 subnet get their addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ModeName {
+    /// From the prefix and their MAC
+    Slaac,
+    /// From DHCPv6
+    #[value(name = "dhcpv6-stateful")]
+    Stateful,
+    /// Like slaac; DHCPv6 gives what else there is
+    #[value(name = "dhcpv6-stateless")]
+    Stateless,
+}
+
+impl ModeName {
+    fn mode(self) -> Ipv6Mode {
+        match self {
+            Self::Slaac => Ipv6Mode::Slaac,
+            Self::Stateful => Ipv6Mode::Stateful,
+            Self::Stateless => Ipv6Mode::Stateless,
+        }
+    }
 }
 
 /// How a free address is chosen.
@@ -209,6 +246,12 @@ async fn create(session: &Session, create: Create) -> Result<(), Fault> {
         routes: create.routes,
         name,
         description: create.description,
+        service: Service {
+            ipv6_ra_mode: create.ipv6_ra_mode.map(ModeName::mode),
+            ipv6_address_mode: create.ipv6_address_mode.map(ModeName::mode),
+            service_types: create.service_types,
+            segment_id: create.segment,
+        },
     };
     if session.is_dry("create this subnet", &request)? {
         return Ok(());

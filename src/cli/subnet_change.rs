@@ -7,7 +7,7 @@ use super::{find, network};
 use addrd_protocol::message::{
     Exclusion, ExclusionMode, Route, SubnetExclude, SubnetInclude, SubnetUpdate,
 };
-use addrd_protocol::{Range, Revision, Setting, SubnetId, Text};
+use addrd_protocol::{Range, Revision, SegmentId, Setting, SubnetId, Text};
 use std::net::IpAddr;
 
 /// Changes a subnet.
@@ -62,6 +62,15 @@ pub(crate) struct Update {
     /// Remove the description
     #[arg(long, conflicts_with = "description")]
     no_description: bool,
+    /// New service types, in place of all others
+    #[arg(long = "service-type", value_name = "OWNER", value_parser = network::text)]
+    service_types: Vec<Text>,
+    /// For ports of every device owner
+    #[arg(long, conflicts_with = "service_types")]
+    no_service_types: bool,
+    /// Put it on this segment, the only one of its network
+    #[arg(long, value_name = "ID")]
+    segment: Option<SegmentId>,
     /// Only if it has this revision
     #[arg(long)]
     revision: Option<u64>,
@@ -97,7 +106,7 @@ pub(crate) struct Include {
     range: Range,
 }
 
-fn setting<T>(value: Option<T>, none: bool) -> Setting<T> {
+pub(super) fn setting<T>(value: Option<T>, none: bool) -> Setting<T> {
     match (value, none) {
         (Some(value), _) => Setting::Value(value),
         (None, true) => Setting::Null,
@@ -123,6 +132,8 @@ fn request(update: Update, subnet_id: SubnetId) -> Result<SubnetUpdate, Fault> {
         routes: setting(list(update.routes), update.no_routes),
         name: setting(name, update.no_name),
         description: setting(update.description, update.no_description),
+        service_types: setting(list(update.service_types), update.no_service_types),
+        segment_id: setting(update.segment, false),
     };
     let nothing = SubnetUpdate {
         subnet_id,
@@ -135,6 +146,8 @@ fn request(update: Update, subnet_id: SubnetId) -> Result<SubnetUpdate, Fault> {
         routes: Setting::Unset,
         name: Setting::Unset,
         description: Setting::Unset,
+        service_types: Setting::Unset,
+        segment_id: Setting::Unset,
     };
     match request == nothing {
         true => Err(Fault::Usage("nothing to change is given".to_owned())),

@@ -2,7 +2,8 @@
 //! serde form of the message (SPEC.md section 12).
 
 use addrd_protocol::message::{
-    Allocation, Exclusion, ExclusionMode, Job, Network, ServerStatus, Subnet, SubnetUsage,
+    Allocation, Exclusion, ExclusionMode, HostMapping, Job, Network, Pin, Port, Segment,
+    ServerStatus, Subnet, SubnetUsage,
 };
 use addrd_protocol::{Family, Prefix, Text};
 use serde::Serialize;
@@ -123,6 +124,14 @@ impl View for Subnet {
             ("dns_servers", joined(&self.dns_servers)),
             ("routes", routes.join(", ")),
             ("description", text(self.description.as_ref())),
+            ("ipv6_ra_mode", self.service.ipv6_ra_mode.as_ref().map(word).unwrap_or_default()),
+            (
+                "ipv6_address_mode",
+                self.service.ipv6_address_mode.as_ref().map(word).unwrap_or_default(),
+            ),
+            ("service_types", joined(&self.service.service_types)),
+            ("segment_id", self.service.segment_id.map(|id| id.to_string()).unwrap_or_default()),
+            ("filling", self.filling.map(|job| job.to_string()).unwrap_or_default()),
             ("live_inside", joined(&self.live_inside)),
             ("overlaps", joined(&self.overlaps)),
             ("revision", self.revision.to_string()),
@@ -184,6 +193,86 @@ impl View for Allocation {
             ("subnet_id", self.subnet_id.to_string()),
             ("revision", self.revision.to_string()),
         ]
+    }
+}
+
+impl View for Port {
+    const COLUMNS: &'static [&'static str] =
+        &["port_id", "mac", "addresses", "ip_allocation", "host", "device_owner", "revision"];
+
+    fn cells(&self) -> Vec<String> {
+        let addresses: Vec<_> = self.fixed_ips.iter().map(|fixed| fixed.ip_address).collect();
+        vec![
+            self.port_id.to_string(),
+            self.mac.to_string(),
+            joined(&addresses),
+            word(&self.ip_allocation),
+            text(self.host.as_ref()),
+            text(self.device_owner.as_ref()),
+            self.revision.to_string(),
+        ]
+    }
+
+    fn keys(&self) -> Vec<String> {
+        self.fixed_ips.iter().map(|fixed| fixed.ip_address.to_string()).collect()
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        let mut fields: Vec<_> = Self::COLUMNS.iter().copied().zip(self.cells()).collect();
+        fields.push(("network_id", self.network_id.to_string()));
+        fields.push(("description", text(self.description.as_ref())));
+        fields
+    }
+}
+
+impl View for Segment {
+    const COLUMNS: &'static [&'static str] =
+        &["segment_id", "subnets", "hosts", "description", "revision"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.segment_id.to_string(),
+            self.subnets.to_string(),
+            self.hosts.to_string(),
+            text(self.description.as_ref()),
+            self.revision.to_string(),
+        ]
+    }
+
+    fn keys(&self) -> Vec<String> {
+        vec![self.segment_id.to_string()]
+    }
+}
+
+impl View for HostMapping {
+    const COLUMNS: &'static [&'static str] = &["host", "segment_id"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.host.to_string(), self.segment_id.to_string()]
+    }
+
+    fn keys(&self) -> Vec<String> {
+        vec![self.host.to_string()]
+    }
+}
+
+impl View for Pin {
+    const COLUMNS: &'static [&'static str] =
+        &["address", "owner", "slot", "held", "subnet_id", "revision"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.address.to_string(),
+            self.owner_name.as_ref().map_or_else(|| self.owner.to_string(), ToString::to_string),
+            self.slot.0.to_string(),
+            yes(self.held, "held"),
+            self.subnet_id.to_string(),
+            self.revision.to_string(),
+        ]
+    }
+
+    fn keys(&self) -> Vec<String> {
+        vec![self.address.to_string()]
     }
 }
 

@@ -48,6 +48,7 @@ pub(crate) fn subnet(network: NetworkId, cidr: &str, strategy: Strategy) -> Subn
         routes: Vec::new(),
         name: None,
         description: None,
+        service: Default::default(),
     }
 }
 

@@ -4,6 +4,7 @@ mod allocation;
 mod job;
 mod network;
 mod pages;
+mod port;
 mod subnet;
 
 pub use allocation::plain_allocate;

@@ -103,6 +103,7 @@ fn subnet(plan: &Plan, network: u32, number: u32) -> Result<SubnetCreate, Fault>
         routes: Vec::new(),
         name: None,
         description: None,
+        service: Default::default(),
     })
 }
 
