@@ -7,7 +7,7 @@ use crate::allocator::{self, Answer, At, Shard};
 use crate::limits;
 use crate::model::{EffectSink, Status, Text};
 use addrd_protocol::codec;
-use addrd_protocol::message::{Detail, Failure, Request};
+use addrd_protocol::message::{BatchItem, Detail, Failure, Request};
 use bytes::BytesMut;
 
 /// Decides `operation` on the one shard that owns its network.
@@ -56,8 +56,20 @@ pub(super) fn fits(operation: &Operation, bytes: usize) -> bool {
     let Request::Batch(batch) = &operation.request else {
         return true;
     };
-    let most = batch.items.len().saturating_mul(limits::BATCH_ITEM_RECORD_BYTES_MAX);
+    let most = batch.items.iter().map(item_record_bytes_max).sum();
     bytes.saturating_add(most) <= limits::HAND_OVER_RECORD_BYTES_MAX
+}
+
+/// Bytes that the records of a batch item have at most.
+fn item_record_bytes_max(item: &BatchItem) -> usize {
+    match item {
+        BatchItem::Allocate(_) | BatchItem::Release(_) | BatchItem::Update(_) => {
+            limits::BATCH_ITEM_RECORD_BYTES_MAX
+        }
+        BatchItem::PortCreate(_) | BatchItem::PortUpdate(_) | BatchItem::PortDelete(_) => {
+            limits::PORT_RECORD_BYTES_MAX
+        }
+    }
 }
 
 /// A `BUSY` failure that names its bound.

@@ -4,8 +4,13 @@ use super::seeker::Seeker;
 use super::state::{Class, slot_bit};
 use super::wishes::{Wish, Wishes};
 use crate::allocator::Shard;
+use crate::limits::{JOB_SLICE_RECORD_BYTES_MAX, RECORD_BYTES_MAX};
 use crate::model::{EffectSink, JobRow, Revision};
 use std::ops::Bound;
+
+/// Bytes of records from which on a slice takes no further port: the last one, with all its texts
+/// and its address, and the job's own record still fit.
+const FILL_BYTES_MAX: usize = JOB_SLICE_RECORD_BYTES_MAX - 2 * RECORD_BYTES_MAX;
 
 impl Shard {
     /// Looks at the next ports of a job, at most `left`; true once it has seen all.
@@ -20,7 +25,8 @@ impl Shard {
         if self.subnets.at(subnet).deleting {
             return true;
         }
-        while *left > 0 {
+        let start = sink.bytes();
+        while *left > 0 && sink.bytes() - start < FILL_BYTES_MAX {
             let behind = (Bound::Excluded(row.cursor.0), Bound::Included(row.until.0));
             let next = self.networks.at(network).ports.range(behind).next();
             let Some((&created, &port)) = next else { return true };

@@ -8,7 +8,7 @@ use super::machine::cases;
 use super::ports::{port, served, slaac, update};
 use super::*;
 use addrd_protocol::message::{
-    FixedIpWanted, Port, PortCreate, PortDelete, PortUpdate, SubnetDelete,
+    FixedIp, FixedIpWanted, Port, PortCreate, PortDelete, PortUpdate, SubnetDelete,
 };
 use addrd_protocol::{Mac, PortId, Setting};
 use proptest::prelude::*;
@@ -124,7 +124,7 @@ impl Model {
     }
 
     /// Whether a port has what was wanted, and nothing else.
-    fn is_as_wanted(&self, port: &Port, device_owner: &str, wanted: &Wanted) {
+    fn is_as_wanted(port: &Port, wanted: &Wanted) {
         let drawn: Vec<IpAddr> =
             port.fixed_ips.iter().filter(|f| !f.automatic).map(|f| f.ip_address).collect();
         match wanted {
@@ -146,7 +146,6 @@ impl Model {
                 literals.for_each(|address| assert!(drawn.contains(&address), "{address}"));
             }
         }
-        let _ = device_owner;
     }
 }
 
@@ -215,7 +214,7 @@ impl Machine {
         match self.world.apply(1, &Request::PortCreate(Box::new(create))) {
             Ok((_, Reply::Port(made))) => {
                 assert!(can, "{wanted:?}");
-                self.model.is_as_wanted(&made, device_owner, &wanted);
+                Model::is_as_wanted(&made, &wanted);
                 self.learn(number, device_owner, &made);
             }
             Err(refused) => {
@@ -249,7 +248,7 @@ impl Machine {
                     );
                 }
                 if !keeps {
-                    self.model.is_as_wanted(&changed, known.device_owner, &wanted);
+                    Model::is_as_wanted(&changed, &wanted);
                 }
                 self.learn(number, known.device_owner, &changed);
             }
@@ -333,8 +332,8 @@ impl Machine {
     fn compare(&mut self) {
         for (number, known) in self.model.ports.clone() {
             let port = self.read(number);
-            let (automatic, drawn): (Vec<_>, Vec<_>) =
-                port.fixed_ips.iter().partition(|fixed| fixed.automatic);
+            let (automatic, drawn): (Vec<FixedIp>, Vec<FixedIp>) =
+                port.fixed_ips.iter().copied().partition(|fixed| fixed.automatic);
             let drawn: BTreeSet<IpAddr> = drawn.iter().map(|f| f.ip_address).collect();
             assert_eq!((drawn, port.mac), (known.drawn, known.mac));
             let is_router = known.device_owner == OWNERS[2];

@@ -26,6 +26,8 @@ use wire::Template;
 
 /// Addresses that are live unless said otherwise.
 const LIVE_CHURN: u32 = 1_000_000;
+/// Ports that are live unless said otherwise.
+const LIVE_PORTS: u32 = 100_000;
 /// Addresses that are allocated at most unless said otherwise.
 const LIVE_ALLOCATE: u32 = 10_000_000;
 /// Longest run, so that no sum overflows, s.
@@ -51,6 +53,7 @@ Examples:
   addrd bench                                        1 M live, 16 connections x 128 in flight
   addrd bench --connections 64 --in-flight 1
   addrd bench --live 10000000 --fill 0.99 --duration 60
+  addrd bench --workload ports                       creates and deletes of ports
   addrd bench --rate 500000 --output json            latency from the intended start")]
 pub(crate) struct Bench {
     /// What is done
@@ -72,7 +75,7 @@ pub(crate) struct Bench {
     /// Seconds before that, not measured [default: 1, of `allocate` 0]
     #[arg(long, value_name = "SECONDS")]
     warm_up: Option<f64>,
-    /// Addresses that are kept allocated; of `allocate` the most that are [default: 1000000, of
+    /// Addresses that are kept allocated; of `allocate` the most that are [default: 1000000, 100000 ports, of
     /// `allocate` 10000000]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(plan::LIVE_MAX)))]
     live: Option<u32>,
@@ -103,12 +106,14 @@ pub(crate) enum Workload {
     Churn,
     /// Allocate only
     Allocate,
+    /// Delete and create ports with one address of each family, in random order
+    Ports,
 }
 
 impl Bench {
     fn work(&self) -> Work {
         match self.workload {
-            Workload::Churn => Work::Churn,
+            Workload::Churn | Workload::Ports => Work::Churn,
             Workload::Allocate => Work::Allocate,
         }
     }
@@ -116,6 +121,7 @@ impl Bench {
     fn live(&self) -> u32 {
         self.live.unwrap_or(match self.workload {
             Workload::Churn => LIVE_CHURN,
+            Workload::Ports => LIVE_PORTS,
             Workload::Allocate => LIVE_ALLOCATE,
         })
     }
@@ -123,7 +129,7 @@ impl Bench {
     /// What is not measured, s. `allocate` measures all of its bounded work.
     fn warm_up(&self) -> f64 {
         self.warm_up.unwrap_or(match self.workload {
-            Workload::Churn => 1.0,
+            Workload::Churn | Workload::Ports => 1.0,
             Workload::Allocate => 0.0,
         })
     }
@@ -143,7 +149,7 @@ impl Bench {
             return Err("--rate is more than 0 and at most 1000000000".to_owned());
         }
         let workers = self.connections * u32::from(self.in_flight);
-        if self.workload == Workload::Churn && self.live() / 4 < workers {
+        if self.work() == Work::Churn && self.live() / 4 < workers {
             return Err(format!(
                 "--live is at least 4 for each request in flight, here {}",
                 u64::from(workers) * 4
@@ -232,9 +238,13 @@ async fn loaded(
 ) -> Result<Outcome, Fault> {
     progress(&format!("making {} networks of {} subnets", plan.networks, plan.subnets));
     setup::make(client, &plan).await?;
+    let with_ports = bench.workload == Workload::Ports;
+    if with_ports {
+        setup::make_second_family(client, &plan).await?;
+    }
     let began = Instant::now();
     if bench.work() == Work::Churn {
-        setup::fill(client, &plan, bench.live()).await?;
+        setup::fill(client, &plan, bench.live(), with_ports).await?;
     }
     let prefill = began.elapsed();
     let lines = setup::open(settings, bench.connections).await?;
@@ -257,8 +267,14 @@ async fn loaded(
         let script = Script {
             plan,
             work: bench.work(),
-            allocate: Template::allocate(settings.project),
-            release: Template::release(settings.project),
+            allocate: match with_ports {
+                true => Template::port_create(settings.project),
+                false => Template::allocate(settings.project),
+            },
+            release: match with_ports {
+                true => Template::port_delete(settings.project),
+                false => Template::release(settings.project),
+            },
         };
         let pace = bench.rate.map_or(Pace::Closed, |rate| {
             Pace::Open(rate * share.len() as f64 / f64::from(bench.connections))

@@ -48,6 +48,7 @@ fn figures(bench: &Bench, plan: &Plan, outcome: &Outcome, rate: f64) -> Value {
         "workload": match bench.workload {
             Workload::Churn => "churn",
             Workload::Allocate => "allocate",
+            Workload::Ports => "ports",
         },
         "loop": if bench.rate.is_some() { "open" } else { "closed" },
         "rate": bench.rate,

@@ -2,12 +2,15 @@
 
 use super::super::fault::Fault;
 use super::plan::Plan;
+use super::wire::plain_port;
 use addrd_client::protocol::message::batch::BATCH_ITEMS_MAX;
 use addrd_client::protocol::message::{
     Batch, BatchItem, BatchMode, BatchResult, Hello, Job, NetworkCreate, NetworkDelete, Strategy,
     SubnetCreate, SubnetKind,
 };
-use addrd_client::protocol::{JobId, NetworkId, SessionId, Setting, Status};
+use addrd_client::protocol::{
+    JobId, NetworkId, OwnerId, PortId, SessionId, Setting, Status, SubnetId,
+};
 use addrd_client::{
     Client, Connection, Deleted, Error, Settings, Transport, plain_allocate, plain_hello,
 };
@@ -87,6 +90,22 @@ pub(super) async fn make(client: &Client, plan: &Plan) -> Result<(), Fault> {
     crew.finish().await
 }
 
+/// Creates a subnet of IPv6 in each network, so that a port has an address of each family.
+pub(super) async fn make_second_family(client: &Client, plan: &Plan) -> Result<(), Fault> {
+    let cidr = "fd99::/64".parse().map_err(|_| Fault::Internal("a prefix".to_owned()))?;
+    for network in 0..plan.networks {
+        let first = subnet(plan, network, 0)?;
+        let create = SubnetCreate {
+            subnet_id: SubnetId::from_u128(u128::MAX),
+            cidr,
+            pools: Setting::Unset,
+            ..first
+        };
+        client.subnet_create(plan.network_id(network), create).await?;
+    }
+    Ok(())
+}
+
 fn subnet(plan: &Plan, network: u32, number: u32) -> Result<SubnetCreate, Fault> {
     let (subnet_id, cidr, pool) = plan
         .subnet(network, number)
@@ -107,9 +126,18 @@ fn subnet(plan: &Plan, network: u32, number: u32) -> Result<SubnetCreate, Fault>
     })
 }
 
-/// Allocates for the first `live` owners, in batches.
-pub(super) async fn fill(client: &Client, plan: &Plan, live: u32) -> Result<(), Fault> {
-    super::progress(&format!("allocating {live} addresses"));
+/// Allocates for the first `live` owners, or creates ports with their ids, in batches.
+pub(super) async fn fill(
+    client: &Client,
+    plan: &Plan,
+    live: u32,
+    ports: bool,
+) -> Result<(), Fault> {
+    super::progress(&format!("allocating for {live} owners"));
+    let item = |owner: OwnerId| match ports {
+        true => BatchItem::PortCreate(Box::new(plain_port(PortId(owner.0)))),
+        false => BatchItem::Allocate(plain_allocate(owner)),
+    };
     let client = client.with_timeout(Duration::from_secs(120));
     let mut crew = Crew::new(BATCHES_MAX);
     for network in 0..plan.networks.min(live) {
@@ -120,7 +148,7 @@ pub(super) async fn fill(client: &Client, plan: &Plan, live: u32) -> Result<(), 
             let items: Vec<BatchItem> = owners
                 .by_ref()
                 .take(BATCH_ITEMS_MAX)
-                .map(|number| BatchItem::Allocate(plain_allocate(plan.owner_id(number, 0))))
+                .map(|number| item(plan.owner_id(number, 0)))
                 .collect();
             crew.add(batch(client.clone(), id, items)).await?;
         }

@@ -3,14 +3,20 @@
 
 use addrd_client::plain_allocate;
 use addrd_client::protocol::codec::{REPLY_BYTES_MAX, encode_request};
-use addrd_client::protocol::message::{Fences, Release, Request, RequestHeader, Target};
-use addrd_client::protocol::{NetworkId, OwnerId, ProjectId, Slot, Status};
+use addrd_client::protocol::message::{
+    Fences, PortCreate, PortDelete, Release, Request, RequestHeader, Target,
+};
+use addrd_client::protocol::{
+    NetworkId, OwnerId, PortId, ProjectId, Revision, Setting, Slot, Status,
+};
 use bytes::BytesMut;
 
 const REQUEST_ID_AT: usize = 8;
 const NETWORK_AT: usize = 40;
-/// The owner stands at the same place in both bodies: after 8 bytes of flags and the like.
+/// The owner stands at the same place in allocate and release: after 8 bytes of flags and the like.
 const OWNER_AT: usize = 72;
+/// A port's id comes first.
+const PORT_AT: usize = 64;
 const REPLY_REQUEST_ID_AT: usize = 8;
 const REPLY_STATUS_AT: usize = 16;
 const REPLY_RETRY_AT: usize = 20;
@@ -18,7 +24,11 @@ const REPLY_HEADER_BYTES: usize = 24;
 
 /// A request whose id, network and owner are still to be filled in.
 #[derive(Debug)]
-pub(super) struct Template(Vec<u8>);
+pub(super) struct Template {
+    frame: Vec<u8>,
+    /// Where the owner, or the id of the port, stands.
+    owner_at: usize,
+}
 
 /// What a worker needs of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +41,19 @@ pub(super) struct Answer {
 impl Template {
     /// Any single address for an owner, slot 0.
     pub(super) fn allocate(project: ProjectId) -> Self {
-        Self::of(project, &Request::Allocate(plain_allocate(OwnerId::from_u128(1))))
+        Self::of(project, &Request::Allocate(plain_allocate(OwnerId::from_u128(1))), OWNER_AT)
+    }
+
+    /// A port with one address of each family.
+    pub(super) fn port_create(project: ProjectId) -> Self {
+        let create = plain_port(PortId::from_u128(1));
+        Self::of(project, &Request::PortCreate(Box::new(create)), PORT_AT)
+    }
+
+    /// Deletes a port.
+    pub(super) fn port_delete(project: ProjectId) -> Self {
+        let (port_id, expected) = (PortId::from_u128(1), Revision(0));
+        Self::of(project, &Request::PortDelete(PortDelete { port_id, expected }), PORT_AT)
     }
 
     /// What an owner holds in slot 0.
@@ -40,10 +62,11 @@ impl Template {
         Self::of(
             project,
             &Request::Release(Release { target, fences: Fences::default(), any: false }),
+            OWNER_AT,
         )
     }
 
-    fn of(project: ProjectId, request: &Request) -> Self {
+    fn of(project: ProjectId, request: &Request, owner_at: usize) -> Self {
         let mut frame = BytesMut::new();
         let network = NetworkId::from_u128(1);
         let header = RequestHeader {
@@ -55,7 +78,7 @@ impl Template {
         };
         let written = encode_request(&header, request, &mut frame);
         debug_assert!(written.is_ok(), "a plain request fits");
-        Self(frame.to_vec())
+        Self { frame: frame.to_vec(), owner_at }
     }
 
     /// Appends the request for an owner of a network.
@@ -68,11 +91,24 @@ impl Template {
         owner: OwnerId,
     ) {
         let start = out.len();
-        out.extend_from_slice(&self.0);
+        out.extend_from_slice(&self.frame);
         let Some(frame) = out.get_mut(start..) else { return };
         put(frame, REQUEST_ID_AT, &request_id.to_be_bytes());
         put(frame, NETWORK_AT, network.as_bytes());
-        put(frame, OWNER_AT, owner.as_bytes());
+        put(frame, self.owner_at, owner.as_bytes());
+    }
+}
+
+/// A port that says nothing but its id.
+pub(super) fn plain_port(port_id: PortId) -> PortCreate {
+    PortCreate {
+        port_id,
+        mac: None,
+        allow_gateway: false,
+        fixed_ips: Setting::Unset,
+        host: None,
+        device_owner: None,
+        description: None,
     }
 }
 
@@ -120,15 +156,21 @@ mod tests {
     #[test]
     fn templates_are_what_the_codec_reads() {
         let (network, owner) = (NetworkId::from_u128(7), OwnerId::from_u128(9));
-        for template in
-            [Template::allocate(ProjectId::DEFAULT), Template::release(ProjectId::DEFAULT)]
-        {
+        let templates = [
+            Template::allocate(ProjectId::DEFAULT),
+            Template::release(ProjectId::DEFAULT),
+            Template::port_create(ProjectId::DEFAULT),
+            Template::port_delete(ProjectId::DEFAULT),
+        ];
+        for template in templates {
             let mut out = Vec::new();
             template.append(&mut out, 77, network, owner);
             let (header, body) = decode_request_slice(&out).unwrap();
             assert_eq!((header.request_id, header.network), (77, network));
             let named = match body.unwrap() {
                 Request::Allocate(allocate) => allocate.owner,
+                Request::PortCreate(create) => OwnerId(create.port_id.0),
+                Request::PortDelete(delete) => OwnerId(delete.port_id.0),
                 Request::Release(Release { target: Target::Key { owner, slot }, .. }) => {
                     assert_eq!(slot, Slot(0));
                     owner
