@@ -62,6 +62,9 @@ impl<'a> Item<'a> {
             BatchResult::NotHeld => Self::NotHeld,
             BatchResult::Updated(allocation) => Self::Updated(allocation),
             BatchResult::Failed(failure) => Self::Failed(failure),
+            BatchResult::Port(_) | BatchResult::PortDeleted => {
+                panic!("a port where none was asked for: {result:?}")
+            }
         }
     }
 

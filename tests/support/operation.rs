@@ -70,6 +70,7 @@ impl Operation {
                 BatchItem::Allocate(allocate) => Request::Allocate(allocate),
                 BatchItem::Release(release) => Request::Release(release),
                 BatchItem::Update(update) => Request::AllocationUpdate(update),
+                ports => panic!("no operation here has ports: {ports:?}"),
             },
         }
     }

@@ -1,0 +1,174 @@
+//! Ports over TCP: the races that hurt elsewhere, run side by side by many clients, and a kill in
+//! between; and the command line. What must hold: an address has one holder, nothing is half done.
+
+#[path = "cli/program.rs"]
+#[expect(dead_code, reason = "the command line's tests use the rest")]
+mod program;
+
+use addrd_client::protocol::message::{
+    Ipv6Mode, JobState, NetworkCreate, Port, PortCreate, PortDelete, PortFilter, Service,
+    SubnetCreate, SubnetDelete, SubnetKind,
+};
+use addrd_client::protocol::{NetworkId, PortId, Revision, Setting, Status, SubnetId};
+use addrd_client::{Client, Error, Settings};
+use program::Server;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use tokio::task::JoinSet;
+
+const NETWORK: NetworkId = NetworkId::from_u128(0xb1);
+
+async fn client(server: &Server) -> Client {
+    let settings = Settings { lanes: 4, ..Settings::to([server.place.as_str()]).unwrap() };
+    Client::connect(settings).await.unwrap()
+}
+
+fn subnet(number: u128, cidr: &str) -> SubnetCreate {
+    SubnetCreate {
+        subnet_id: SubnetId::from_u128(number),
+        cidr: cidr.parse().unwrap(),
+        kind: SubnetKind::Broadcast,
+        strategy: Default::default(),
+        enable_dhcp: false,
+        gateway: Setting::Unset,
+        pools: Setting::Unset,
+        dns_servers: Vec::new(),
+        routes: Vec::new(),
+        name: None,
+        description: None,
+        service: Service::default(),
+    }
+}
+
+fn slaac(number: u128, cidr: &str) -> SubnetCreate {
+    let mode = Some(Ipv6Mode::Slaac);
+    let service = Service { ipv6_ra_mode: mode, ipv6_address_mode: mode, ..Service::default() };
+    SubnetCreate { enable_dhcp: true, service, ..subnet(number, cidr) }
+}
+
+fn port(number: u128) -> PortCreate {
+    PortCreate {
+        port_id: PortId::from_u128(number),
+        mac: None,
+        allow_gateway: false,
+        fixed_ips: Setting::Unset,
+        host: None,
+        device_owner: None,
+        description: None,
+    }
+}
+
+/// Runs them all at once and gives what became of each.
+async fn together<T: Send + 'static>(
+    all: impl IntoIterator<Item: Future<Output = Result<T, Error>> + Send + 'static>,
+) -> Vec<Result<T, Error>> {
+    let mut running = JoinSet::new();
+    for one in all {
+        running.spawn(one);
+    }
+    running.join_all().await
+}
+
+async fn ports(client: &Client) -> Vec<Port> {
+    client.ports(NETWORK, PortFilter::default()).take(usize::MAX).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_creates_of_one_prefix() {
+    let server = Server::dev();
+    let client = client(&server).await;
+    client.network_create(NETWORK, NetworkCreate::default()).await.unwrap();
+    let creates = (1..=40).map(|number| {
+        let client = client.clone();
+        async move { client.subnet_create(NETWORK, subnet(number, "10.0.0.0/24")).await }
+    });
+    let outcomes = together(creates).await;
+    let made = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    assert_eq!(made, 1);
+    let overlap = |error: &Error| error.is(Status::PREFIX_OVERLAP);
+    assert!(outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).all(overlap));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subnet_is_deleted_while_ports_are_created() {
+    let server = Server::dev();
+    let client = client(&server).await;
+    client.network_create(NETWORK, NetworkCreate::default()).await.unwrap();
+    for round in 0..10 {
+        client.subnet_create(NETWORK, subnet(1, "10.0.0.0/24")).await.unwrap();
+        let creates = (1..=20).map(|number| {
+            let client = client.clone();
+            async move { client.port_create(NETWORK, port(round * 100 + number)).await.map(|_| ()) }
+        });
+        let deleting = {
+            let client = client.clone();
+            let subnet_id = SubnetId::from_u128(1);
+            let delete = SubnetDelete { subnet_id, force: false, expected: Revision(0) };
+            async move { client.subnet_delete(NETWORK, delete).await.is_ok() }
+        };
+        let deleting = tokio::spawn(deleting);
+        let outcomes = together(creates).await;
+        assert!(outcomes.iter().all(Result::is_ok), "without a subnet a port has no address");
+        let gone = deleting.await.unwrap();
+        let all = ports(&client).await;
+        let addressed = all.iter().filter(|port| !port.fixed_ips.is_empty()).count();
+        assert!(!gone || addressed == 0, "a port has an address of a subnet that is gone");
+        for port in all {
+            let delete = PortDelete { port_id: port.port_id, expected: Revision(0) };
+            client.port_delete(NETWORK, delete).await.unwrap();
+        }
+        if !gone {
+            let subnet_id = SubnetId::from_u128(1);
+            let delete = SubnetDelete { subnet_id, force: false, expected: Revision(0) };
+            client.subnet_delete(NETWORK, delete).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_auto_address_subnet_comes_while_ports_are_created() {
+    let server = Server::dev();
+    let client = client(&server).await;
+    client.network_create(NETWORK, NetworkCreate::default()).await.unwrap();
+    client.subnet_create(NETWORK, subnet(1, "10.0.0.0/16")).await.unwrap();
+    let create = |number| {
+        let client = client.clone();
+        async move { client.port_create(NETWORK, port(number)).await }
+    };
+    together((1..=300).map(create)).await.into_iter().for_each(|made| drop(made.unwrap()));
+    let late = tokio::spawn(together((301..=600).map(create).collect::<Vec<_>>()));
+    let made = client.subnet_create(NETWORK, slaac(2, "fd00:1::/64")).await.unwrap();
+    late.await.unwrap().into_iter().for_each(|made| drop(made.unwrap()));
+    let job = client.job_wait(made.filling.expect("there were ports"), |_| ()).await.unwrap();
+    assert_eq!(job.state, JobState::Done);
+    let all = ports(&client).await;
+    let addresses: BTreeSet<IpAddr> =
+        all.iter().flat_map(|port| port.fixed_ips.iter().map(|fixed| fixed.ip_address)).collect();
+    assert_eq!((all.len(), addresses.len()), (600, 1_200), "each has both, and none is shared");
+    assert!(all.iter().all(|port| port.fixed_ips[1].automatic));
+}
+
+#[test]
+fn ports_segments_hosts_and_pins_on_the_command_line() {
+    let server = Server::dev();
+    server.addrd("network create blue").ok();
+    server.addrd("segment create blue rack-1 --description left").ok();
+    server.addrd("host create blue rack-1 node-1 node-2").ok();
+    let id = server.addrd("segment get blue rack-1 -q").ok();
+    server.addrd(&format!("subnet create blue 10.0.0.0/24 --segment {}", id.trim())).ok();
+    let port = server.addrd("port create blue web-1 --host node-1 -o json").json();
+    assert_eq!(port["fixed_ips"][0]["ip_address"], "10.0.0.2");
+    let error = server.addrd("port create blue web-2 --host node-9").fails(3);
+    assert!(error.contains("HOST_NOT_CONNECTED"), "{error}");
+    let wanted = "port update blue web-1 --ip 10.0.0.9 --ip subnet=10.0.0.0/24 -q";
+    assert_eq!(server.addrd(wanted).ok(), "10.0.0.2\n10.0.0.9\n");
+    server.addrd("pin create blue 10.0.0.50 --owner printer").ok();
+    let taken = server.addrd("port create blue web-3 --ip 10.0.0.50").fails(3);
+    assert!(taken.contains("PINNED"), "{taken}");
+    assert_eq!(server.addrd("pin list blue -q").ok(), "10.0.0.50\n");
+    server.addrd("pin delete blue 10.0.0.50").ok();
+    assert_eq!(server.addrd("host list blue --segment rack-1 -q").ok(), "node-1\nnode-2\n");
+    server.addrd("port delete blue web-1").ok();
+    server.addrd("port get blue web-1").fails(4);
+    assert!(server.addrd("segment delete blue rack-1").fails(3).contains("IN_USE"));
+}
