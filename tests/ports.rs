@@ -106,10 +106,8 @@ async fn a_subnet_is_deleted_while_ports_are_created() {
             let delete = SubnetDelete { subnet_id, force: false, expected: Revision(0) };
             async move { client.subnet_delete(NETWORK, delete).await.is_ok() }
         };
-        let deleting = tokio::spawn(deleting);
-        let outcomes = together(creates).await;
+        let (outcomes, gone) = tokio::join!(together(creates), deleting);
         assert!(outcomes.iter().all(Result::is_ok), "without a subnet a port has no address");
-        let gone = deleting.await.unwrap();
         let all = ports(&client).await;
         let addressed = all.iter().filter(|port| !port.fixed_ips.is_empty()).count();
         assert!(!gone || addressed == 0, "a port has an address of a subnet that is gone");
@@ -136,9 +134,10 @@ async fn an_auto_address_subnet_comes_while_ports_are_created() {
         async move { client.port_create(NETWORK, port(number)).await }
     };
     together((1..=300).map(create)).await.into_iter().for_each(|made| drop(made.unwrap()));
-    let late = tokio::spawn(together((301..=600).map(create).collect::<Vec<_>>()));
-    let made = client.subnet_create(NETWORK, slaac(2, "fd00:1::/64")).await.unwrap();
-    late.await.unwrap().into_iter().for_each(|made| drop(made.unwrap()));
+    let coming = client.subnet_create(NETWORK, slaac(2, "fd00:1::/64"));
+    let (late, made) = tokio::join!(together((301..=600).map(create)), coming);
+    late.into_iter().for_each(|made| drop(made.unwrap()));
+    let made = made.unwrap();
     let job = client.job_wait(made.filling.expect("there were ports"), |_| ()).await.unwrap();
     assert_eq!(job.state, JobState::Done);
     let all = ports(&client).await;
