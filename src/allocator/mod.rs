@@ -34,6 +34,7 @@ mod snapshot;
 mod spanning;
 mod subnet;
 mod subnets;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod undo;
@@ -46,7 +47,7 @@ pub use jobs::JobProgress;
 pub use shard::{Answer, At, Scope, Shard, ShardCounters, ShardSettings};
 pub use snapshot::Snapshot;
 pub use spanning::{apply_spanning, finish_network};
-pub use usage::SubnetFill;
+pub use survey::{FILL_LEVELS, FillReport, SubnetFill, Survey};
 
 use classify::is_spanning_update;
 

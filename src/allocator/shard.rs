@@ -162,6 +162,12 @@ impl Shard {
         self.networks.count()
     }
 
+    /// Subnets.
+    #[must_use]
+    pub fn subnets(&self) -> u32 {
+        self.subnets.count()
+    }
+
     /// Live allocations.
     #[must_use]
     pub fn allocations(&self) -> u64 {

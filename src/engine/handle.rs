@@ -213,6 +213,21 @@ impl Engine {
         }
     }
 
+    /// Each loop's name and when it turned last, monotonic ns.
+    #[must_use]
+    pub fn loops(&self) -> Vec<(String, u64)> {
+        let deciding = self.inner.worker_figures.iter().enumerate().map(|(at, reader)| {
+            let is_worker = at < self.workers();
+            let name = if is_worker { format!("worker-{at}") } else { "sequencer".to_owned() };
+            (name, reader.scalar(Scalar::TurnedNs))
+        });
+        let others =
+            [("committer", &self.inner.committer_figures), ("fold", &self.inner.fold_figures)];
+        let others =
+            others.map(|(name, reader)| (name.to_owned(), reader.scalar(Scalar::TurnedNs)));
+        deciding.chain(others).collect()
+    }
+
     /// What every thread counted, for the metrics.
     #[must_use]
     pub fn figures(&self) -> Figures {

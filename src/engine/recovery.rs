@@ -3,14 +3,41 @@
 use crate::allocator::{Shard, ShardSettings};
 use crate::model::{Effect, NetworkHandle, Revision, SubnetHandle, WorkerId, worker_of};
 use crate::store::Restore;
+use addrd_sync::Level;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// Shards being filled from disk.
 pub struct Recovery {
     shards: Vec<Shard>,
     owners: HashMap<NetworkHandle, WorkerId>,
     effects: u64,
+    progress: Arc<StartProgress>,
+}
+
+/// How far a start is, for operators.
+#[derive(Debug, Default)]
+pub struct StartProgress(Level);
+
+impl StartProgress {
+    /// Nothing is left to be read.
+    #[must_use]
+    pub fn done() -> Self {
+        Self(Level::new(100))
+    }
+
+    /// `part` of `whole` is read.
+    pub fn set(&self, part: u64, whole: u64) {
+        let percent = u128::from(part) * 100 / u128::from(whole.max(1));
+        self.0.set(percent.min(100) as u64);
+    }
+
+    /// What is read, percent, rounded down.
+    #[must_use]
+    pub fn percent(&self) -> u32 {
+        self.0.get().min(100) as u32
+    }
 }
 
 impl Recovery {
@@ -19,10 +46,10 @@ impl Recovery {
     /// # Panics
     /// Without workers.
     #[must_use]
-    pub fn new(workers: u16, settings: ShardSettings) -> Self {
+    pub fn new(workers: u16, settings: ShardSettings, progress: Arc<StartProgress>) -> Self {
         assert!(workers > 0, "at least one worker");
         let shards = (0..workers).map(|_| Shard::new(settings)).collect();
-        Self { shards, owners: HashMap::new(), effects: 0 }
+        Self { shards, owners: HashMap::new(), effects: 0, progress }
     }
 
     /// The filled shards.
@@ -77,6 +104,10 @@ impl Restore for Recovery {
         if let Some(shard) = self.shard_of(network) {
             shard.restore_marks(network, revision);
         }
+    }
+
+    fn progress(&mut self, part: u64, whole: u64) {
+        self.progress.set(part, whole);
     }
 
     fn cursor(&mut self, network: NetworkHandle, subnet: SubnetHandle, offset: u128) {

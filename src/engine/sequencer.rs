@@ -177,7 +177,7 @@ impl Sequencer {
     /// several. Gives the number of the last one, which the states rest on from now on.
     pub fn decide(&mut self, agenda: Agenda, shards: &mut [&mut Shard]) -> u64 {
         let began_ns = self.shared.clock.monotonic_ns();
-        let mut draft = Draft::default();
+        let mut draft = Draft { began_ns, ..Draft::default() };
         for item in agenda.0 {
             match item {
                 Sequenced::Parcel(parcel) => self.decide_parcel(&parcel, shards, &mut draft),
@@ -255,7 +255,8 @@ impl Sequencer {
 
     /// Pushes what is there, waiting for room: the workers stand still, so room only grows.
     fn push(&mut self, draft: &mut Draft) {
-        let draft = std::mem::take(draft);
+        let next = Draft { began_ns: draft.began_ns, ..Draft::default() };
+        let draft = std::mem::replace(draft, next);
         if draft.operations == 0 && draft.records.record_count() == 0 {
             return;
         }
@@ -272,6 +273,7 @@ impl Sequencer {
             records: draft.records,
             deliveries: draft.deliveries,
             operations: draft.operations,
+            began_ns: draft.began_ns,
             pushed_ns: self.shared.clock.monotonic_ns(),
         };
         while let Err(full) = self.out.try_push(hand_over, cost, Class::Reserved) {
@@ -305,6 +307,8 @@ struct Draft {
     records: RecordBuffer,
     deliveries: Vec<Delivery>,
     operations: u32,
+    /// When the rendezvous began, monotonic ns.
+    began_ns: u64,
 }
 
 impl Draft {
@@ -317,6 +321,7 @@ impl Draft {
             outlet: Arc::clone(&parcel.outlet),
             frames: frames.split().freeze(),
             operations: std::mem::take(operations),
+            pushed_ns: parcel.pushed_ns,
         });
     }
 }

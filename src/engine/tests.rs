@@ -3,7 +3,8 @@
 use super::committer::{Committer, CommitterParts};
 use super::figures::CommitterFigures;
 use super::*;
-use crate::journal::{BatchIdentity, BatchSealer};
+use crate::allocator::{At, Shard, ShardSettings, apply_spanning};
+use crate::journal::{BatchIdentity, BatchSealer, RecordBuffer};
 use crate::model::{Incarnation, NetworkId, OwnerId, ProjectId, Seq, ServerId, SubnetId, Tick};
 use crate::store::{Journal, JournalFill, JournalPosition, Round, Settings, StoreError};
 use addrd_protocol::codec::{ReplyOrFailure, decode_reply};
@@ -37,7 +38,7 @@ struct Desk {
 }
 
 impl Outlet for Desk {
-    fn deliver(&self, mut frames: Bytes, _operations: u32) {
+    fn deliver(&self, mut frames: Bytes, _operations: u32, _stages: Stages) {
         let mut kept = self.frames.lock().unwrap();
         while frames.has_remaining() {
             let length = (&frames[..4]).get_u32() as usize;
@@ -75,6 +76,7 @@ fn boot_at(path: &Path, workers: u16) -> Booted {
         workers,
         memory_records_max: 1 << 20,
         on_failure: Arc::new(|text| panic!("{text}")),
+        progress: Arc::default(),
     })
     .unwrap()
 }
@@ -157,6 +159,24 @@ fn call(engine: &Engine, operation: Operation) -> (Status, Option<Reply>) {
     send(engine, &desk, vec![operation]);
     let (_, status, reply) = desk.take(1).remove(0);
     (status, reply)
+}
+
+/// A shard with a network of `count` subnets.
+pub(super) fn shard_with_subnets(count: u128) -> Shard {
+    let mut shard = Shard::new(ShardSettings { seed: 1, records_max: 1 << 20 });
+    let mut records = RecordBuffer::with_capacity(0);
+    let at = At { tick: Tick(1), position: Seq(0), incarnation: Incarnation(1) };
+    let create = Request::NetworkCreate(Box::default());
+    let shards = &mut [&mut shard];
+    apply_spanning(shards, &mut 1, &at, &scope(1), &create, &mut records).unwrap();
+    for number in 0..count {
+        let mut one = create_subnet(1, 1, &format!("10.0.{number}.0/24"));
+        if let Request::SubnetCreate(body) = &mut one.request {
+            body.subnet_id = SubnetId::from_u128(number + 1);
+        }
+        shard.apply(&at, &one.scope, &one.request, &mut records).unwrap();
+    }
+    shard
 }
 
 #[test]

@@ -35,6 +35,11 @@ pub trait Restore {
     /// What contradicts what was absorbed before; the recovery ends with it.
     fn effect(&mut self, effect: &Effect) -> Result<(), String>;
 
+    /// `part` of `whole` is read, in units of about the same time. Told now and then.
+    fn progress(&mut self, part: u64, whole: u64) {
+        let _ = (part, whole);
+    }
+
     /// The last revision that a network gave.
     fn revision(&mut self, network: NetworkHandle, revision: Revision);
 
@@ -76,11 +81,12 @@ pub(crate) fn recover(
         rows: meta.sums.iter().map(|sum| sum.rows).sum(),
         records: 0,
     };
-    let mut loader = Loader::new(&store.checkpointer.state.database, &chunk)?;
+    let way = Way { rows: meta.sums[StateTable::Cells as usize].rows, records: position.records };
+    let mut loader = Loader::new(&store.checkpointer.state.database, &chunk, way)?;
     loader.load(visitor)?;
     loader.check_sums(&meta.sums)?;
     drop(loader);
-    replay(&store.journal.source(), &chunk, visitor, &mut recovered)?;
+    replay(&store.journal.source(), &chunk, way, visitor, &mut recovered)?;
     if chunk.last > meta.folded {
         let place = FoldPlace::default();
         store.checkpointer.phase = Phase::Folding { chunk: Box::new(chunk), place };
@@ -104,9 +110,27 @@ fn unfinished_chunk(checkpointer: &Checkpointer) -> Result<Chunk, StoreError> {
     Ok(chunk)
 }
 
+/// What is to be read: rows of cells, which are nearly all, and records of the journal.
+#[derive(Clone, Copy)]
+struct Way {
+    rows: u64,
+    records: u64,
+}
+
+impl Way {
+    /// Records whose absorption takes as long as that of one row.
+    const RECORDS_A_ROW: u64 = 32;
+
+    fn tell(self, visitor: &mut dyn Restore, rows: u64, records: u64) {
+        let units = |rows, records| rows * Self::RECORDS_A_ROW + records;
+        visitor.progress(units(rows, records), units(self.rows, self.records));
+    }
+}
+
 fn replay(
     source: &dyn JournalSource,
     chunk: &Chunk,
+    way: Way,
     visitor: &mut dyn Restore,
     recovered: &mut Recovered,
 ) -> Result<(), StoreError> {
@@ -124,6 +148,7 @@ fn replay(
                 recovered.records += 1;
             }
             (last, last_crc) = (header.last, header.crc);
+            way.tell(visitor, way.rows, recovered.records);
             Ok(ControlFlow::Continue(()))
         })?;
         if !more {
@@ -142,11 +167,15 @@ fn note_numbers(effect: &Effect, recovered: &mut Recovered) {
     }
 }
 
+/// Rows between two tellings of progress.
+const PROGRESS_ROWS: u64 = 256;
+
 type Rows<const N: usize> = ReadOnlyTable<&'static [u8; N], &'static [u8]>;
 
 /// Reads the tables of the state and folds the chunk into them on the way.
 struct Loader<'c> {
     chunk: &'c Chunk,
+    way: Way,
     /// The next item of the chunk's objects.
     object: usize,
     networks: Rows<4>,
@@ -166,10 +195,11 @@ fn reading<E: Into<redb::Error>>(error: E) -> StoreError {
 }
 
 impl<'c> Loader<'c> {
-    fn new(database: &Database, chunk: &'c Chunk) -> Result<Self, StoreError> {
+    fn new(database: &Database, chunk: &'c Chunk, way: Way) -> Result<Self, StoreError> {
         let transaction = database.begin_read().map_err(reading)?;
         Ok(Self {
             chunk,
+            way,
             object: 0,
             networks: transaction.open_table(NETWORKS).map_err(reading)?,
             revisions: transaction.open_table(REVISIONS).map_err(reading)?,
@@ -308,8 +338,13 @@ impl<'c> Loader<'c> {
             GroupKey { network, subnet, group }
         })?;
         let mut cells = Vec::with_capacity(32);
+        let (way, mut rows_read) = (self.way, 0);
         merge(rows, items, |key: GroupKey, body: Option<Vec<u8>>, items| {
             cells.clear();
+            rows_read += u64::from(body.is_some());
+            if rows_read.is_multiple_of(PROGRESS_ROWS) {
+                way.tell(visitor, rows_read, 0);
+            }
             if let Some(body) = body {
                 let mut failed = None;
                 let read = decode_cells(key, &body, &mut cells, &mut |offset| {

@@ -11,6 +11,7 @@ mod port_machine;
 mod ports;
 mod reads;
 mod recovery;
+mod survey;
 
 use super::*;
 use crate::model::{

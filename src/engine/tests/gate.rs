@@ -99,7 +99,7 @@ impl Stand {
         let disk = Arc::new(FakeDisk::new());
         let mut store = Store::create(disk, &settings, ServerId::from_u128(9)).unwrap();
         let seeds = ShardSettings { seed: 1, records_max: 1 << 20 };
-        let mut recovery = Recovery::new(workers, seeds);
+        let mut recovery = Recovery::new(workers, seeds, Arc::default());
         let recovered = store.recover(&mut recovery).unwrap();
         let sealer = store.journal.sealer(store.identity());
         let format = store.format();

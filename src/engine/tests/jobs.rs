@@ -1,10 +1,8 @@
 //! How jobs share a worker and the journal with those who wait for answers.
 
 use super::*;
-use crate::allocator::{At, Shard, ShardSettings, apply_spanning};
 use crate::engine::crew::Crew;
 use crate::engine::worker::{Shared, Work, Worker};
-use crate::journal::RecordBuffer;
 use crate::limits;
 use addrd_protocol::message::{Batch, BatchItem, BatchMode, NetworkDelete, SubnetDelete};
 use addrd_sync::{Class, Consumer, Cost, doorbell};

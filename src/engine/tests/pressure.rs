@@ -2,7 +2,6 @@
 
 use super::rig::Rig;
 use super::*;
-use crate::engine::figures::Scalar;
 use crate::engine::fold::pause_at;
 use crate::limits;
 
@@ -37,9 +36,9 @@ fn at_95_percent_drains_are_smaller_and_the_committer_takes_its_time() {
         let desk = Arc::new(Desk::default());
         let owners = 0..u128::from(limits::DRAIN_OPERATIONS_MAX);
         send(&rig.engine, &desk, owners.map(|owner| allocate(1, 1, owner)).collect());
-        let before = rig.figures().scalars[Scalar::Operations as usize];
+        let before = rig.figures().drains.sum;
         assert_eq!(rig.workers[0].step(), Progress::Worked);
-        let count = rig.figures().scalars[Scalar::Operations as usize] - before;
+        let count = rig.figures().drains.sum - before;
         assert_eq!(rig.committer.is_crowded(), percent >= 95);
         // The journal that counts notes its own fill.
         rig.settle();

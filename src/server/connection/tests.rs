@@ -3,6 +3,7 @@
 
 mod bounds;
 mod endings;
+mod slow;
 
 use super::super::testing::{
     FakeDecider, SERVER_ID, Stage, TestPeer, allocate_request, frame, frame_with, hello, hello_of,
