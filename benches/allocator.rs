@@ -3,7 +3,7 @@
 //! `cargo bench --bench allocator [-- FILTER]`; `ADDRD_BENCH_PAIRS` sets how many pairs. A pair is the release of a random live allocation
 //! and a new one for the same owner; effects are written into a buffer as records of 48 bytes.
 
-use addrd::allocator::{At, Scope, Shard, ShardSettings, apply_spanning};
+use addrd::allocator::{At, Catalogue, Scope, Shard, ShardSettings, apply_spanning};
 use addrd::model::{
     Effect, EffectSink, Incarnation, NetworkId, OwnerId, ProjectId, Seq, Slot, SubnetId, Tick,
 };
@@ -63,16 +63,16 @@ impl Bench {
         let at = At { tick: Tick(1), position: Seq(0), incarnation: Incarnation(0) };
         let shard = Shard::new(settings);
         let mut bench = Self { shard, sink: Buffer::default(), at, networks, random: 1 };
-        let mut next_handle = 1;
+        let mut catalogue = Catalogue::new(settings);
         for network in 0..networks {
             let scope = scope(network);
             let create = Request::NetworkCreate(Box::<NetworkCreate>::default());
-            let lent = &mut [&mut bench.shard];
-            apply_spanning(lent, &mut next_handle, &at, &scope, &create, &mut bench.sink)
-                .expect("a network is made");
-            for number in 0..subnets {
-                let create = subnet(number, length, strategy);
-                bench.apply(&scope, &Request::SubnetCreate(Box::new(create)));
+            let subnets = (0..subnets).map(|number| subnet(number, length, strategy));
+            let subnets = subnets.map(|create| Request::SubnetCreate(Box::new(create)));
+            for request in std::iter::once(create).chain(subnets) {
+                let lent = &mut [&mut bench.shard];
+                apply_spanning(&mut catalogue, lent, &at, &scope, &request, &mut bench.sink)
+                    .expect("a network or subnet is made");
             }
         }
         bench
@@ -123,7 +123,7 @@ impl Bench {
 
 fn scope(network: u64) -> Scope {
     let network = NetworkId::from_u128(u128::from(network) + 1);
-    Scope { project: ProjectId::DEFAULT, network }
+    Scope { project: ProjectId::DEFAULT, network, pool: false }
 }
 
 fn owner(number: u64) -> OwnerId {
@@ -146,6 +146,7 @@ fn subnet(number: u32, length: u8, strategy: Strategy) -> SubnetCreate {
         routes: Vec::new(),
         name: None,
         description: None,
+        from_pool: None,
         service: Default::default(),
     }
 }

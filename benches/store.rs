@@ -55,6 +55,8 @@ fn objects(cells: u64) -> Vec<Effect> {
                 deleting: false,
                 name: None,
                 description: None,
+                scope_v4: None,
+                scope_v6: None,
             })));
         }
         effects.push(Effect::SubnetPut(Box::new(SubnetRow {
@@ -73,6 +75,7 @@ fn objects(cells: u64) -> Vec<Effect> {
             routes: Vec::new(),
             name: None,
             description: None,
+            pool: None,
             service: Default::default(),
         })));
     }

@@ -139,6 +139,18 @@ impl Config {
         if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
     }
 
+    /// Reads and checks the text of a configuration file alone, for tests and `fuzz/`.
+    ///
+    /// # Errors
+    /// As [`Config::load`]; `path` is only told.
+    #[doc(hidden)]
+    pub fn from_text(path: &Path, text: &str) -> Result<Self, ConfigErrors> {
+        let mut config = Self::default();
+        let mut errors = settings::apply_text(&mut config, path, text);
+        errors.extend(config.contradictions());
+        if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
+    }
+
     /// Defaults of `serve --dev`: a small journal, the rest as always.
     #[must_use]
     pub fn dev() -> Self {

@@ -84,6 +84,14 @@ pub const HTTP_BUFFER_BYTES: usize = 8 << 10;
 pub const LOOP_AGE_MS: u64 = 10_000;
 /// Subnets that `/metrics` shows by id.
 pub const SUBNETS_SHOWN_MAX: usize = 200;
+/// Time between two looks at how full all subnets are, ms.
+pub const SURVEY_MS: u64 = 1_000;
+/// The same, 1 ms longer for so many subnets: 100,000 of them every 11 s.
+pub const SURVEY_SUBNETS_A_MS: u64 = 10;
+/// Subnets that a worker looks at after a drain, at about 0.2 us each.
+pub const SURVEY_DRAIN_SUBNETS: u32 = 64;
+/// Subnets that it looks at at once while it has nothing else to do: well below 1 ms.
+pub const SURVEY_IDLE_SUBNETS: u32 = 1_024;
 /// Time that a connection which is told to end has to read its last answers, ms.
 pub const SHUTDOWN_MS: u64 = 10_000;
 /// Time that it waits for them to be decided and durable, ms: a disk that takes longer hangs. With
@@ -187,6 +195,12 @@ pub const JOBS_FINISHED_MAX: usize = 64;
 
 /// Networks of a server: at 1 KiB each, 1 GiB.
 pub const NETWORKS_MAX: u32 = 1 << 20;
+/// Projects of a server: at 0.5 KiB each, 32 MiB.
+pub const PROJECTS_MAX: u32 = 1 << 16;
+/// Address scopes of a server.
+pub const ADDRESS_SCOPES_MAX: u32 = 1 << 16;
+/// Subnet pools of a server: at most 4 KiB each without what is taken from them, 256 MiB.
+pub const SUBNET_POOLS_MAX: u32 = 1 << 16;
 /// Subnets of a network.
 pub const SUBNETS_PER_NETWORK_MAX: u32 = 128 * 1024;
 /// Subnets, pins, mappings and segments that go with an empty network at once; more go in a job.

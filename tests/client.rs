@@ -42,6 +42,7 @@ async fn make(client: &Client) {
         routes: Vec::new(),
         name: None,
         description: None,
+        from_pool: None,
         service: Default::default(),
     };
     client.subnet_create(NETWORK, create).await.unwrap();

@@ -3,6 +3,8 @@
 
 #[path = "end_to_end/house.rs"]
 mod house;
+#[path = "end_to_end/liveness.rs"]
+mod liveness;
 
 use addrd::config::Bounds;
 use addrd_client::protocol::codec::ReplyOrFailure;
@@ -43,6 +45,7 @@ fn create_subnet(cidr: &str) -> Request {
         routes: Vec::new(),
         name: None,
         description: None,
+        from_pool: None,
         service: Default::default(),
     }))
 }
@@ -165,7 +168,7 @@ async fn operators_see_what_happens() {
     assert_eq!(value("addrd_subnets"), Some(1.0));
     assert_eq!(value("addrd_connections"), Some(1.0));
     assert_eq!(value("addrd_ready"), Some(1.0));
-    for stage in ["decode", "ring", "apply", "wait", "commit"] {
+    for stage in ["decode", "ring", "apply", "commit_wait", "commit"] {
         let count = value(&format!("addrd_stage_seconds_count{{stage=\"{stage}\"}}")).unwrap();
         assert!(count > 0.0, "{stage}");
     }
@@ -176,6 +179,11 @@ async fn operators_see_what_happens() {
     assert!(value("addrd_disk_free_bytes").unwrap() > 0.0);
     assert!(value("addrd_limit{name=\"memory_records_max\"}").unwrap() > 0.0);
     assert!(value("addrd_position").unwrap() > 0.0);
+    assert!(value("addrd_drain_operations_sum").unwrap() >= 4.0);
+    assert!(value("addrd_commit_operations_count").unwrap() > 0.0);
+    // Counted by the worker about once a second.
+    house.wait_for_metric("addrd_subnets_by_fill{percent=\"100\"}", 0.0).await;
+    house.wait_for_metric("addrd_subnets_by_fill{percent=\"50-79\"}", 1.0).await;
     // Nothing that a peer chose is shown.
     assert!(!text.contains("00000000-0000"), "{text}");
     house.stop().await;

@@ -36,6 +36,7 @@ fn subnet(number: u128, cidr: &str) -> SubnetCreate {
         routes: Vec::new(),
         name: None,
         description: None,
+        from_pool: None,
         service: Service::default(),
     }
 }

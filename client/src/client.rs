@@ -22,8 +22,10 @@ use tokio::time::Instant;
 pub struct Scope {
     /// Project.
     pub project: ProjectId,
-    /// Network; all zero where the operation has none.
+    /// Network, pool or scope; all zero where the operation has none.
     pub network: NetworkId,
+    /// The network is a subnet pool: allocations are prefixes of it.
+    pub pool: bool,
     /// How long the call may take with all its repetitions.
     pub timeout: Duration,
 }
@@ -40,6 +42,7 @@ pub struct Client {
     inner: Arc<Inner>,
     project: ProjectId,
     timeout: Duration,
+    pools: bool,
 }
 
 #[derive(Debug)]
@@ -90,7 +93,8 @@ impl Client {
         let shared = Arc::new(Shared::new(settings));
         let mut tasks = JoinSet::new();
         let lanes = (0..shared.settings.lanes).map(|_| Inbox::open(&shared, &mut tasks)).collect();
-        Ok(Self { inner: Arc::new(Inner { shared, lanes, _tasks: tasks }), project, timeout })
+        let inner = Arc::new(Inner { shared, lanes, _tasks: tasks });
+        Ok(Self { inner, project, timeout, pools: false })
     }
 
     /// The same client for another project.
@@ -121,7 +125,27 @@ impl Client {
     /// Scope of the calls of this client on a network (all zero: none).
     #[must_use]
     pub fn scope(&self, network: NetworkId) -> Scope {
-        Scope { project: self.project, network, timeout: self.timeout }
+        Scope { project: self.project, network, pool: self.pools, timeout: self.timeout }
+    }
+
+    /// The same client in another project.
+    #[must_use]
+    pub fn in_project(&self, project: ProjectId) -> Self {
+        Self { project, ..self.clone() }
+    }
+
+    /// The same client for prefixes of subnet pools: where its calls on allocations, look-ups and
+    /// counts ask for a network they mean a pool with that id (all zero: every pool). Other calls
+    /// are refused.
+    #[must_use]
+    pub fn for_pools(&self) -> Self {
+        Self { pools: true, ..self.clone() }
+    }
+
+    /// The way back from [`Client::for_pools`].
+    #[must_use]
+    pub fn for_networks(&self) -> Self {
+        Self { pools: false, ..self.clone() }
     }
 
     /// Keeps the connection alive and shows that the server answers.
@@ -266,6 +290,7 @@ fn encode(scope: &Scope, request: &Request) -> Result<BytesMut, Error> {
         timeout_ms: 0,
         project: scope.project,
         network: scope.network,
+        pool: scope.pool,
     };
     encode_request(&header, request, &mut frame)?;
     Ok(frame)

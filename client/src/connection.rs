@@ -82,6 +82,7 @@ impl From<FrameError> for ConnectionError {
 ///     timeout_ms: 0,
 ///     project: ProjectId::DEFAULT,
 ///     network: NetworkId::NIL,
+///     pool: false,
 /// };
 /// connection.queue(&header, &Request::Ping(Ping {}))?;
 /// connection.flush().await?;
@@ -131,6 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             timeout_ms: 0,
             project: ProjectId::NIL,
             network: NetworkId::NIL,
+            pool: false,
         };
         encode_request(&header, &request, &mut output)
             .map_err(|error| ConnectionError::Protocol(error.to_string()))?;

@@ -44,6 +44,7 @@ mod tests {
             timeout_ms: 0,
             project: ProjectId::DEFAULT,
             network: NetworkId::NIL,
+            pool: false,
         };
         let mut frame = BytesMut::new();
         encode_request(&header, &Request::Ping(Ping {}), &mut frame).unwrap();

@@ -77,5 +77,12 @@ pub(crate) fn changes_something(opcode: Opcode) -> bool {
             | Opcode::ALLOCATION_GET
             | Opcode::ALLOCATION_LIST
             | Opcode::LOOKUP
+            | Opcode::PROJECT_GET
+            | Opcode::PROJECT_LIST
+            | Opcode::SCOPE_GET
+            | Opcode::SCOPE_LIST
+            | Opcode::POOL_GET
+            | Opcode::POOL_LIST
+            | Opcode::POOL_PREVIEW
     )
 }

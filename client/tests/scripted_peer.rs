@@ -159,6 +159,8 @@ fn network(number: u128) -> Network {
         repeated: false,
         name: None,
         description: None,
+        scope_v4: None,
+        scope_v6: None,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::header::{
 };
 use crate::layout::failure::FAILURE_DETAILS_BYTES_MAX;
 use crate::layout::{
-    ALLOCATION_BYTES_MAX, Layout, PORT_BYTES_MAX, SUBNET_BYTES_MAX, failure, reply,
+    ALLOCATION_BYTES_MAX, Layout, POOL_BYTES_MAX, PORT_BYTES_MAX, SUBNET_BYTES_MAX, failure, reply,
 };
 use crate::message::list::{CURSOR_BYTES_MAX, PAGE_OBJECTS_MAX};
 use crate::message::{Failure, GoAway, Port, Reply, Request, RequestHeader, Subnet};
@@ -76,6 +76,14 @@ const _: () = assert!(
     PAGE_BYTES_MAX + PAGE_OBJECTS_MAX as usize * (ITEM_HEADER_BYTES + ALLOCATION_BYTES_MAX)
         <= REPLY_BYTES_MAX as usize,
     "a page of allocations with all their texts fits; only subnets and ports are longer"
+);
+
+/// Most subnet pools of a page: with all their prefixes they always fit.
+pub const PAGE_POOLS_MAX: u32 = 256;
+const _: () = assert!(
+    PAGE_BYTES_MAX + PAGE_POOLS_MAX as usize * (ITEM_HEADER_BYTES + POOL_BYTES_MAX)
+        <= REPLY_BYTES_MAX as usize,
+    "a page of pools with all their prefixes fits"
 );
 
 /// Bytes that a subnet takes in a page, its length included. A page may take
@@ -448,7 +456,7 @@ fn frame<const N: usize>(
         Ok((has_tail, length)) => {
             if let Some([a, b, c, d, _, flags, ..]) = out.get_mut(start..) {
                 [*a, *b, *c, *d] = length.to_be_bytes();
-                *flags = if has_tail { FLAG_TAIL } else { 0 };
+                *flags |= if has_tail { FLAG_TAIL } else { 0 };
             }
             Ok(())
         }

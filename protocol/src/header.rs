@@ -16,6 +16,8 @@ pub const REQUEST_HEADER_BYTES: usize = 64;
 pub const REPLY_HEADER_BYTES: usize = 24;
 /// Flag: the body has a tail.
 pub const FLAG_TAIL: u8 = 1;
+/// Flag of a request: the network field carries the id of a subnet pool.
+pub const FLAG_POOL: u8 = 1 << 1;
 
 /// Header of a reply, without its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +44,7 @@ pub const fn negotiate(min: u8, max: u8) -> Option<u8> {
 pub(crate) fn request_bytes(header: &RequestHeader, opcode: Opcode) -> [u8; REQUEST_HEADER_BYTES] {
     let mut bytes = [0; REQUEST_HEADER_BYTES];
     let mut put = Place(&mut bytes);
-    put.next([0, 0, 0, 0, VERSION, 0]);
+    put.next([0, 0, 0, 0, VERSION, if header.pool { FLAG_POOL } else { 0 }]);
     put.next(opcode.0.to_be_bytes());
     put.next(header.request_id.to_be_bytes());
     put.next(header.timeout_ms.to_be_bytes());
@@ -103,19 +105,21 @@ pub(crate) fn read_request(
     let network = NetworkId::from_bytes(reader.array("network")?);
     let reserved_end = reader.u64("reserved")?;
     let project = if project.is_nil() { ProjectId::DEFAULT } else { project };
-    let header = RequestHeader { opcode, request_id, timeout_ms, project, network };
+    let pool = flags & FLAG_POOL != 0;
+    let header = RequestHeader { opcode, request_id, timeout_ms, project, network, pool };
     let fault = |fault, field| Err(DecodeError::new(fault, field));
     let verdict = if reserved != 0 || reserved_end != 0 {
         fault(Fault::Reserved, "reserved")
     } else {
-        check_flags(flags).and_then(|()| check_network(&header))
+        let known = if header.pool && opcode.may_name_pool() { FLAG_POOL } else { 0 };
+        check_flags(flags, known | FLAG_TAIL).and_then(|()| check_network(&header))
     };
     Ok((flags, header, verdict))
 }
 
 #[inline]
-fn check_flags(flags: u8) -> Result<(), DecodeError> {
-    match flags & !FLAG_TAIL {
+fn check_flags(flags: u8, known: u8) -> Result<(), DecodeError> {
+    match flags & !known {
         0 => Ok(()),
         value => Err(DecodeError::new(Fault::Unknown { value: value.into() }, "flags")),
     }
@@ -144,7 +148,7 @@ pub(crate) fn read_reply(
     let retry_after_ms = reader.u32("retry_after_ms")?;
     let header = ReplyHeader { opcode, request_id, status, retry_after_ms };
     let verdict = match reserved {
-        0 => check_flags(flags),
+        0 => check_flags(flags, FLAG_TAIL),
         _ => Err(DecodeError::new(Fault::Reserved, "reserved")),
     };
     Ok((flags, header, verdict))

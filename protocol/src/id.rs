@@ -78,6 +78,14 @@ id128!(
     SubnetId
 );
 id128!(
+    /// A subnet pool, chosen by the client; unique inside its project.
+    PoolId
+);
+id128!(
+    /// An address scope, chosen by the client; unique inside its project.
+    AddressScopeId
+);
+id128!(
     /// A segment of a network, chosen by the client; unique inside its network.
     SegmentId
 );

@@ -103,6 +103,40 @@ opcodes! {
     /// Finds allocations by address or owner, on one network or all.
     LOOKUP = 0x0307, "lookup";
 
+    /// Creates a project.
+    PROJECT_CREATE = 0x0401, "project_create";
+    /// Reads a project by id or name.
+    PROJECT_GET = 0x0402, "project_get";
+    /// Lists projects.
+    PROJECT_LIST = 0x0403, "project_list";
+    /// Changes a project.
+    PROJECT_UPDATE = 0x0404, "project_update";
+    /// Deletes a project that nothing uses.
+    PROJECT_DELETE = 0x0405, "project_delete";
+
+    /// Creates an address scope.
+    SCOPE_CREATE = 0x0411, "scope_create";
+    /// Reads an address scope by id or name.
+    SCOPE_GET = 0x0412, "scope_get";
+    /// Lists address scopes.
+    SCOPE_LIST = 0x0413, "scope_list";
+    /// Changes an address scope.
+    SCOPE_UPDATE = 0x0414, "scope_update";
+    /// Deletes an address scope that nothing uses.
+    SCOPE_DELETE = 0x0415, "scope_delete";
+
+    /// Creates a subnet pool.
+    POOL_CREATE = 0x0421, "pool_create";
+    /// Reads a subnet pool by id or name.
+    POOL_GET = 0x0422, "pool_get";
+    /// Lists subnet pools.
+    POOL_LIST = 0x0423, "pool_list";
+    /// Changes a subnet pool.
+    POOL_UPDATE = 0x0424, "pool_update";
+    /// Deletes a subnet pool that nothing uses.
+    POOL_DELETE = 0x0425, "pool_delete";
+    /// Which prefix a request would get from a subnet pool.
+    POOL_PREVIEW = 0x0426, "pool_preview";
     /// Creates a segment.
     SEGMENT_CREATE = 0x0501, "segment_create";
     /// Reads a segment.
@@ -147,10 +181,27 @@ impl Opcode {
                 NetworkRule::None
             }
             Self::NETWORK_LIST | Self::NETWORK_FIND => NetworkRule::None,
-            Self::LOOKUP => NetworkRule::Optional,
-            Self(0x0100..=0x03ff | 0x0500..=0x05ff) if self.is_known() => NetworkRule::Needed,
+            Self::LOOKUP | Self::SCOPE_GET | Self::POOL_GET => NetworkRule::Optional,
+            Self::SCOPE_LIST | Self::POOL_LIST => NetworkRule::None,
+            Self(0x0400..=0x040f) if self.is_known() => NetworkRule::None,
+            Self(0x0100..=0x05ff) if self.is_known() => NetworkRule::Needed,
             _ => NetworkRule::Optional,
         }
+    }
+
+    /// Whether it may have a subnet pool where the network stands in the header.
+    #[must_use]
+    pub const fn may_name_pool(self) -> bool {
+        matches!(
+            self,
+            Self::ALLOCATE
+                | Self::RELEASE
+                | Self::ALLOCATION_UPDATE
+                | Self::ALLOCATION_GET
+                | Self::ALLOCATION_LIST
+                | Self::LOOKUP
+                | Self::USAGE
+        )
     }
 }
 

@@ -99,6 +99,28 @@ statuses! {
     GATEWAY_IN_POOL = 0x0113, 409, "GatewayConflictWithAllocationPools";
     /// An item of an all-or-nothing batch was refused, so this one was not done either.
     NOT_DONE = 0x0114, 409, "";
+    /// The project would use more of the pool than its quota.
+    QUOTA = 0x0120, 409, "OverQuota, SubnetPoolQuotaExceeded";
+    /// The exact prefix is in use, whole or in part.
+    PREFIX_TAKEN = 0x0121, 409, "SubnetAllocationError";
+    /// No free block of the pool holds a prefix of this length.
+    POOL_EXHAUSTED = 0x0122, 409, "SubnetAllocationError";
+    /// Subnets of one family in a network come from one pool, or from one address scope.
+    POOL_AFFINITY = 0x0123, 400, "NetworkSubnetPoolAffinityError";
+    /// The pool belongs to another address scope than the network.
+    SCOPE_AFFINITY = 0x0124, 400, "NetworkAddressScopeAffinityError";
+    /// The prefixes overlap others of the address scope.
+    SCOPE_OVERLAP = 0x0125, 409, "AddressScopePrefixConflict";
+    /// Prefixes of the pool are in use.
+    POOL_IN_USE = 0x0126, 400, "SubnetPoolDeleteError, SubnetPoolInUse";
+    /// The project has a default pool of this family already.
+    DEFAULT_POOL_EXISTS = 0x0127, 400, "InvalidInput";
+    /// The exact prefix lies in none of the pool's prefixes.
+    OUTSIDE_POOL = 0x0128, 409, "SubnetAllocationError";
+    /// A prefix of the pool would vanish, or one that is to be removed is in use.
+    POOL_PREFIX_UPDATE = 0x0129, 400, "IllegalSubnetPoolPrefixUpdate";
+    /// The prefix belongs to a subnet or a pool, which gives it back itself.
+    HELD_BY_OBJECT = 0x012a, 409, "";
     /// Another port of the network has the MAC.
     MAC_IN_USE = 0x0140, 409, "MacAddressInUse";
     /// The host is mapped to no segment of the network.
@@ -146,6 +168,16 @@ statuses! {
     INVALID_GATEWAY = 0x020c, 400, "InvalidInput";
     /// The prefix cannot be a subnet.
     INVALID_PREFIX = 0x020d, 400, "InvalidInput";
+    /// The prefix is larger than the pool hands out.
+    LENGTH_BELOW_MIN = 0x0220, 400, "MinPrefixSubnetAllocationError";
+    /// The prefix is smaller than the pool hands out.
+    LENGTH_ABOVE_MAX = 0x0221, 400, "MaxPrefixSubnetAllocationError";
+    /// Shortest, default and longest length of a pool are not in order.
+    POOL_BOUNDS = 0x0222, 400, "IllegalSubnetPoolPrefixBounds";
+    /// The prefixes, the pool or the scope are of two families.
+    FAMILY_MISMATCH = 0x0223, 400, "PrefixVersionMismatch";
+    /// A pool needs a prefix.
+    NO_PREFIXES = 0x0224, 400, "EmptySubnetPoolPrefixList";
     /// The IPv6 modes do not fit each other or the subnet.
     INVALID_IPV6_MODE = 0x0240, 400, "InvalidInput";
     /// The MAC is not one of a single interface.

@@ -75,9 +75,27 @@ impl<'a> Reader<'a> {
 
     #[inline(always)]
     pub(crate) fn array<const N: usize>(&mut self, field: &'static str) -> Read<[u8; N]> {
-        let (head, rest) = self.rest.split_first_chunk().ok_or(DecodeError::short(field))?;
+        let Some((head, rest)) = self.rest.split_first_chunk() else { return Err(self.cut(field)) };
         self.rest = rest;
         Ok(*head)
+    }
+
+    /// What is wrong where a field should be: a body outside of items and tail is its fixed part,
+    /// and that is cut as a whole (SPEC.md section 10).
+    #[cold]
+    fn cut(&self, field: &'static str) -> DecodeError {
+        match self.tail {
+            TailRule::Flagged(_) => DecodeError::short("body"),
+            TailRule::Implicit => DecodeError::short(field),
+        }
+    }
+
+    /// A length or tag behind the fixed part.
+    #[inline]
+    fn behind(&mut self, field: &'static str) -> Read<u16> {
+        let (head, rest) = self.rest.split_first_chunk().ok_or(DecodeError::short(field))?;
+        self.rest = rest;
+        Ok(u16::from_be_bytes(*head))
     }
 
     #[inline]
@@ -200,7 +218,7 @@ impl<'a> Reader<'a> {
     }
 
     fn item(&mut self) -> Read<Self> {
-        let length = self.u16("item")?;
+        let length = self.behind("item")?;
         let part = self.part(length.into(), "item")?;
         Ok(Self { source: self.source, rest: part, tail: TailRule::Implicit })
     }
@@ -223,7 +241,7 @@ impl<'a> Reader<'a> {
             if self.rest.is_empty() {
                 return Ok(());
             }
-            let tag = self.u16("tag")?;
+            let tag = self.behind("tag")?;
             if last.is_some_and(|last| last >= tag) {
                 return Err(DecodeError::new(Fault::TailOrder, "tail"));
             }

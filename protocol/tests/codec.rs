@@ -20,6 +20,7 @@ fn header(opcode: Opcode) -> RequestHeader {
         timeout_ms: 1_000,
         project: ProjectId::DEFAULT,
         network: NetworkId::from_u128(0x11),
+        pool: false,
     }
 }
 
@@ -211,7 +212,7 @@ fn header_rules_are_answered() {
     assert_eq!(wrong(23, 1), Fault::Reserved);
     assert_eq!(wrong(63, 1), Fault::Reserved);
     assert_eq!(wrong(55, 0), Fault::Missing);
-    assert_eq!(wrong(5, 2), Fault::Unknown { value: 2 });
+    assert_eq!(wrong(5, 4), Fault::Unknown { value: 4 });
     assert_eq!(wrong(5, 1), Fault::TailFlag);
     assert_eq!(wrong(6, 0x7f), Fault::Unknown { value: 0x7f01 });
     let mut zero = request_bytes(&Request::Allocate(allocate()));

@@ -6,19 +6,27 @@ mod checks;
 
 use std::path::{Path, PathBuf};
 
+/// Bytes of a frame's header that both directions have.
+const HEADER_BYTES: usize = 24;
+
 fn manifest(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
+fn parsed(file: &str) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(manifest("vectors").join(file)).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+fn unhex(vector: &serde_json::Value) -> Vec<u8> {
+    let text = vector["hex"].as_str().unwrap();
+    let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+    (0..text.len()).step_by(2).map(byte).collect()
+}
+
 /// The bytes of every vector in a file.
 fn vectors(file: &str) -> Vec<Vec<u8>> {
-    let text = std::fs::read_to_string(manifest("vectors").join(file)).unwrap();
-    let all: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
-    let unhex = |text: &str| -> Vec<u8> {
-        let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
-        (0..text.len()).step_by(2).map(byte).collect()
-    };
-    all.iter().map(|vector| unhex(vector["hex"].as_str().unwrap())).collect()
+    parsed(file).iter().map(unhex).collect()
 }
 
 fn replay(target: &str, check: fn(&[u8])) {
@@ -50,15 +58,6 @@ fn the_corpus_of_reply_is_read() {
     replay("reply", checks::reply);
 }
 
-/// Values that a byte is changed to: all for short frames, telling ones for long frames.
-fn others(frame: &[u8], at: usize) -> Vec<u8> {
-    let byte = frame[at];
-    match frame.len() {
-        0..=128 => (0..=255).collect(),
-        _ => (0..8).map(|bit| byte ^ (1 << bit)).chain([0, 1, 4, 6, 0x7f, 0x80, 0xff]).collect(),
-    }
-}
-
 fn every_cut_and_change(file: &str, check: fn(&[u8])) {
     for frame in vectors(file) {
         for length in 0..=frame.len() {
@@ -66,7 +65,7 @@ fn every_cut_and_change(file: &str, check: fn(&[u8])) {
         }
         let mut changed = frame.clone();
         for at in 0..frame.len() {
-            for value in others(&frame, at) {
+            for value in 0..=u8::MAX {
                 changed[at] = value;
                 check(&changed);
             }
@@ -83,6 +82,26 @@ fn every_cut_and_every_changed_byte_of_requests_is_an_error_or_a_message() {
 #[test]
 fn every_cut_and_every_changed_byte_of_replies_is_an_error_or_a_message() {
     every_cut_and_change("replies.json", checks::reply);
+}
+
+/// A stream that ends anywhere, and one with any byte of its first header changed, length and
+/// version included: the bytes that say where a frame ends, and whose it is.
+#[test]
+fn every_cut_and_every_changed_byte_of_streams_is_an_error_or_frames() {
+    for stream in vectors("frames.json").into_iter().chain(frame_faults()) {
+        let mut data = vec![6];
+        data.extend(&stream);
+        for length in 0..data.len() {
+            checks::frame(&data[..length]);
+        }
+        for at in 1..data.len().min(1 + HEADER_BYTES) {
+            for value in 0..=u8::MAX {
+                let byte = std::mem::replace(&mut data[at], value);
+                checks::frame(&data);
+                data[at] = byte;
+            }
+        }
+    }
 }
 
 #[test]
@@ -108,6 +127,13 @@ fn seeds_of_the_corpus_are_the_vectors() {
     assert!(count("reply") >= vectors("replies.json").len());
 }
 
+/// Wrong bytes after which no frame can follow; wrong bodies are for the other targets.
+fn frame_faults() -> Vec<Vec<u8>> {
+    let all = parsed("bad.json").into_iter();
+    let closing = all.filter(|vector| vector["expect"]["connection"] == "closes");
+    closing.map(|vector| unhex(&vector)).collect()
+}
+
 fn write_seeds() {
     let seed = |target: &str, number: usize, bytes: &[u8]| {
         let folder = manifest("../fuzz/corpus").join(target);
@@ -118,7 +144,7 @@ fn write_seeds() {
         let all = vectors(file);
         all.iter().enumerate().for_each(|(number, bytes)| seed(target, number, bytes));
     }
-    let streams = vectors("frames.json").into_iter().chain(vectors("bad.json"));
+    let streams = vectors("frames.json").into_iter().chain(frame_faults());
     for (number, stream) in streams.enumerate() {
         seed("frame", number, &[&[6], stream.as_slice()].concat());
     }

@@ -1,10 +1,14 @@
-//! What is sent arrives: random messages through bytes and through JSON, whole and split anywhere.
+//! What is sent arrives: random messages through bytes and through JSON, whole and split anywhere;
+//! and what is damaged on the way is refused or another message.
 //!
 //! `ADDRD_PROTOCOL_CASES` sets the number of cases of each test (default 300). A failing case is
 //! printed with its bytes; `PROPTEST_RNG_SEED` replays a run.
 
 #[path = "support/arbitrary.rs"]
 mod arbitrary;
+#[path = "../../fuzz/checks/protocol.rs"]
+#[expect(dead_code, reason = "frames in pieces are tested here in another way")]
+mod checks;
 
 use addrd_protocol::codec::{
     FrameBounds, ReplyDecoder, ReplyOrFailure, RequestDecoder, decode_reply, decode_request,
@@ -17,6 +21,7 @@ use arbitrary::Source;
 use bytes::BytesMut;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::Index;
 use tokio_util::codec::Decoder;
 
 fn config() -> ProptestConfig {
@@ -35,6 +40,7 @@ fn header(opcode: Opcode, source: &mut Source) -> RequestHeader {
             NetworkRule::None => NetworkId::NIL,
             _ => network,
         },
+        pool: opcode.may_name_pool() && source.make(),
     }
 }
 
@@ -109,6 +115,42 @@ proptest! {
         prop_assert_eq!(in_pieces(decoder, &requests, &cuts), sent);
         let got = in_pieces(ReplyDecoder::default(), &replies, &cuts);
         prop_assert_eq!(got.into_iter().map(|(_, body)| body).collect::<Vec<_>>(), answered);
+    }
+}
+
+/// A frame that was changed at one place or cut is read without a panic, and what is read of it
+/// survives being written: the checks are those of the fuzz targets.
+fn damaged(frame: &[u8], cut: Index, at: Index, change: u8, check: fn(&[u8])) {
+    check(&frame[..cut.index(frame.len() + 1)]);
+    let mut changed = frame.to_vec();
+    changed[at.index(frame.len())] ^= change;
+    check(&changed);
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn damaged_messages_are_an_error_or_a_message(
+        bytes in bytes(), cut: Index, at: Index, change in 1..=u8::MAX,
+    ) {
+        for opcode in Opcode::ALL {
+            let mut source = Source::new(bytes.clone());
+            let header = header(*opcode, &mut source);
+            let mut out = BytesMut::new();
+            if let Some(request) = arbitrary::request(*opcode, &mut source) {
+                encode_request(&header, &request, &mut out).unwrap();
+                damaged(&out, cut, at, change, checks::request);
+            }
+            if let Some(reply) = arbitrary::reply(*opcode, &mut source) {
+                out.clear();
+                try_encode_reply(*opcode, 1, Status::OK, &reply, &mut out).unwrap();
+                damaged(&out, cut, at, change, checks::reply);
+            }
+        }
+        let mut out = BytesMut::new();
+        encode_failure(Opcode::ALLOCATE, 1, &Source::new(bytes).make(), &mut out);
+        damaged(&out, cut, at, change, checks::reply);
     }
 }
 

@@ -14,7 +14,9 @@ use addrd_protocol::codec::{
     FrameBounds, ReplyDecoder, ReplyOrFailure, RequestDecoder, encode_failure, encode_goaway,
     encode_request, try_encode_reply,
 };
-use addrd_protocol::message::{allocate, allocation, batch, failure, list, port, segment, subnet};
+use addrd_protocol::message::{
+    allocate, allocation, batch, failure, list, pool, port, segment, subnet,
+};
 use addrd_protocol::opcode::NetworkRule;
 use addrd_protocol::{Opcode, OwnerId, Retry, Status, codec, text, wire};
 use bytes::BytesMut;
@@ -215,6 +217,24 @@ fn the_sections_are_those_that_were_promised() {
     assert_eq!(titles, promised);
 }
 
+#[test]
+fn every_section_has_a_table_and_a_hex_example() {
+    let (_, sections) = SPEC.split_once("\n## ").unwrap();
+    for section in sections.split("\n## ") {
+        let title = section.lines().next().unwrap();
+        assert!(section.contains("\n|---"), "{title}: no table");
+        assert!(section.contains("\n```hex "), "{title}: no example");
+    }
+}
+
+#[test]
+fn a_client_fits_forty_lines() {
+    let (_, section) = SPEC.split_once("\n## 13.").unwrap();
+    let (_, code) = section.split_once("```text\n").unwrap();
+    let lines = code.lines().take_while(|line| *line != "```").count();
+    assert!((20..=40).contains(&lines), "{lines} lines");
+}
+
 /// The rows of the table of operations.
 fn operations() -> Vec<Vec<String>> {
     let found = tables("number").into_iter().find(|(section, _)| section == "9. Operations");
@@ -285,6 +305,9 @@ fn the_table_of_limits_is_the_code() {
         ("PAGE_OBJECTS_MAX", list::PAGE_OBJECTS_MAX.into()),
         ("CANDIDATES_MAX", allocate::CANDIDATES_MAX as u64),
         ("POOLS_MAX", subnet::POOLS_MAX as u64),
+        ("POOL_PREFIXES_MAX", pool::POOL_PREFIXES_MAX as u64),
+        ("CHOICE_PREFIXES_MAX", pool::CHOICE_PREFIXES_MAX as u64),
+        ("PAGE_POOLS_MAX", codec::PAGE_POOLS_MAX.into()),
         ("EXCLUSIONS_MAX", subnet::EXCLUSIONS_MAX as u64),
         ("DNS_SERVERS_MAX", subnet::DNS_SERVERS_MAX as u64),
         ("ROUTES_MAX", subnet::ROUTES_MAX as u64),
@@ -386,6 +409,7 @@ fn reply_has_items(reply: &addrd_protocol::message::Reply) -> bool {
     match reply {
         Reply::Job(_) | Reply::Jobs(_) | Reply::Networks(_) | Reply::Subnets(_) => true,
         Reply::Usage(_) | Reply::FreeRanges(_) | Reply::Allocations(_) => true,
+        Reply::Projects(_) | Reply::Scopes(_) | Reply::Pools(_) => true,
         Reply::Batch(_) | Reply::Segments(_) | Reply::Hosts(_) | Reply::Ports(_) => true,
         Reply::Pins(_) | Reply::Port(_) => true,
         Reply::Lookups(found) => !found.allocations.is_empty(),

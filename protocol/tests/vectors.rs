@@ -180,7 +180,7 @@ fn bad_vectors() -> Vec<Value> {
         let early = sample.bounds == FrameBounds::BEFORE_HELLO;
         let state = if early { "before_hello" } else { "open" };
         let fields = json!({ "state": state, "expect": expect });
-        named(sample.name, sample.direction, &sample.bytes, fields)
+        named(&sample.name, sample.direction, &sample.bytes, fields)
     };
     faults::bad().into_iter().map(vector).collect()
 }
@@ -277,6 +277,29 @@ fn every_operation_has_vectors_in_both_directions() {
     assert_eq!(opcodes("replies.json"), replies);
 }
 
+/// Operations whose wrong bytes are told, by their direction; a frame's own faults don't count.
+fn wrong_operations(direction: &str) -> BTreeSet<Opcode> {
+    stored("bad.json")
+        .iter()
+        .filter(|vector| vector["direction"] == direction)
+        .filter(|vector| vector["expect"]["connection"] == "continues")
+        .map(|vector| {
+            let bytes = unhex(&vector["hex"]);
+            Opcode(u16::from_be_bytes([bytes[6], bytes[7]]))
+        })
+        .collect()
+}
+
+#[test]
+fn every_operation_has_wrong_bytes_in_both_directions() {
+    let (requests, replies) = (wrong_operations("request"), wrong_operations("reply"));
+    for opcode in Opcode::ALL {
+        let is_servers = matches!(*opcode, Opcode::GOAWAY | Opcode::ERROR);
+        assert!(requests.contains(opcode) || is_servers, "no wrong request {}", opcode.name());
+        assert!(replies.contains(opcode), "no wrong reply {}", opcode.name());
+    }
+}
+
 #[test]
 fn every_status_and_every_detail_has_a_vector() {
     let replies = stored("replies.json");
@@ -291,6 +314,6 @@ fn every_status_and_every_detail_has_a_vector() {
         .flatten()
         .flat_map(|detail| detail.as_object().unwrap().keys().cloned())
         .collect();
-    let kinds = ["bound", "bounds", "candidate", "count", "current", "held", "other"];
+    let kinds = ["bound", "bounds", "candidate", "count", "current", "held", "other", "quota"];
     assert_eq!(details, kinds.map(str::to_owned).into());
 }

@@ -116,6 +116,11 @@ impl Shard {
                 }
                 self.mark_if_known(row.network, row.revision);
             }
+            // The catalogue's, which no shard keeps.
+            Effect::ProjectPut(_)
+            | Effect::ScopePut(_)
+            | Effect::PoolPut(_)
+            | Effect::ObjectGone { .. } => {}
             Effect::JobGone { network, revision, job } => {
                 self.jobs.remove(job);
                 self.finished.retain(|finished| finished != job);
@@ -293,6 +298,8 @@ impl Shard {
                 deleting: row.deleting,
                 name: row.name.as_ref().map(super::owned),
                 description: row.description.as_ref().map(super::owned),
+                scope_v4: row.scope_v4,
+                scope_v6: row.scope_v6,
                 allocations: 0,
                 usable: [0; 2],
                 first_open: [None; 2],
@@ -466,6 +473,7 @@ impl Shard {
             record.block_bits == place.block_bits
                 && record.owner() == row.owner
                 && record.slot == row.slot
+                && self.is_project(record, row)
         });
         match here {
             Some(handle) => {
@@ -480,9 +488,17 @@ impl Shard {
         Ok(())
     }
 
+    /// Whether a record is of the project that a row says.
+    fn is_project(&self, record: &super::record::Record, row: &AllocationRow) -> bool {
+        let said = row.extras.as_deref().and_then(|extras| extras.project);
+        let own = self.subnets.at(record.subnet).project;
+        self.ledger.project_of(&self.subnets, record) == said.unwrap_or(own)
+    }
+
     /// Takes out what shares an address or the key with a row; in live operation nothing does.
     fn push_out(&mut self, of: u32, at: u32, row: &AllocationRow) {
-        let key = self.key_of(of, row.owner, row.slot);
+        let project = row.extras.as_deref().and_then(|extras| extras.project);
+        let key = self.key_for(of, project, row.owner, row.slot);
         if let Some(handle) = self.ledger.find_key(&self.subnets, &key) {
             self.take_out(handle);
         }

@@ -2,7 +2,7 @@
 
 use super::refusal::{Refused, refuse, unsupported};
 use super::shard::{Answer, At, Scope, Shard};
-use crate::model::{EffectSink, NetworkId, ProjectId, Status};
+use crate::model::{EffectSink, NetworkId, Status};
 use addrd_protocol::message::{Reply, Request};
 
 impl Shard {
@@ -21,7 +21,6 @@ impl Shard {
         request: &Request,
         sink: &mut impl EffectSink,
     ) -> Answer {
-        check_project(scope)?;
         match request {
             Request::Allocate(request) => {
                 let network = self.seek(scope)?;
@@ -59,13 +58,9 @@ impl Shard {
             Request::AllocationUpdate(request) => {
                 Reply::Allocation(Box::new(self.allocation_update(network, request, sink)?))
             }
-            Request::SubnetCreate(request) => {
-                Reply::Subnet(Box::new(self.subnet_create(network, request, sink)?))
-            }
             Request::SubnetUpdate(request) => {
                 Reply::Subnet(Box::new(self.subnet_update(network, request, sink)?))
             }
-            Request::SubnetDelete(request) => self.subnet_delete(network, request, sink)?,
             Request::SubnetExclude(request) => {
                 Reply::Subnet(Box::new(self.subnet_exclude(network, request, sink)?))
             }
@@ -229,14 +224,6 @@ fn memory_full(records: u64, most: u64) -> Refused {
         "{records} of {most} records are in memory: only reads, releases and deletions are served"
     );
     refuse(Status::MEMORY_FULL, message)
-}
-
-/// Refuses projects that are not built yet.
-pub(super) fn check_project(scope: &Scope) -> Result<(), Refused> {
-    if scope.project == ProjectId::DEFAULT {
-        return Ok(());
-    }
-    Err(unsupported("project", "a project other than the default one"))
 }
 
 #[inline]

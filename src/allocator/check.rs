@@ -119,7 +119,8 @@ impl Shard {
                 let (first, last) = (piece.first.max(offset), piece.last.min(last));
                 *sum += (last + 1).saturating_sub(first);
             }
-            let key = self.key_of(subnet.network, record.owner(), record.slot);
+            let project = self.ledger.project_of(&self.subnets, record);
+            let key = self.key_for(subnet.network, Some(project), record.owner(), record.slot);
             if self.ledger.find_key(&self.subnets, &key) != Some(handle) {
                 found.push(format!("subnet {name}: offset {offset} is not found by its key"));
             }

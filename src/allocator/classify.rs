@@ -4,15 +4,42 @@ use super::shard::Scope;
 use crate::model::{NetworkId, Setting};
 use addrd_protocol::message::{BatchItem, NetworkUpdate, Request};
 
-/// Whether the request needs all shards at once (network create, rename, delete): names of
-/// networks are unique over all shards. Run [`super::apply_spanning`].
+/// Whether the request needs the catalogue: networks' names, projects, address scopes, subnet pools
+/// and what is taken from them. Run [`super::apply_spanning`].
 #[must_use]
-pub fn is_spanning(request: &Request) -> bool {
+pub fn is_spanning(scope: &Scope, request: &Request) -> bool {
     match request {
+        Request::Allocate(_) | Request::Release(_) => scope.pool,
         Request::NetworkCreate(_) | Request::NetworkDelete(_) => true,
+        Request::SubnetCreate(_) | Request::SubnetDelete(_) => true,
         Request::NetworkUpdate(request) => is_spanning_update(request),
-        _ => false,
+        _ => needs_no_shard(scope, request),
     }
+}
+
+/// Whether the request needs the catalogue and no network's shard.
+#[must_use]
+pub fn needs_no_shard(scope: &Scope, request: &Request) -> bool {
+    scope.pool
+        || matches!(
+            request,
+            Request::ProjectCreate(_)
+                | Request::ProjectGet(_)
+                | Request::ProjectList(_)
+                | Request::ProjectUpdate(_)
+                | Request::ProjectDelete(_)
+                | Request::ScopeCreate(_)
+                | Request::ScopeGet(_)
+                | Request::ScopeList(_)
+                | Request::ScopeUpdate(_)
+                | Request::ScopeDelete(_)
+                | Request::PoolCreate(_)
+                | Request::PoolGet(_)
+                | Request::PoolList(_)
+                | Request::PoolUpdate(_)
+                | Request::PoolDelete(_)
+                | Request::PoolPreview(_)
+        )
 }
 
 /// Whether an update of a network changes its name.
@@ -49,6 +76,15 @@ pub fn is_mutation(request: &Request) -> bool {
             | Request::Release(_)
             | Request::AllocationUpdate(_)
             | Request::Batch(_)
+            | Request::ProjectCreate(_)
+            | Request::ProjectUpdate(_)
+            | Request::ProjectDelete(_)
+            | Request::ScopeCreate(_)
+            | Request::ScopeUpdate(_)
+            | Request::ScopeDelete(_)
+            | Request::PoolCreate(_)
+            | Request::PoolUpdate(_)
+            | Request::PoolDelete(_)
             | Request::SegmentCreate(_)
             | Request::SegmentUpdate(_)
             | Request::SegmentDelete(_)
@@ -67,6 +103,7 @@ pub fn is_mutation(request: &Request) -> bool {
 pub fn is_freeing(request: &Request) -> bool {
     match request {
         Request::Release(_) | Request::SubnetDelete(_) | Request::NetworkDelete(_) => true,
+        Request::ProjectDelete(_) | Request::ScopeDelete(_) | Request::PoolDelete(_) => true,
         Request::Batch(batch) => {
             batch.items.iter().all(|item| matches!(item, BatchItem::Release(_)))
         }

@@ -23,8 +23,8 @@ pub enum JobProgress {
     Idle,
     /// A slice was worked off; there may be more.
     Worked,
-    /// This network is empty: [`super::finish_network`] must end its deletion. Other jobs have
-    /// nothing to do meanwhile.
+    /// This network is empty, or has subnets that are and that the catalogue has a part in:
+    /// [`super::finish_network`] must end their deletion. Other jobs have nothing to do meanwhile.
     NeedsFinish(NetworkHandle),
 }
 
@@ -44,6 +44,9 @@ impl Shard {
         let mut todo = None;
         for row in running {
             match self.find_network_handle(row.network) {
+                Some(network) if self.emptied_subnet(network).is_some() => {
+                    ready.get_or_insert(row.network);
+                }
                 Some(network) if row.kind == JobKind::NetworkDelete => {
                     if !self.is_bare(network) {
                         todo = Some((network, *row));
@@ -91,6 +94,30 @@ impl Shard {
         }
     }
 
+    /// A subnet that a job has emptied and that only the sequencer may delete, since the catalogue has a
+    /// part in it: it comes from a pool, or its network is in an address scope.
+    pub(super) fn emptied_subnet(&self, network: u32) -> Option<u32> {
+        let of = self.networks.at(network);
+        let is_emptied = |at: &u32| {
+            self.is_bound(*at) && self.subnets.at(*at).allocations == 0 && !self.has_pins_in(*at)
+        };
+        if of.deleting {
+            let first = of.order.iter_from(Key::before(Family::V4, 0)).next();
+            return first.map(|key| key.subnet()).filter(is_emptied);
+        }
+        let of_network =
+            job_id(of.handle, Revision(0))..=job_id(of.handle, Revision(u32::MAX.into()));
+        let jobs = self.jobs.range(of_network).map(|(_, row)| row);
+        let jobs = jobs.filter(|row| !row.finished && row.kind == JobKind::SubnetDelete);
+        jobs.filter_map(|row| self.find_subnet(network, row.subnet_id)).find(is_emptied)
+    }
+
+    fn is_bound(&self, subnet: u32) -> bool {
+        let subnet = self.subnets.at(subnet);
+        let of = self.networks.at(subnet.network);
+        subnet.row.pool.is_some() || of.scope_v4.is_some() || of.scope_v6.is_some()
+    }
+
     /// Empties the first subnet of a network; false if there is none or it is not empty yet.
     fn empty_first_subnet(
         &mut self,
@@ -108,7 +135,7 @@ impl Shard {
         while *left > 0 {
             let Some(offset) = self.subnets.at(at).map.next_taken(&self.maps, 0) else {
                 *left -= self.end_pins_in(at, *left, sink);
-                if *left == 0 {
+                if *left == 0 || self.is_bound(at) {
                     return false;
                 }
                 self.commit_subnet_gone(at, sink);

@@ -115,7 +115,7 @@ impl Ledger {
             let record = self.records.at(handle);
             record.is_home()
                 && record.owner() == owner
-                && subnets.at(record.subnet).project == project
+                && self.project_of(subnets, record) == project
         })
     }
 
@@ -136,7 +136,18 @@ impl Ledger {
                 && record.slot == key.slot
                 && record.owner() == key.owner
                 && subnets.at(record.subnet).network == key.network
+                && self.project_of(subnets, record) == key.project
         })
+    }
+
+    /// Whose an allocation is: that of its network, unless it says another.
+    #[inline]
+    pub(super) fn project_of(&self, subnets: &Arena<Subnet>, record: &Record) -> ProjectId {
+        let own = subnets.at(record.subnet).project;
+        if record.extras == NIL {
+            return own;
+        }
+        self.extras_row(record).and_then(|row| row.project).unwrap_or(own)
     }
 
     /// All allocations of the owner of this one, this one first.
@@ -163,8 +174,10 @@ impl Ledger {
         row: &AllocationRow,
     ) -> u32 {
         let place = subnets.at(subnet);
-        let hash = self.owner_hash(row.owner, place.owner_salt);
-        match self.find_hashed(hash, subnets, place.project, row.owner) {
+        let other = row.extras.as_deref().and_then(|extras| extras.project);
+        let salt = other.map_or(place.owner_salt, |project| owner_salt(&self.hasher, project));
+        let hash = self.owner_hash(row.owner, salt);
+        match self.find_hashed(hash, subnets, other.unwrap_or(place.project), row.owner) {
             None => self.insert_first(subnets, subnet, row, hash),
             Some(home) => {
                 let handle = self.add_record(subnet, row);
@@ -244,7 +257,7 @@ impl Ledger {
         let record = self.records.at(handle);
         let (next, previous, extras) = (record.next, record.previous, record.extras);
         let by_address = self.address_hash(record.subnet, self.offset(record));
-        let by_key = index_hash(&self.hasher, record, subnets.at(record.subnet));
+        let by_key = self.index_hash(record, subnets.at(record.subnet));
         let was_home = record.is_home();
         let was_there =
             self.by_address.remove(by_address, handle) & self.by_key.remove(by_key, handle);
@@ -264,11 +277,11 @@ impl Ledger {
         self.records.at_mut(previous).next = next;
         if was_home {
             let record = self.records.at(next);
-            let hash = index_hash(&self.hasher, record, subnets.at(record.subnet));
+            let hash = self.index_hash(record, subnets.at(record.subnet));
             self.by_key.remove(hash, next);
-            let record = self.records.at_mut(next);
-            record.set_home(true);
-            let hash = index_hash(&self.hasher, record, subnets.at(record.subnet));
+            self.records.at_mut(next).set_home(true);
+            let record = self.records.at(next);
+            let hash = self.index_hash(record, subnets.at(record.subnet));
             self.add_key(subnets, hash, next);
         }
     }
@@ -326,11 +339,15 @@ impl Ledger {
 
     #[inline]
     fn add_key(&mut self, subnets: &Arena<Subnet>, hash: u64, handle: u32) {
-        let Self { records, by_key, hasher, .. } = self;
+        let Self { records, by_key, hasher, extras, .. } = self;
         by_key.insert(hash, handle, |handle| {
             let record = records.at(handle);
-            index_hash(hasher, record, subnets.at(record.subnet))
+            index_hash(hasher, extras, record, subnets.at(record.subnet))
         });
+    }
+
+    fn index_hash(&self, record: &Record, place: &Subnet) -> u64 {
+        index_hash(&self.hasher, &self.extras, record, place)
     }
 
     #[inline]
@@ -349,12 +366,20 @@ impl Ledger {
 
 /// Under which hash a record lies in the key index; `place` is its subnet.
 #[inline]
-fn index_hash(hasher: &Hasher, record: &Record, place: &Subnet) -> u64 {
+fn index_hash(hasher: &Hasher, extras: &Arena<Extras>, record: &Record, place: &Subnet) -> u64 {
     if record.is_home() {
-        hasher.hash(record.owner().0.as_u128(), place.owner_salt)
+        let row = extras.get(record.extras).and_then(|extras| extras.row.as_deref());
+        let other = row.and_then(|row| row.project);
+        let salt = other.map_or(place.owner_salt, |project| owner_salt(hasher, project));
+        hasher.hash(record.owner().0.as_u128(), salt)
     } else {
         key_hash(hasher, record.owner(), record.slot, place.key_salt)
     }
+}
+
+/// Part of the hashes of a project's owners.
+pub(super) fn owner_salt(hasher: &Hasher, project: ProjectId) -> u64 {
+    hasher.hash(project.0.as_u128(), 1)
 }
 
 fn key_hash(hasher: &Hasher, owner: OwnerId, slot: Slot, key_salt: u64) -> u64 {

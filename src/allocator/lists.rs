@@ -158,6 +158,9 @@ impl Shard {
 
     fn matches(&self, record: u32, filter: &AllocationFilter) -> bool {
         let of = self.ledger.at(record);
+        if !self.sees(of) {
+            return false;
+        }
         if filter.state.is_some_and(|state| state != of.state())
             || filter.owner.is_some_and(|owner| owner != of.owner())
         {

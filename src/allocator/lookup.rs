@@ -88,7 +88,9 @@ impl Shard {
             cidr: subnet.row.prefix,
         });
         let Some(offset) = subnet.row.prefix.offset_of(address) else { return };
-        if let Some(record) = self.find_covering(at, offset) {
+        if let Some(record) = self.find_covering(at, offset)
+            && self.sees(self.ledger.at(record))
+        {
             found.allocations.push(self.allocation(record));
         }
     }

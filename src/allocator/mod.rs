@@ -7,6 +7,7 @@ mod absorb;
 mod allocate;
 mod apply;
 mod batch;
+mod catalogue;
 mod check;
 mod classify;
 mod free_map;
@@ -34,19 +35,22 @@ mod snapshot;
 mod spanning;
 mod subnet;
 mod subnets;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod undo;
 mod usage;
 
 pub use absorb::AbsorbError;
-pub use classify::{is_freeing, is_gathered, is_mutation, is_reserved_class, is_spanning};
+pub use catalogue::{Catalogue, CatalogueSnapshot, apply_spanning, finish_network};
+pub use classify::{
+    is_freeing, is_gathered, is_mutation, is_reserved_class, is_spanning, needs_no_shard,
+};
 pub use gather::merge;
 pub use jobs::JobProgress;
 pub use shard::{Answer, At, Scope, Shard, ShardCounters, ShardSettings};
 pub use snapshot::Snapshot;
-pub use spanning::{apply_spanning, finish_network};
-pub use usage::SubnetFill;
+pub use survey::{FILL_LEVELS, FillReport, SubnetFill, Survey};
 
 use classify::is_spanning_update;
 

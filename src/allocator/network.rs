@@ -2,7 +2,7 @@
 
 use super::order::{Key, Order};
 use super::segments::Plan;
-use crate::model::{Family, NetworkHandle, NetworkId, ProjectId, Revision, Text};
+use crate::model::{Family, NetworkHandle, NetworkId, ObjectRef, ProjectId, Revision, Text};
 use std::collections::BTreeMap;
 
 /// A network of the shard.
@@ -20,6 +20,9 @@ pub(super) struct Network {
     pub(super) pinned: bool,
     pub(super) name: Option<Text>,
     pub(super) description: Option<Text>,
+    /// Address scopes that it was created in.
+    pub(super) scope_v4: Option<ObjectRef>,
+    pub(super) scope_v6: Option<ObjectRef>,
     /// Live allocations.
     pub(super) allocations: u64,
     /// Subnets for everybody that are not being deleted, of each family.

@@ -2,7 +2,7 @@
 
 use super::Shard;
 use super::network::Network;
-use crate::model::JobRow;
+use crate::model::{AddressScopeId, JobRow, PoolId};
 use addrd_protocol::message::{Allocation, Job, JobState, Network as NetworkReply, Subnet};
 
 impl Shard {
@@ -19,7 +19,7 @@ impl Shard {
             state: record.state(),
             network_id: network.id,
             subnet_id: subnet.row.id,
-            project_id: network.project,
+            project_id: self.ledger.project_of(&self.subnets, record),
             owner: record.owner(),
             slot: record.slot,
             instance: record.instance,
@@ -57,6 +57,7 @@ impl Shard {
             description: row.description.clone(),
             live_inside: Vec::new(),
             overlaps: Vec::new(),
+            subnet_pool_id: row.pool.map(|pool| PoolId(pool.id)),
             service: row.service.clone(),
             filling: None,
         }
@@ -75,6 +76,8 @@ impl Shard {
             repeated: false,
             name: network.name.clone(),
             description: network.description.clone(),
+            scope_v4: network.scope_v4.map(|scope| AddressScopeId(scope.id)),
+            scope_v6: network.scope_v6.map(|scope| AddressScopeId(scope.id)),
         }
     }
 }

@@ -23,6 +23,12 @@ pub(super) enum Kind {
     Allocation = 4,
     /// Counts of subnets of a network by family and prefix.
     Usage = 5,
+    /// Projects by id.
+    Project = 0x20,
+    /// Address scopes by number.
+    Scope = 0x21,
+    /// Subnet pools by number.
+    Pool = 0x22,
     /// Segments of a network by the revision at which they were made; so are the three below.
     Segment = 0x50,
     /// Mappings of hosts.

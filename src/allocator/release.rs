@@ -1,14 +1,16 @@
 //! Release, read and update of one allocation, behind its fences. Allocates nothing.
 
 use super::Shard;
+use super::record::Record;
 use super::refusal::{Refused, refuse, refuse_field, with};
-use crate::model::{AllocationExtras, EffectSink, Setting, Status, Text};
+use crate::model::{AllocationExtras, EffectSink, OwnerId, ProjectId, Setting, Slot, Status, Text};
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::release::{Fences, Release, Released, Target};
 use addrd_protocol::message::{
     Allocation, AllocationGet, AllocationState, AllocationUpdate, Detail,
 };
 use addrd_protocol::text::MANAGER_BYTES_MAX;
+use uuid::Uuid;
 
 impl Shard {
     /// Releases one allocation; `None` = nothing was held.
@@ -87,6 +89,9 @@ impl Shard {
         let Some(at) = self.find_subnet_with(network, address) else { return Ok(None) };
         let offset = self.subnets.at(at).row.prefix.offset_of(address).unwrap_or_default();
         let Some(found) = self.find_covering(at, offset) else { return Ok(None) };
+        if !self.sees(self.ledger.at(found)) {
+            return Ok(None);
+        }
         if self.ledger.offset(self.ledger.at(found)) == offset {
             return Ok(Some(found));
         }
@@ -97,6 +102,32 @@ impl Shard {
         );
         let refused = refuse_field(Status::INVALID_ADDRESS, "target", message);
         Err(with(refused, Detail::Held(Box::new(block))))
+    }
+
+    /// From now on requests are of this project, where it need not be that of the network.
+    pub(super) const fn act_for(&mut self, project: Option<ProjectId>) {
+        self.acting = project;
+    }
+
+    /// Whether the request at hand may learn of an allocation.
+    #[inline]
+    pub(super) fn sees(&self, record: &Record) -> bool {
+        let own = |project| self.ledger.project_of(&self.subnets, record) == project;
+        self.acting.is_none_or(own)
+    }
+
+    /// The order of what a key holds.
+    pub(super) fn holding(&self, network: u32, owner: OwnerId, slot: Slot) -> Option<u8> {
+        let key = self.key_of(network, owner, slot);
+        let found = self.ledger.find_key(&self.subnets, &key)?;
+        Some(self.ledger.at(found).block_bits)
+    }
+
+    /// Owner and object of what a target names, if it belongs to an object.
+    pub(super) fn belongs_to(&self, network: u32, target: &Target) -> Option<(OwnerId, Uuid)> {
+        let found = self.find_target(network, target).ok().flatten()?;
+        let record = self.ledger.at(found);
+        Some((record.owner(), self.ledger.extras_row(record)?.port?))
     }
 
     fn check_fences(&self, at: u32, fences: &Fences) -> Result<(), Refused> {

@@ -45,6 +45,8 @@ pub struct Scope {
     pub project: ProjectId,
     /// All zero = none.
     pub network: NetworkId,
+    /// The network is a subnet pool.
+    pub pool: bool,
 }
 
 /// Status of class done and a reply, or a refusal.
@@ -109,6 +111,9 @@ pub struct Shard {
     pub(super) ahead: super::prefetch::Ahead,
     /// The network that was found last: most requests ask for it again.
     last_network: u32,
+    /// The project that the request at hand is of, where it need not be that of the network; only
+    /// its own allocations are then found and shown.
+    pub(super) acting: Option<ProjectId>,
     /// Records at which creation ends.
     records_most: u64,
 }
@@ -139,6 +144,7 @@ impl Shard {
             random,
             ahead: super::prefetch::Ahead::default(),
             last_network: NIL,
+            acting: None,
             records_most: settings.records_max / 100 * RECORDS_FULL_PERCENT,
         }
     }
@@ -160,6 +166,12 @@ impl Shard {
     #[must_use]
     pub fn networks(&self) -> u32 {
         self.networks.count()
+    }
+
+    /// Subnets.
+    #[must_use]
+    pub fn subnets(&self) -> u32 {
+        self.subnets.count()
     }
 
     /// Live allocations.
@@ -284,12 +296,25 @@ impl Shard {
     /// The whole key of an owner's slot in a network.
     #[inline]
     pub(super) fn key_of(&self, network: u32, owner: OwnerId, slot: Slot) -> KeyOf {
+        self.key_for(network, self.acting, owner, slot)
+    }
+
+    /// The same, of another project than the network's if one is given.
+    #[inline]
+    pub(super) fn key_for(
+        &self,
+        network: u32,
+        project: Option<ProjectId>,
+        owner: OwnerId,
+        slot: Slot,
+    ) -> KeyOf {
         let of = self.networks.at(network);
+        let other = project.filter(|project| *project != of.project);
         KeyOf {
             network,
-            project: of.project,
+            project: other.unwrap_or(of.project),
             key_salt: of.key_salt,
-            owner_salt: of.owner_salt,
+            owner_salt: other.map_or(of.owner_salt, |project| self.owner_salt(project)),
             owner,
             slot,
         }
@@ -320,7 +345,7 @@ impl Shard {
     }
 
     pub(super) fn owner_salt(&self, project: ProjectId) -> u64 {
-        self.ledger.hasher.hash(project.0.as_u128(), 1)
+        super::ledger::owner_salt(&self.ledger.hasher, project)
     }
 
     fn name_hash(&self, of: u128, name: &str) -> u64 {

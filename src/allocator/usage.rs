@@ -8,26 +8,11 @@ use super::refusal::{Refused, refuse_field};
 use super::shard::At;
 use super::subnets::check_page_limit;
 use crate::limits::USAGE_PIECES_MAX;
-use crate::model::{Family, NetworkId, ProjectId, Range, Status, SubnetId};
+use crate::model::{Family, Range, Status};
 use addrd_protocol::message::usage::{FREE_RANGES_MAX, USAGE_SUBNETS_MAX};
 use addrd_protocol::message::{
     FreeRanges, FreeRangesReply, NetworkUsage, PageRequest, SubnetUsage, Usage,
 };
-
-/// A subnet and how full it is, for metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SubnetFill {
-    /// Its project.
-    pub project: ProjectId,
-    /// Its network.
-    pub network: NetworkId,
-    /// Its id.
-    pub subnet: SubnetId,
-    /// Addresses in its pools that are not excluded, or are used.
-    pub size: u128,
-    /// Free for automatic allocation.
-    pub free: u128,
-}
 
 impl Shard {
     /// Counts of a network's subnets.
@@ -131,38 +116,6 @@ impl Shard {
             next: next.map(|offset| subnet.address(offset)),
         })
     }
-
-    /// The fullest of a part of the shard's subnets, for metrics: looks at `examine` of them from
-    /// `start` on, and gives the `count` with the smallest free part, and where to go on (0 = the
-    /// round is complete).
-    #[must_use]
-    pub fn fullest_subnets(
-        &self,
-        start: u32,
-        examine: u32,
-        count: usize,
-    ) -> (Vec<SubnetFill>, u32) {
-        let end = start.saturating_add(examine).min(self.subnets.high());
-        let live = (start..end).filter_map(|at| self.subnets.get(at));
-        let mut fills: Vec<SubnetFill> = live
-            .map(|subnet| SubnetFill {
-                project: subnet.project,
-                network: self.networks.at(subnet.network).id,
-                subnet: subnet.row.id,
-                size: subnet.pieces.size() - subnet.pieces.excluded(),
-                free: subnet.pieces.free(),
-            })
-            .collect();
-        fills.sort_by_key(free_part);
-        fills.truncate(count);
-        (fills, if end < self.subnets.high() { end } else { 0 })
-    }
-}
-
-/// Free addresses in a million.
-fn free_part(fill: &SubnetFill) -> u128 {
-    let scale = (fill.size >> 64).max(1);
-    (fill.free / scale) * 1_000_000 / (fill.size / scale).max(1)
 }
 
 /// Sorted spans, those that touch made one.

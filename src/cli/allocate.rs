@@ -23,14 +23,18 @@ Examples:
   ip=$(addrd allocate blue --owner web-1 -q)
   addrd allocate blue --owner mac:02:00:00:00:00:01 --address 10.0.0.77
   addrd allocate blue --owner vm-7 --family each
-  addrd allocate pods --owner node-3 --length 24")]
+  addrd allocate pods --owner node-3 --length 24
+  addrd allocate --pool nodes --length 24 --owner node-7")]
 pub(crate) struct Allocate {
     /// Name or id of the network
-    #[arg(required_unless_present = "network_option")]
+    #[arg(required_unless_present_any = ["network_option", "pool"])]
     network: Option<String>,
     /// The same as an option
     #[arg(long = "network", value_name = "NETWORK", conflicts_with = "network")]
     network_option: Option<String>,
+    /// A prefix of this subnet pool instead of an address: name or id
+    #[arg(long, conflicts_with_all = ["network", "network_option", "subnets"])]
+    pool: Option<String>,
     /// Who will hold it: any text, an id, or mac:02:00:00:00:00:01 [default: a new id]
     #[arg(long, short = 'w', value_name = "TEXT")]
     owner: Option<Owner>,
@@ -262,10 +266,16 @@ impl Allocate {
 
 pub(crate) async fn run(session: &Session, allocate: Allocate) -> Result<(), Fault> {
     let named = allocate.network.as_deref().or(allocate.network_option.as_deref());
-    let named = named.ok_or_else(|| Fault::Usage("a network is needed".to_owned()))?;
     let owner = allocate.owner.clone().unwrap_or_else(Owner::random);
     let client = session.client_of(owner.id).await?;
-    let network = find::network_id(&client, named).await?;
+    let (client, network) = match (named, &allocate.pool) {
+        (Some(named), _) => {
+            let network = find::network_id(&client, named).await?;
+            (client, network)
+        }
+        (None, Some(pool)) => super::pool::as_network(&client, pool).await?,
+        (None, None) => return Err(Fault::Usage("a network or --pool is needed".to_owned())),
+    };
     let mut subnets = Vec::new();
     for text in &allocate.subnets {
         subnets.push(find::subnet(&client, network, text).await?.subnet_id);

@@ -48,6 +48,7 @@ pub(crate) struct Get {
 Examples:
   addrd list
   addrd list blue --host node-3
+  addrd list --pool nodes
   addrd list blue --output jsonl | jq -r .address")]
 pub(crate) struct List {
     /// Name or id of a network [default: all]
@@ -55,6 +56,9 @@ pub(crate) struct List {
     /// The same as an option
     #[arg(long = "network", value_name = "NETWORK", conflicts_with = "network")]
     network_option: Option<String>,
+    /// Prefixes of this subnet pool instead: name or id
+    #[arg(long, conflicts_with_all = ["network", "network_option", "subnet"])]
+    pool: Option<String>,
     /// Only this subnet: name, id or prefix
     #[arg(long)]
     subnet: Option<String>,
@@ -121,6 +125,15 @@ pub(crate) enum FamilyName {
     V6,
 }
 
+impl FamilyName {
+    pub(crate) const fn family(self) -> Family {
+        match self {
+            Self::V4 => Family::V4,
+            Self::V6 => Family::V6,
+        }
+    }
+}
+
 /// Life of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum StateName {
@@ -138,7 +151,7 @@ pub(crate) async fn run(session: &Session, allocation: Allocation) -> Result<(),
         Allocation::List(list) => self::list(session, *list).await,
         Allocation::Delete(delete) => release::run(session, delete).await,
         Allocation::Get(get) => {
-            let client = session.client().await?;
+            let client = get.target.client(session.client().await?);
             session.output.one(&get.target.find(&client).await?)
         }
         Allocation::Update(update) => self::update(session, *update).await,
@@ -161,7 +174,7 @@ async fn update(session: &Session, update: Update) -> Result<(), Fault> {
     if [&label, &host, &manager_name, &owner_name].iter().all(|text| text.is_unset()) {
         return Err(Fault::Usage("nothing to change is given".to_owned()));
     }
-    let client = session.client().await?;
+    let client = update.target.client(session.client().await?);
     let held = update.target.find(&client).await?;
     let request = AllocationUpdate {
         target: release::key_of(&held),
@@ -181,10 +194,7 @@ impl List {
     fn filter(&self, subnet: Option<addrd_protocol::SubnetId>) -> AllocationFilter {
         AllocationFilter {
             subnet,
-            family: self.family.map(|family| match family {
-                FamilyName::V4 => Family::V4,
-                FamilyName::V6 => Family::V6,
-            }),
+            family: self.family.map(FamilyName::family),
             state: self.state.map(|state| match state {
                 StateName::Held => AllocationState::Held,
                 StateName::Allocated => AllocationState::Allocated,
@@ -203,6 +213,11 @@ pub(crate) async fn list(session: &Session, list: List) -> Result<(), Fault> {
     let client = session.client().await?;
     let mut out = session.output.list::<AllocationObject>();
     let most = session.output.objects_max();
+    if let Some(pool) = &list.pool {
+        let (client, pool) = super::pool::as_network(&client, pool).await?;
+        let more = add_all(&client, pool, list.filter(None), &mut out, most).await?;
+        return out.end(more);
+    }
     let named = list.network.as_deref().or(list.network_option.as_deref());
     let Some(named) = named else {
         if list.subnet.is_some() {

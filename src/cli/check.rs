@@ -98,7 +98,7 @@ pub(crate) fn run(session: &Session, check: &Check) -> Result<(), Fault> {
             session.output.remark(&format!("{stage}: {}", progress.done));
         }
     });
-    let report = report.map_err(fault_of)?;
+    let report = report.map_err(|error| fault_of(&error, told(&error)))?;
     let checked = checked(check, report);
     session.output.one(&checked)?;
     match checked.sound {
@@ -122,13 +122,14 @@ fn checked(check: &Check, report: CheckReport) -> Checked {
     }
 }
 
-fn fault_of(error: StoreError) -> Fault {
+/// Whose fault it is that a data directory can't be used; `text` is what people are told.
+pub(super) fn fault_of(error: &StoreError, text: String) -> Fault {
     match error {
-        StoreError::Locked { .. } => Fault::Refused(told(&error)),
-        StoreError::Absent { .. } => Fault::NotFound(told(&error)),
+        StoreError::Locked { .. } => Fault::Refused(text),
+        StoreError::Absent { .. } => Fault::NotFound(text),
         StoreError::Unfinished { .. } | StoreError::Strange { .. } | StoreError::Newer { .. } => {
-            Fault::Usage(told(&error))
+            Fault::Usage(text)
         }
-        other => Fault::Internal(told(&other)),
+        _ => Fault::Internal(text),
     }
 }

@@ -43,11 +43,9 @@ pub(crate) fn settings(global: &Global, sessions: Sessions) -> Result<Settings, 
 
 /// A project as people write it.
 fn project(text: &str) -> Result<ProjectId, Fault> {
-    match text {
-        "default" => Ok(ProjectId::DEFAULT),
-        text => text
-            .parse()
-            .map_err(|_| Fault::Usage(format!("project \"{text}\" is not an id or \"default\""))),
+    match text.parse() {
+        Ok(id) => Ok(id),
+        Err(_) => super::find::name(text).map(|_| super::project::id_of(text)),
     }
 }
 

@@ -191,8 +191,11 @@ fn detail_text(detail: &Detail) -> String {
             format!("now: revision {revision}, instance {instance}")
         }
         Detail::Other { network_id, subnet_id, cidr } => match cidr {
+            Some(cidr) if subnet_id.is_nil() => {
+                format!("the other: {cidr} of network or pool {network_id}")
+            }
             Some(cidr) => format!("the other: subnet {cidr} ({subnet_id}) of network {network_id}"),
-            None => format!("the other: network {network_id}"),
+            None => format!("the other: {network_id}"),
         },
         Detail::Count { count } => format!("{count} in the way"),
         Detail::Candidate(candidate) => format!(
@@ -205,6 +208,9 @@ fn detail_text(detail: &Detail) -> String {
             candidate.quarantined,
             candidate.excluded
         ),
+        Detail::Quota { limit, used, asked } => {
+            format!("quota: {used} of {limit} used, {asked} more asked for")
+        }
         Detail::Bound { name } => format!("bound: {name}"),
     }
 }

@@ -25,6 +25,9 @@ pub(crate) struct Lookup {
     /// Only in this network: name or id
     #[arg(long)]
     network: Option<String>,
+    /// Prefixes of this subnet pool: name or id; "*" = of all pools
+    #[arg(long, conflicts_with_all = ["network", "label"])]
+    pool: Option<String>,
     /// By label instead: the whole of it, or one key=value pair
     #[arg(long, conflicts_with = "what", value_parser = network::text)]
     label: Option<Text>,
@@ -32,9 +35,14 @@ pub(crate) struct Lookup {
 
 pub(crate) async fn run(session: &Session, lookup: Lookup) -> Result<(), Fault> {
     let client = session.client().await?;
-    let network = match &lookup.network {
-        Some(text) => find::network_id(&client, text).await?,
-        None => NetworkId::NIL,
+    let (client, network) = match (&lookup.network, lookup.pool.as_deref()) {
+        (Some(text), _) => {
+            let network = find::network_id(&client, text).await?;
+            (client, network)
+        }
+        (None, Some("*")) => (client.for_pools(), NetworkId::NIL),
+        (None, Some(pool)) => super::pool::as_network(&client, pool).await?,
+        (None, None) => (client, NetworkId::NIL),
     };
     if let Some(label) = lookup.label {
         return by_label(session, &client, network, label).await;

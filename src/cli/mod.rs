@@ -5,6 +5,7 @@ mod allocate;
 mod allocation;
 mod ask;
 mod bench;
+mod catalogue_view;
 mod check;
 mod connect;
 mod context;
@@ -18,8 +19,11 @@ mod network;
 mod output;
 mod owner;
 mod pin;
+mod pool;
 mod port;
+mod project;
 mod release;
+mod scope;
 mod segment;
 mod serve;
 mod server;
@@ -93,6 +97,15 @@ enum Command {
     /// Allocations: create, get, list, update, delete.
     #[command(subcommand)]
     Allocation(allocation::Allocation),
+    /// Projects: create, get, list, update, delete.
+    #[command(subcommand)]
+    Project(project::Project),
+    /// Address scopes: create, get, list, update, delete.
+    #[command(subcommand)]
+    Scope(scope::Scope),
+    /// Subnet pools: create, get, list, update, delete, preview.
+    #[command(subcommand)]
+    Pool(pool::Pool),
     /// Jobs of the server: get, list, wait.
     #[command(subcommand)]
     Job(job::Job),
@@ -182,6 +195,9 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         Command::Pin(pin) => pin::run(session, pin).await,
         Command::Subnet(subnet) => subnet::run(session, subnet).await,
         Command::Allocation(allocation) => allocation::run(session, allocation).await,
+        Command::Project(project) => project::run(session, project).await,
+        Command::Scope(scope) => scope::run(session, scope).await,
+        Command::Pool(pool) => pool::run(session, pool).await,
         Command::Job(job) => job::run(session, job).await,
         Command::Server(server) => server::run(session, server).await,
         Command::Allocate(allocate) => allocate::run(session, allocate).await,

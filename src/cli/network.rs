@@ -2,13 +2,13 @@
 
 use super::fault::Fault;
 use super::session::Session;
-use super::{ask, find, output};
+use super::{ask, find, output, scope};
 use addrd_client::{Client, Deleted};
 use addrd_protocol::id::NAMESPACE;
 use addrd_protocol::message::{
     Network as NetworkObject, NetworkCreate, NetworkDelete, NetworkUpdate,
 };
-use addrd_protocol::{NetworkId, ProjectId, Revision, Setting, Text};
+use addrd_protocol::{AddressScopeId, NetworkId, ProjectId, Revision, Setting, Text};
 use uuid::Uuid;
 
 /// Networks: create, get, list, update, delete.
@@ -45,6 +45,12 @@ pub(crate) struct Create {
     /// For people
     #[arg(long, value_parser = text)]
     description: Option<Text>,
+    /// Name or id of the address scope of its IPv4 subnets; never changes
+    #[arg(long, value_name = "SCOPE")]
+    scope_v4: Option<String>,
+    /// Name or id of the address scope of its IPv6 subnets; never changes
+    #[arg(long, value_name = "SCOPE")]
+    scope_v6: Option<String>,
 }
 
 /// Names a network.
@@ -114,8 +120,12 @@ pub(crate) async fn run(session: &Session, network: Network) -> Result<(), Fault
 
 async fn create(session: &Session, create: Create) -> Result<(), Fault> {
     let name = find::name(&create.name)?;
-    let request =
-        NetworkCreate { name: Some(name.clone()), description: create.description.clone() };
+    let request = NetworkCreate {
+        name: Some(name.clone()),
+        description: create.description.clone(),
+        scope_v4: scope_id(session, create.scope_v4.as_deref()).await?,
+        scope_v6: scope_id(session, create.scope_v6.as_deref()).await?,
+    };
     if session.is_dry("create this network", &request)? {
         return Ok(());
     }
@@ -131,6 +141,22 @@ async fn create(session: &Session, create: Create) -> Result<(), Fault> {
         session.output.remark("note: it existed already; nothing was changed");
     }
     session.output.one(&made)
+}
+
+/// The id of an address scope that is named.
+async fn scope_id(session: &Session, named: Option<&str>) -> Result<Option<AddressScopeId>, Fault> {
+    let Some(named) = named else { return Ok(None) };
+    let client = session.client().await?;
+    Ok(Some(scope::find(&client, named).await?.address_scope_id))
+}
+
+/// A description that is given, taken away, or left.
+pub(crate) fn described(given: Option<Text>, none: bool) -> Setting<Text> {
+    match (given, none) {
+        (Some(text), _) => Setting::Value(text),
+        (None, true) => Setting::Null,
+        (None, false) => Setting::Unset,
+    }
 }
 
 /// The id of a network whose creator names none.
@@ -162,11 +188,7 @@ async fn update(session: &Session, update: Update) -> Result<(), Fault> {
             Some(name) => Setting::Value(find::name(name)?),
             None => Setting::Unset,
         },
-        description: match (update.description, update.no_description) {
-            (Some(text), _) => Setting::Value(text),
-            (None, true) => Setting::Null,
-            (None, false) => Setting::Unset,
-        },
+        description: described(update.description, update.no_description),
     };
     if request.name.is_unset() && request.description.is_unset() {
         return Err(Fault::Usage("nothing to change is given".to_owned()));

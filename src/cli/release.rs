@@ -22,6 +22,9 @@ pub(crate) struct Target {
     /// Name or id of the network
     #[arg(long)]
     network: Option<String>,
+    /// Name or id of the subnet pool: a prefix is meant
+    #[arg(long, conflicts_with = "network")]
+    pool: Option<String>,
     /// Who holds it
     #[arg(long, short = 'w', value_name = "TEXT")]
     owner: Option<Owner>,
@@ -45,6 +48,7 @@ pub(crate) struct Target {
 Examples:
   addrd release 10.0.0.2
   addrd release --network blue --owner web-1
+  addrd release --pool nodes --owner node-7
   addrd release 10.0.0.2 --revision 1843201")]
 pub(crate) struct Release {
     #[command(flatten)]
@@ -125,6 +129,11 @@ pub(crate) fn key_of(allocation: &Allocation) -> Named {
 }
 
 impl Target {
+    /// The client to ask with: of prefixes, if a pool is named.
+    pub(crate) fn client(&self, client: Client) -> Client {
+        if self.pool.is_some() { client.for_pools() } else { client }
+    }
+
     /// The allocation as it is.
     ///
     /// # Errors
@@ -142,9 +151,10 @@ impl Target {
 
     /// The allocation as it is; `None` if nothing is held there.
     async fn held(&self, client: &Client) -> Result<Option<Allocation>, Fault> {
-        let network = match &self.network {
-            Some(text) => Some(find::network_id(client, text).await?),
-            None => None,
+        let network = match (&self.network, &self.pool) {
+            (Some(text), _) => Some(find::network_id(client, text).await?),
+            (None, Some(pool)) => Some(super::pool::as_network(client, pool).await?.1),
+            (None, None) => None,
         };
         match (self.address, &self.owner, network) {
             (Some(address), _, _) => self.by_address(client, network, address).await,
@@ -152,8 +162,10 @@ impl Target {
                 let key = Named::Key { owner: owner.id, slot: Slot(self.slot) };
                 match client.allocation_get(network, key).await {
                     Err(error) if error.is(Status::NOT_FOUND) => {
-                        // Is it the network that is missing?
-                        client.network_get(network).await?;
+                        // Is it the network that is missing? A pool was looked up before.
+                        if self.pool.is_none() {
+                            client.network_get(network).await?;
+                        }
                         Ok(None)
                     }
                     other => Ok(Some(other?)),
@@ -175,7 +187,8 @@ impl Target {
     ) -> Result<Option<Allocation>, Fault> {
         let scope = network.unwrap_or(NetworkId::NIL);
         let found = client.lookup(scope, Lookup::Address(address)).await?;
-        if found.allocations.is_empty() && found.subnets.is_empty() {
+        let nowhere = found.subnets.is_empty() && self.pool.is_none();
+        if found.allocations.is_empty() && nowhere {
             return Err(Fault::NotFound(format!("no subnet has the address {address}")));
         }
         self.only(found, "address", "--network")
@@ -225,8 +238,8 @@ fn not_holder(held: &[Allocation]) -> Fault {
 pub(crate) async fn run(session: &Session, release: Release) -> Result<(), Fault> {
     let target = &release.target;
     let client = match &target.owner {
-        Some(owner) => session.client_of(owner.id).await?,
-        None => session.client().await?,
+        Some(owner) => target.client(session.client_of(owner.id).await?),
+        None => target.client(session.client().await?),
     };
     let Some(held) = target.held(&client).await? else {
         return not_held(session, target.address);
@@ -234,7 +247,7 @@ pub(crate) async fn run(session: &Session, release: Release) -> Result<(), Fault
     // The owner's session, so that an allocate that was given up ends first.
     let client = match &target.owner {
         Some(_) => client,
-        None => session.client_of(held.owner).await?,
+        None => target.client(session.client_of(held.owner).await?),
     };
     let request =
         ReleaseRequest { target: key_of(&held), fences: target.fences_on(&held), any: false };

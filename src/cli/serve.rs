@@ -3,10 +3,10 @@
 
 use super::fault::{Fault, told};
 use super::session::Session;
-use super::{network, output, subnet};
+use super::{check, network, output, subnet};
 use addrd::config::{Config, LogFormat, LogLevel, Sources};
-use addrd::engine::{Boot, Booted, Engine, boot};
-use addrd::server::Server;
+use addrd::engine::{Boot, BootError, Booted, Engine, StartProgress, boot};
+use addrd::server::{Server, Sockets};
 use addrd::store;
 use addrd::telemetry::log::{self, Log};
 use addrd_client::{Client, Endpoint, Error, Settings};
@@ -15,6 +15,7 @@ use addrd_protocol::{NetworkId, Prefix, ProjectId, Setting, Text};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Name of the sample network.
@@ -127,21 +128,45 @@ fn start_log(config: &Config) -> Option<Log> {
 pub(crate) fn run(_session: &Session, serve: &Serve) -> Result<(), Fault> {
     let config = serve.config()?;
     let log = start_log(&config);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(config.reactors().into())
-        .thread_name("reactor")
-        .enable_all()
-        .build()?;
-    let booted = booted(&config)?;
-    let is_demo = serve.dev && booted.is_new;
+    let runtime = threads("reactor", config.reactors())?;
+    // Operators are told how it is also while all reactors are busy, and after they have ended.
+    let telling = threads("operators", 1)?;
+    let mut sockets = {
+        let _inside = runtime.enter();
+        Sockets::bind(&config).map_err(|error| Fault::Usage(told(&error)))?
+    };
+    let progress = Arc::new(StartProgress::default());
+    let operators = telling.block_on(async { sockets.tell_operators(Arc::clone(&progress)) });
+    let booted = booted(&config, progress)?;
+    let is_demo = serve.dev && booted.is_untouched();
     let engine = booted.running.engine().clone();
-    let served = runtime.block_on(serve_until_signal(engine, &config, log, serve.dev, is_demo));
+    let served = runtime.block_on(async {
+        let server = Server::over(sockets, &operators, engine, &config, log);
+        let server = server.map_err(|error| Fault::Usage(told(&error)))?;
+        let places = Places {
+            tcp: server.addresses().to_vec(),
+            http: operators.address(),
+            unix: config.unix_socket_path(),
+        };
+        output::to_stderr(&format!("data in {}", config.data_directory.display()));
+        output::to_stderr(&format!("listening on {}", places.all().join(", ")));
+        serve_until_signal(server, &places, serve.dev, is_demo).await
+    });
     drop(runtime);
     booted.running.stop();
+    telling.block_on(operators.close());
     served
 }
 
-fn booted(config: &Config) -> Result<Booted, Fault> {
+fn threads(name: &str, count: u16) -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(count.into())
+        .thread_name(name)
+        .enable_all()
+        .build()
+}
+
+fn booted(config: &Config, progress: Arc<StartProgress>) -> Result<Booted, Fault> {
     // A third for the journal, which is written and read once, the rest for the state.
     let cache = usize::try_from(config.cache_bytes).unwrap_or(usize::MAX);
     let store = store::Settings {
@@ -159,29 +184,25 @@ fn booted(config: &Config) -> Result<Booted, Fault> {
             output::to_stderr(&format!("error: stopping: {what}"));
             std::process::exit(1);
         }),
+        progress,
     });
-    boot.map_err(|error| Fault::Internal(told(&error)))
+    boot.map_err(|error| match &error {
+        BootError::Directory(..) => Fault::Usage(told(&error)),
+        BootError::Store(_, source) => check::fault_of(source, told(&error)),
+        BootError::Threads(_) => Fault::Internal(told(&error)),
+    })
 }
 
 async fn serve_until_signal(
-    engine: Engine,
-    config: &Config,
-    log: Option<Log>,
+    server: Server<Engine>,
+    places: &Places,
     is_dev: bool,
     is_demo: bool,
 ) -> Result<(), Fault> {
     let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
-    let server = Server::bind(engine, config, log).map_err(|error| Fault::Usage(told(&error)))?;
-    let places = Places {
-        tcp: server.addresses().to_vec(),
-        http: server.http_address(),
-        unix: config.unix_socket_path(),
-    };
-    output::to_stderr(&format!("data in {}", config.data_directory.display()));
-    output::to_stderr(&format!("listening on {}", places.all().join(", ")));
     let mut running = std::pin::pin!(server.run(any(signals)));
     let greeting = async {
-        if is_demo && let Err(error) = make_demo(&places).await {
+        if is_demo && let Err(error) = make_demo(places).await {
             output::to_stderr(&format!("the sample network could not be made: {error}"));
         }
         if is_dev { output::text(&places.hints()) } else { Ok(()) }
@@ -259,6 +280,7 @@ async fn make_demo(places: &Places) -> Result<(), Error> {
     let create = NetworkCreate {
         name: Text::new(DEMO).ok(),
         description: Text::new("made by serve --dev").ok(),
+        ..NetworkCreate::default()
     };
     client.network_create(network, create).await?;
     for (cidr, name) in DEMO_SUBNETS {
@@ -282,6 +304,7 @@ fn demo_subnet(network: NetworkId, cidr: Prefix, name: &str) -> SubnetCreate {
         routes: Vec::new(),
         name: Text::new(name).ok(),
         description: None,
+        from_pool: None,
         service: Default::default(),
     }
 }

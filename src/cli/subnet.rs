@@ -3,13 +3,16 @@
 use super::fault::Fault;
 use super::session::Session;
 use super::subnet_change::{self, Exclude, Include, Update};
-use super::{ask, find, network};
+use super::{ask, find, network, pool};
+use addrd_client::Client;
 use addrd_protocol::id::NAMESPACE;
 use addrd_protocol::message::{
-    Ipv6Mode, Route, Service, Strategy, Subnet as SubnetObject, SubnetCreate, SubnetDelete,
-    SubnetKind,
+    FromPool, Ipv6Mode, PrefixChoice, Route, Service, Strategy, Subnet as SubnetObject,
+    SubnetCreate, SubnetDelete, SubnetKind,
 };
-use addrd_protocol::{NetworkId, Prefix, Range, Revision, SegmentId, Setting, SubnetId, Text};
+use addrd_protocol::{
+    Family, NetworkId, Prefix, Range, Revision, SegmentId, Setting, SubnetId, Text,
+};
 use std::net::IpAddr;
 use uuid::Uuid;
 
@@ -23,6 +26,7 @@ Examples:
   addrd subnet create blue fd00:1::/64 --name blue-v6 --dns fd00::53
   addrd subnet create blue 10.1.0.0/24 --gateway 10.1.0.254 --pool 10.1.0.10-10.1.0.99
   addrd subnet create pods 10.244.0.0/16 --routed
+  addrd subnet create blue --from-pool nodes --length 26 --name blue-2
   addrd subnet create blue fd00:2::/64 --enable-dhcp --ipv6-ra-mode slaac --ipv6-address-mode slaac")]
     Create(Box<Create>),
     /// Shows a subnet.
@@ -51,8 +55,21 @@ Examples:
 pub(crate) struct Create {
     /// Name or id of the network
     network: String,
-    /// The prefix, for example 10.0.0.0/24
-    cidr: Prefix,
+    /// The prefix, for example 10.0.0.0/24; with --from-pool it may be left out
+    #[arg(required_unless_present = "from_pool")]
+    cidr: Option<Prefix>,
+    /// Take the prefix from this subnet pool: name or id
+    #[arg(long, value_name = "POOL")]
+    from_pool: Option<String>,
+    /// Any prefix of this length of the pool [default: the pool's default length]
+    #[arg(long, value_name = "BITS", requires = "from_pool", conflicts_with = "cidr")]
+    length: Option<u8>,
+    /// Only inside this part of the pool; may be given several times
+    #[arg(long = "allow", value_name = "CIDR", requires = "from_pool")]
+    allowed: Vec<Prefix>,
+    /// Overlapping nothing of this; may be given several times
+    #[arg(long = "avoid", value_name = "CIDR", requires = "from_pool")]
+    disallowed: Vec<Prefix>,
     /// Name: 1 to 63 of A-Z a-z 0-9 . _ -
     #[arg(long)]
     name: Option<String>,
@@ -227,9 +244,20 @@ async fn create(session: &Session, create: Create) -> Result<(), Fault> {
     let name = create.name.as_deref().map(find::name).transpose()?;
     let client = session.client().await?;
     let network = find::network_id(&client, &create.network).await?;
+    let (cidr, from_pool) = source(&client, &create).await?;
+    let id = match (create.id, create.cidr, &name) {
+        (Some(id), _, _) => id,
+        (None, Some(cidr), _) => id_of(network, &cidr),
+        (None, None, Some(name)) => {
+            let text = format!("subnet:{network}:{name}");
+            SubnetId(Uuid::new_v5(&NAMESPACE, text.as_bytes()))
+        }
+        (None, None, None) => SubnetId(Uuid::new_v4()),
+    };
     let request = SubnetCreate {
-        subnet_id: create.id.unwrap_or_else(|| id_of(network, &create.cidr)),
-        cidr: create.cidr,
+        subnet_id: id,
+        cidr,
+        from_pool,
         kind: if create.routed { SubnetKind::Routed } else { SubnetKind::Broadcast },
         strategy: create.strategy.strategy(),
         enable_dhcp: create.enable_dhcp,
@@ -261,6 +289,37 @@ async fn create(session: &Session, create: Create) -> Result<(), Fault> {
         session.output.remark("note: it existed already; nothing was changed");
     }
     session.output.one(&made)
+}
+
+/// The prefix that is asked for, and the pool that it comes from.
+async fn source(
+    client: &Client,
+    create: &Create,
+) -> Result<(Prefix, Option<Box<FromPool>>), Fault> {
+    let Some(named) = &create.from_pool else {
+        let cidr = create.cidr.ok_or_else(|| Fault::Usage("a prefix is needed".to_owned()))?;
+        return Ok((cidr, None));
+    };
+    let pool = pool::find(client, named).await?;
+    let first = match pool.family {
+        Family::V4 => IpAddr::from([0; 4]),
+        Family::V6 => IpAddr::from([0; 16]),
+    };
+    let (cidr, by) = match (create.cidr, create.length) {
+        (Some(cidr), _) => (cidr, PrefixChoice::Exact),
+        (None, length) => {
+            let by = length.map_or(PrefixChoice::DefaultLength, |_| PrefixChoice::Length);
+            let cidr = Prefix::truncated(first, length.unwrap_or(0));
+            (cidr.ok_or_else(|| Fault::Usage("the length is too long".to_owned()))?, by)
+        }
+    };
+    let from = FromPool {
+        subnet_pool_id: pool.subnet_pool_id,
+        by,
+        allowed: create.allowed.clone(),
+        disallowed: create.disallowed.clone(),
+    };
+    Ok((cidr, Some(Box::new(from))))
 }
 
 /// The id of a subnet whose creator names none: a prefix is unique in its network.

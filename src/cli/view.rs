@@ -134,6 +134,7 @@ impl View for Subnet {
             ("filling", self.filling.map(|job| job.to_string()).unwrap_or_default()),
             ("live_inside", joined(&self.live_inside)),
             ("overlaps", joined(&self.overlaps)),
+            ("subnet_pool_id", self.subnet_pool_id.map(|id| id.to_string()).unwrap_or_default()),
             ("revision", self.revision.to_string()),
         ]);
         fields

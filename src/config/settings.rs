@@ -199,15 +199,19 @@ fn apply_variable(config: &mut Config, variable: &str, value: &str) -> Option<Co
 }
 
 fn apply_file(config: &mut Config, path: &Path) -> Vec<ConfigError> {
+    match read(path) {
+        Ok(text) => apply_text(config, path, &text),
+        Err(what) => vec![ConfigError::new(Origin::File(path.to_owned()), "", "", what)],
+    }
+}
+
+/// The text of a file; `path` is only told.
+pub(super) fn apply_text(config: &mut Config, path: &Path, text: &str) -> Vec<ConfigError> {
     let at = |line: usize| Origin::Line(path.to_owned(), line);
-    let text = match read(path) {
-        Ok(text) => text,
-        Err(what) => return vec![ConfigError::new(Origin::File(path.to_owned()), "", "", what)],
-    };
-    let table = match DeTable::parse(&text) {
+    let table = match DeTable::parse(text) {
         Ok(table) => table,
         Err(error) => {
-            let line = error.span().map_or(1, |span| line_of(&text, span.start));
+            let line = error.span().map_or(1, |span| line_of(text, span.start));
             return vec![ConfigError::new(at(line), "", "", error.message().replace('\n', " "))];
         }
     };
@@ -216,7 +220,7 @@ fn apply_file(config: &mut Config, path: &Path) -> Vec<ConfigError> {
     // As they stand in the file, and so are the errors.
     entries.sort_by_key(|(key, _)| key.span().start);
     for (key, value) in entries {
-        let (name, line) = (key.get_ref(), line_of(&text, key.span().start));
+        let (name, line) = (key.get_ref(), line_of(text, key.span().start));
         match as_text(value.get_ref()) {
             Some(value) => errors.extend(set(config, at(line), name, &value)),
             None => {

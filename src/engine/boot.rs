@@ -2,11 +2,11 @@
 
 use super::clock::{Clock, SystemClock};
 use super::handle::Identity;
-use super::recovery::Recovery;
+use super::recovery::{Recovery, StartProgress};
 use super::start::{Running, Start, start};
 use super::threads::OnFailure;
 use crate::allocator::ShardSettings;
-use crate::model::ServerId;
+use crate::model::{Seq, ServerId};
 use crate::store::{
     Disk, Presence, RealDisk, Recovered, Settings, Store, StoreError, give_up_reserve,
 };
@@ -26,6 +26,8 @@ pub struct Boot {
     pub memory_records_max: u64,
     /// Called when a thread cannot go on.
     pub on_failure: OnFailure,
+    /// Told how far it is.
+    pub progress: Arc<StartProgress>,
 }
 
 /// A booted engine.
@@ -39,6 +41,14 @@ pub struct Booted {
     pub recovered: Recovered,
     /// Effects absorbed.
     pub effects: u64,
+}
+
+impl Booted {
+    /// Nothing was ever written: the directory is new, or as good as new.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.recovered.next == Seq(1)
+    }
 }
 
 /// Why an engine did not start.
@@ -82,17 +92,20 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
     let (mut store, is_new) = open(&boot.data, &boot.store)?;
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
     let records_max = boot.memory_records_max / u64::from(boot.workers.max(1));
-    let mut recovery = Recovery::new(boot.workers, ShardSettings { seed, records_max });
+    let settings = ShardSettings { seed, records_max };
+    let mut recovery = Recovery::new(boot.workers, settings, Arc::clone(&boot.progress));
     let recovered = store.recover(&mut recovery);
     let recovered = recovered.map_err(|error| BootError::Store(boot.data.clone(), error))?;
+    boot.progress.set(1, 1);
     let effects = recovery.effects();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start(recovered.tick));
     let sealer = store.journal.sealer(store.identity());
     let format = store.format();
     let (journal, checkpointer, disk) = store.split();
+    let (shards, catalogue) = recovery.finish(recovered.network_handle_max);
     let running = start(Start {
-        shards: recovery.into_shards(),
-        next_network: recovered.network_handle_max.saturating_add(1),
+        shards,
+        catalogue,
         journal: Box::new(journal),
         sealer,
         checkpointer,

@@ -5,7 +5,8 @@
 use super::Progress;
 use super::clock::Clock;
 use super::figures::CommitterFigures;
-use super::handover::{Delivery, HandOver};
+use super::handover::HandOver;
+use super::operation::Stages;
 use super::pressure::Pressure;
 use crate::journal::BatchSealer;
 use crate::limits;
@@ -101,17 +102,18 @@ impl Committer {
         self.note_waiting(began_ns);
         if is_planted(Bug::ReplyBeforeCommit) {
             let early = self.taken.iter_mut().flat_map(|(one, _)| one.deliveries.drain(..));
-            early.for_each(Delivery::release);
+            early.for_each(|delivery| delivery.release(Stages::at(began_ns)));
         }
         match self.write(began_ns) {
             Err(_) if is_planted(Bug::FailedWriteBelieved) => {}
             written => written?,
         }
+        let durable_ns = self.parts.clock.monotonic_ns();
         for (hand_over, _) in self.taken.drain(..) {
             if let Some(mark) = self.parts.marks.get(hand_over.source) {
                 mark.raise(hand_over.number);
             }
-            hand_over.deliveries.into_iter().for_each(Delivery::release);
+            hand_over.release(began_ns, durable_ns);
         }
         self.turned();
         Ok(Progress::Worked)

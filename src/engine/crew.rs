@@ -5,7 +5,7 @@ use super::handle::Door;
 use super::handover::HandOver;
 use super::sequencer::{Sequenced, Sequencer};
 use super::worker::{Shared, Work, Worker, WorkerParts};
-use crate::allocator::Shard;
+use crate::allocator::{Catalogue, Shard};
 use crate::limits;
 use addrd_sync::{
     Bounds, Consumer, Doorbell, DurableMark, Producer, RingGauge, Waiter, doorbell, drains, ring,
@@ -36,7 +36,7 @@ pub(super) struct Crew {
 
 impl Crew {
     /// One worker for each shard, and the sequencer.
-    pub(super) fn hire(shared: &Shared, shards: Vec<Shard>, next_network: u32) -> Self {
+    pub(super) fn hire(shared: &Shared, shards: Vec<Shard>, catalogue: Box<Catalogue>) -> Self {
         let (out, hand_overs) = ring(COMMIT_RING);
         let (sequencer_ring, sequenced) = ring(SEQUENCER_RING);
         let (sequencer_bell, sequencer_waiter) = doorbell();
@@ -73,7 +73,7 @@ impl Crew {
         let commit_ring = out.gauge();
         let source = workers.len();
         let sequencer =
-            Sequencer::new(source, sequenced, out, next_network, shared.clone(), own_figures);
+            Sequencer::new(source, sequenced, out, catalogue, shared.clone(), own_figures);
         Self {
             doors,
             workers,

@@ -2,11 +2,14 @@
 //! whoever folds them into the metrics. Knows no metric names beyond operations and statuses.
 
 use super::clock::Clock;
-use crate::allocator::{Shard, ShardCounters};
+use super::survey::{Board, Surveyor};
+use crate::allocator::{FillReport, Shard, ShardCounters};
+use crate::limits;
 use crate::model::Status;
 use addrd_protocol::opcode::Opcode;
 use addrd_sync::{
-    HistogramSnapshot, StageHistogram, StageHistogramReader, Tally, TallyReader, histogram, tally,
+    HistogramSnapshot, Sizes, SizesReader, SizesSnapshot, StageHistogram, StageHistogramReader,
+    Tally, TallyReader, histogram, sizes, tally,
 };
 
 /// Places for operations in a tally: the known ones and one for the others.
@@ -18,31 +21,27 @@ pub const STATUSES: usize = Status::ALL.len() + 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Scalar {
-    /// Drains, rendezvous or commits.
-    Rounds = 0,
-    /// Operations decided, or committed.
-    Operations = 1,
     /// Networks of the worker.
-    Networks = 2,
+    Networks = 0,
     /// Live allocations of the worker.
-    Allocations = 3,
+    Allocations = 1,
     /// Records in the worker's memory.
-    Records = 4,
+    Records = 2,
     /// Records committed.
-    RecordsCommitted = 5,
-    /// Bytes of records committed.
-    BytesCommitted = 6,
+    RecordsCommitted = 3,
     /// Longest time away from its ring since start, ns.
-    AwayNsMax = 7,
+    AwayNsMax = 4,
     /// When its loop turned last, monotonic ns.
-    TurnedNs = 8,
+    TurnedNs = 5,
     /// Subnets of the worker.
-    Subnets = 9,
+    Subnets = 6,
     /// Memory of the worker's state, bytes.
-    MemoryBytes = 10,
+    MemoryBytes = 7,
+    /// Jobs that are not finished.
+    JobsRunning = 8,
 }
 
-const SCALARS: usize = 11;
+const SCALARS: usize = 9;
 
 /// The writing end of a deciding thread.
 #[derive(Debug)]
@@ -52,6 +51,8 @@ pub struct WorkerFigures {
     scalars: Tally<SCALARS>,
     ring: StageHistogram,
     apply: StageHistogram,
+    drains: Sizes,
+    surveyor: Surveyor,
     away_ns_max: u64,
 }
 
@@ -63,6 +64,8 @@ pub struct WorkerFiguresReader {
     scalars: TallyReader<SCALARS>,
     ring: StageHistogramReader,
     apply: StageHistogramReader,
+    drains: SizesReader,
+    fill: Board,
 }
 
 /// What a deciding thread counted, at one moment.
@@ -78,6 +81,10 @@ pub struct WorkerSnapshot {
     pub ring: HistogramSnapshot,
     /// Time from the begin of a drain to its end, ns, an operation.
     pub apply: HistogramSnapshot,
+    /// Operations of drains, or of rendezvous.
+    pub drains: SizesSnapshot,
+    /// How full its subnets are.
+    pub fill: FillReport,
 }
 
 impl WorkerFigures {
@@ -89,14 +96,21 @@ impl WorkerFigures {
         let (scalars, scalars_reader) = tally();
         let (ring, ring_reader) = histogram();
         let (apply, apply_reader) = histogram();
+        let (drains, drains_reader) = sizes();
+        let (surveyor, fill) = Surveyor::new();
         let reader = WorkerFiguresReader {
             operations: operations_reader,
             statuses: statuses_reader,
             scalars: scalars_reader,
             ring: ring_reader,
             apply: apply_reader,
+            drains: drains_reader,
+            fill,
         };
-        (Self { operations, statuses, scalars, ring, apply, away_ns_max: 0 }, reader)
+        let away_ns_max = 0;
+        let writer =
+            Self { operations, statuses, scalars, ring, apply, drains, surveyor, away_ns_max };
+        (writer, reader)
     }
 
     /// One answer was decided.
@@ -112,13 +126,22 @@ impl WorkerFigures {
 
     /// A drain that began at `began_ns` is decided.
     pub fn drained(&mut self, shard: &Shard, operations: u32, began_ns: u64, clock: &dyn Clock) {
-        self.round(operations, began_ns, clock);
+        let now_ns = self.round(operations, began_ns, clock);
         self.holds(shard);
+        self.surveyor.step(shard, limits::SURVEY_DRAIN_SUBNETS, now_ns);
+    }
+
+    /// The worker has nothing to do. True: it has, since how full its subnets are isn't known yet.
+    pub fn rests(&mut self, shard: &Shard, clock: &dyn Clock) -> bool {
+        self.surveyor.step(shard, limits::SURVEY_IDLE_SUBNETS, clock.monotonic_ns())
     }
 
     /// The worker holds so much now.
     pub fn holds(&mut self, shard: &Shard) {
-        let ShardCounters { networks, subnets, allocations, memory_bytes, .. } = shard.counters();
+        self.surveyor.changed();
+        let ShardCounters { networks, subnets, allocations, memory_bytes, jobs_running, .. } =
+            shard.counters();
+        self.scalars.set(Scalar::JobsRunning as usize, jobs_running);
         self.scalars.set(Scalar::Networks as usize, networks);
         self.scalars.set(Scalar::Subnets as usize, subnets);
         self.scalars.set(Scalar::Allocations as usize, allocations);
@@ -136,15 +159,18 @@ impl WorkerFigures {
         self.scalars.set(Scalar::TurnedNs as usize, now_ns);
     }
 
-    fn round(&mut self, operations: u32, began_ns: u64, clock: &dyn Clock) {
+    /// Gives the time at which it ended.
+    fn round(&mut self, operations: u32, began_ns: u64, clock: &dyn Clock) -> u64 {
         let now_ns = clock.monotonic_ns();
         let took = now_ns.saturating_sub(began_ns);
         self.away_ns_max = self.away_ns_max.max(took);
-        self.scalars.add(Scalar::Rounds as usize, 1);
-        self.scalars.add(Scalar::Operations as usize, u64::from(operations));
         self.scalars.set(Scalar::AwayNsMax as usize, self.away_ns_max);
         self.scalars.set(Scalar::TurnedNs as usize, now_ns);
-        self.apply.record_many(took, u64::from(operations));
+        if operations > 0 {
+            self.drains.record(operations.into());
+            self.apply.record_many(took, operations.into());
+        }
+        now_ns
     }
 }
 
@@ -158,6 +184,8 @@ impl WorkerFiguresReader {
             scalars: self.scalars.snapshot(),
             ring: self.ring.snapshot(),
             apply: self.apply.snapshot(),
+            drains: self.drains.snapshot(),
+            fill: self.fill.report(),
         }
     }
 
@@ -174,6 +202,8 @@ pub struct CommitterFigures {
     scalars: Tally<SCALARS>,
     wait: StageHistogram,
     commit: StageHistogram,
+    operations: Sizes,
+    bytes: Sizes,
 }
 
 /// The reading end.
@@ -182,6 +212,8 @@ pub struct CommitterFiguresReader {
     scalars: TallyReader<SCALARS>,
     wait: StageHistogramReader,
     commit: StageHistogramReader,
+    operations: SizesReader,
+    bytes: SizesReader,
 }
 
 /// What the committer counted, at one moment.
@@ -193,6 +225,10 @@ pub struct CommitterSnapshot {
     pub wait: HistogramSnapshot,
     /// Time of commits, ns, a commit.
     pub commit: HistogramSnapshot,
+    /// Operations of commits.
+    pub operations: SizesSnapshot,
+    /// Bytes of the records of commits.
+    pub bytes: SizesSnapshot,
 }
 
 impl CommitterFigures {
@@ -202,12 +238,16 @@ impl CommitterFigures {
         let (scalars, scalars_reader) = tally();
         let (wait, wait_reader) = histogram();
         let (commit, commit_reader) = histogram();
+        let (operations, operations_reader) = sizes();
+        let (bytes, bytes_reader) = sizes();
         let reader = CommitterFiguresReader {
             scalars: scalars_reader,
             wait: wait_reader,
             commit: commit_reader,
+            operations: operations_reader,
+            bytes: bytes_reader,
         };
-        (Self { scalars, wait, commit }, reader)
+        (Self { scalars, wait, commit, operations, bytes }, reader)
     }
 
     /// A hand-over of `operations` waited for this long.
@@ -217,10 +257,9 @@ impl CommitterFigures {
 
     /// A round of this many operations, records and bytes is durable after this long.
     pub fn committed(&mut self, operations: u64, records: u64, bytes: u64, ns: u64) {
-        self.scalars.add(Scalar::Rounds as usize, 1);
-        self.scalars.add(Scalar::Operations as usize, operations);
         self.scalars.add(Scalar::RecordsCommitted as usize, records);
-        self.scalars.add(Scalar::BytesCommitted as usize, bytes);
+        self.operations.record(operations);
+        self.bytes.record(bytes);
         self.commit.record(ns);
     }
 
@@ -231,6 +270,12 @@ impl CommitterFigures {
 }
 
 impl CommitterFiguresReader {
+    /// One scalar now.
+    #[must_use]
+    pub fn scalar(&self, scalar: Scalar) -> u64 {
+        self.scalars.snapshot()[scalar as usize]
+    }
+
     /// What is counted now.
     #[must_use]
     pub fn snapshot(&self) -> CommitterSnapshot {
@@ -238,6 +283,8 @@ impl CommitterFiguresReader {
             scalars: self.scalars.snapshot(),
             wait: self.wait.snapshot(),
             commit: self.commit.snapshot(),
+            operations: self.operations.snapshot(),
+            bytes: self.bytes.snapshot(),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! them and answers. Holds no state of its own beyond the parts.
 
 use super::answer;
-use super::operation::{Operation, Outlet};
+use super::operation::{Operation, Outlet, Stages};
 use crate::allocator::{self, Answer, At};
 use bytes::BytesMut;
 use std::fmt;
@@ -47,8 +47,8 @@ impl Gather {
         self.parts().is_cancelled = true;
     }
 
-    /// Takes a durable part, decided at `at`; the last one answers.
-    pub fn complete(&self, at: At, answer: Answer) {
+    /// Takes a durable part, decided at `at`; the last one answers, and its stages are told.
+    pub fn complete(&self, at: At, answer: Answer, stages: Stages) {
         let (at, answers) = {
             let mut parts = self.parts();
             parts.answers.push(answer);
@@ -64,7 +64,7 @@ impl Gather {
         let merged = allocator::merge(&at, request, scope, answers);
         let mut frames = BytesMut::new();
         answer::encode(&self.operation, &merged, &mut frames);
-        self.outlet.deliver(frames.freeze(), 1);
+        self.outlet.deliver(frames.freeze(), 1, stages);
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {

@@ -119,7 +119,7 @@ impl Engine {
     /// way round nothing is needed, a rendezvous stands behind what a worker's ring holds.
     #[must_use]
     pub fn route(&self, scope: &Scope, request: &Request) -> Route {
-        if allocator::is_spanning(request) {
+        if allocator::is_spanning(scope, request) {
             return Route::Sequencer;
         }
         if allocator::is_gathered(scope, request) {
@@ -211,6 +211,21 @@ impl Engine {
             memory_records_max: self.inner.memory_records_max,
             is_storage_full: self.inner.pressure.storage_full.get() != 0,
         }
+    }
+
+    /// Each loop's name and when it turned last, monotonic ns.
+    #[must_use]
+    pub fn loops(&self) -> Vec<(String, u64)> {
+        let deciding = self.inner.worker_figures.iter().enumerate().map(|(at, reader)| {
+            let is_worker = at < self.workers();
+            let name = if is_worker { format!("worker-{at}") } else { "sequencer".to_owned() };
+            (name, reader.scalar(Scalar::TurnedNs))
+        });
+        let others =
+            [("committer", &self.inner.committer_figures), ("fold", &self.inner.fold_figures)];
+        let others =
+            others.map(|(name, reader)| (name.to_owned(), reader.scalar(Scalar::TurnedNs)));
+        deciding.chain(others).collect()
     }
 
     /// What every thread counted, for the metrics.

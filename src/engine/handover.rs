@@ -2,7 +2,7 @@
 //! between its decision and the commit, so none can leave early (promise P1). Decides nothing.
 
 use super::gather::Gather;
-use super::operation::Outlet;
+use super::operation::{Outlet, Stages};
 use crate::allocator::{Answer, At};
 use crate::journal::RecordBuffer;
 use crate::limits;
@@ -26,8 +26,21 @@ pub struct HandOver {
     pub deliveries: Vec<Delivery>,
     /// Operations answered.
     pub operations: u32,
+    /// When its drain began, monotonic ns.
+    pub began_ns: u64,
     /// When it was pushed, monotonic ns.
     pub pushed_ns: u64,
+}
+
+impl HandOver {
+    /// Lets its answers go; call it only when it is durable.
+    ///
+    /// Units: when its commit began and ended, monotonic ns.
+    pub fn release(self, commit_ns: u64, durable_ns: u64) {
+        let (began_ns, handed_ns) = (self.began_ns, self.pushed_ns);
+        let stages = Stages { pushed_ns: began_ns, began_ns, handed_ns, commit_ns, durable_ns };
+        self.deliveries.into_iter().for_each(|delivery| delivery.release(stages));
+    }
 }
 
 /// An answer that waits for its hand-over to be durable.
@@ -40,6 +53,8 @@ pub enum Delivery {
         frames: Bytes,
         /// How many.
         operations: u32,
+        /// When they went into the ring, monotonic ns.
+        pushed_ns: u64,
     },
     /// One worker's part of a gathered operation.
     Part {
@@ -53,11 +68,14 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// Lets the answer go. Call it only when its hand-over is durable.
-    pub fn release(self) {
+    /// Lets the answer go. Call it only when its hand-over is durable. `stages` are those of its
+    /// hand-over; only the delivery knows how long it was in the ring.
+    pub fn release(self, stages: Stages) {
         match self {
-            Self::Frames { outlet, frames, operations } => outlet.deliver(frames, operations),
-            Self::Part { gather, at, answer } => gather.complete(at, *answer),
+            Self::Frames { outlet, frames, operations, pushed_ns } => {
+                outlet.deliver(frames, operations, Stages { pushed_ns, ..stages });
+            }
+            Self::Part { gather, at, answer } => gather.complete(at, *answer, stages),
         }
     }
 

@@ -17,18 +17,21 @@ pub mod pressure;
 mod recovery;
 pub mod sequencer;
 mod start;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod threads;
 pub mod worker;
 
+pub use crate::allocator::{FILL_LEVELS, FillReport, SubnetFill};
+pub use crate::store::FORMAT_VERSION;
 pub use boot::{Boot, BootError, Booted, boot};
 pub use clock::{Clock, FakeClock, SystemClock};
 pub use handle::{Engine, EngineStatus, Figures, Identity, Readiness};
 pub use handover::{Delivery, HandOver};
-pub use operation::{Operation, Outlet, Parcel, Rejected, Route, Scope};
+pub use operation::{Operation, Outlet, Parcel, Rejected, Route, Scope, Stages};
 pub use pressure::{Pressure, Refuse};
-pub use recovery::Recovery;
+pub use recovery::{Recovery, StartProgress};
 pub use start::{Running, Start, start};
 pub use threads::OnFailure;
 

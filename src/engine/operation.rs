@@ -30,7 +30,31 @@ pub struct Operation {
 /// blocks, never fails: a connection that is gone drops what it gets.
 pub trait Outlet: Send + Sync {
     /// Takes whole reply frames, `operations` of them, and wakes the connection once.
-    fn deliver(&self, frames: Bytes, operations: u32);
+    fn deliver(&self, frames: Bytes, operations: u32, stages: Stages);
+}
+
+/// When the operations of a delivery passed the stages of their way, ns on the engine's monotonic
+/// clock, rising.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stages {
+    /// They went into the ring.
+    pub pushed_ns: u64,
+    /// Their drain began.
+    pub began_ns: u64,
+    /// They were decided, and handed over.
+    pub handed_ns: u64,
+    /// Their commit began.
+    pub commit_ns: u64,
+    /// They are durable.
+    pub durable_ns: u64,
+}
+
+impl Stages {
+    /// All at one moment.
+    #[must_use]
+    pub const fn at(ns: u64) -> Self {
+        Self { pushed_ns: ns, began_ns: ns, handed_ns: ns, commit_ns: ns, durable_ns: ns }
+    }
 }
 
 /// Operations of one connection for one deciding thread, in the order sent.

@@ -1,16 +1,44 @@
 //! Gives what the store remembers to the shards that will own it. Decides nothing: it absorbs.
 
-use crate::allocator::{Shard, ShardSettings};
+use crate::allocator::{Catalogue, Shard, ShardSettings};
 use crate::model::{Effect, NetworkHandle, Revision, SubnetHandle, WorkerId, worker_of};
 use crate::store::Restore;
+use addrd_sync::Level;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// Shards being filled from disk.
 pub struct Recovery {
     shards: Vec<Shard>,
+    catalogue: Box<Catalogue>,
     owners: HashMap<NetworkHandle, WorkerId>,
     effects: u64,
+    progress: Arc<StartProgress>,
+}
+
+/// How far a start is, for operators.
+#[derive(Debug, Default)]
+pub struct StartProgress(Level);
+
+impl StartProgress {
+    /// Nothing is left to be read.
+    #[must_use]
+    pub fn done() -> Self {
+        Self(Level::new(100))
+    }
+
+    /// `part` of `whole` is read.
+    pub fn set(&self, part: u64, whole: u64) {
+        let percent = u128::from(part) * 100 / u128::from(whole.max(1));
+        self.0.set(percent.min(100) as u64);
+    }
+
+    /// What is read, percent, rounded down.
+    #[must_use]
+    pub fn percent(&self) -> u32 {
+        self.0.get().min(100) as u32
+    }
 }
 
 impl Recovery {
@@ -19,16 +47,19 @@ impl Recovery {
     /// # Panics
     /// Without workers.
     #[must_use]
-    pub fn new(workers: u16, settings: ShardSettings) -> Self {
+    pub fn new(workers: u16, settings: ShardSettings, progress: Arc<StartProgress>) -> Self {
         assert!(workers > 0, "at least one worker");
         let shards = (0..workers).map(|_| Shard::new(settings)).collect();
-        Self { shards, owners: HashMap::new(), effects: 0 }
+        let catalogue = Box::new(Catalogue::new(settings));
+        Self { shards, catalogue, owners: HashMap::new(), effects: 0, progress }
     }
 
-    /// The filled shards.
+    /// The filled shards and the catalogue; `highest` is the highest number that any network, pool,
+    /// scope or project ever had.
     #[must_use]
-    pub fn into_shards(self) -> Vec<Shard> {
-        self.shards
+    pub fn finish(mut self, highest: u32) -> (Vec<Shard>, Box<Catalogue>) {
+        self.catalogue.restore_handles(highest);
+        (self.shards, self.catalogue)
     }
 
     /// Effects absorbed so far.
@@ -47,6 +78,10 @@ impl Recovery {
             }
             // Jobs outlive their network, whose number may belong to another by now.
             Effect::JobPut(row) => Some(worker_of(row.project, row.network_id, workers)),
+            Effect::ProjectPut(_)
+            | Effect::ScopePut(_)
+            | Effect::PoolPut(_)
+            | Effect::ObjectGone { .. } => None,
             Effect::NetworkGone { network, .. } => self.owners.remove(network),
             Effect::SubnetPut(row) => self.owners.get(&row.network).copied(),
             Effect::ExclusionPut(row) => self.owners.get(&row.network).copied(),
@@ -67,6 +102,7 @@ impl Recovery {
 impl Restore for Recovery {
     fn effect(&mut self, effect: &Effect) -> Result<(), String> {
         self.effects += 1;
+        self.catalogue.absorb(effect).map_err(|error| error.to_string())?;
         match self.owner_of(effect).and_then(|owner| self.shards.get_mut(usize::from(owner.0))) {
             Some(shard) => shard.absorb(effect).map_err(|error| error.to_string()),
             None => Ok(()),
@@ -74,9 +110,15 @@ impl Restore for Recovery {
     }
 
     fn revision(&mut self, network: NetworkHandle, revision: Revision) {
-        if let Some(shard) = self.shard_of(network) {
+        if self.catalogue.is_pool(network) {
+            self.catalogue.restore_marks(network, revision);
+        } else if let Some(shard) = self.shard_of(network) {
             shard.restore_marks(network, revision);
         }
+    }
+
+    fn progress(&mut self, part: u64, whole: u64) {
+        self.progress.set(part, whole);
     }
 
     fn cursor(&mut self, network: NetworkHandle, subnet: SubnetHandle, offset: u128) {

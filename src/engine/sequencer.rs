@@ -1,6 +1,6 @@
 //! The sequencer: decides operations that span workers, over states that the workers lend. While
-//! it decides, nobody else can; nothing is provisional. It owns no state between rendezvous except
-//! the next number of a network.
+//! it decides, nobody else can; nothing is provisional. Of its own it has the catalogue, which nobody
+//! else changes; what concerns that alone is decided without stopping anybody.
 
 use super::Progress;
 use super::answer;
@@ -9,7 +9,7 @@ use super::handover::{Delivery, HandOver};
 use super::operation::{Operation, Parcel};
 use super::pressure::Refuse;
 use super::worker::Shared;
-use crate::allocator::{self, Answer, At, Shard};
+use crate::allocator::{self, Answer, At, Catalogue, Shard};
 use crate::journal::RecordBuffer;
 use crate::limits;
 use crate::model::{EffectSink, NetworkHandle, Seq, worker_of};
@@ -94,6 +94,19 @@ impl Borrowing {
 #[derive(Debug, Default)]
 pub struct Agenda(Vec<Sequenced>);
 
+impl Agenda {
+    /// Whether anything in it concerns a state that a worker has.
+    #[must_use]
+    pub fn needs_workers(&self) -> bool {
+        let alone =
+            |operation: &Operation| allocator::needs_no_shard(&operation.scope, &operation.request);
+        self.0.iter().any(|item| match item {
+            Sequenced::Parcel(parcel) => !parcel.operations.iter().all(alone),
+            Sequenced::Finish { .. } => true,
+        })
+    }
+}
+
 /// The sequencer without the rendezvous: [`Sequencer::take`] says what is to be done,
 /// [`Sequencer::decide`] does it over states that somebody got hold of.
 pub struct Sequencer {
@@ -102,20 +115,20 @@ pub struct Sequencer {
     taken: Vec<(Sequenced, Cost)>,
     out: Producer<HandOver>,
     handed: u64,
-    next_network: u32,
+    catalogue: Box<Catalogue>,
     shared: Shared,
     figures: WorkerFigures,
     is_closed: bool,
 }
 
 impl Sequencer {
-    /// Ready; `next_network` is the first number that no network has had.
+    /// Ready, with the catalogue as recovery left it.
     #[must_use]
     pub const fn new(
         source: usize,
         intake: Consumer<Sequenced>,
         out: Producer<HandOver>,
-        next_network: u32,
+        catalogue: Box<Catalogue>,
         shared: Shared,
         figures: WorkerFigures,
     ) -> Self {
@@ -125,7 +138,7 @@ impl Sequencer {
             taken: Vec::new(),
             out,
             handed: 0,
-            next_network,
+            catalogue,
             shared,
             figures,
             is_closed: false,
@@ -173,18 +186,19 @@ impl Sequencer {
         Ok(Agenda(self.taken.drain(..).map(|(item, _)| item).collect()))
     }
 
-    /// Decides over all lent states, pushes one hand-over or, where the agenda does not fit one,
+    /// Decides over the catalogue and all lent states (none if [`Agenda::needs_workers`] says so), pushes one hand-over or, where the agenda does not fit one,
     /// several. Gives the number of the last one, which the states rest on from now on.
     pub fn decide(&mut self, agenda: Agenda, shards: &mut [&mut Shard]) -> u64 {
         let began_ns = self.shared.clock.monotonic_ns();
-        let mut draft = Draft::default();
+        let mut draft = Draft { began_ns, ..Draft::default() };
         for item in agenda.0 {
             match item {
                 Sequenced::Parcel(parcel) => self.decide_parcel(&parcel, shards, &mut draft),
                 Sequenced::Finish { network } => {
                     self.make_room(&mut draft, limits::JOB_SLICE_RECORD_BYTES_MAX);
                     let at = self.at();
-                    allocator::finish_network(shards, &at, network, &mut draft.records);
+                    let records = &mut draft.records;
+                    allocator::finish_network(&mut self.catalogue, shards, &at, network, records);
                 }
             }
         }
@@ -222,15 +236,9 @@ impl Sequencer {
         let refuse = self.shared.pressure.refuse();
         answer::admit(&at, refuse, operation)?;
         let Operation { scope, request, .. } = operation;
-        if allocator::is_spanning(request) {
-            return allocator::apply_spanning(
-                shards,
-                &mut self.next_network,
-                &at,
-                scope,
-                request,
-                records,
-            );
+        if allocator::is_spanning(scope, request) {
+            let catalogue = &mut self.catalogue;
+            return allocator::apply_spanning(catalogue, shards, &at, scope, request, records);
         }
         if allocator::is_gathered(scope, request) {
             let parts = shards
@@ -255,7 +263,8 @@ impl Sequencer {
 
     /// Pushes what is there, waiting for room: the workers stand still, so room only grows.
     fn push(&mut self, draft: &mut Draft) {
-        let draft = std::mem::take(draft);
+        let next = Draft { began_ns: draft.began_ns, ..Draft::default() };
+        let draft = std::mem::replace(draft, next);
         if draft.operations == 0 && draft.records.record_count() == 0 {
             return;
         }
@@ -272,6 +281,7 @@ impl Sequencer {
             records: draft.records,
             deliveries: draft.deliveries,
             operations: draft.operations,
+            began_ns: draft.began_ns,
             pushed_ns: self.shared.clock.monotonic_ns(),
         };
         while let Err(full) = self.out.try_push(hand_over, cost, Class::Reserved) {
@@ -305,6 +315,8 @@ struct Draft {
     records: RecordBuffer,
     deliveries: Vec<Delivery>,
     operations: u32,
+    /// When the rendezvous began, monotonic ns.
+    began_ns: u64,
 }
 
 impl Draft {
@@ -317,6 +329,7 @@ impl Draft {
             outlet: Arc::clone(&parcel.outlet),
             frames: frames.split().freeze(),
             operations: std::mem::take(operations),
+            pushed_ns: parcel.pushed_ns,
         });
     }
 }

@@ -11,7 +11,7 @@ use super::pressure::Pressure;
 use super::sequencer::Sequencer;
 use super::threads::{self, OnFailure};
 use super::worker::{Shared, Worker};
-use crate::allocator::Shard;
+use crate::allocator::{Catalogue, Shard};
 use crate::journal::BatchSealer;
 use crate::store::{Checkpointer, Disk, Journal};
 use addrd_sync::{Doorbell, DurableMark, Flag, Level, Waiter, doorbell};
@@ -22,8 +22,8 @@ use std::thread::JoinHandle;
 pub struct Start {
     /// Recovered states, one for each worker.
     pub shards: Vec<Shard>,
-    /// First number that no network has had.
-    pub next_network: u32,
+    /// What spans networks.
+    pub catalogue: Box<Catalogue>,
     /// The journal; its last position is `position`.
     pub journal: Box<dyn Journal>,
     /// Numbers and links what is appended.
@@ -110,7 +110,7 @@ pub fn start(start: Start) -> std::io::Result<Running> {
         committer_bell,
     };
     let folded = Arc::new(DurableMark::new(start.checkpointer.folded().0));
-    let crew = Crew::hire(&shared, start.shards, start.next_network);
+    let crew = Crew::hire(&shared, start.shards, start.catalogue);
     let (fold_figures, fold_reader) = CommitterFigures::new();
     let fold = Fold::new(FoldParts {
         checkpointer: start.checkpointer,

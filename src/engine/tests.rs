@@ -3,13 +3,17 @@
 use super::committer::{Committer, CommitterParts};
 use super::figures::CommitterFigures;
 use super::*;
-use crate::journal::{BatchIdentity, BatchSealer};
-use crate::model::{Incarnation, NetworkId, OwnerId, ProjectId, Seq, ServerId, SubnetId, Tick};
+use crate::allocator::{At, Catalogue, Shard, ShardSettings, apply_spanning};
+use crate::journal::{BatchIdentity, BatchSealer, RecordBuffer};
+use crate::model::{
+    Family, Incarnation, NetworkId, OwnerId, ProjectId, Revision, Seq, ServerId, SubnetId, Tick,
+};
 use crate::store::{Journal, JournalFill, JournalPosition, Round, Settings, StoreError};
 use addrd_protocol::codec::{ReplyOrFailure, decode_reply};
 use addrd_protocol::message::{
-    Allocate, AllocateFlags, Batch, BatchItem, BatchMode, FamilyChoice, Fences, Release, Reply,
-    Request, Strategy, SubnetCreate, SubnetKind, Target,
+    Allocate, AllocateFlags, Batch, BatchItem, BatchMode, FamilyChoice, Fences, FromPool,
+    PoolCreate, PrefixChoice, Release, Reply, Request, Strategy, SubnetCreate, SubnetDelete,
+    SubnetKind, Target,
 };
 use addrd_protocol::opcode::Opcode;
 use addrd_protocol::{Instance, Setting, Slot, Status};
@@ -37,7 +41,7 @@ struct Desk {
 }
 
 impl Outlet for Desk {
-    fn deliver(&self, mut frames: Bytes, _operations: u32) {
+    fn deliver(&self, mut frames: Bytes, _operations: u32, _stages: Stages) {
         let mut kept = self.frames.lock().unwrap();
         while frames.has_remaining() {
             let length = (&frames[..4]).get_u32() as usize;
@@ -75,12 +79,13 @@ fn boot_at(path: &Path, workers: u16) -> Booted {
         workers,
         memory_records_max: 1 << 20,
         on_failure: Arc::new(|text| panic!("{text}")),
+        progress: Arc::default(),
     })
     .unwrap()
 }
 
 fn scope(network: u128) -> Scope {
-    Scope { project: ProjectId::DEFAULT, network: NetworkId::from_u128(network) }
+    Scope { project: ProjectId::DEFAULT, network: NetworkId::from_u128(network), pool: false }
 }
 
 fn operation(request_id: u64, network: u128, opcode: Opcode, request: Request) -> Operation {
@@ -105,6 +110,7 @@ fn create_subnet(id: u64, network: u128, cidr: &str) -> Operation {
         routes: Vec::new(),
         name: None,
         description: None,
+        from_pool: None,
         service: Default::default(),
     };
     operation(id, network, Opcode::SUBNET_CREATE, Request::SubnetCreate(Box::new(body)))
@@ -159,6 +165,27 @@ fn call(engine: &Engine, operation: Operation) -> (Status, Option<Reply>) {
     (status, reply)
 }
 
+/// A shard with a network of `count` subnets.
+pub(super) fn shard_with_subnets(count: u128) -> Shard {
+    let settings = ShardSettings { seed: 1, records_max: 1 << 20 };
+    let (mut shard, mut catalogue) = (Shard::new(settings), Catalogue::new(settings));
+    let mut records = RecordBuffer::with_capacity(0);
+    let at = At { tick: Tick(1), position: Seq(0), incarnation: Incarnation(1) };
+    let create = Request::NetworkCreate(Box::default());
+    let shards = &mut [&mut shard];
+    apply_spanning(&mut catalogue, shards, &at, &scope(1), &create, &mut records).unwrap();
+    for number in 0..count {
+        let mut one = create_subnet(1, 1, &format!("10.0.{number}.0/24"));
+        if let Request::SubnetCreate(body) = &mut one.request {
+            body.subnet_id = SubnetId::from_u128(number + 1);
+        }
+        let shards = &mut [&mut shard];
+        apply_spanning(&mut catalogue, shards, &at, &one.scope, &one.request, &mut records)
+            .unwrap();
+    }
+    shard
+}
+
 #[test]
 fn what_was_answered_is_there_after_a_restart_with_any_number_of_workers() {
     let folder = tempfile::tempdir().unwrap();
@@ -197,6 +224,93 @@ fn what_was_answered_is_there_after_a_restart_with_any_number_of_workers() {
         let (_, reply) = call(&engine, operation(1, 0, Opcode::NETWORK_LIST, list));
         let Some(Reply::Networks(page)) = reply else { panic!("{reply:?}") };
         assert_eq!(page.items.len(), 8);
+        booted.running.stop();
+    }
+}
+
+fn of_pool(id: u64, opcode: Opcode, request: Request, prefixes: bool) -> Operation {
+    let scope = Scope { pool: prefixes, ..scope(900) };
+    Operation { request_id: id, opcode, scope, expires: None, request }
+}
+
+fn create_pool(id: u64) -> Operation {
+    let body = PoolCreate {
+        family: Family::V4,
+        prefixes: vec!["10.0.0.0/16".parse().unwrap()],
+        min_length: None,
+        max_length: None,
+        default_length: Some(24),
+        default_quota: Some(65_536),
+        address_scope_id: None,
+        parent_id: None,
+        parent_length: None,
+        is_default: true,
+        shared: false,
+        name: None,
+        description: None,
+    };
+    of_pool(id, Opcode::POOL_CREATE, Request::PoolCreate(Box::new(body)), false)
+}
+
+fn carve_subnet(id: u64, network: u128) -> Operation {
+    let Operation { request: Request::SubnetCreate(mut body), .. } =
+        create_subnet(id, network, "0.0.0.0/0")
+    else {
+        panic!("a subnet is created")
+    };
+    let by = PrefixChoice::DefaultLength;
+    body.from_pool = Some(Box::new(FromPool { by, ..FromPool::default() }));
+    operation(id, network, Opcode::SUBNET_CREATE, Request::SubnetCreate(body))
+}
+
+/// The pool, then the subnet of each network, then what an owner has straight from the pool.
+fn pool_answers(engine: &Engine) -> Vec<String> {
+    let pool = of_pool(1, Opcode::POOL_GET, Request::PoolGet(Box::default()), false);
+    let mut operations = vec![pool];
+    operations.extend((1..=8).map(|network| carve_subnet(2, network)));
+    let Operation { request, .. } = allocate(3, 900, 77);
+    operations.push(of_pool(3, Opcode::ALLOCATE, request, true));
+    let answer = |operation| match call(engine, operation) {
+        (Status::OK, Some(Reply::Pool(pool))) => format!("{} {}", pool.taken, pool.used),
+        (Status::OK, Some(Reply::Subnet(subnet))) => format!("{} {}", subnet.cidr, subnet.revision),
+        (Status::OK, Some(Reply::Allocated(got))) => {
+            format!("{} {}", got.first.address, got.first.revision)
+        }
+        other => panic!("{other:?}"),
+    };
+    operations.into_iter().map(answer).collect()
+}
+
+#[test]
+fn what_was_taken_from_a_pool_is_there_after_a_restart_with_any_number_of_workers() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = {
+        let booted = boot_at(folder.path(), 2);
+        let engine = booted.running.engine().clone();
+        assert_eq!(call(&engine, create_pool(1)).0, Status::OK);
+        for network in 1..=8 {
+            assert_eq!(call(&engine, create_network(1, network)).0, Status::OK);
+        }
+        pool_answers(&engine);
+        let answers = pool_answers(&engine);
+        assert_eq!(answers[0], "9 2304");
+        booted.running.stop();
+        answers
+    };
+    let mut before = before;
+    for workers in [3, 1] {
+        let booted = boot_at(folder.path(), workers);
+        let engine = booted.running.engine().clone();
+        assert_eq!(pool_answers(&engine), before, "every answer is the first one again");
+        let delete =
+            SubnetDelete { subnet_id: SubnetId::from_u128(7), force: false, expected: Revision(0) };
+        let delete = operation(1, 8, Opcode::SUBNET_DELETE, Request::SubnetDelete(delete));
+        assert_eq!(call(&engine, delete).0, Status::OK);
+        let pool = of_pool(1, Opcode::POOL_GET, Request::PoolGet(Box::default()), false);
+        let Some(Reply::Pool(pool)) = call(&engine, pool).1 else { panic!("the pool is there") };
+        assert_eq!((pool.taken, pool.used), (8, 2_048));
+        assert_eq!(call(&engine, carve_subnet(2, 8)).0, Status::OK);
+        before = pool_answers(&engine);
         booted.running.stop();
     }
 }

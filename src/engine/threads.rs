@@ -77,7 +77,10 @@ pub(super) fn run_sequencer(
             sequencer.close();
         }
         match sequencer.take() {
-            Ok(agenda) => rendezvous(&mut sequencer, agenda, doors),
+            Ok(agenda) if agenda.needs_workers() => rendezvous(&mut sequencer, agenda, doors),
+            Ok(agenda) => {
+                sequencer.decide(agenda, &mut []);
+            }
             Err(Progress::Finished) => return,
             Err(Progress::Blocked) => {
                 waiter.wait_until_timeout(BLOCKED_SLEEP, || false);

@@ -6,7 +6,7 @@ use super::answer;
 use super::figures::WorkerFigures;
 use super::gather::Gather;
 use super::handover::{Delivery, HandOver};
-use super::operation::Parcel;
+use super::operation::{Parcel, Stages};
 use super::pressure::{Pressure, Refuse};
 use super::sequencer::{Lent, Loan, Sequenced};
 use super::{Clock, Progress};
@@ -157,10 +157,7 @@ impl Worker {
         match self.backlog.front() {
             Some(Work::Lend(_)) => self.lend(),
             None if self.intake.is_finished() => Progress::Finished,
-            None if !self.can_go_on() => {
-                self.drains_without_slice = self.drains_without_slice.saturating_add(1);
-                Progress::Idle
-            }
+            None if !self.can_go_on() => self.rest(),
             _ => self.decide_drain(),
         }
     }
@@ -179,6 +176,14 @@ impl Worker {
     #[must_use]
     pub fn has_work(&self) -> bool {
         !self.intake.is_empty() || self.intake.is_finished() || self.can_go_on()
+    }
+
+    /// Nothing is to be decided.
+    fn rest(&mut self) -> Progress {
+        self.drains_without_slice = self.drains_without_slice.saturating_add(1);
+        let clock = &*self.shared.clock;
+        let is_busy = self.shard.as_ref().is_some_and(|shard| self.figures.rests(shard, clock));
+        if is_busy { Progress::Worked } else { Progress::Idle }
     }
 
     /// Whether jobs are to be worked on and may be.
@@ -241,10 +246,12 @@ impl Worker {
         let worked = draft.operations > 0 || draft.records.record_count() > 0;
         if draft.records.record_count() == 0 && self.is_settled() {
             drop(permit);
-            draft.deliveries.into_iter().for_each(Delivery::release);
+            let now = self.shared.clock.monotonic_ns();
+            let stages = Stages { began_ns, ..Stages::at(now) };
+            draft.deliveries.into_iter().for_each(|delivery| delivery.release(stages));
         } else {
             self.handed += 1;
-            let (hand_over, cost) = self.finish(draft, &at);
+            let (hand_over, cost) = self.finish(draft, &at, began_ns);
             permit.push_smaller(hand_over, cost);
             self.shared.committer_bell.ring();
         }
@@ -338,7 +345,7 @@ impl Worker {
         }
     }
 
-    fn finish(&self, draft: Draft, at: &At) -> (HandOver, Cost) {
+    fn finish(&self, draft: Draft, at: &At, began_ns: u64) -> (HandOver, Cost) {
         let reply_bytes: usize = draft.deliveries.iter().map(Delivery::bytes).sum();
         let bytes = draft.records.bytes() + reply_bytes;
         let cost =
@@ -350,6 +357,7 @@ impl Worker {
             records: draft.records,
             deliveries: draft.deliveries,
             operations: draft.operations,
+            began_ns,
             pushed_ns: self.shared.clock.monotonic_ns(),
         };
         (hand_over, cost)
@@ -414,7 +422,8 @@ impl ParcelPart<'_> {
             draft.reply_bytes += frames.len();
             draft.operations += operations;
             let outlet = Arc::clone(&self.parcel.outlet);
-            draft.deliveries.push(Delivery::Frames { outlet, frames: frames.freeze(), operations });
+            let (frames, pushed_ns) = (frames.freeze(), self.parcel.pushed_ns);
+            draft.deliveries.push(Delivery::Frames { outlet, frames, operations, pushed_ns });
         }
         self.done + done
     }

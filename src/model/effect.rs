@@ -1,6 +1,7 @@
 //! Effects: what a decision changed, absolute ("this cell is now .."). The journal stores them as
 //! records; absorbing one again changes nothing. They never ask for a decision.
 
+use super::catalogue::{ObjectRef, PoolRow, ProjectRow, ScopeRow};
 use super::handle::{NetworkHandle, SubnetHandle};
 use super::port::{HostRow, PinRow, PortRow, SegmentRow, Thing};
 use addrd_protocol::message::{
@@ -88,6 +89,19 @@ pub enum Effect {
         /// Which.
         job: JobId,
     },
+    /// The project is now so.
+    ProjectPut(Box<ProjectRow>),
+    /// The address scope is now so.
+    ScopePut(Box<ScopeRow>),
+    /// The subnet pool is now so.
+    PoolPut(Box<PoolRow>),
+    /// The project, scope or pool is gone; nothing is taken from it any more.
+    ObjectGone {
+        /// Which.
+        object: NetworkHandle,
+        /// Its last revision.
+        revision: Revision,
+    },
 }
 
 /// Attributes of a network.
@@ -107,6 +121,10 @@ pub struct NetworkRow {
     pub name: Option<Text>,
     /// For people.
     pub description: Option<Text>,
+    /// Address scope of its IPv4 subnets.
+    pub scope_v4: Option<ObjectRef>,
+    /// Address scope of its IPv6 subnets.
+    pub scope_v6: Option<ObjectRef>,
 }
 
 /// Attributes of a subnet.
@@ -142,6 +160,8 @@ pub struct SubnetRow {
     pub name: Option<Text>,
     /// For people.
     pub description: Option<Text>,
+    /// The subnet pool that its prefix is taken from.
+    pub pool: Option<ObjectRef>,
     /// Whom it serves and how.
     pub service: Service,
 }
@@ -216,7 +236,8 @@ pub struct AllocationExtras {
     pub quarantine_end: Option<u64>,
     /// The project, if it is not that of the network.
     pub project: Option<ProjectId>,
-    /// Its port.
+    /// The object that it belongs to: a port; of a prefix of a pool a network (then its subnet is the
+    /// owner) or another pool.
     pub port: Option<uuid::Uuid>,
     /// Token of its hold.
     pub token: Option<uuid::Uuid>,

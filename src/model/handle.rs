@@ -3,7 +3,8 @@
 
 use addrd_protocol::{NetworkId, ProjectId};
 
-/// Number of a network in records and rows; given at creation, never that of two live networks.
+/// Number of a network, subnet pool, address scope or project in records and rows; given at creation,
+/// never that of two live ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NetworkHandle(pub u32);
 

@@ -1,14 +1,17 @@
 //! Pure nouns: handles, times, stored attributes, effects. No behaviour beyond validation.
 
+mod catalogue;
 mod effect;
 mod handle;
 mod port;
 mod tick;
 
 pub use addrd_protocol::{
-    Family, Incarnation, Instance, JobId, Mac, NetworkId, OwnerId, PortId, Prefix, ProjectId,
-    Range, Revision, SegmentId, Seq, ServerId, SessionId, Setting, Slot, Status, SubnetId, Text,
+    AddressScopeId, Family, Incarnation, Instance, JobId, Mac, NetworkId, OwnerId, PoolId, PortId,
+    Prefix, ProjectId, Range, Revision, SegmentId, Seq, ServerId, SessionId, Setting, Slot, Status,
+    SubnetId, Text,
 };
+pub use catalogue::{ObjectRef, PoolRow, ProjectRow, ScopeRow};
 pub use effect::{
     AllocationExtras, AllocationPlace, AllocationRow, Effect, EffectSink, ExclusionRow, JobRow,
     NetworkRow, SubnetRow,

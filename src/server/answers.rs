@@ -57,11 +57,6 @@ pub(super) fn failure(status: Status, message: &str) -> Failure {
     }
 }
 
-/// A failure about one field.
-pub(super) fn failure_of_field(status: Status, field: &str, message: &str) -> Failure {
-    Failure { field: Some(text(field)), ..failure(status, message) }
-}
-
 /// A `BUSY` that names its bound.
 pub(super) fn busy(bound: &str, retry_after_ms: u32) -> Failure {
     let message = format!("overload: {bound} is reached; try again later");

@@ -21,6 +21,7 @@ use super::reading::ReadBuffer;
 use super::sessions::{Lane, Passed};
 use super::shared::Shared;
 use super::writing::Output;
+use crate::engine::Stages;
 use crate::limits;
 use crate::planted::{Bug, is_planted};
 use crate::telemetry::reactors::Count;
@@ -110,7 +111,7 @@ pub(super) async fn serve<S, D>(
 
 impl<D: Decider> Connection<D> {
     fn new(shared: Arc<Shared<D>>, seat: Seat, ungreeted: Ungreeted) -> Option<Self> {
-        let (mailbox, letters) = Mailbox::new(Arc::clone(shared.decider.clock()));
+        let (mailbox, letters) = Mailbox::new();
         let number = shared.crowd.join(mailbox.orders());
         if shared.is_stopping.is_raised() {
             mailbox.orders().close(GoAwayReason::Shutdown);
@@ -181,9 +182,9 @@ impl<D: Decider> Connection<D> {
         let mut has_heard = false;
         while let Poll::Ready(Some(letter)) = self.letters.poll_recv(cx) {
             match letter {
-                Letter::Replies { frames, delivered_ns } => {
+                Letter::Replies { frames, stages } => {
                     self.timing.active(now);
-                    self.take_replies(frames, delivered_ns);
+                    self.take_replies(frames, &stages);
                 }
                 Letter::Close(reason) => self.go_away(reason, now),
             }
@@ -195,9 +196,10 @@ impl<D: Decider> Connection<D> {
         has_heard
     }
 
-    fn take_replies(&mut self, frames: Bytes, delivered_ns: u64) {
-        let answered = self.settle(&frames, delivered_ns);
-        self.timing.delivered(delivered_ns, answered, self.output.end() + frames.len() as u64);
+    fn take_replies(&mut self, frames: Bytes, stages: &Stages) {
+        let answered = self.settle(&frames, stages);
+        let end = self.output.end() + frames.len() as u64;
+        self.timing.delivered(stages.durable_ns, answered, end);
         self.output.push(frames);
     }
 

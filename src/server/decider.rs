@@ -2,12 +2,12 @@
 //! against a decider of a test. Decides nothing.
 
 use crate::engine::figures::Scalar;
-use crate::engine::{Clock, Engine, Parcel, Rejected, Route, Scope};
+use crate::engine::{Clock, Engine, FillReport, Parcel, Rejected, Route, Scope};
 pub use crate::engine::{Identity, Readiness};
-use crate::model::{NetworkId, Seq, SubnetId};
+use crate::model::Seq;
 use crate::telemetry::reactors::{OPCODES, STATUSES};
 use addrd_protocol::message::Request;
-use addrd_sync::{HistogramSnapshot, Level};
+use addrd_sync::{Depth, HistogramSnapshot, Level, SizesSnapshot};
 use std::sync::Arc;
 
 /// The way into the deciding threads.
@@ -41,6 +41,9 @@ pub trait Decider: Clone + Send + Sync + 'static {
     /// What the deciding threads counted so far; read about once a second.
     fn figures(&self) -> Figures;
 
+    /// Each loop's name and when it turned last, monotonic ns.
+    fn loops(&self) -> Vec<(String, u64)>;
+
     /// Connections that were active in the last second: written by the server, the measure of fair
     /// shares of a ring.
     fn active(&self) -> &Level;
@@ -61,24 +64,18 @@ pub struct Figures {
     pub wait: HistogramSnapshot,
     /// Time of commits, ns, a commit.
     pub commit: HistogramSnapshot,
-    /// Drains of all workers.
-    pub drains: u64,
-    /// Operations in them.
-    pub drained_operations: u64,
-    /// Commits.
-    pub commits: u64,
-    /// Operations in them.
-    pub committed_operations: u64,
-    /// Records in them.
+    /// Operations of each drain, of all deciding threads.
+    pub drains: SizesSnapshot,
+    /// Operations of each commit.
+    pub commits: SizesSnapshot,
+    /// Bytes of the records of each commit.
+    pub commit_bytes: SizesSnapshot,
+    /// Records committed.
     pub committed_records: u64,
-    /// Bytes of records in them.
-    pub committed_bytes: u64,
-    /// Each ring's name and the operations in it.
-    pub rings: Vec<(String, u64)>,
+    /// Each ring's name and what is in it; in the committer's, operations are records.
+    pub rings: Vec<(String, Depth)>,
     /// Longest time of each worker away from its ring, ns.
     pub away_ns_max: Vec<u64>,
-    /// Each loop's name and when it turned last, monotonic ns.
-    pub loops: Vec<(String, u64)>,
     /// Records in memory.
     pub memory_records: u64,
     /// Most records in memory.
@@ -87,22 +84,10 @@ pub struct Figures {
     pub memory_bytes: u64,
     /// Subnets.
     pub subnets: u64,
-    /// Subnets by use of their pools: 0, 1 to 49, 50 to 79, 80 to 94, 95 to 99, 100 percent; `None`
-    /// if nobody counts them.
-    pub subnets_by_fill: Option<[u64; 6]>,
-    /// The fullest subnets, fullest first, at most `limits::SUBNETS_SHOWN_MAX`.
-    pub fullest: Vec<SubnetFill>,
-}
-
-/// How full a subnet is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SubnetFill {
-    /// Its network.
-    pub network: NetworkId,
-    /// Its id.
-    pub subnet: SubnetId,
-    /// Used addresses of its pools, in thousandths.
-    pub permille: u16,
+    /// Jobs that are not finished.
+    pub jobs_running: u64,
+    /// How full subnets are.
+    pub fill: FillReport,
 }
 
 impl Figures {
@@ -116,21 +101,18 @@ impl Figures {
             apply: HistogramSnapshot::empty(),
             wait: HistogramSnapshot::empty(),
             commit: HistogramSnapshot::empty(),
-            drains: 0,
-            drained_operations: 0,
-            commits: 0,
-            committed_operations: 0,
+            drains: SizesSnapshot::empty(),
+            commits: SizesSnapshot::empty(),
+            commit_bytes: SizesSnapshot::empty(),
             committed_records: 0,
-            committed_bytes: 0,
             rings: Vec::new(),
             away_ns_max: Vec::new(),
-            loops: Vec::new(),
             memory_records: 0,
             memory_records_max: 0,
             memory_bytes: 0,
             subnets: 0,
-            subnets_by_fill: None,
-            fullest: Vec::new(),
+            jobs_running: 0,
+            fill: FillReport::default(),
         }
     }
 }
@@ -150,6 +132,10 @@ pub struct DeciderStatus {
     pub journal_records: u64,
     /// Most records that the journal may hold.
     pub journal_records_max: u64,
+    /// Bytes of its file that the journal's rows take.
+    pub journal_bytes: u64,
+    /// Most bytes that they may take.
+    pub journal_bytes_max: u64,
 }
 
 impl Decider for Engine {
@@ -186,11 +172,17 @@ impl Decider for Engine {
             folded: self.folded().0,
             journal_records: status.journal_records,
             journal_records_max: status.journal_records_max,
+            journal_bytes: status.journal_bytes,
+            journal_bytes_max: status.journal_bytes_max,
         }
     }
 
     fn figures(&self) -> Figures {
         figures_of(self)
+    }
+
+    fn loops(&self) -> Vec<(String, u64)> {
+        Self::loops(self)
     }
 
     fn active(&self) -> &Level {
@@ -204,32 +196,26 @@ fn figures_of(engine: &Engine) -> Figures {
     let mut sum = Figures {
         wait: parts.committer.wait,
         commit: parts.committer.commit,
-        commits: committed(Scalar::Rounds),
-        committed_operations: committed(Scalar::Operations),
+        commits: parts.committer.operations,
+        commit_bytes: parts.committer.bytes,
         committed_records: committed(Scalar::RecordsCommitted),
-        committed_bytes: committed(Scalar::BytesCommitted),
         memory_records: status.records,
         memory_records_max: status.memory_records_max,
         subnets: status.subnets,
         ..Figures::empty()
     };
-    let (sequencer, commit) = (parts.sequencer_ring.operations, parts.commit_ring.operations);
     let rings = parts.rings.iter().enumerate();
-    sum.rings.extend(rings.map(|(at, ring)| (format!("worker-{at}"), ring.operations.into())));
-    sum.rings.push(("sequencer".to_owned(), sequencer.into()));
-    sum.rings.push(("committer".to_owned(), commit.into()));
-    sum.loops.push(("committer".to_owned(), committed(Scalar::TurnedNs)));
-    sum.loops.push(("fold".to_owned(), parts.fold.scalars[Scalar::TurnedNs as usize]));
+    sum.rings.extend(rings.map(|(at, ring)| (format!("worker-{at}"), *ring)));
+    sum.rings.push(("sequencer".to_owned(), parts.sequencer_ring));
+    sum.rings.push(("committer".to_owned(), parts.commit_ring));
     for (at, part) in parts.deciding.iter().enumerate() {
         let scalar = |scalar| part.scalars[scalar as usize];
-        let is_worker = at < status.workers;
-        let name = if is_worker { format!("worker-{at}") } else { "sequencer".to_owned() };
-        sum.loops.push((name, scalar(Scalar::TurnedNs)));
-        if is_worker {
+        if at < status.workers {
             sum.away_ns_max.push(scalar(Scalar::AwayNsMax));
         }
-        sum.drains += scalar(Scalar::Rounds);
-        sum.drained_operations += scalar(Scalar::Operations);
+        sum.drains.merge(&part.drains);
+        sum.jobs_running += scalar(Scalar::JobsRunning);
+        sum.fill.merge(&part.fill);
         sum.memory_bytes += scalar(Scalar::MemoryBytes);
         sum.ring.merge(&part.ring);
         sum.apply.merge(&part.apply);

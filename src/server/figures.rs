@@ -2,6 +2,7 @@
 
 use super::decider::{Decider, Figures, Readiness};
 use super::shared::Shared;
+use crate::engine::FILL_LEVELS;
 use crate::limits;
 use crate::model::Status;
 use crate::telemetry::metrics as m;
@@ -19,7 +20,7 @@ pub(super) fn fold<D: Decider>(shared: &Shared<D>) {
     deciding(exporter, &figures);
     storage(exporter, shared, &figures);
     connections(exporter, shared, &reactors);
-    general(exporter, shared, &figures);
+    general(exporter, shared);
     limit_gauges(exporter, shared, &figures);
     subnets(exporter, shared, &figures);
 }
@@ -39,24 +40,28 @@ fn answers(exporter: &Exporter, figures: &Figures, reactors: &ReactorSnapshot) {
 }
 
 fn stages(exporter: &Exporter, figures: &Figures, reactors: &ReactorSnapshot) {
-    exporter.stage("decode", &reactors.decode);
-    exporter.stage("ring", &figures.ring);
-    exporter.stage("apply", &figures.apply);
-    exporter.stage("wait", &figures.wait);
-    exporter.stage("commit", &figures.commit);
-    exporter.stage("socket", &reactors.socket);
+    for (stage, snapshot) in [
+        ("decode", &reactors.decode),
+        ("ring", &figures.ring),
+        ("apply", &figures.apply),
+        ("commit_wait", &figures.wait),
+        ("commit", &figures.commit),
+        ("socket", &reactors.socket),
+    ] {
+        exporter.stage(&m::STAGE, stage, snapshot);
+    }
 }
 
 fn deciding(exporter: &Exporter, figures: &Figures) {
-    exporter.counter(&m::DRAINS, &[], figures.drains);
-    exporter.counter(&m::DRAINED, &[], figures.drained_operations);
-    exporter.counter(&m::COMMITS, &[], figures.commits);
-    exporter.counter(&m::COMMITTED_OPERATIONS, &[], figures.committed_operations);
+    exporter.sizes(&m::DRAIN_SIZE, &figures.drains);
+    exporter.sizes(&m::COMMIT_SIZE, &figures.commits);
+    exporter.sizes(&m::COMMIT_BYTES, &figures.commit_bytes);
     exporter.counter(&m::COMMITTED_RECORDS, &[], figures.committed_records);
-    exporter.counter(&m::COMMITTED_BYTES, &[], figures.committed_bytes);
-    for (name, operations) in &figures.rings {
-        exporter.gauge(&m::RING_OPERATIONS, &[name], wide(*operations));
+    for (name, depth) in &figures.rings {
+        exporter.gauge(&m::RING_OPERATIONS, &[name], depth.operations.into());
+        exporter.gauge(&m::RING_BYTES, &[name], depth.bytes.into());
     }
+    exporter.gauge(&m::JOBS_RUNNING, &[], wide(figures.jobs_running));
     for (worker, ns) in figures.away_ns_max.iter().enumerate() {
         exporter.gauge(&m::AWAY_MAX, &[&worker.to_string()], seconds(*ns));
     }
@@ -65,6 +70,7 @@ fn deciding(exporter: &Exporter, figures: &Figures) {
 fn storage<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figures) {
     let status = shared.decider.status();
     exporter.gauge(&m::JOURNAL_RECORDS, &[], wide(status.journal_records));
+    exporter.gauge(&m::JOURNAL_BYTES, &[], wide(status.journal_bytes));
     exporter.gauge(&m::POSITION, &[], wide(shared.decider.position().0));
     exporter.gauge(&m::FOLDED, &[], wide(status.folded));
     let folded = Folded { position: status.folded, is_all: status.journal_records == 0 };
@@ -86,6 +92,7 @@ fn connections<D: Decider>(exporter: &Exporter, shared: &Shared<D>, reactors: &R
     gauge(&m::CONNECTIONS, shared.admission.connections());
     gauge(&m::CONNECTIONS_UNGREETED, shared.admission.ungreeted());
     gauge(&m::CONNECTIONS_ACTIVE, shared.decider.active().get());
+    gauge(&m::HTTP_CONNECTIONS, shared.http_connections.get());
     gauge(&m::SESSIONS, shared.sessions.count() as u64);
     gauge(&m::BYTES_IN_FLIGHT, shared.bytes_in_flight.used());
     for count in Count::ALL {
@@ -123,24 +130,32 @@ fn place_of(count: Count) -> (&'static Metric, &'static [&'static str]) {
     }
 }
 
-fn general<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figures) {
-    exporter.gauge(&m::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
+fn general<D: Decider>(exporter: &Exporter, shared: &Shared<D>) {
+    build(exporter);
+    exporter.gauge(&m::RECOVERED, &[], 1.0);
     exporter.gauge(&m::UPTIME, &[], shared.started.elapsed().as_secs_f64());
     let is_ready = shared.decider.readiness() == Readiness::Ready;
     exporter.gauge(&m::READY, &[], f64::from(u8::from(is_ready)));
     let now_ns = shared.decider.clock().monotonic_ns();
-    for (name, turned_ns) in &figures.loops {
-        let since_ns = (*turned_ns).max(shared.started_ns);
-        exporter.gauge(&m::LOOP_AGE, &[name], seconds(now_ns.saturating_sub(since_ns)));
+    for (name, turned_ns) in shared.decider.loops() {
+        let since_ns = turned_ns.max(shared.started_ns);
+        exporter.gauge(&m::LOOP_AGE, &[&name], seconds(now_ns.saturating_sub(since_ns)));
     }
     let left_out = shared.log.as_ref().map_or(0, crate::telemetry::log::Log::left_out);
     exporter.counter(&m::LOG_LINES_LEFT_OUT, &[], left_out);
 }
 
+/// What is known before anything else is.
+pub(super) fn build(exporter: &Exporter) {
+    let protocol = addrd_protocol::header::VERSION.to_string();
+    let format = crate::engine::FORMAT_VERSION.to_string();
+    exporter.gauge(&m::BUILD_INFO, &[env!("CARGO_PKG_VERSION"), &protocol, &format], 1.0);
+}
+
 fn limit_gauges<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figures) {
     let bounds = &shared.bounds;
     let status = shared.decider.status();
-    let limits: [(&str, u64); 13] = [
+    let limits = [
         ("connections_max", bounds.connections_max.into()),
         ("connections_ungreeted_max", bounds.connections_ungreeted_max.into()),
         ("connections_ungreeted_peer_max", bounds.connections_ungreeted_peer_max.into()),
@@ -151,8 +166,18 @@ fn limit_gauges<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &F
         ("protocol_errors_max", limits::PROTOCOL_ERRORS_MAX.into()),
         ("ring_operations_max", limits::RING_OPERATIONS_MAX.into()),
         ("ring_bytes_max", limits::RING_BYTES_MAX.into()),
+        ("sequencer_operations_max", limits::SEQUENCER_OPERATIONS_MAX.into()),
+        ("commit_ring_records_max", limits::COMMIT_RING_RECORDS_MAX.into()),
+        ("commit_ring_bytes_max", limits::COMMIT_RING_BYTES_MAX.into()),
+        ("drain_operations_max", limits::DRAIN_OPERATIONS_MAX.into()),
+        ("commit_bytes_max", limits::COMMIT_BYTES_MAX.into()),
         ("journal_records_max", status.journal_records_max),
+        ("journal_bytes_max", status.journal_bytes_max),
         ("memory_records_max", figures.memory_records_max),
+        ("networks_max", limits::NETWORKS_MAX.into()),
+        ("jobs_running_max", u64::from(status.workers) * limits::JOBS_RUNNING_MAX as u64),
+        ("disk_free_bytes_min", limits::DISK_FREE_BYTES_MIN),
+        ("loop_age_seconds_max", limits::LOOP_AGE_MS / 1_000),
         ("http_connections_max", limits::HTTP_CONNECTIONS_MAX as u64),
     ];
     for (name, value) in limits {
@@ -161,15 +186,16 @@ fn limit_gauges<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &F
 }
 
 fn subnets<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figures) {
-    for (percent, count) in FILL_NAMES.iter().zip(figures.subnets_by_fill.into_iter().flatten()) {
+    for (percent, count) in FILL_LEVELS.iter().zip(figures.fill.levels) {
         exporter.gauge(&m::SUBNETS_BY_FILL, &[percent], wide(count));
     }
     if shared.shows_subnets {
         // The fullest ones change: their lines are made anew each time and kept nowhere else, so
         // that names of subnets that are gone do not pile up.
-        let mut text = String::new();
-        for subnet in figures.fullest.iter().take(limits::SUBNETS_SHOWN_MAX) {
-            let (name, fill) = (m::SUBNET_FILL.name, f64::from(subnet.permille) / 1e3);
+        let (name, meaning) = (m::SUBNET_FILL.name, m::SUBNET_FILL.meaning);
+        let mut text = format!("# HELP {name} {meaning}\n# TYPE {name} gauge\n");
+        for subnet in &figures.fill.fullest {
+            let fill = f64::from(subnet.permille) / 1e3;
             let (network, id) = (subnet.network, subnet.subnet);
             text += &format!("{name}{{network=\"{network}\",subnet=\"{id}\"}} {fill}\n");
         }
@@ -202,9 +228,6 @@ impl CheckpointAge {
         now_ns.saturating_sub(self.moved_ns.get())
     }
 }
-
-/// Labels of [`Figures::subnets_by_fill`], percent.
-const FILL_NAMES: [&str; 6] = ["0", "1-49", "50-79", "80-94", "95-99", "100"];
 
 /// Gauges are floats; counts up to 2^53 are exact.
 fn wide(value: u64) -> f64 {
@@ -254,12 +277,11 @@ mod tests {
         ] {
             assert!(text.lines().any(|other| other == line), "{line} is not in\n{text}");
         }
-        // Every metric of the table is there, but those of subnets, which this decider has not.
-        let of_subnets = [m::SUBNET_FILL, m::SUBNETS_BY_FILL];
-        for metric in m::METRICS.iter().filter(|metric| !of_subnets.contains(metric)) {
-            let label_free = format!("\n{} ", metric.name);
-            let labelled = format!("\n{}{{", metric.name);
-            let is_there = text.contains(&label_free) || text.contains(&labelled);
+        // Every metric of the table is there, but the one whose labels are shown on request only.
+        for metric in m::METRICS.iter().filter(|metric| **metric != m::SUBNET_FILL) {
+            let begins =
+                [" ", "{", "_count ", "_count{"].map(|end| format!("\n{}{end}", metric.name));
+            let is_there = begins.iter().any(|begin| text.contains(begin));
             assert!(is_there, "{} is not in\n{text}", metric.name);
         }
     }

@@ -1,6 +1,7 @@
 //! `/metrics`, `/livez` and `/readyz`: bounded connections, bounded times, no state of its own.
 
 use super::decider::{Decider, Readiness};
+use super::operators::{Front, Operated};
 use super::shared::Shared;
 use crate::limits;
 use http_body_util::Full;
@@ -19,11 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Serves operators until told to stop.
-pub(super) async fn serve_http<D: Decider>(
-    listener: TcpListener,
-    shared: Arc<Shared<D>>,
-    stop: CancellationToken,
-) {
+pub(super) async fn serve_http(listener: TcpListener, front: Arc<Front>, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX));
     let connections = TaskTracker::new();
     let accept = async {
@@ -34,9 +31,11 @@ pub(super) async fn serve_http<D: Decider>(
             };
             // Without a place the connection is closed at once.
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-            let shared = Arc::clone(&shared);
+            let front = Arc::clone(&front);
             connections.spawn(async move {
-                serve_one(stream, &shared).await;
+                front.connections.add(1);
+                serve_one(stream, &front).await;
+                front.connections.sub(1);
                 drop(place);
             });
         }
@@ -48,13 +47,11 @@ pub(super) async fn serve_http<D: Decider>(
 }
 
 /// Serves one connection: one request, then it closes.
-async fn serve_one<S, D>(stream: S, shared: &Shared<D>)
+async fn serve_one<S>(stream: S, front: &Front)
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    D: Decider,
 {
-    let service =
-        service_fn(|request| async move { Ok::<_, Infallible>(answer(&request, shared)) });
+    let service = service_fn(|request| async move { Ok::<_, Infallible>(answer(&request, front)) });
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(limits::HTTP_HEADER_MS))
@@ -66,58 +63,62 @@ where
     let _ = tokio::time::timeout(most, serving).await;
 }
 
-fn answer<D: Decider>(request: &Request<Incoming>, shared: &Shared<D>) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, front: &Front) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n".to_owned());
     }
     match request.uri().path() {
-        "/metrics" => metrics(shared),
-        "/livez" => {
-            let (status, body) = liveness(shared);
-            text(status, body)
-        }
-        "/readyz" => {
-            let (status, body) = readiness(shared);
-            text(status, body)
-        }
+        "/metrics" => metrics(front),
+        "/livez" => verdict("alive", front.liveness()),
+        "/readyz" => verdict("ready", front.readiness()),
         _ => text(StatusCode::NOT_FOUND, "there are /metrics, /livez and /readyz\n".to_owned()),
     }
 }
 
-fn metrics<D: Decider>(shared: &Shared<D>) -> Response<Full<Bytes>> {
-    let mut response = text(StatusCode::OK, shared.metrics_text());
+fn metrics(front: &Front) -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::OK, front.metrics());
     let format = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, format);
     response
 }
 
-/// Every loop has turned within the last seconds.
-fn liveness<D: Decider>(shared: &Shared<D>) -> (StatusCode, String) {
-    let now_ns = shared.decider.clock().monotonic_ns();
-    let late = limits::LOOP_AGE_MS * 1_000_000;
-    let mut body = String::new();
-    let loops = shared.decider.figures().loops;
-    let house = ("housekeeping".to_owned(), shared.house_turned_ns.get());
-    for (name, turned_ns) in loops.into_iter().chain([house]) {
-        let age_ns = now_ns.saturating_sub(turned_ns.max(shared.started_ns));
-        if age_ns > late {
-            body += &format!("{name} has not turned for {} ms\n", age_ns / 1_000_000);
-        }
-    }
-    if body.is_empty() {
-        (StatusCode::OK, "alive\n".to_owned())
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, body)
+fn verdict(good: &str, found: Result<(), String>) -> Response<Full<Bytes>> {
+    match found {
+        Ok(()) => text(StatusCode::OK, format!("{good}\n")),
+        Err(reasons) => text(StatusCode::SERVICE_UNAVAILABLE, reasons),
     }
 }
 
-fn readiness<D: Decider>(shared: &Shared<D>) -> (StatusCode, String) {
-    if shared.is_stopping.is_raised() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n".to_owned());
+impl<D: Decider> Operated for Shared<D> {
+    /// Every loop has turned within the last seconds. Those of a server whose connections have
+    /// ended end one by one.
+    fn liveness(&self) -> Result<(), String> {
+        let now_ns = self.decider.clock().monotonic_ns();
+        let late = limits::LOOP_AGE_MS * 1_000_000;
+        let mut late_ones = String::new();
+        let house = ("housekeeping".to_owned(), self.house_turned_ns.get());
+        for (name, turned_ns) in self.decider.loops().into_iter().chain([house]) {
+            let age_ns = now_ns.saturating_sub(turned_ns.max(self.started_ns));
+            if age_ns > late && !self.is_closed.is_raised() {
+                late_ones += &format!("{name} has not turned for {} ms\n", age_ns / 1_000_000);
+            }
+        }
+        if late_ones.is_empty() { Ok(()) } else { Err(late_ones) }
     }
-    match shared.decider.readiness() {
-        Readiness::Ready => (StatusCode::OK, "ready\n".to_owned()),
-        Readiness::NotReady(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+
+    fn readiness(&self) -> Result<(), String> {
+        if self.is_stopping.is_raised() {
+            return Err("draining: the server is stopping\n".to_owned());
+        }
+        match self.decider.readiness() {
+            Readiness::Ready => Ok(()),
+            Readiness::NotReady(reason) => Err(format!("{reason}\n")),
+        }
+    }
+
+    /// As of the last fold.
+    fn metrics(&self) -> String {
+        self.metrics_text()
     }
 }
 
@@ -133,10 +134,21 @@ fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
 mod tests {
     use super::super::testing::{FakeDecider, Stage};
     use super::*;
+    use crate::engine::StartProgress;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::time::Instant;
 
+    fn front_of(stage: &Stage) -> Arc<Front> {
+        let front = Front::new(Arc::new(StartProgress::done()));
+        front.serves(Arc::<Shared<FakeDecider>>::clone(&stage.shared));
+        front
+    }
+
     async fn ask(stage: &Stage, request: &str) -> String {
+        ask_front(&front_of(stage), request).await
+    }
+
+    async fn ask_front(front: &Front, request: &str) -> String {
         let (mut ours, theirs) = tokio::io::duplex(1 << 20);
         let talk = async {
             ours.write_all(request.as_bytes()).await.unwrap();
@@ -144,7 +156,7 @@ mod tests {
             ours.read_to_string(&mut reply).await.unwrap();
             reply
         };
-        tokio::join!(talk, serve_one(theirs, &stage.shared)).0
+        tokio::join!(talk, serve_one(theirs, front)).0
     }
 
     fn get(path: &str) -> String {
@@ -174,7 +186,28 @@ mod tests {
         assert!(reply.starts_with("HTTP/1.1 503 "), "{reply}");
         assert!(reply.ends_with("\r\n\r\nthe journal is full\n"), "{reply}");
         stage.shared.is_stopping.raise();
-        assert!(ask(&stage, &get("/readyz")).await.ends_with("the server is stopping\n"));
+        let reply = ask(&stage, &get("/readyz")).await;
+        assert!(reply.ends_with("\r\n\r\ndraining: the server is stopping\n"), "{reply}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_data_is_read_it_is_alive_and_tells_how_far_it_is() {
+        let progress = Arc::new(StartProgress::default());
+        let front = Front::new(Arc::clone(&progress));
+        let ready = get("/readyz");
+        assert!(ask_front(&front, &ready).await.ends_with("\r\n\r\nrecovering: 0 %\n"));
+        progress.set(37, 100);
+        let reply = ask_front(&front, &ready).await;
+        assert!(reply.starts_with("HTTP/1.1 503 "), "{reply}");
+        assert!(reply.ends_with("\r\n\r\nrecovering: 37 %\n"), "{reply}");
+        assert!(ask_front(&front, &get("/livez")).await.ends_with("\r\n\r\nalive\n"));
+        let text = ask_front(&front, &get("/metrics")).await;
+        for line in ["addrd_ready 0", "addrd_recovered_ratio 0.37"] {
+            assert!(text.lines().any(|other| other == line), "{line} is not in\n{text}");
+        }
+        let stage = Stage::new(FakeDecider::answering());
+        front.serves(Arc::<Shared<FakeDecider>>::clone(&stage.shared));
+        assert!(ask_front(&front, &ready).await.ends_with("\r\n\r\nready\n"));
     }
 
     #[tokio::test(start_paused = true)]
@@ -186,6 +219,9 @@ mod tests {
         assert!(reply.starts_with("HTTP/1.1 503 "), "{reply}");
         assert!(reply.contains("fake has not turned for"), "{reply}");
         assert!(reply.contains("housekeeping has not turned for 11000 ms"), "{reply}");
+        // Loops of a server that only folds what is left end one by one.
+        stage.shared.is_closed.raise();
+        assert!(ask(&stage, &get("/livez")).await.ends_with("\r\n\r\nalive\n"));
     }
 
     #[tokio::test(start_paused = true)]

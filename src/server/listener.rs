@@ -19,11 +19,11 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Binds a TCP address.
+/// Binds a TCP address. Nobody can connect before [`listen_tcp`].
 ///
 /// # Errors
 /// The system's.
-pub(super) fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+pub(super) fn bind_tcp(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -32,6 +32,14 @@ pub(super) fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// Lets peers connect. Runs inside a tokio runtime.
+///
+/// # Errors
+/// The system's.
+pub(super) fn listen_tcp(socket: Socket) -> io::Result<TcpListener> {
     socket.listen(limits::LISTEN_BACKLOG)?;
     TcpListener::from_std(socket.into())
 }

@@ -1,7 +1,7 @@
 //! How answers and orders reach a connection's task from other threads. Never waits, never fails:
 //! what is for a connection that is gone is dropped.
 
-use crate::engine::{Clock, Outlet};
+use crate::engine::{Outlet, Stages};
 use crate::limits::CONNECTION_OPERATIONS_MAX;
 use addrd_protocol::message::GoAwayReason;
 use bytes::Bytes;
@@ -17,8 +17,8 @@ pub(super) enum Letter {
     Replies {
         /// The frames.
         frames: Bytes,
-        /// When they were handed over, monotonic ns.
-        delivered_ns: u64,
+        /// How they came here.
+        stages: Stages,
     },
     /// Stop reading, answer what is in flight, close.
     Close(GoAwayReason),
@@ -35,7 +35,6 @@ const LETTERS_MAX: usize = CONNECTION_OPERATIONS_MAX as usize + ORDERS_MAX;
 /// is gone.
 pub(super) struct Mailbox {
     sender: mpsc::Sender<Letter>,
-    clock: Arc<dyn Clock>,
 }
 
 /// A way to give a connection orders that does not keep it from ending.
@@ -43,9 +42,9 @@ pub(super) struct Mailbox {
 pub(super) struct Orders(mpsc::WeakSender<Letter>);
 
 impl Mailbox {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> (Arc<Self>, mpsc::Receiver<Letter>) {
+    pub(super) fn new() -> (Arc<Self>, mpsc::Receiver<Letter>) {
         let (sender, receiver) = mpsc::channel(LETTERS_MAX);
-        (Arc::new(Self { sender, clock }), receiver)
+        (Arc::new(Self { sender }), receiver)
     }
 
     pub(super) fn orders(&self) -> Orders {
@@ -54,10 +53,10 @@ impl Mailbox {
 }
 
 impl Outlet for Mailbox {
-    fn deliver(&self, frames: Bytes, operations: u32) {
+    fn deliver(&self, frames: Bytes, operations: u32, stages: Stages) {
         assert!(operations > 0, "a delivery answers something, else letters have no bound");
-        let letter = Letter::Replies { frames, delivered_ns: self.clock.monotonic_ns() };
-        if let Err(TrySendError::Full(_)) = self.sender.try_send(letter) {
+        if let Err(TrySendError::Full(_)) = self.sender.try_send(Letter::Replies { frames, stages })
+        {
             unreachable!("a connection has at most {LETTERS_MAX} letters");
         }
     }
@@ -82,17 +81,15 @@ impl fmt::Debug for Mailbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::FakeClock;
-    use crate::model::Tick;
 
     #[test]
     fn a_full_credit_of_single_replies_and_all_orders_fit() {
-        let (mailbox, mut letters) = Mailbox::new(Arc::new(FakeClock::new(Tick(1))));
+        let (mailbox, mut letters) = Mailbox::new();
         let orders = mailbox.orders();
         orders.close(GoAwayReason::Shutdown);
         orders.close(GoAwayReason::SessionReplaced);
         for _ in 0..CONNECTION_OPERATIONS_MAX {
-            mailbox.deliver(Bytes::from_static(b"x"), 1);
+            mailbox.deliver(Bytes::from_static(b"x"), 1, Stages::default());
         }
         let mut count = 0;
         while letters.try_recv().is_ok() {
@@ -103,10 +100,10 @@ mod tests {
 
     #[test]
     fn who_is_gone_gets_nothing_and_nobody_notices() {
-        let (mailbox, letters) = Mailbox::new(Arc::new(FakeClock::new(Tick(1))));
+        let (mailbox, letters) = Mailbox::new();
         let orders = mailbox.orders();
         drop(letters);
-        mailbox.deliver(Bytes::from_static(b"x"), 1);
+        mailbox.deliver(Bytes::from_static(b"x"), 1, Stages::default());
         drop(mailbox);
         orders.close(GoAwayReason::Shutdown);
     }

@@ -12,30 +12,34 @@ mod http;
 mod in_flight;
 mod listener;
 mod mailbox;
+mod operators;
 mod reading;
 mod sessions;
 mod shared;
+mod sockets;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod writing;
 
-pub use decider::{Decider, DeciderStatus, Figures, Identity, Readiness, SubnetFill};
+pub use decider::{Decider, DeciderStatus, Figures, Identity, Readiness};
+pub use operators::Operators;
+pub use sockets::Sockets;
 
 use crate::config::Config;
+use crate::engine::StartProgress;
 use crate::telemetry::log::Log;
 use addrd_protocol::message::GoAwayReason;
-use http::serve_http;
-use listener::{Listener, LocalListener, accept_all, bind_tcp};
+use listener::{Listener, accept_all};
 use shared::Shared;
+use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -46,7 +50,8 @@ pub struct Server<D> {
     shared: Arc<Shared<D>>,
     listeners: Vec<Listener>,
     addresses: Vec<SocketAddr>,
-    http: Option<TcpListener>,
+    /// Those that end with it.
+    operators: Option<Operators>,
     is_insecure: bool,
 }
 
@@ -89,34 +94,34 @@ pub async fn serve<D: Decider>(
 }
 
 impl<D: Decider> Server<D> {
-    /// Binds every socket.
+    /// Binds every socket and listens; operators are told that it serves for as long as it runs.
     ///
     /// # Errors
     /// [`ServeError`]; what was bound is closed again.
     pub fn bind(decider: D, config: &Config, log: Option<Log>) -> Result<Self, ServeError> {
-        let mut listeners = Vec::new();
-        let mut addresses = Vec::new();
-        let exposed = config.exposed();
-        if let Some(address) = exposed.filter(|_| !config.insecure) {
-            return Err(ServeError::Insecure(address));
-        }
-        for address in &config.listen {
-            let failed = |source| ServeError::Bind { place: address.to_string(), source };
-            let socket = bind_tcp(*address).map_err(failed)?;
-            addresses.push(socket.local_addr().map_err(failed)?);
-            listeners.push(Listener::Tcp(socket));
-        }
-        if let Some(path) = config.unix_socket_path() {
-            let failed = |source| ServeError::Bind { place: path.display().to_string(), source };
-            listeners.push(Listener::Local(LocalListener::bind(&path).map_err(failed)?));
-        }
-        let http = config.http.map(|address| {
-            let failed = |source| ServeError::Bind { place: address.to_string(), source };
-            bind_tcp(address).map_err(failed)
-        });
-        let (http, is_insecure) = (http.transpose()?, exposed.is_some());
-        let shared = Shared::new(decider, config, log);
-        Ok(Self { shared, listeners, addresses, http, is_insecure })
+        let mut sockets = Sockets::bind(config)?;
+        let operators = sockets.tell_operators(Arc::new(StartProgress::done()));
+        let server = Self::over(sockets, &operators, decider, config, log)?;
+        Ok(Self { operators: Some(operators), ..server })
+    }
+
+    /// Listens on sockets that are bound, and becomes what operators are told about.
+    ///
+    /// # Errors
+    /// [`ServeError`]; the sockets are closed.
+    pub fn over(
+        sockets: Sockets,
+        operators: &Operators,
+        decider: D,
+        config: &Config,
+        log: Option<Log>,
+    ) -> Result<Self, ServeError> {
+        let (addresses, is_insecure) = (sockets.addresses(), sockets.is_insecure);
+        let listeners = sockets.listen()?;
+        let connections = Arc::clone(&operators.front.connections);
+        let shared = Shared::new(decider, config, log, connections);
+        operators.front.serves(Arc::<Shared<D>>::clone(&shared));
+        Ok(Self { shared, listeners, addresses, operators: None, is_insecure })
     }
 
     /// The TCP addresses that are listened on, as the system chose them.
@@ -125,16 +130,16 @@ impl<D: Decider> Server<D> {
         &self.addresses
     }
 
-    /// The HTTP address, as the system chose it.
+    /// The HTTP address of [`Server::bind`], as the system chose it.
     #[must_use]
     pub fn http_address(&self) -> Option<SocketAddr> {
-        self.http.as_ref().and_then(|listener| listener.local_addr().ok())
+        self.operators.as_ref().and_then(Operators::address)
     }
 
     /// Serves until `shutdown` is ready; then accepts nothing more, tells every connection its last
     /// request (GOAWAY), answers what is in flight, and closes.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Report {
-        let Self { shared, listeners, http, is_insecure, .. } = self;
+        let Self { shared, listeners, operators, is_insecure, .. } = self;
         let connections = TaskTracker::new();
         let listening = TaskTracker::new();
         let stop = CancellationToken::new();
@@ -142,20 +147,22 @@ impl<D: Decider> Server<D> {
             let (shared, connections) = (Arc::clone(&shared), connections.clone());
             listening.spawn(accept_all(listener, shared, connections, stop.clone()));
         }
-        let stop_http = CancellationToken::new();
-        if let Some(listener) = http {
-            listening.spawn(serve_http(listener, Arc::clone(&shared), stop_http.clone()));
-        }
         listening.close();
-        tokio::select! {
-            () = shutdown => {}
-            () = keep_house(&shared, is_insecure) => {}
-        }
-        stop.cancel();
-        // Operators see it stopping until the end.
-        let report = close_all(&shared, &connections).await;
-        stop_http.cancel();
+        let serve = async {
+            shutdown.await;
+            stop.cancel();
+            // Figures go on meanwhile: operators see it stopping until the end.
+            close_all(&shared, &connections).await
+        };
+        let report = tokio::select! {
+            report = serve => report,
+            never = keep_house(&shared, is_insecure) => match never {},
+        };
+        shared.is_closed.raise();
         listening.wait().await;
+        if let Some(operators) = operators {
+            operators.close().await;
+        }
         report
     }
 }
@@ -174,23 +181,31 @@ async fn close_all<D: Decider>(shared: &Shared<D>, connections: &TaskTracker) ->
 }
 
 /// What is due once a second, for ever.
-async fn keep_house<D: Decider>(shared: &Shared<D>, is_insecure: bool) {
+async fn keep_house<D: Decider>(shared: &Shared<D>, is_insecure: bool) -> Infallible {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    for count in 0_u64.. {
+    let mut count = 0_u64;
+    loop {
         second.tick().await;
         shared.decider.active().set(shared.activity.turn());
         shared.sessions.sweep(Instant::now());
         shared.house_turned_ns.set(shared.decider.clock().monotonic_ns());
         figures::fold(shared);
-        if is_insecure && count % WARN_SECONDS == 0 {
+        if is_insecure && count.is_multiple_of(WARN_SECONDS) {
             tracing::warn!("insecure: others can reach this server, and it asks nobody who he is");
         }
+        count += 1;
     }
 }
 
 /// Seconds between two warnings of an insecure server.
 const WARN_SECONDS: u64 = 60;
+
+impl ServeError {
+    fn bind(place: String, source: io::Error) -> Self {
+        Self::Bind { place, source }
+    }
+}
 
 impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -43,11 +43,20 @@ pub(super) struct Shared<D> {
     pub(super) checkpoint: CheckpointAge,
     /// Only to ask how much room its disk has.
     pub(super) data_directory: PathBuf,
+    /// Open connections to the HTTP address.
+    pub(super) http_connections: Arc<Level>,
     pub(super) is_stopping: Flag,
+    /// All connections have ended: what is left is to fold, and loops end one by one.
+    pub(super) is_closed: Flag,
 }
 
 impl<D: Decider> Shared<D> {
-    pub(super) fn new(decider: D, config: &Config, log: Option<Log>) -> Arc<Self> {
+    pub(super) fn new(
+        decider: D,
+        config: &Config,
+        log: Option<Log>,
+        http_connections: Arc<Level>,
+    ) -> Arc<Self> {
         let bounds = config.bounds.clone();
         Arc::new(Self {
             admission: Admission::new(&bounds),
@@ -68,7 +77,9 @@ impl<D: Decider> Shared<D> {
             started_ns: decider.clock().monotonic_ns(),
             checkpoint: CheckpointAge::default(),
             data_directory: config.data_directory.clone(),
+            http_connections,
             is_stopping: Flag::new(),
+            is_closed: Flag::new(),
             decider,
             bounds,
         })

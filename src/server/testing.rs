@@ -6,7 +6,7 @@ use super::connection;
 use super::decider::{Decider, DeciderStatus, Figures, Identity, Readiness};
 use super::shared::Shared;
 use crate::config::{Bounds, Config};
-use crate::engine::{Clock, FakeClock, Operation, Parcel, Rejected, Route, Scope};
+use crate::engine::{Clock, FakeClock, Operation, Parcel, Rejected, Route, Scope, Stages};
 use crate::model::{Incarnation, NetworkId, OwnerId, ProjectId, Seq, ServerId, SessionId, Tick};
 use addrd_protocol::codec::{
     Direction, FrameBounds, ReplyOrFailure, decode_reply, encode_reply, encode_request,
@@ -17,7 +17,7 @@ use addrd_protocol::message::{
     Allocate, Failure, GoAway, Hello, Ping, Release, Reply, Request, RequestHeader, Target,
 };
 use addrd_protocol::{Instance, Slot, Status};
-use addrd_sync::Level;
+use addrd_sync::{Depth, Level};
 use bytes::{Bytes, BytesMut};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -110,7 +110,7 @@ impl FakeDecider {
     pub(super) fn answer_all(&self) {
         let reply_bytes = self.state().reply_bytes;
         for (_, parcel) in self.take() {
-            answer(&parcel, reply_bytes);
+            answer(&parcel, reply_bytes, Stages::at(self.clock().monotonic_ns()));
         }
     }
 
@@ -119,7 +119,7 @@ impl FakeDecider {
     }
 }
 
-fn answer(parcel: &Parcel, reply_bytes: usize) {
+fn answer(parcel: &Parcel, reply_bytes: usize, stages: Stages) {
     let mut frames = BytesMut::new();
     for Operation { opcode, request_id, .. } in &parcel.operations {
         let start = frames.len();
@@ -129,7 +129,7 @@ fn answer(parcel: &Parcel, reply_bytes: usize) {
         frames[start..start + 4].copy_from_slice(&length.to_be_bytes());
     }
     let operations = u32::try_from(parcel.operations.len()).unwrap();
-    parcel.outlet.deliver(frames.freeze(), operations);
+    parcel.outlet.deliver(frames.freeze(), operations, stages);
 }
 
 impl Decider for FakeDecider {
@@ -162,7 +162,7 @@ impl Decider for FakeDecider {
             state.parcels.push((to, parcel));
         } else if room > 0 {
             drop(state);
-            answer(&parcel, reply_bytes);
+            answer(&parcel, reply_bytes, Stages::at(self.clock().monotonic_ns()));
         }
         if rest.is_empty() {
             return Ok(());
@@ -188,9 +188,12 @@ impl Decider for FakeDecider {
     }
 
     fn figures(&self) -> Figures {
-        let loops = vec![("fake".to_owned(), FakeClock::new(Tick(1_000)).monotonic_ns())];
-        let (rings, away_ns_max) = (vec![("worker-0".to_owned(), 0)], vec![0]);
-        Figures { loops, rings, away_ns_max, ..Figures::empty() }
+        let (rings, away_ns_max) = (vec![("worker-0".to_owned(), Depth::default())], vec![0]);
+        Figures { rings, away_ns_max, ..Figures::empty() }
+    }
+
+    fn loops(&self) -> Vec<(String, u64)> {
+        vec![("fake".to_owned(), FakeClock::new(Tick(1_000)).monotonic_ns())]
     }
 
     fn status(&self) -> DeciderStatus {
@@ -218,7 +221,7 @@ impl Stage {
     pub(super) fn bounded(decider: FakeDecider, bounds: Bounds) -> Self {
         let data_directory = "/".into();
         let config = Config { bounds, data_directory, ..Config::default() };
-        let shared = Shared::new(decider.clone(), &config, None);
+        let shared = Shared::new(decider.clone(), &config, None, Arc::default());
         Self { shared, decider, tasks: TaskTracker::new() }
     }
 
@@ -344,7 +347,8 @@ pub(super) fn frame_with(
     change: impl FnOnce(&mut RequestHeader),
 ) -> Vec<u8> {
     let (opcode, project) = (request.opcode(), ProjectId::NIL);
-    let mut header = RequestHeader { opcode, request_id, timeout_ms: 0, project, network: on };
+    let mut header =
+        RequestHeader { opcode, request_id, timeout_ms: 0, project, network: on, pool: false };
     change(&mut header);
     let mut bytes = BytesMut::new();
     encode_request(&header, request, &mut bytes).unwrap();

@@ -1,7 +1,7 @@
 //! Rows of the state that hold cells: up to 32 neighbours in a row, their texts apart. Pure.
 
 use super::schema::GROUP_CELLS;
-use crate::journal::{Reader, RecordError, Short, decode_text, encode_text, state_of};
+use crate::journal::{Reader, RecordError, decode_text, encode_text, state_of};
 use crate::model::{
     AllocationExtras, AllocationPlace, AllocationRow, Instance, NetworkHandle, OwnerId, ProjectId,
     Revision, Slot, SubnetHandle,
@@ -42,9 +42,9 @@ impl GroupKey {
         Self { network, subnet, group: offset / GROUP_CELLS }
     }
 
-    pub(crate) const fn first_offset(&self) -> u128 {
-        // A group is an offset divided, so this can't overflow; a damaged key may.
-        self.group.wrapping_mul(GROUP_CELLS)
+    /// `None` for a group that no offset is in: the key is damaged.
+    pub(crate) const fn first_offset(&self) -> Option<u128> {
+        self.group.checked_mul(GROUP_CELLS)
     }
 }
 
@@ -135,10 +135,11 @@ pub(crate) fn decode_cells(
     out: &mut Vec<AllocationRow>,
     texts: &mut dyn FnMut(u128) -> Option<Vec<u8>>,
 ) -> Result<(), RecordError> {
+    let first = key.first_offset().ok_or(RecordError::Field("group"))?;
     let mut reader = Reader::new(body);
     let mut previous = None;
     while !reader.is_empty() {
-        let mut cell = decode_cell(key, &mut reader)?;
+        let mut cell = decode_cell(key, first, &mut reader)?;
         if previous >= Some(cell.0.place.offset) {
             return Err(RecordError::Field("order of cells"));
         }
@@ -155,6 +156,7 @@ pub(crate) fn decode_cells(
 /// The cell without its texts, and whether it has some.
 fn decode_cell(
     key: GroupKey,
+    first_offset: u128,
     reader: &mut Reader<'_>,
 ) -> Result<(AllocationRow, bool), RecordError> {
     let first = reader.u8()?;
@@ -167,7 +169,7 @@ fn decode_cell(
         place: AllocationPlace {
             network: key.network,
             subnet: key.subnet,
-            offset: key.first_offset() | u128::from(first & 31),
+            offset: first_offset | u128::from(first & 31),
             block_bits: 0,
         },
         revision,
@@ -189,13 +191,15 @@ fn decode_rare(
     presence: u16,
     reader: &mut Reader<'_>,
     cell: &mut AllocationRow,
-) -> Result<(), Short> {
+) -> Result<(), RecordError> {
     let has = |bit: u16| presence & bit != 0;
     if has(SLOT) {
         cell.slot = Slot(reader.u16()?);
+        only(cell.slot.0 != 0, "slot")?;
     }
     if has(INSTANCE) {
         cell.instance = Instance(reader.u64()?);
+        only(cell.instance.0 != 0, "instance")?;
     }
     if has(DEADLINE | QUARANTINE_END | PORT | PROJECT | PRINCIPAL | TOKEN) {
         let extras = cell.extras.get_or_insert_default();
@@ -220,11 +224,18 @@ fn decode_rare(
     }
     if has(BLOCK_BITS) {
         cell.place.block_bits = reader.u8()?;
+        only(matches!(cell.place.block_bits, 1..=128), "block bits")?;
     }
     if has(CHANGED) {
         cell.changed = Revision(reader.u64()?);
+        only(cell.changed != cell.revision, "changed")?;
     }
     Ok(())
+}
+
+/// What the presence bits could have left out must not stand there: one cell, one encoding.
+const fn only(holds: bool, field: &'static str) -> Result<(), RecordError> {
+    if holds { Ok(()) } else { Err(RecordError::Field(field)) }
 }
 
 /// The body of a cell's text row; only for cells that have texts.
@@ -240,7 +251,8 @@ pub(crate) fn encode_texts(extras: &AllocationExtras) -> Vec<u8> {
     out
 }
 
-fn decode_texts(body: &[u8], extras: &mut AllocationExtras) -> Result<(), RecordError> {
+/// Reads the body of a text row.
+pub(crate) fn decode_texts(body: &[u8], extras: &mut AllocationExtras) -> Result<(), RecordError> {
     let mut reader = Reader::new(body);
     let presence = reader.u8()?;
     if presence == 0 || presence & !(MANAGER | HOST | LABEL | OWNER_NAME) != 0 {

@@ -84,7 +84,7 @@ const MARK: u32 = u32::MAX;
 /// A row, or rows that are folded together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ObjectKey {
-    /// A network and its revision.
+    /// A network, pool, scope or project, and its revision.
     Network(NetworkHandle),
     /// A subnet, its exclusions and its cursor.
     Subnet(NetworkHandle, SubnetHandle),
@@ -149,8 +149,21 @@ impl Chunk {
                 self.network_handle_max = self.network_handle_max.max(row.network.0);
                 (ObjectKey::Network(row.network), row.network, row.revision)
             }
-            Effect::NetworkGone { network, revision } => {
+            Effect::NetworkGone { network, revision }
+            | Effect::ObjectGone { object: network, revision } => {
                 (ObjectKey::Network(*network), *network, *revision)
+            }
+            Effect::ProjectPut(row) => {
+                self.network_handle_max = self.network_handle_max.max(row.handle.0);
+                (ObjectKey::Network(row.handle), row.handle, row.revision)
+            }
+            Effect::ScopePut(row) => {
+                self.network_handle_max = self.network_handle_max.max(row.handle.0);
+                (ObjectKey::Network(row.handle), row.handle, row.revision)
+            }
+            Effect::PoolPut(row) => {
+                self.network_handle_max = self.network_handle_max.max(row.handle.0);
+                (ObjectKey::Network(row.handle), row.handle, row.revision)
             }
             Effect::SubnetPut(row) => {
                 (ObjectKey::Subnet(row.network, row.subnet), row.network, row.revision)
@@ -190,7 +203,7 @@ impl Chunk {
     /// A network's last record ends its revisions; a job may outlive its network.
     fn note_revision(&mut self, effect: &Effect, network: NetworkHandle, revision: Revision) {
         match effect {
-            Effect::NetworkGone { .. } => {
+            Effect::NetworkGone { .. } | Effect::ObjectGone { .. } => {
                 self.revisions.remove(&network);
             }
             Effect::JobPut(_) | Effect::JobGone { .. } if revision == Revision(0) => {}
@@ -277,7 +290,10 @@ impl Chunk {
     ) -> Result<(), RecordError> {
         for (record, effect) in self.records_of(items) {
             state.row = match effect? {
-                Effect::NetworkPut(_) => Some(record.to_vec()),
+                Effect::NetworkPut(_)
+                | Effect::ProjectPut(_)
+                | Effect::ScopePut(_)
+                | Effect::PoolPut(_) => Some(record.to_vec()),
                 _ => None,
             };
         }

@@ -4,7 +4,7 @@
 use super::check::{CheckProgress, CheckReport, CheckStage};
 use super::recover::Restore;
 use crate::model::{
-    AllocationRow, Effect, ExclusionRow, Mac, NetworkHandle, NetworkId, NetworkRow, PortId,
+    AllocationRow, Effect, ExclusionRow, Family, Mac, NetworkHandle, NetworkId, NetworkRow, PortId,
     PortRow, Prefix, ProjectId, Revision, SubnetHandle, SubnetRow, Text,
 };
 use std::collections::{HashMap, HashSet};
@@ -103,6 +103,13 @@ impl<'a> Inspector<'a> {
         }
     }
 
+    fn object(&mut self, handle: NetworkHandle, revision: Revision) {
+        let seen = Seen { highest: revision, marked: false, prefixes: Vec::new() };
+        if self.networks.insert(handle, seen).is_some() {
+            self.report.find(format!("number {} twice", handle.0));
+        }
+    }
+
     fn subnet(&mut self, row: &SubnetRow) {
         self.report.subnets += 1;
         self.note_revision(row.network, row.revision, "a subnet");
@@ -190,6 +197,15 @@ impl<'a> Inspector<'a> {
     }
 }
 
+/// All addresses of a family.
+fn whole(family: Family) -> Prefix {
+    let first = match family {
+        Family::V4 => std::net::IpAddr::from([0; 4]),
+        Family::V6 => std::net::IpAddr::from([0; 16]),
+    };
+    Prefix::truncated(first, 0).expect("0 bits are a length of every family")
+}
+
 /// A number for a key: the same for no two owners of one project and slot, and for others by a
 /// chance of 1 in 2^128.
 fn key_of(row: &AllocationRow) -> u128 {
@@ -212,6 +228,13 @@ impl Restore for Inspector<'_> {
             Effect::PinPut(row) => self.note_revision(row.network, row.created, "a pin"),
             Effect::PortPut(row) => self.port(row),
             Effect::AllocationPut(row) => self.allocation(row),
+            Effect::ProjectPut(row) => self.object(row.handle, row.revision),
+            Effect::ScopePut(row) => self.object(row.handle, row.revision),
+            Effect::PoolPut(row) => {
+                self.object(row.handle, row.revision);
+                // What is taken from a pool lies at the number of its address.
+                self.subnets.insert((row.handle, SubnetHandle(0)), whole(row.family));
+            }
             Effect::JobPut(_) => self.report.jobs += 1,
             // Everything is folded: there are only rows.
             _ => self.report.find("a record behind the fold"),

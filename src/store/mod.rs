@@ -22,6 +22,8 @@ mod journal;
 mod overlay_disk;
 mod real_disk;
 mod recover;
+#[doc(hidden)]
+pub mod row;
 mod schema;
 mod state;
 

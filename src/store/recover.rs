@@ -12,10 +12,11 @@ use super::directory::STATE_FILE;
 use super::error::StoreError;
 use super::fold::{Chunk, Items, NetworkGroup, ObjectKey, SubnetGroup};
 use super::journal::{Journal, JournalSource};
+use super::row::read_object;
 use super::schema::{
     CELLS, CURSORS, EXCLUSIONS, HOSTS, JOBS, NETWORKS, PINS, PORTS, REVISIONS, SEGMENTS, SUBNETS,
-    StateTable, TEXTS, TableSum, network_key, open_row, place_key, split_place_key,
-    split_subnet_key, split_thing_key, subnet_key,
+    StateTable, TEXTS, TableSum, job_key, network_key, open_row, place_key, split_place_key,
+    split_subnet_key, split_thing_key, subnet_key, thing_key,
 };
 use super::state::FoldPlace;
 use crate::journal::decode;
@@ -26,7 +27,7 @@ use std::ops::ControlFlow;
 
 /// Takes the state as it was.
 ///
-/// First rows: networks; subnets, each with its exclusions and its cursor; segments, hosts, ports and
+/// First rows: networks, pools, scopes and projects by number; subnets, each with its exclusions and its cursor; segments, hosts, ports and
 /// pins; allocations by place; jobs; then the last revision of every network. Then the journal's records in order.
 pub trait Restore {
     /// Absorbs an effect.
@@ -34,6 +35,11 @@ pub trait Restore {
     /// # Errors
     /// What contradicts what was absorbed before; the recovery ends with it.
     fn effect(&mut self, effect: &Effect) -> Result<(), String>;
+
+    /// `part` of `whole` is read, in units of about the same time. Told now and then.
+    fn progress(&mut self, part: u64, whole: u64) {
+        let _ = (part, whole);
+    }
 
     /// The last revision that a network gave.
     fn revision(&mut self, network: NetworkHandle, revision: Revision);
@@ -76,11 +82,12 @@ pub(crate) fn recover(
         rows: meta.sums.iter().map(|sum| sum.rows).sum(),
         records: 0,
     };
-    let mut loader = Loader::new(&store.checkpointer.state.database, &chunk)?;
+    let way = Way { rows: meta.sums[StateTable::Cells as usize].rows, records: position.records };
+    let mut loader = Loader::new(&store.checkpointer.state.database, &chunk, way)?;
     loader.load(visitor)?;
     loader.check_sums(&meta.sums)?;
     drop(loader);
-    replay(&store.journal.source(), &chunk, visitor, &mut recovered)?;
+    replay(&store.journal.source(), &chunk, way, visitor, &mut recovered)?;
     if chunk.last > meta.folded {
         let place = FoldPlace::default();
         store.checkpointer.phase = Phase::Folding { chunk: Box::new(chunk), place };
@@ -104,9 +111,27 @@ fn unfinished_chunk(checkpointer: &Checkpointer) -> Result<Chunk, StoreError> {
     Ok(chunk)
 }
 
+/// What is to be read: rows of cells, which are nearly all, and records of the journal.
+#[derive(Clone, Copy)]
+struct Way {
+    rows: u64,
+    records: u64,
+}
+
+impl Way {
+    /// Records whose absorption takes as long as that of one row.
+    const RECORDS_A_ROW: u64 = 32;
+
+    fn tell(self, visitor: &mut dyn Restore, rows: u64, records: u64) {
+        let units = |rows, records| rows * Self::RECORDS_A_ROW + records;
+        visitor.progress(units(rows, records), units(self.rows, self.records));
+    }
+}
+
 fn replay(
     source: &dyn JournalSource,
     chunk: &Chunk,
+    way: Way,
     visitor: &mut dyn Restore,
     recovered: &mut Recovered,
 ) -> Result<(), StoreError> {
@@ -124,6 +149,7 @@ fn replay(
                 recovered.records += 1;
             }
             (last, last_crc) = (header.last, header.crc);
+            way.tell(visitor, way.rows, recovered.records);
             Ok(ControlFlow::Continue(()))
         })?;
         if !more {
@@ -137,16 +163,29 @@ fn note_numbers(effect: &Effect, recovered: &mut Recovered) {
         Effect::NetworkPut(row) => {
             recovered.network_handle_max = recovered.network_handle_max.max(row.network.0);
         }
+        Effect::ProjectPut(row) => {
+            recovered.network_handle_max = recovered.network_handle_max.max(row.handle.0);
+        }
+        Effect::ScopePut(row) => {
+            recovered.network_handle_max = recovered.network_handle_max.max(row.handle.0);
+        }
+        Effect::PoolPut(row) => {
+            recovered.network_handle_max = recovered.network_handle_max.max(row.handle.0);
+        }
         Effect::JobPut(row) => recovered.job_max = recovered.job_max.max(row.job.0),
         _ => {}
     }
 }
+
+/// Rows between two tellings of progress.
+const PROGRESS_ROWS: u64 = 256;
 
 type Rows<const N: usize> = ReadOnlyTable<&'static [u8; N], &'static [u8]>;
 
 /// Reads the tables of the state and folds the chunk into them on the way.
 struct Loader<'c> {
     chunk: &'c Chunk,
+    way: Way,
     /// The next item of the chunk's objects.
     object: usize,
     networks: Rows<4>,
@@ -166,10 +205,11 @@ fn reading<E: Into<redb::Error>>(error: E) -> StoreError {
 }
 
 impl<'c> Loader<'c> {
-    fn new(database: &Database, chunk: &'c Chunk) -> Result<Self, StoreError> {
+    fn new(database: &Database, chunk: &'c Chunk, way: Way) -> Result<Self, StoreError> {
         let transaction = database.begin_read().map_err(reading)?;
         Ok(Self {
             chunk,
+            way,
             object: 0,
             networks: transaction.open_table(NETWORKS).map_err(reading)?,
             revisions: transaction.open_table(REVISIONS).map_err(reading)?,
@@ -241,7 +281,7 @@ impl<'c> Loader<'c> {
             if let Some(items) = items {
                 chunk.fold_network(network, items, &mut group).map_err(bad_record)?;
             }
-            emit(visitor, group.row.as_deref())
+            emit(visitor, StateTable::Networks, &network_key(network), group.row.as_deref())
         })
     }
 
@@ -308,8 +348,13 @@ impl<'c> Loader<'c> {
             GroupKey { network, subnet, group }
         })?;
         let mut cells = Vec::with_capacity(32);
+        let (way, mut rows_read) = (self.way, 0);
         merge(rows, items, |key: GroupKey, body: Option<Vec<u8>>, items| {
             cells.clear();
+            rows_read += u64::from(body.is_some());
+            if rows_read.is_multiple_of(PROGRESS_ROWS) {
+                way.tell(visitor, rows_read, 0);
+            }
             if let Some(body) = body {
                 let mut failed = None;
                 let read = decode_cells(key, &body, &mut cells, &mut |offset| {
@@ -345,11 +390,11 @@ impl<'c> Loader<'c> {
             let which = StateTable::of(thing);
             let rows = rows_of(&self.things[place], which, &mut self.sums, split_thing_key)?;
             let chunk = self.chunk;
-            merge(rows, items, |_, mut row, items| {
+            merge(rows, items, |(network, created), mut row, items| {
                 if let Some(items) = items {
                     chunk.fold_record(items, &mut row).map_err(bad_record)?;
                 }
-                emit(visitor, row.as_deref())
+                emit(visitor, which, &thing_key(network, created), row.as_deref())
             })?;
         }
         Ok(())
@@ -364,11 +409,11 @@ impl<'c> Loader<'c> {
             JobId(u64::from_be_bytes(*key))
         })?;
         let chunk = self.chunk;
-        merge(rows, items, |_, mut row, items| {
+        merge(rows, items, |job, mut row, items| {
             if let Some(items) = items {
                 chunk.fold_record(items, &mut row).map_err(bad_record)?;
             }
-            emit(visitor, row.as_deref())
+            emit(visitor, StateTable::Jobs, &job_key(job), row.as_deref())
         })
     }
 }
@@ -441,9 +486,11 @@ fn emit_subnet(
     (network, subnet): (NetworkHandle, SubnetHandle),
     group: &SubnetGroup,
 ) -> Result<(), StoreError> {
-    emit(visitor, group.row.as_ref().map(|(record, _)| record.as_slice()))?;
-    for record in group.exclusions.values() {
-        emit(visitor, Some(record))?;
+    let record = group.row.as_ref().map(|(record, _)| record.as_slice());
+    emit(visitor, StateTable::Subnets, &subnet_key(network, subnet), record)?;
+    for (number, record) in &group.exclusions {
+        let key = place_key(network, subnet, *number);
+        emit(visitor, StateTable::Exclusions, &key, Some(record))?;
     }
     if let Some(cursor) = group.cursor {
         visitor.cursor(network, subnet, cursor);
@@ -451,9 +498,14 @@ fn emit_subnet(
     Ok(())
 }
 
-fn emit(visitor: &mut dyn Restore, record: Option<&[u8]>) -> Result<(), StoreError> {
+fn emit(
+    visitor: &mut dyn Restore,
+    table: StateTable,
+    key: &[u8],
+    record: Option<&[u8]>,
+) -> Result<(), StoreError> {
     let Some(record) = record else { return Ok(()) };
-    let (effect, _) = decode(record).map_err(bad_record)?;
+    let effect = read_object(table, key, record).map_err(bad_record)?;
     visitor.effect(&effect).map_err(contradiction)
 }
 

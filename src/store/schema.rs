@@ -213,6 +213,12 @@ fn open<'a>(table: u8, key: &[u8], row: &'a [u8]) -> Option<(Seq, &'a [u8])> {
     Some((Seq(u64::from_be_bytes(*applied)), body))
 }
 
+/// A meta row of what stands behind its checksum; for [`super::row`].
+pub(crate) fn seal_meta(rest: &[u8]) -> Option<Vec<u8>> {
+    let (seq, body) = rest.split_first_chunk::<8>()?;
+    Some(seal(META_TABLE, &META_KEY, Seq(u64::from_be_bytes(*seq)), body))
+}
+
 fn row_crc(table: u8, key: &[u8], rest: &[u8]) -> u32 {
     crc32c_append(crc32c_append(crc32c(&[table]), key), rest)
 }

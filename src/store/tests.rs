@@ -65,6 +65,8 @@ fn network() -> Effect {
         deleting: false,
         name: None,
         description: None,
+        scope_v4: None,
+        scope_v6: None,
     }))
 }
 
@@ -85,6 +87,7 @@ fn subnet() -> Effect {
         routes: Vec::new(),
         name: None,
         description: None,
+        pool: None,
         service: Default::default(),
     }))
 }

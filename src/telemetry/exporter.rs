@@ -1,16 +1,21 @@
-//! From figures to the text of `/metrics`. Called once a second, never on the way of a request: the
-//! library behind it takes counters and gauges only, and histograms come as counters by bucket.
+//! From figures to the text of `/metrics`. Called once a second, never on the way of a request.
+//! Counters and gauges are the library's; histograms are counted elsewhere already, and the library
+//! would count them anew from samples, so their text is written here.
 
-use super::metrics::{Kind, METRICS, Metric, STAGE_BUCKET, STAGE_COUNT, STAGE_SUM};
-use addrd_sync::HistogramSnapshot;
+use super::metrics::{Kind, METRICS, Metric};
+use addrd_sync::{HistogramSnapshot, SizesSnapshot};
 use metrics::{Key, KeyName, Label, Level, Metadata, Recorder, SharedString};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 /// Holds the last value of every metric.
 pub struct Exporter {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
+    /// Text of each histogram by name and labels: no more of them than the table has words for.
+    histograms: Mutex<BTreeMap<&'static str, BTreeMap<String, String>>>,
 }
 
 impl Exporter {
@@ -23,9 +28,10 @@ impl Exporter {
             match metric.kind {
                 Kind::Counter => recorder.describe_counter(name, None, meaning),
                 Kind::Gauge => recorder.describe_gauge(name, None, meaning),
+                Kind::Histogram => {}
             }
         }
-        Self { handle: recorder.handle(), recorder }
+        Self { handle: recorder.handle(), recorder, histograms: Mutex::default() }
     }
 
     /// Sets a counter to what was counted since the start; values of labels in their order.
@@ -41,26 +47,67 @@ impl Exporter {
     }
 
     /// Sets the histogram of a stage: one bucket a power of two.
-    pub fn stage(&self, stage: &str, snapshot: &HistogramSnapshot) {
-        let mut below = 0;
-        for (at, count) in snapshot.counts.iter().enumerate() {
+    pub fn stage(&self, metric: &Metric, stage: &str, snapshot: &HistogramSnapshot) {
+        // Four places are a power of two.
+        let end = |at| HistogramSnapshot::upper_ns(at).filter(|_| at % 4 == 0);
+        let ends = (0..snapshot.counts.len()).map(|at| end(at).map(|ns| seconds(ns).to_string()));
+        let sum = seconds(snapshot.sum_ns);
+        self.histogram(metric, &[stage], snapshot.counts.iter().copied().zip(ends), sum);
+    }
+
+    /// Sets a histogram of sizes.
+    pub fn sizes(&self, metric: &Metric, snapshot: &SizesSnapshot) {
+        let end = |at| SizesSnapshot::upper(at).map(|end| end.to_string());
+        let ends = (0..snapshot.counts.len()).map(end);
+        self.histogram(metric, &[], snapshot.counts.iter().copied().zip(ends), snapshot.sum as f64);
+    }
+
+    /// Sets a histogram: the count of each place, and its upper end if a bucket ends there.
+    fn histogram(
+        &self,
+        metric: &Metric,
+        labels: &[&str],
+        places: impl Iterator<Item = (u64, Option<String>)>,
+        sum: f64,
+    ) {
+        debug_assert_eq!(metric.kind, Kind::Histogram);
+        debug_assert_eq!(metric.labels.len(), labels.len(), "{metric:?}");
+        let (name, mut text, mut below) = (metric.name, String::new(), 0);
+        // Labels are the server's own words: nothing in them needs an escape.
+        let named: Vec<String> = metric
+            .labels
+            .iter()
+            .zip(labels)
+            .map(|(label, word)| format!("{label}=\"{word}\""))
+            .collect();
+        let begin: String = named.iter().map(|label| format!("{label},")).collect();
+        let whole =
+            if named.is_empty() { String::new() } else { format!("{{{}}}", named.join(",")) };
+        for (count, end) in places {
             below += count;
-            // Four places are a power of two; the last one has no end.
-            let end = HistogramSnapshot::upper_ns(at).filter(|_| at % 4 == 0);
-            if let Some(ns) = end {
-                let le = (ns as f64 / 1e9).to_string();
-                self.counter(&STAGE_BUCKET, &[stage, &le], below);
+            if let Some(end) = end {
+                text += &format!("{name}_bucket{{{begin}le=\"{end}\"}} {below}\n");
             }
         }
-        self.counter(&STAGE_BUCKET, &[stage, "+Inf"], below);
-        self.counter(&STAGE_COUNT, &[stage], below);
-        self.gauge(&STAGE_SUM, &[stage], snapshot.sum_ns as f64 / 1e9);
+        text += &format!("{name}_bucket{{{begin}le=\"+Inf\"}} {below}\n");
+        text += &format!("{name}_sum{whole} {sum}\n{name}_count{whole} {below}\n");
+        let mut histograms = self.histograms.lock().unwrap_or_else(PoisonError::into_inner);
+        histograms.entry(metric.name).or_default().insert(whole, text);
     }
 
     /// The text of `/metrics`.
     #[must_use]
     pub fn render(&self) -> String {
-        self.handle.render()
+        let mut text = self.handle.render();
+        let histograms = self.histograms.lock().unwrap_or_else(PoisonError::into_inner);
+        for metric in METRICS {
+            let Some(series) = histograms.get(metric.name) else { continue };
+            let (name, meaning) = (metric.name, metric.meaning);
+            text += &format!("# HELP {name} {meaning}\n# TYPE {name} histogram\n");
+            series.values().for_each(|lines| text += lines);
+            text.push('\n');
+        }
+        text
     }
 }
 
@@ -78,6 +125,10 @@ impl fmt::Debug for Exporter {
 
 static METADATA: Metadata<'static> = Metadata::new("addrd", Level::INFO, None);
 
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
 fn key(metric: &Metric, labels: &[&str]) -> Key {
     debug_assert_eq!(metric.labels.len(), labels.len(), "{metric:?}");
     let pairs = metric.labels.iter().zip(labels);
@@ -88,7 +139,7 @@ fn key(metric: &Metric, labels: &[&str]) -> Key {
 
 #[cfg(test)]
 mod tests {
-    use super::super::metrics::{LIMIT, OPERATIONS};
+    use super::super::metrics::{COMMIT_SIZE, LIMIT, OPERATIONS, STAGE};
     use super::*;
 
     #[test]
@@ -111,7 +162,8 @@ mod tests {
         writer.record_many(1_500, 4);
         writer.record(u64::MAX / 4);
         let exporter = Exporter::new();
-        exporter.stage("apply", &reader.snapshot());
+        exporter.stage(&STAGE, "apply", &reader.snapshot());
+        exporter.stage(&STAGE, "ring", &HistogramSnapshot::empty());
         let text = exporter.render();
         let bucket = |le: &str, count: u64| {
             format!("addrd_stage_seconds_bucket{{stage=\"apply\",le=\"{le}\"}} {count}\n")
@@ -120,5 +172,29 @@ mod tests {
         assert!(text.contains(&bucket("0.000002048", 7)), "{text}");
         assert!(text.contains(&bucket("+Inf", 8)), "{text}");
         assert!(text.contains("addrd_stage_seconds_count{stage=\"apply\"} 8\n"), "{text}");
+        let head =
+            "# TYPE addrd_stage_seconds histogram\naddrd_stage_seconds_bucket{stage=\"apply\",";
+        assert!(text.contains(head), "{text}");
+        assert_eq!(text.matches("# TYPE addrd_stage_seconds ").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn sizes_have_inclusive_ends_and_their_sum() {
+        let (mut writer, reader) = addrd_sync::sizes();
+        [0, 1, 128, 128, 1_024].into_iter().for_each(|size| writer.record(size));
+        let exporter = Exporter::new();
+        exporter.sizes(&COMMIT_SIZE, &reader.snapshot());
+        let text = exporter.render();
+        for line in [
+            "addrd_commit_operations_bucket{le=\"0\"} 1",
+            "addrd_commit_operations_bucket{le=\"1\"} 2",
+            "addrd_commit_operations_bucket{le=\"127\"} 2",
+            "addrd_commit_operations_bucket{le=\"255\"} 4",
+            "addrd_commit_operations_bucket{le=\"+Inf\"} 5",
+            "addrd_commit_operations_sum 1281",
+            "addrd_commit_operations_count 5",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line} is not in\n{text}");
+        }
     }
 }

@@ -8,6 +8,8 @@ pub enum Kind {
     Counter,
     /// Rises and falls.
     Gauge,
+    /// Counts by size: series `_bucket`, `_sum` and `_count`.
+    Histogram,
 }
 
 /// One metric.
@@ -48,10 +50,12 @@ macro_rules! metrics {
 }
 
 metrics! {
-    BUILD_INFO: Gauge "addrd_build_info" ["version"] "1",
-        "the running version", "";
+    BUILD_INFO: Gauge "addrd_build_info" ["version", "protocol", "format"] "1",
+        "the running version, and those of its protocol and its stored formats", "";
     UPTIME: Gauge "addrd_uptime_seconds" [] "seconds",
         "time since the start", "it falls more often than you restart";
+    RECOVERED: Gauge "addrd_recovered_ratio" [] "0 to 1",
+        "how much of the data is read at the start", "below 1 for longer than a start takes";
     READY: Gauge "addrd_ready" [] "0 or 1",
         "whether every request is served", "0 for a minute";
     LOOP_AGE: Gauge "addrd_loop_age_seconds" ["loop"] "seconds",
@@ -61,29 +65,23 @@ metrics! {
         "answers by operation, refusals included", "";
     ANSWERS: Counter "addrd_answers_total" ["status"] "operations",
         "answers by status", "OUTCOME_UNKNOWN, STORAGE_FULL or MEMORY_FULL rises; BUSY rises for minutes";
-    STAGE_BUCKET: Counter "addrd_stage_seconds_bucket" ["stage", "le"] "operations",
-        "operations that a stage took at most `le` for: decode, ring, apply, wait, commit (commits), socket (sampled)", "";
-    STAGE_SUM: Gauge "addrd_stage_seconds_sum" ["stage"] "seconds",
-        "time of a stage over all operations", "";
-    STAGE_COUNT: Counter "addrd_stage_seconds_count" ["stage"] "operations",
-        "operations that passed a stage", "";
+    STAGE: Histogram "addrd_stage_seconds" ["stage"] "seconds",
+        "time that operations spent in a stage: decode, ring, apply, commit_wait, commit (each commit once), socket (sampled)", "the 99th percentile of commit is above 0.1 for minutes";
     SLOW_REQUESTS: Counter "addrd_slow_requests_total" [] "operations",
         "requests slower than slow_request", "";
 
-    DRAINS: Counter "addrd_drains_total" [] "drains",
-        "times that a worker took operations from its ring", "";
-    DRAINED: Counter "addrd_drained_operations_total" [] "operations",
-        "operations taken; divided by the drains, their mean size", "";
-    COMMITS: Counter "addrd_commits_total" [] "commits",
-        "fsynced rounds of the journal", "it stands still while operations come";
-    COMMITTED_OPERATIONS: Counter "addrd_committed_operations_total" [] "operations",
-        "operations in them; divided by the commits, their mean size", "";
+    DRAIN_SIZE: Histogram "addrd_drain_operations" [] "operations",
+        "operations that a deciding thread took from its ring at once", "";
+    COMMIT_SIZE: Histogram "addrd_commit_operations" [] "operations",
+        "operations made durable by one fsynced round of the journal", "its count stands still while operations come";
+    COMMIT_BYTES: Histogram "addrd_commit_bytes" [] "bytes",
+        "bytes of records in a round", "";
     COMMITTED_RECORDS: Counter "addrd_committed_records_total" [] "records",
-        "records in them", "";
-    COMMITTED_BYTES: Counter "addrd_committed_bytes_total" [] "bytes",
-        "bytes of records in them", "";
+        "records in all rounds", "";
     RING_OPERATIONS: Gauge "addrd_ring_operations" ["ring"] "operations",
-        "operations that wait in a ring", "above half of addrd_limit{name=\"ring_operations_max\"} for minutes";
+        "what waits in a ring: operations, in the committer's records", "above half of its limit for minutes";
+    RING_BYTES: Gauge "addrd_ring_bytes" ["ring"] "bytes",
+        "memory of what waits in a ring", "above half of its limit for minutes";
     AWAY_MAX: Gauge "addrd_worker_away_seconds_max" ["worker"] "seconds",
         "longest time that a worker was away from its ring since the start", "above 0.1";
 
@@ -103,6 +101,8 @@ metrics! {
         "ended connections by reason", "panic rises; slow_reader or protocol rises for minutes";
     ACCEPT_FAILURES: Counter "addrd_accept_failures_total" [] "accepts",
         "accepts that failed for want of descriptors or memory", "it rises";
+    HTTP_CONNECTIONS: Gauge "addrd_http_connections" [] "connections",
+        "open connections to the HTTP address", "at its limit: somebody holds them";
     SESSIONS: Gauge "addrd_sessions" [] "sessions",
         "remembered sessions", "above 90 % of its limit";
     PROTOCOL_ERRORS: Counter "addrd_protocol_errors_total" [] "errors",
@@ -122,6 +122,8 @@ metrics! {
 
     JOURNAL_RECORDS: Gauge "addrd_journal_records" [] "records",
         "records in the journal that are not folded", "above 95 % of its limit";
+    JOURNAL_BYTES: Gauge "addrd_journal_bytes" [] "bytes",
+        "bytes of the journal's file that its rows take", "above 95 % of its limit";
     POSITION: Gauge "addrd_position" [] "hand-overs",
         "durable position", "";
     FOLDED: Gauge "addrd_folded_position" [] "hand-overs",
@@ -129,7 +131,7 @@ metrics! {
     CHECKPOINT_AGE: Gauge "addrd_checkpoint_age_seconds" [] "seconds",
         "time since the last fold", "above 3600 while records wait";
     DISK_FREE: Gauge "addrd_disk_free_bytes" [] "bytes",
-        "free space on the disk of the data", "below 1 GiB";
+        "free space on the disk of the data", "below four times its limit, from which on only reads, releases and deletions are served";
     MEMORY_RECORDS: Gauge "addrd_memory_records" [] "records",
         "allocations, resting addresses and objects in memory", "above 90 % of its limit";
     MEMORY_BYTES: Gauge "addrd_state_bytes" [] "bytes",
@@ -140,13 +142,15 @@ metrics! {
         "subnets", "";
     ALLOCATIONS: Gauge "addrd_allocations" [] "allocations",
         "live allocations", "";
+    JOBS_RUNNING: Gauge "addrd_jobs_running" [] "jobs",
+        "forced deletions that are not finished", "above 0 for hours";
     SUBNETS_BY_FILL: Gauge "addrd_subnets_by_fill" ["percent"] "subnets",
-        "subnets by how much of their pools is used: 0, 1-49, 50-79, 80-94, 95-99, 100", "100 rises";
+        "all subnets with pools by how much of them is used: 0, 1-49, 50-79, 80-94, 95-99, 100", "100 rises";
     SUBNET_FILL: Gauge "addrd_subnet_fill" ["network", "subnet"] "0 to 1",
         "use of the fullest 200 subnets; only with metrics_subnets = true", "";
 
     LIMIT: Gauge "addrd_limit" ["name"] "as the gauge beside it",
-        "each bound, under the name that BUSY gives it", "";
+        "each bound beside its gauge, under the name that BUSY gives it", "";
     LOG_LINES_LEFT_OUT: Counter "addrd_log_lines_left_out_total" [] "lines",
         "log lines beyond 10 a second of one class", "";
 }
@@ -162,6 +166,7 @@ mod tests {
         let kind = match metric.kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
         };
         let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
         let (name, unit, meaning, wake) = (metric.name, metric.unit, metric.meaning, metric.wake);
@@ -183,13 +188,10 @@ mod tests {
         assert_eq!(names.len(), METRICS.len());
         for metric in METRICS {
             let ends_total = metric.name.ends_with("_total");
-            let is_histogram = metric.name.starts_with(STAGE);
-            assert_eq!(metric.kind == Kind::Counter && !is_histogram, ends_total, "{metric:?}");
+            assert_eq!(metric.kind == Kind::Counter, ends_total, "{metric:?}");
             for unit in ["seconds", "bytes"].iter().filter(|unit| metric.unit == **unit) {
                 assert!(metric.name.contains(unit), "{metric:?}");
             }
         }
     }
-
-    const STAGE: &str = "addrd_stage_seconds";
 }

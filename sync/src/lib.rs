@@ -14,7 +14,7 @@
 //! | [`drains`] | "everybody has left the drain that he was in" |
 //! | [`Allowance`], [`Share`] | bytes in flight and connections over the whole server |
 //! | [`Flag`], [`Level`], [`Serial`] | shutdown and failure flags, gauges, connection numbers |
-//! | [`tally`], [`histogram`] | hot-path metrics with a single writer |
+//! | [`tally`], [`histogram`], [`sizes`] | hot-path metrics with a single writer |
 //! | [`prefetch()`] | a hint to the processor; the one part that nobody shares |
 //!
 //! Orderings: each is the weakest that its comment can defend, and the comment names its partner.
@@ -35,6 +35,7 @@ mod prefetch;
 mod prim;
 mod quota;
 mod ring;
+mod sizes;
 mod tally;
 #[cfg(test)]
 mod testing;
@@ -55,4 +56,5 @@ pub use padded::Padded;
 pub use prefetch::prefetch;
 pub use quota::{Over, QuotaCell};
 pub use ring::{Consumer, Permit, Producer, RingGauge, ring};
+pub use sizes::{SIZE_BUCKETS, Sizes, SizesReader, SizesSnapshot, sizes};
 pub use tally::{Tally, TallyReader, tally};

@@ -143,7 +143,7 @@ fn bad_arguments_are_2_without_asking_anybody() {
         "list --limit -1",
         "list --timeout 0",
         "list --server http://x/",
-        "list --project x",
+        "list --project a/b",
         "bench --fill 0",
         "bench --duration 0",
         "bench --rate -5",

@@ -205,3 +205,67 @@ fn somebody_at_a_terminal_is_asked_before_something_is_destroyed() {
     assert!(!shown.contains("[y/N]"), "{shown}");
     server.addrd("network get blue").fails(4);
 }
+
+#[test]
+fn subnets_and_prefixes_come_from_a_pool() {
+    let server = blue();
+    let made = server
+        .addrd("pool create nodes 10.128.0.0/17 10.128.128.0/17 --default-length 24 -o json")
+        .json();
+    assert_eq!(made["prefixes"][0], "10.128.0.0/16");
+    assert_eq!(server.addrd("pool preview nodes --length 26 -q").ok(), "10.128.0.0/26\n");
+    let got = "allocate --pool nodes --length 24 --owner node-7 -q";
+    assert_eq!(server.addrd(got).ok(), "10.128.0.0/24\n");
+    assert_eq!(server.addrd(got).ok(), "10.128.0.0/24\n", "the same again");
+    server.addrd("network create green").ok();
+    let carve = "subnet create green --from-pool nodes --length 26 --name a -o json";
+    assert_eq!(server.addrd(carve).json()["cidr"], "10.128.1.0/26");
+    assert_eq!(server.addrd(carve).json()["cidr"], "10.128.1.0/26", "the same again");
+    let shown = server.addrd("pool get nodes -o json").json();
+    assert_eq!((&shown["taken"], &shown["used"]), (&2.into(), &"320".into()));
+    let listed = server.addrd("list --pool nodes -q").ok();
+    assert_eq!(listed, "10.128.0.0/24\n10.128.1.0/26\n");
+    let usage = server.addrd("usage --pool nodes -o json").json();
+    assert_eq!(usage[0]["allocated"], "320");
+    assert_eq!(server.addrd("lookup node-7 --pool nodes -q").ok(), "10.128.0.0/24\n");
+    let error = server.addrd("release 10.128.1.0 --pool nodes").fails(3);
+    assert!(error.contains("HELD_BY_OBJECT"), "{error}");
+    let error = server.addrd("pool delete nodes --yes").fails(3);
+    assert!(error.contains("POOL_IN_USE"), "{error}");
+    let error = server.addrd("subnet create green --from-pool nodes --length 4").fails(2);
+    assert!(error.contains("LENGTH_BELOW_MIN"), "{error}");
+    server.addrd("release --pool nodes --owner node-7").ok();
+    server.addrd("subnet delete green a").ok();
+    server.addrd("pool update nodes --add 10.64.0.0/16 --remove 10.128.0.0/17 --quota 512").ok();
+    let shown = server.addrd("pool get nodes -o json").json();
+    assert_eq!(shown["prefixes"], serde_json::json!(["10.64.0.0/16", "10.128.128.0/17"]));
+    let error = server.addrd("allocate --pool nodes --length 22 --owner b").fails(3);
+    assert!(error.contains("QUOTA") && error.contains("512"), "{error}");
+    server.addrd("pool delete nodes --yes").ok();
+    server.addrd("pool get nodes").fails(4);
+}
+
+#[test]
+fn projects_and_address_scopes_are_made_used_and_deleted() {
+    let server = blue();
+    server.addrd("project create team").ok();
+    server.addrd("--project team network create blue").ok();
+    assert_eq!(server.addrd("--project team network list -q").ok().lines().count(), 1);
+    let error = server.addrd("project delete team --yes").fails(3);
+    assert!(error.contains("IN_USE"), "{error}");
+    server.addrd("scope create global --family v4 --shared").ok();
+    server.addrd("pool create outer 172.16.0.0/12 --scope global").ok();
+    let error = server.addrd("pool create inner 172.20.0.0/16 --scope global").fails(3);
+    assert!(error.contains("SCOPE_OVERLAP"), "{error}");
+    server.addrd("pool create inner --parent outer --parent-length 16").ok();
+    server.addrd("network create routed --scope-v4 global").ok();
+    let error = server.addrd("subnet create routed 172.16.0.0/24").fails(3);
+    assert!(error.contains("PREFIX_OVERLAP"), "{error}");
+    server.addrd("subnet create routed --from-pool inner --length 24").ok();
+    let error = server.addrd("scope delete global --yes").fails(3);
+    assert!(error.contains("IN_USE"), "{error}");
+    server.addrd("--project team network delete blue --yes").ok();
+    server.addrd("project delete team --yes").ok();
+    server.addrd("--project team network create blue").fails(4);
+    assert_eq!(server.addrd("project list -q").ok().lines().count(), 1);
+}

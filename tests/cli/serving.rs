@@ -90,7 +90,7 @@ fn a_data_directory_has_one_server() {
     let _first = Server::start(&data, &["--dev"]);
     let mut command = program();
     command.args(["serve", "--listen", "127.0.0.1:0", "--http", "", "--data"]).arg(&data);
-    let error = run(command).fails(1);
+    let error = run(command).fails(3);
     assert!(error.contains("error: "), "{error}");
 }
 

@@ -3,10 +3,10 @@
 
 use crate::model::Model;
 use addrd::model::{
-    AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, HostRow, Instance,
-    JobId, JobRow, Mac, NetworkHandle, NetworkId, NetworkRow, OwnerId, PinRow, PortId, PortRow,
-    ProjectId, Range, Revision, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow,
-    Text, Thing,
+    AddressScopeId, AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, Family,
+    HostRow, Instance, JobId, JobRow, Mac, NetworkHandle, NetworkId, NetworkRow, OwnerId, PinRow,
+    PoolId, PoolRow, PortId, PortRow, ProjectId, ProjectRow, Range, Revision, ScopeRow, SegmentId,
+    SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text, Thing,
 };
 use addrd::store::fake_disk::Random;
 use addrd_protocol::message::{
@@ -38,7 +38,7 @@ impl Generator {
         if self.model.networks.is_empty() || random.one_in(40) {
             return self.create_network(random);
         }
-        match random.below(46) {
+        match random.below(52) {
             0 => self.delete_network(random),
             1 => self.delete_subnet(random),
             2 | 3 => self.create_subnet(random),
@@ -52,6 +52,8 @@ impl Generator {
             40..=43 => self.make_thing(random),
             44 => self.change_port(random),
             45 => self.end_thing(random),
+            46 | 47 => self.object(random),
+            48..=51 => self.take(random),
             _ => self.allocate(random),
         }
     }
@@ -95,7 +97,113 @@ impl Generator {
             deleting: false,
             name: random.one_in(2).then(|| text(&format!("blue-{network}"))),
             description: None,
+            scope_v4: None,
+            scope_v6: None,
         })));
+    }
+
+    /// Makes, changes or deletes a project, a scope or a pool.
+    fn object(&mut self, random: &mut Random) {
+        let known = nth(self.model.objects.keys(), random).copied();
+        let handle = match known {
+            Some(handle) if random.one_in(2) => handle,
+            Some(handle) if random.one_in(3) => {
+                let all = (handle, 0, 0)..=(handle, 0, u128::MAX);
+                let places: Vec<_> =
+                    self.model.cells.range(all).map(|(_, cell)| cell.place).collect();
+                for place in places {
+                    let revision = self.next_revision(handle);
+                    self.push(Effect::AllocationGone { place, revision });
+                }
+                let revision = self.next_revision(handle);
+                return self.push(Effect::ObjectGone { object: NetworkHandle(handle), revision });
+            }
+            _ if self.model.objects.len() >= 6 => return,
+            _ => {
+                self.network_handle_max += 1;
+                self.network_handle_max
+            }
+        };
+        let kind = match self.model.objects.get(&handle) {
+            Some(Effect::ProjectPut(_)) => 0,
+            Some(Effect::ScopePut(_)) => 1,
+            Some(_) => 2,
+            None => random.below(4),
+        };
+        self.push(self.object_put(handle, kind, random));
+    }
+
+    fn object_put(&self, handle: u32, kind: u64, random: &mut Random) -> Effect {
+        let revision = self.next_revision(handle);
+        let name = random.one_in(2).then(|| text("some"));
+        let (handle, id) = (NetworkHandle(handle), u128::from(handle));
+        let project = ProjectId::from_u128(id);
+        if kind == 0 {
+            let row = ProjectRow { handle, revision, id: project, name, description: None };
+            return Effect::ProjectPut(Box::new(row));
+        }
+        let scope = ScopeRow {
+            handle,
+            revision,
+            project,
+            id: AddressScopeId::from_u128(id),
+            family: Family::V4,
+            shared: random.one_in(2),
+            name,
+            description: None,
+        };
+        if kind == 1 {
+            return Effect::ScopePut(Box::new(scope));
+        }
+        Effect::PoolPut(Box::new(PoolRow {
+            handle,
+            revision,
+            project,
+            id: PoolId::from_u128(id),
+            family: scope.family,
+            prefixes: vec!["10.0.0.0/8".parse().unwrap()],
+            min_length: 8,
+            max_length: 32,
+            default_length: 24,
+            quota: random.one_in(2).then(|| random.next_u64()),
+            scope: None,
+            parent: None,
+            is_default: random.one_in(2),
+            shared: scope.shared,
+            name: scope.name,
+            description: None,
+        }))
+    }
+
+    /// Something is taken from a pool, as an allocation in its subnet 0.
+    fn take(&mut self, random: &mut Random) {
+        let is_pool = |effect: &Effect| matches!(effect, Effect::PoolPut(_));
+        let pools: Vec<u32> =
+            self.model.objects.iter().filter(|(_, put)| is_pool(put)).map(|(h, _)| *h).collect();
+        let Some(&pool) = nth(pools.iter(), random) else { return };
+        let owner = OwnerId::from_u128(u128::from(random.below(60)));
+        let offset = 0x0a00_0000 + u128::from(random.below(200)) * 256;
+        let key = (pool, owner.0.as_u128(), 0);
+        if self.model.keys.contains(&key) || self.model.cells.contains_key(&(pool, 0, offset)) {
+            return;
+        }
+        let revision = self.next_revision(pool);
+        self.push(Effect::AllocationPut(AllocationRow {
+            place: AllocationPlace {
+                network: NetworkHandle(pool),
+                subnet: SubnetHandle(0),
+                offset,
+                block_bits: 8,
+            },
+            revision,
+            changed: revision,
+            owner,
+            slot: Slot(0),
+            instance: Instance(0),
+            state: AllocationState::Allocated,
+            moves_cursor: false,
+            extras: extras(random),
+        }));
     }
 
     fn delete_network(&mut self, random: &mut Random) {
@@ -255,6 +363,7 @@ impl Generator {
             routes: Vec::new(),
             name: None,
             description: None,
+            pool: None,
             service: Default::default(),
         })));
     }

@@ -15,6 +15,8 @@ type SubnetKey = (u32, u32);
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Model {
     pub(crate) networks: BTreeMap<u32, NetworkRow>,
+    /// Projects, scopes and pools as they were put.
+    pub(crate) objects: BTreeMap<u32, Effect>,
     pub(crate) subnets: BTreeMap<SubnetKey, SubnetRow>,
     pub(crate) exclusions: BTreeMap<(u32, u32, u128), ExclusionRow>,
     pub(crate) cells: BTreeMap<(u32, u32, u128), AllocationRow>,
@@ -36,6 +38,15 @@ impl Model {
             Effect::NetworkPut(row) => {
                 self.networks.insert(row.network.0, (**row).clone());
                 self.revise(row.network, row.revision)
+            }
+            Effect::ProjectPut(row) => self.put_object(row.handle, row.revision, effect),
+            Effect::ScopePut(row) => self.put_object(row.handle, row.revision, effect),
+            Effect::PoolPut(row) => self.put_object(row.handle, row.revision, effect),
+            Effect::ObjectGone { object, .. } => {
+                let left = self.cells.range((object.0, 0, 0)..=(object.0, u32::MAX, u128::MAX));
+                need(left.count() == 0, "a pool goes with what is taken from it")?;
+                self.revisions.remove(&object.0);
+                need(self.objects.remove(&object.0).is_some(), "no object goes")
             }
             Effect::NetworkGone { network, .. } => {
                 let left = self.subnets.range((network.0, 0)..=(network.0, u32::MAX)).count();
@@ -103,6 +114,20 @@ impl Model {
         }
     }
 
+    fn put_object(
+        &mut self,
+        handle: NetworkHandle,
+        revision: Revision,
+        effect: &Effect,
+    ) -> Result<(), String> {
+        self.objects.insert(handle.0, effect.clone());
+        self.revise(handle, revision)
+    }
+
+    fn is_pool(&self, handle: NetworkHandle) -> bool {
+        matches!(self.objects.get(&handle.0), Some(Effect::PoolPut(_)))
+    }
+
     fn thing(
         &mut self,
         thing: Thing,
@@ -116,7 +141,8 @@ impl Model {
     fn put(&mut self, row: &AllocationRow) -> Result<(), String> {
         let AllocationPlace { network, subnet, .. } = row.place;
         let key = (network.0, subnet.0);
-        need(self.subnets.contains_key(&key), "an allocation without subnet")?;
+        let there = self.subnets.contains_key(&key) || self.is_pool(network);
+        need(there, "an allocation without subnet")?;
         if let Some(old) = self.cells.remove(&cell_key(&row.place)) {
             self.keys.remove(&owner_key(&old));
         }
@@ -140,7 +166,8 @@ impl Model {
     }
 
     fn revise(&mut self, network: NetworkHandle, revision: Revision) -> Result<(), String> {
-        need(self.networks.contains_key(&network.0), "a change without network")?;
+        let there = self.networks.contains_key(&network.0) || self.objects.contains_key(&network.0);
+        need(there, "a change without network")?;
         self.revisions.insert(network.0, revision.0);
         Ok(())
     }

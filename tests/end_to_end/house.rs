@@ -1,7 +1,7 @@
 //! A server with its engine in a temporary directory, and the ways to look at it.
 
 use addrd::config::{Bounds, Config};
-use addrd::engine::{Boot, Running, boot};
+use addrd::engine::{Boot, Engine, Running, boot};
 use addrd::limits::JOURNAL_RECORDS_MAX_DEV;
 use addrd::server::{Report, Server};
 use addrd::store;
@@ -33,7 +33,7 @@ pub(crate) struct House {
 }
 
 /// Longest wait for a condition that must come true.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(60);
 
 impl House {
     pub(crate) fn start(workers: u16, bounds: Bounds) -> Self {
@@ -64,9 +64,20 @@ impl House {
             workers,
             memory_records_max: 10_000_000,
             on_failure: Arc::new(|what| panic!("the engine failed: {what}")),
+            progress: Arc::default(),
         });
         let running = booted.unwrap().running;
         let server = Server::bind(running.engine().clone(), &config, None).unwrap();
+        Self::around(directory, bounds.clone(), running, server)
+    }
+
+    /// A server that is bound, on its engine.
+    pub(crate) fn around(
+        directory: TempDir,
+        bounds: Bounds,
+        running: Running,
+        server: Server<Engine>,
+    ) -> Self {
         let (address, http) = (server.addresses()[0], server.http_address().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let mut task = JoinSet::new();
@@ -156,6 +167,7 @@ pub(crate) fn header(number: u64, on: NetworkId, request: &Request) -> RequestHe
         timeout_ms: 0,
         project: ProjectId::DEFAULT,
         network: on,
+        pool: false,
     }
 }
 

@@ -11,7 +11,7 @@ from addrd.frames import (
 from addrd.owner import owner_id
 from addrd.replies import REPLIES
 from addrd.requests import REQUESTS
-from addrd.tables import OPCODE_NUMBERS, OPCODES, STATUSES, status_class
+from addrd.tables import NETWORK_NONE, OPCODE_NUMBERS, OPCODES, STATUSES, status_class
 from addrd.values import Fault
 
 PROTOCOL = pathlib.Path(__file__).resolve().parents[2] / "protocol"
@@ -81,7 +81,15 @@ class Vectors(unittest.TestCase):
     def test_wrong_bytes_are_refused_as_told(self):
         for vector in vectors("bad.json"):
             with self.subTest(name=vector["name"]):
-                self.assertEqual(refusal(vector), vector["expect"])
+                told, expected = refusal(vector), vector["expect"]
+                if vector["direction"] == "reply":
+                    told, expected = (without_hints(each) for each in (told, expected))
+                self.assertEqual(told, expected)
+
+
+def without_hints(expected):
+    """Nobody is told which field of a reply is wrong: each reader has its own way to say it."""
+    return {name: value for name, value in expected.items() if name not in ("field", "item")}
 
 
 def refusal(vector):
@@ -150,7 +158,7 @@ class Page(unittest.TestCase):
 
 def body_survives(direction, name, body):
     """Whether a body is the same after it was read and written; the page doesn't tell its tail flag."""
-    network = b"\x22" * 16 if name not in ("hello", "network_find", "network_list", "lookup") else bytes(16)
+    network = bytes(16) if name in NETWORK_NONE or name == "lookup" else b"\x22" * 16
     number = OPCODE_NUMBERS[name].to_bytes(2, "big")
     header_bytes = 64 if direction == "request" else 24
     for flags in (0, 1):

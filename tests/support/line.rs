@@ -36,6 +36,7 @@ pub(crate) fn header(network: NetworkId, request_id: u64) -> RequestHeader {
         timeout_ms: 0,
         project: ProjectId::DEFAULT,
         network,
+        pool: false,
     }
 }
 

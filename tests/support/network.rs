@@ -29,7 +29,7 @@ pub(crate) fn prefix(text: &str) -> Prefix {
 /// # Errors
 /// Those of the client.
 pub(crate) async fn create(client: &Client, network: NetworkId, name: &str) -> Result<(), Error> {
-    let create = NetworkCreate { name: Some(text(name)), description: None };
+    let create = NetworkCreate { name: Some(text(name)), ..NetworkCreate::default() };
     client.network_create(network, create).await.map(|_| ())
 }
 
@@ -48,6 +48,7 @@ pub(crate) fn subnet(network: NetworkId, cidr: &str, strategy: Strategy) -> Subn
         routes: Vec::new(),
         name: None,
         description: None,
+        from_pool: None,
         service: Default::default(),
     }
 }

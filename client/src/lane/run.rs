@@ -329,6 +329,7 @@ fn ping(deadline: Instant) -> Ticket {
         timeout_ms: 0,
         project: ProjectId::NIL,
         network: NetworkId::NIL,
+        pool: false,
     };
     let written = encode_request(&header, &Request::Ping(Ping {}), &mut frame);
     debug_assert!(written.is_ok(), "a PING has no body");

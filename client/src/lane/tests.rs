@@ -29,6 +29,7 @@ fn ticket(number: u64, reads: bool, deadline: Instant) -> (Ticket, Answered) {
         timeout_ms: 0,
         project: ProjectId::DEFAULT,
         network,
+        pool: false,
     };
     let mut frame = BytesMut::new();
     encode_request(&header, &request, &mut frame).unwrap();

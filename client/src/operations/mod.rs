@@ -1,6 +1,7 @@
 //! A method for every operation. Each builds one request and unpacks one reply; none decides.
 
 mod allocation;
+mod catalogue;
 mod job;
 mod network;
 mod pages;

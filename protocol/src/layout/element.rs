@@ -46,7 +46,7 @@ mod numbers {
     use super::{AllocationState, Family, FamilyChoice, Strategy};
     use crate::message::{
         BatchMode, CandidateReason, ExclusionMode, GoAwayReason, IpAllocation, Ipv6Mode, JobKind,
-        JobState, SubnetKind,
+        JobState, PrefixChoice, SubnetKind,
     };
 
     numbered! {
@@ -62,6 +62,7 @@ mod numbers {
         Ipv6Mode: Slaac Stateful Stateless;
         IpAllocation: Immediate Deferred Unaddressed;
         JobState: Running Done;
+        PrefixChoice: Exact Length DefaultLength;
         CandidateReason: Exhausted Family Limit Deleting NoPools Length NotFound Fragmented
             AutoAddress ServiceType Segment;
     }
@@ -216,7 +217,8 @@ macro_rules! from_bits {
     )*};
 }
 
-from_bits!(ProjectId NetworkId SubnetId SegmentId PortId OwnerId SessionId ServerId);
+from_bits!(ProjectId NetworkId SubnetId PoolId AddressScopeId SegmentId PortId);
+from_bits!(OwnerId SessionId ServerId);
 
 impl From<Bits128> for uuid::Uuid {
     fn from(bits: Bits128) -> Self {

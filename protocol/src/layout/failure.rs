@@ -41,6 +41,7 @@ const OTHER: u8 = 4;
 const COUNT: u8 = 5;
 const CANDIDATE: u8 = 6;
 const BOUND: u8 = 7;
+const QUOTA: u8 = 32;
 
 /// The body of a reply whose status is not done; status and advice stand before it.
 pub(crate) fn read_failure(
@@ -105,6 +106,11 @@ fn read_detail(reader: &mut Reader<'_>) -> Read<Option<Detail>> {
         OTHER => read_other(reader)?,
         COUNT => Detail::Count { count: reader.u128("count")? },
         CANDIDATE => Detail::Candidate(read_candidate(reader)?),
+        QUOTA => Detail::Quota {
+            limit: reader.u128("limit")?,
+            used: reader.u128("used")?,
+            asked: reader.u128("asked")?,
+        },
         BOUND => return read_bound(reader).map(Some),
         _ => {
             reader.skip();
@@ -196,6 +202,12 @@ fn write_detail(detail: &Detail, writer: &mut Writer<'_>) {
         Detail::Candidate(candidate) => {
             kind(CANDIDATE);
             write_candidate(candidate, writer);
+        }
+        Detail::Quota { limit, used, asked } => {
+            kind(QUOTA);
+            writer.u128(*limit);
+            writer.u128(*used);
+            writer.u128(*asked);
         }
         Detail::Bound { name } => {
             kind(BOUND);

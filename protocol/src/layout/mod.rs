@@ -10,10 +10,13 @@ mod job;
 mod list;
 mod network;
 mod pin;
+mod pool;
 mod port;
+mod project;
 mod release;
 pub(crate) mod reply;
 mod request;
+mod scope;
 mod segment;
 mod subnet;
 mod usage;
@@ -22,6 +25,7 @@ use crate::error::DecodeError;
 use crate::wire::{Reader, Writer};
 
 pub(crate) use allocation::ALLOCATION_BYTES_MAX;
+pub(crate) use pool::POOL_BYTES_MAX;
 pub(crate) use port::PORT_BYTES_MAX;
 pub(crate) use subnet::SUBNET_BYTES_MAX;
 

@@ -25,6 +25,8 @@ impl Layout for NetworkCreate {
             match tag {
                 0x8001 => create.name = Some(value.name("name")?),
                 0x8002 => create.description = Some(value.any_text("description")?),
+                0x8020 => create.scope_v4 = Some(value.nonzero_id("scope_v4")?),
+                0x8021 => create.scope_v6 = Some(value.nonzero_id("scope_v6")?),
                 _ => return Ok(false),
             }
             Ok(true)
@@ -35,6 +37,8 @@ impl Layout for NetworkCreate {
     fn write(&self, writer: &mut Writer<'_>) {
         writer.entry_text(0x8001, self.name.as_ref());
         writer.entry_text(0x8002, self.description.as_ref());
+        writer.entry_id(0x8020, self.scope_v4.as_ref().map(|id| id.as_bytes()));
+        writer.entry_id(0x8021, self.scope_v6.as_ref().map(|id| id.as_bytes()));
     }
 }
 
@@ -135,10 +139,13 @@ impl Layout for Network {
         let flags = reader.flags(DELETING | REPEATED)?;
         reader.zero::<2>("reserved")?;
         let (mut name, mut description) = (None, None);
+        let (mut scope_v4, mut scope_v6) = (None, None);
         reader.tail(|tag, value| {
             match tag {
                 0x0001 => name = Some(value.name("name")?),
                 0x0002 => description = Some(value.any_text("description")?),
+                0x0020 => scope_v4 = Some(value.id("scope_v4")?),
+                0x0021 => scope_v6 = Some(value.id("scope_v6")?),
                 _ => return Ok(false),
             }
             Ok(true)
@@ -153,6 +160,8 @@ impl Layout for Network {
             repeated: flags & REPEATED != 0,
             name,
             description,
+            scope_v4,
+            scope_v6,
         })
     }
 
@@ -167,6 +176,8 @@ impl Layout for Network {
         writer.u16(0);
         writer.entry_text(0x0001, self.name.as_ref());
         writer.entry_text(0x0002, self.description.as_ref());
+        writer.entry_id(0x0020, self.scope_v4.as_ref().map(|id| id.as_bytes()));
+        writer.entry_id(0x0021, self.scope_v6.as_ref().map(|id| id.as_bytes()));
     }
 }
 

@@ -37,7 +37,31 @@ pub(crate) fn read_reply(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Reply>
         Opcode::BATCH => Layout::read(reader).map(Reply::Batch),
         Opcode::ALLOCATION_LIST => Layout::read(reader).map(Reply::Allocations),
         Opcode::LOOKUP => Layout::read(reader).map(Reply::Lookups),
+        Opcode(0x0400..=0x04ff) => read_catalogue(opcode, reader),
         Opcode(0x0500..=0x05ff) => read_port_room(opcode, reader),
+        Opcode(value) => Err(DecodeError::new(Fault::Unknown { value: value.into() }, "opcode")),
+    }
+}
+
+/// Replies about projects, address scopes and subnet pools.
+fn read_catalogue(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Reply> {
+    match opcode {
+        Opcode::PROJECT_CREATE | Opcode::PROJECT_GET | Opcode::PROJECT_UPDATE => {
+            Layout::read(reader).map(Reply::Project)
+        }
+        Opcode::PROJECT_LIST => Layout::read(reader).map(Reply::Projects),
+        Opcode::SCOPE_CREATE | Opcode::SCOPE_GET | Opcode::SCOPE_UPDATE => {
+            Layout::read(reader).map(Reply::Scope)
+        }
+        Opcode::SCOPE_LIST => Layout::read(reader).map(Reply::Scopes),
+        Opcode::POOL_CREATE | Opcode::POOL_GET | Opcode::POOL_UPDATE => {
+            Layout::read(reader).map(Reply::Pool)
+        }
+        Opcode::POOL_LIST => Layout::read(reader).map(Reply::Pools),
+        Opcode::POOL_PREVIEW => Layout::read(reader).map(Reply::Previewed),
+        Opcode::PROJECT_DELETE | Opcode::SCOPE_DELETE | Opcode::POOL_DELETE => {
+            reader.no_tags().map(|()| Reply::Empty)
+        }
         Opcode(value) => Err(DecodeError::new(Fault::Unknown { value: value.into() }, "opcode")),
     }
 }
@@ -81,10 +105,18 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::Released(_) => opcode == Opcode::RELEASE,
         Reply::Hello(_) => opcode == Opcode::HELLO,
         Reply::Empty => {
-            let is_deletion = matches!(opcode, Opcode::NETWORK_DELETE | Opcode::SUBNET_DELETE);
-            let is_bare =
-                matches!(opcode, Opcode::SEGMENT_DELETE | Opcode::PORT_DELETE | Opcode::PIN_DELETE);
-            opcode == Opcode::PING || is_deletion || is_bare
+            matches!(
+                opcode,
+                Opcode::PING
+                    | Opcode::NETWORK_DELETE
+                    | Opcode::SUBNET_DELETE
+                    | Opcode::PROJECT_DELETE
+                    | Opcode::SCOPE_DELETE
+                    | Opcode::POOL_DELETE
+                    | Opcode::SEGMENT_DELETE
+                    | Opcode::PORT_DELETE
+                    | Opcode::PIN_DELETE
+            )
         }
         Reply::ServerStatus(_) => opcode == Opcode::SERVER_STATUS,
         Reply::Job(_) => {
@@ -116,6 +148,19 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::Batch(_) => opcode == Opcode::BATCH,
         Reply::Allocations(_) => opcode == Opcode::ALLOCATION_LIST,
         Reply::Lookups(_) => opcode == Opcode::LOOKUP,
+        Reply::Project(_) => {
+            matches!(opcode, Opcode::PROJECT_CREATE | Opcode::PROJECT_GET | Opcode::PROJECT_UPDATE)
+        }
+        Reply::Projects(_) => opcode == Opcode::PROJECT_LIST,
+        Reply::Scope(_) => {
+            matches!(opcode, Opcode::SCOPE_CREATE | Opcode::SCOPE_GET | Opcode::SCOPE_UPDATE)
+        }
+        Reply::Scopes(_) => opcode == Opcode::SCOPE_LIST,
+        Reply::Pool(_) => {
+            matches!(opcode, Opcode::POOL_CREATE | Opcode::POOL_GET | Opcode::POOL_UPDATE)
+        }
+        Reply::Pools(_) => opcode == Opcode::POOL_LIST,
+        Reply::Previewed(_) => opcode == Opcode::POOL_PREVIEW,
         Reply::Segment(_) => matches!(
             opcode,
             Opcode::SEGMENT_CREATE
@@ -161,6 +206,13 @@ pub(crate) fn write_reply(opcode: Opcode, reply: &Reply, writer: &mut Writer<'_>
         Reply::Batch(body) => body.write(writer),
         Reply::Allocations(body) => body.write(writer),
         Reply::Lookups(body) => body.write(writer),
+        Reply::Project(body) => body.write(writer),
+        Reply::Projects(body) => body.write(writer),
+        Reply::Scope(body) => body.write(writer),
+        Reply::Scopes(body) => body.write(writer),
+        Reply::Pool(body) => body.write(writer),
+        Reply::Pools(body) => body.write(writer),
+        Reply::Previewed(body) => body.write(writer),
         Reply::Segment(body) => body.write(writer),
         Reply::Segments(body) => body.write(writer),
         Reply::Hosts(body) => body.write(writer),

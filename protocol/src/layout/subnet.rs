@@ -4,9 +4,11 @@ use super::element::{
     ADDRESS_BYTES_MAX, PREFIX_BYTES_MAX, RANGE_BYTES_MAX, fixed_prefix, fixed_range,
 };
 use super::list::{read_cursor, read_items, read_page, write_cursor, write_items, write_page};
+use super::pool::read_choice;
 use super::{Layout, Read};
 use crate::error::{DecodeError, EncodeError, Fault};
 use crate::id::{JobId, Revision};
+use crate::message::FromPool;
 use crate::message::subnet::{
     DNS_SERVERS_MAX, EXCLUSIONS_MAX, Exclusion, LIVE_INSIDE_MAX, OVERLAPS_MAX, POOLS_MAX,
     ROUTES_MAX, SERVICE_TYPES_MAX, Service, Subnet, SubnetCreate, SubnetDelete, SubnetExclude,
@@ -23,7 +25,7 @@ pub(super) const SUBNET_BYTES: usize = 72;
 
 /// Bytes of a subnet with all that it may have, each at its longest.
 pub(crate) const SUBNET_BYTES_MAX: usize = SUBNET_BYTES
-    + 14 * TAIL_ENTRY_HEADER_BYTES
+    + 15 * TAIL_ENTRY_HEADER_BYTES
     + ADDRESS_BYTES_MAX
     + POOLS_MAX * RANGE_BYTES_MAX
     + DNS_SERVERS_MAX * ADDRESS_BYTES_MAX
@@ -33,6 +35,7 @@ pub(crate) const SUBNET_BYTES_MAX: usize = SUBNET_BYTES
     + EXCLUSIONS_MAX * (RANGE_BYTES_MAX + 3 + TEXT_BYTES_MAX)
     + LIVE_INSIDE_MAX * ADDRESS_BYTES_MAX
     + OVERLAPS_MAX * 16
+    + 16
     + 2
     + SERVICE_TYPES_MAX * (1 + DEVICE_OWNER_BYTES_MAX)
     + 16
@@ -87,6 +90,7 @@ impl Layout for SubnetCreate {
             routes: Vec::new(),
             name: None,
             description: None,
+            from_pool: None,
             service: Service::default(),
         };
         reader.tail(|tag, value| {
@@ -97,6 +101,7 @@ impl Layout for SubnetCreate {
                 0x8004 => create.routes = routes(value)?,
                 0x8005 => create.name = Some(value.name("name")?),
                 0x8006 => create.description = Some(value.any_text("description")?),
+                0x8020..=0x8022 => read_from_pool(&mut create.from_pool, tag, value)?,
                 _ => return read_service(&mut create.service, 0x8007, tag, value),
             }
             Ok(true)
@@ -119,7 +124,36 @@ impl Layout for SubnetCreate {
         writer.entry_text(0x8005, self.name.as_ref());
         writer.entry_text(0x8006, self.description.as_ref());
         write_service(&self.service, 0x8007, writer);
+        if let Some(from) = &self.from_pool {
+            writer.entry(0x8020, |w| {
+                w.numbered(from.by);
+                w.slice(from.subnet_pool_id.as_bytes());
+            });
+            writer.entry_list(0x8021, &from.allowed, Writer::prefix);
+            writer.entry_list(0x8022, &from.disallowed, Writer::prefix);
+        }
     }
+}
+
+/// Pool and way of choosing (tag 0x8020), then what the choice is confined to.
+fn read_from_pool(
+    from: &mut Option<Box<FromPool>>,
+    tag: u16,
+    value: &mut Reader<'_>,
+) -> Result<(), DecodeError> {
+    if tag == 0x8020 {
+        let by = value.numbered("by")?;
+        let subnet_pool_id = value.id("subnet_pool_id")?;
+        *from = Some(Box::new(FromPool { subnet_pool_id, by, ..FromPool::default() }));
+        return Ok(());
+    }
+    let missing = DecodeError::new(Fault::Missing, "subnet_pool_id");
+    let from = from.as_mut().ok_or(missing)?;
+    match tag {
+        0x8021 => from.allowed = read_choice(value, "allowed")?,
+        _ => from.disallowed = read_choice(value, "disallowed")?,
+    }
+    Ok(())
 }
 
 fn service_types(reader: &mut Reader<'_>) -> Read<Vec<Text>> {
@@ -370,6 +404,7 @@ impl Layout for Subnet {
             description: None,
             live_inside: Vec::new(),
             overlaps: Vec::new(),
+            subnet_pool_id: None,
             service: Service::default(),
             filling: None,
         };
@@ -402,6 +437,7 @@ impl Layout for Subnet {
         if let Some(job) = self.filling {
             writer.entry(0x000e, |w| w.u64(job.0));
         }
+        writer.entry_id(0x0020, self.subnet_pool_id.as_ref().map(|id| id.as_bytes()));
     }
 }
 
@@ -423,6 +459,7 @@ fn read_attribute(subnet: &mut Subnet, tag: u16, value: &mut Reader<'_>) -> Read
         0x0009 => {
             subnet.overlaps = value.list(OVERLAPS_MAX, "overlaps", |r| r.id("overlaps"))?;
         }
+        0x0020 => subnet.subnet_pool_id = Some(value.id("subnet_pool_id")?),
         0x000e => subnet.filling = Some(JobId(value.u64("filling")?)),
         _ => return read_service(&mut subnet.service, 0x000a, tag, value),
     }

@@ -76,6 +76,18 @@ pub enum Detail {
     },
     /// One candidate subnet.
     Candidate(Candidate),
+    /// A quota, in its units. Decimal strings in JSON.
+    Quota {
+        /// Most that the project may use.
+        #[serde(with = "super::usage::decimal")]
+        limit: u128,
+        /// What it uses now, rounded up.
+        #[serde(with = "super::usage::decimal")]
+        used: u128,
+        /// What the request asks for, rounded up.
+        #[serde(with = "super::usage::decimal")]
+        asked: u128,
+    },
     /// Name of a bound of the server.
     Bound {
         /// As in docs and metrics.

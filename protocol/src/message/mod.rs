@@ -9,8 +9,11 @@ pub mod job;
 pub mod list;
 pub mod network;
 pub mod pin;
+pub mod pool;
 pub mod port;
+pub mod project;
 pub mod release;
+pub mod scope;
 pub mod segment;
 pub mod subnet;
 pub mod usage;
@@ -34,11 +37,21 @@ pub use network::{
     NetworkUpdate,
 };
 pub use pin::{Pin, PinCreate, PinDelete, PinList, PinPage};
+pub use pool::{
+    FromPool, PoolCreate, PoolDelete, PoolGet, PoolList, PoolPage, PoolPreview, PoolPreviewed,
+    PoolUpdate, PrefixChoice, SubnetPool,
+};
 pub use port::{
     FixedIp, FixedIpWanted, IpAllocation, Port, PortCreate, PortDelete, PortFilter, PortGet,
     PortList, PortPage, PortUpdate,
 };
+pub use project::{
+    Project, ProjectCreate, ProjectDelete, ProjectGet, ProjectList, ProjectPage, ProjectUpdate,
+};
 pub use release::{Fences, Release, Released, Target};
+pub use scope::{
+    AddressScope, ScopeCreate, ScopeDelete, ScopeGet, ScopeList, ScopePage, ScopeUpdate,
+};
 pub use segment::{
     HostList, HostMapping, HostPage, Segment, SegmentCreate, SegmentDelete, SegmentGet,
     SegmentHosts, SegmentList, SegmentPage, SegmentUpdate,
@@ -65,6 +78,10 @@ pub struct RequestHeader {
     pub project: ProjectId,
     /// Network; all zero where the operation has none.
     pub network: NetworkId,
+    /// The network field carries the id of a subnet pool: what the operation does, it does to
+    /// prefixes of that pool.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pool: bool,
 }
 
 /// A decoded request body. Rare and large ones are boxed, so that a ring slot stays small.
@@ -125,6 +142,38 @@ pub enum Request {
     AllocationList(Box<AllocationList>),
     /// [`Opcode::LOOKUP`].
     Lookup(Box<Lookup>),
+    /// [`Opcode::PROJECT_CREATE`].
+    ProjectCreate(Box<ProjectCreate>),
+    /// [`Opcode::PROJECT_GET`].
+    ProjectGet(Box<ProjectGet>),
+    /// [`Opcode::PROJECT_LIST`].
+    ProjectList(Box<ProjectList>),
+    /// [`Opcode::PROJECT_UPDATE`].
+    ProjectUpdate(Box<ProjectUpdate>),
+    /// [`Opcode::PROJECT_DELETE`].
+    ProjectDelete(ProjectDelete),
+    /// [`Opcode::SCOPE_CREATE`].
+    ScopeCreate(Box<ScopeCreate>),
+    /// [`Opcode::SCOPE_GET`].
+    ScopeGet(Box<ScopeGet>),
+    /// [`Opcode::SCOPE_LIST`].
+    ScopeList(Box<ScopeList>),
+    /// [`Opcode::SCOPE_UPDATE`].
+    ScopeUpdate(Box<ScopeUpdate>),
+    /// [`Opcode::SCOPE_DELETE`].
+    ScopeDelete(ScopeDelete),
+    /// [`Opcode::POOL_CREATE`].
+    PoolCreate(Box<PoolCreate>),
+    /// [`Opcode::POOL_GET`].
+    PoolGet(Box<PoolGet>),
+    /// [`Opcode::POOL_LIST`].
+    PoolList(Box<PoolList>),
+    /// [`Opcode::POOL_UPDATE`].
+    PoolUpdate(Box<PoolUpdate>),
+    /// [`Opcode::POOL_DELETE`].
+    PoolDelete(PoolDelete),
+    /// [`Opcode::POOL_PREVIEW`].
+    PoolPreview(Box<PoolPreview>),
     /// [`Opcode::SEGMENT_CREATE`].
     SegmentCreate(Box<SegmentCreate>),
     /// [`Opcode::SEGMENT_GET`].
@@ -195,6 +244,20 @@ pub enum Reply {
     Allocations(Box<AllocationPage>),
     /// To [`Request::Lookup`].
     Lookups(Box<Lookups>),
+    /// To project create, get, update.
+    Project(Box<Project>),
+    /// To [`Request::ProjectList`].
+    Projects(Box<ProjectPage>),
+    /// To scope create, get, update.
+    Scope(Box<AddressScope>),
+    /// To [`Request::ScopeList`].
+    Scopes(Box<ScopePage>),
+    /// To pool create, get, update.
+    Pool(Box<SubnetPool>),
+    /// To [`Request::PoolList`].
+    Pools(Box<PoolPage>),
+    /// To [`Request::PoolPreview`].
+    Previewed(PoolPreviewed),
     /// To segment create, get, update, hosts.
     Segment(Box<Segment>),
     /// To [`Request::SegmentList`].

@@ -1,7 +1,7 @@
 //! Networks: create, get, find, list, update, delete.
 
 use super::list::{Cursor, PageRequest};
-use crate::id::{NetworkId, ProjectId, Revision, Seq};
+use crate::id::{AddressScopeId, NetworkId, ProjectId, Revision, Seq};
 use crate::setting::Setting;
 use crate::text::Text;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,12 @@ pub struct NetworkCreate {
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
+    /// Address scope of its IPv4 subnets; never changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope_v4: Option<AddressScopeId>,
+    /// Address scope of its IPv6 subnets; never changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope_v6: Option<AddressScopeId>,
 }
 
 /// Reads the network of the header.
@@ -88,6 +94,12 @@ pub struct Network {
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
+    /// Address scope of its IPv4 subnets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope_v4: Option<AddressScopeId>,
+    /// Address scope of its IPv6 subnets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope_v6: Option<AddressScopeId>,
 }
 
 /// A page of networks.

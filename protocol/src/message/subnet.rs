@@ -2,7 +2,8 @@
 
 use super::allocate::Strategy;
 use super::list::{Cursor, PageRequest};
-use crate::id::{JobId, NetworkId, Revision, SegmentId, Seq, SubnetId};
+use super::pool::FromPool;
+use crate::id::{JobId, NetworkId, PoolId, Revision, SegmentId, Seq, SubnetId};
 use crate::prefix::{Prefix, Range};
 use crate::setting::Setting;
 use crate::text::Text;
@@ -135,6 +136,9 @@ pub struct SubnetCreate {
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
+    /// Taken from a subnet pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_pool: Option<Box<FromPool>>,
     /// Whom it serves and how.
     #[serde(flatten)]
     pub service: Service,
@@ -319,6 +323,9 @@ pub struct Subnet {
     /// first [`OVERLAPS_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overlaps: Vec<SubnetId>,
+    /// The subnet pool that it was taken from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subnet_pool_id: Option<PoolId>,
     /// Whom it serves and how.
     #[serde(flatten)]
     pub service: Service,

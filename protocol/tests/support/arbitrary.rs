@@ -161,6 +161,8 @@ made_by! {
     ProjectId = |s| Self(id(s));
     NetworkId = |s| Self(id(s));
     SubnetId = |s| Self(id(s));
+    PoolId = |s| Self(id(s));
+    AddressScopeId = |s| Self(id(s));
     SegmentId = |s| Self(id(s));
     PortId = |s| Self(id(s));
     Mac = |s| Self::from_number(s.up_to((1 << 48) - 1).max(1));
@@ -192,6 +194,7 @@ made_by! {
     SubnetKind = |s| s.pick(&[Self::Broadcast, Self::Routed]);
     ExclusionMode = |s| s.pick(&[Self::Automatic, Self::Everyone]);
     BatchMode = |s| s.pick(&[Self::Independent, Self::AllOrNothing]);
+    PrefixChoice = |s| s.pick(&[Self::Exact, Self::Length, Self::DefaultLength]);
     JobKind = |s| s.pick(&[Self::NetworkDelete, Self::SubnetDelete, Self::SubnetFill]);
     JobState = |s| s.pick(&[Self::Running, Self::Done]);
     IpAddr = |s| { let family = s.make(); s.address_of(family) };
@@ -328,13 +331,14 @@ made_by! {
             Self::Failed(failed)
         }
     };
-    Detail = |s| match s.byte() % 7 {
+    Detail = |s| match s.byte() % 8 {
         0 => Self::Bounds { value: s.make(), least: s.make(), most: s.make() },
         1 => Self::Held(s.make()),
         2 => Self::Current { revision: s.make(), instance: s.make() },
         3 => Self::Other { network_id: s.make(), subnet_id: s.make(), cidr: s.make() },
         4 => Self::Count { count: s.make() },
         5 => Self::Candidate(s.make()),
+        6 => Self::Quota { limit: s.make(), used: s.make(), asked: s.make() },
         _ => Self::Bound { name: s.make() },
     };
     CandidateReason = |s| s.pick(&[
@@ -447,7 +451,7 @@ made_of_fields! {
     JobGet { job_id }
     JobList { page }
     JobPage { items = |s| s.list(8), next }
-    NetworkCreate { name = |s| s.maybe(Source::name), description }
+    NetworkCreate { name = |s| s.maybe(Source::name), description, scope_v4, scope_v6 }
     NetworkGet {}
     NetworkFind { name = |s| s.name() }
     NetworkList { page, name_prefix = |s| s.maybe(Source::name) }
@@ -455,7 +459,7 @@ made_of_fields! {
     NetworkDelete { force, expected }
     Network {
         network_id, project_id, revision, subnets, allocations, deleting, repeated,
-        name = |s| s.maybe(Source::name), description,
+        name = |s| s.maybe(Source::name), description, scope_v4, scope_v6,
     }
     NetworkPage { position, items = |s| s.list(8), next }
     SubnetCreate {
@@ -463,8 +467,67 @@ made_of_fields! {
         pools = |s| s.setting(|s| s.list(subnet::POOLS_MAX)),
         dns_servers = |s| s.list(subnet::DNS_SERVERS_MAX),
         routes = |s| s.list(subnet::ROUTES_MAX), name = |s| s.maybe(Source::name), description,
+        from_pool,
         service,
     }
+    FromPool {
+        subnet_pool_id, by, allowed = |s| s.list(pool::CHOICE_PREFIXES_MAX),
+        disallowed = |s| s.list(pool::CHOICE_PREFIXES_MAX),
+    }
+    ProjectCreate { name = |s| s.maybe(Source::name), description }
+    ProjectGet { name = |s| s.maybe(Source::name) }
+    ProjectList { page, name_prefix = |s| s.maybe(Source::name) }
+    ProjectUpdate { expected, name = |s| s.setting(Source::name), description }
+    ProjectDelete { expected }
+    Project {
+        project_id, revision, networks, subnet_pools, address_scopes, repeated,
+        name = |s| s.maybe(Source::name), description,
+    }
+    ProjectPage { position, items = |s| s.list(8), next }
+    ScopeCreate { family, shared, name = |s| s.maybe(Source::name), description }
+    ScopeGet { name = |s| s.maybe(Source::name) }
+    ScopeList { page, name_prefix = |s| s.maybe(Source::name) }
+    ScopeUpdate { expected, name = |s| s.setting(Source::name), description, shared }
+    ScopeDelete { expected }
+    AddressScope {
+        address_scope_id, project_id, revision, subnet_pools, networks, family, shared, repeated,
+        name = |s| s.maybe(Source::name), description,
+    }
+    ScopePage { position, items = |s| s.list(8), next }
+    PoolCreate {
+        family, prefixes = |s| s.list(pool::POOL_PREFIXES_MAX),
+        min_length = |s| s.maybe(|s| s.up_to(128) as u8),
+        max_length = |s| s.maybe(|s| s.up_to(128) as u8),
+        default_length = |s| s.maybe(|s| s.up_to(128) as u8), default_quota, address_scope_id,
+        parent_id, parent_length = |s| s.maybe(|s| s.up_to(128) as u8), is_default, shared,
+        name = |s| s.maybe(Source::name), description,
+    }
+    PoolGet { name = |s| s.maybe(Source::name) }
+    PoolList { page, name_prefix = |s| s.maybe(Source::name) }
+    PoolUpdate {
+        expected, prefixes = |s| s.list(pool::POOL_PREFIXES_MAX),
+        add_prefixes = |s| s.list(pool::POOL_PREFIXES_MAX),
+        remove_prefixes = |s| s.list(pool::POOL_PREFIXES_MAX),
+        min_length = |s| s.setting(|s| s.up_to(128) as u8),
+        max_length = |s| s.setting(|s| s.up_to(128) as u8),
+        default_length = |s| s.setting(|s| s.up_to(128) as u8), default_quota, address_scope_id,
+        is_default, shared, name = |s| s.setting(Source::name), description,
+    }
+    PoolDelete { expected }
+    PoolPreview {
+        length = |s| s.maybe(|s| s.up_to(128) as u8), exact,
+        allowed = |s| s.list(pool::CHOICE_PREFIXES_MAX),
+        disallowed = |s| s.list(pool::CHOICE_PREFIXES_MAX),
+    }
+    PoolPreviewed { cidr }
+    SubnetPool {
+        subnet_pool_id, project_id, revision, taken, size, used, used_by_project, family,
+        min_length = |s| s.up_to(128) as u8, max_length = |s| s.up_to(128) as u8,
+        default_length = |s| s.up_to(128) as u8, is_default, shared, repeated,
+        prefixes = |s| s.list(pool::POOL_PREFIXES_MAX), default_quota, address_scope_id, parent_id,
+        name = |s| s.maybe(Source::name), description,
+    }
+    PoolPage { position, items = |s| s.list(4), next }
     SubnetGet { subnet }
     SubnetList { page }
     SubnetUpdate {
@@ -489,7 +552,7 @@ made_of_fields! {
         routes = |s| s.list(subnet::ROUTES_MAX), exclusions = |s| s.list(subnet::EXCLUSIONS_MAX),
         name = |s| s.maybe(Source::name), description,
         live_inside = |s| s.list(subnet::LIVE_INSIDE_MAX),
-        overlaps = |s| s.list(subnet::OVERLAPS_MAX), service, filling,
+        overlaps = |s| s.list(subnet::OVERLAPS_MAX), subnet_pool_id, service, filling,
     }
     SubnetPage { position, items = |s| s.list(4), next }
     Usage { subnet, cursor }
@@ -535,6 +598,22 @@ pub(crate) fn request(opcode: Opcode, s: &mut Source) -> Option<Request> {
         Opcode::ALLOCATION_GET => Request::AllocationGet(s.make()),
         Opcode::ALLOCATION_LIST => Request::AllocationList(s.make()),
         Opcode::LOOKUP => Request::Lookup(s.make()),
+        Opcode::PROJECT_CREATE => Request::ProjectCreate(s.make()),
+        Opcode::PROJECT_GET => Request::ProjectGet(s.make()),
+        Opcode::PROJECT_LIST => Request::ProjectList(s.make()),
+        Opcode::PROJECT_UPDATE => Request::ProjectUpdate(s.make()),
+        Opcode::PROJECT_DELETE => Request::ProjectDelete(s.make()),
+        Opcode::SCOPE_CREATE => Request::ScopeCreate(s.make()),
+        Opcode::SCOPE_GET => Request::ScopeGet(s.make()),
+        Opcode::SCOPE_LIST => Request::ScopeList(s.make()),
+        Opcode::SCOPE_UPDATE => Request::ScopeUpdate(s.make()),
+        Opcode::SCOPE_DELETE => Request::ScopeDelete(s.make()),
+        Opcode::POOL_CREATE => Request::PoolCreate(s.make()),
+        Opcode::POOL_GET => Request::PoolGet(s.make()),
+        Opcode::POOL_LIST => Request::PoolList(s.make()),
+        Opcode::POOL_UPDATE => Request::PoolUpdate(s.make()),
+        Opcode::POOL_DELETE => Request::PoolDelete(s.make()),
+        Opcode::POOL_PREVIEW => Request::PoolPreview(s.make()),
         _ => return port_request(opcode, s),
     })
 }
@@ -591,6 +670,16 @@ pub(crate) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
         Opcode::BATCH => Reply::Batch(s.make()),
         Opcode::ALLOCATION_LIST => Reply::Allocations(s.make()),
         Opcode::LOOKUP => Reply::Lookups(s.make()),
+        Opcode::PROJECT_CREATE | Opcode::PROJECT_GET | Opcode::PROJECT_UPDATE => {
+            Reply::Project(s.make())
+        }
+        Opcode::PROJECT_LIST => Reply::Projects(s.make()),
+        Opcode::SCOPE_CREATE | Opcode::SCOPE_GET | Opcode::SCOPE_UPDATE => Reply::Scope(s.make()),
+        Opcode::SCOPE_LIST => Reply::Scopes(s.make()),
+        Opcode::POOL_CREATE | Opcode::POOL_GET | Opcode::POOL_UPDATE => Reply::Pool(s.make()),
+        Opcode::POOL_LIST => Reply::Pools(s.make()),
+        Opcode::POOL_PREVIEW => Reply::Previewed(s.make()),
+        Opcode::PROJECT_DELETE | Opcode::SCOPE_DELETE | Opcode::POOL_DELETE => Reply::Empty,
         Opcode::SEGMENT_CREATE
         | Opcode::SEGMENT_GET
         | Opcode::SEGMENT_UPDATE

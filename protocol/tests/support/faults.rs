@@ -7,6 +7,8 @@ use addrd_protocol::message::*;
 use addrd_protocol::*;
 use bytes::BytesMut;
 
+mod bad_bodies;
+
 /// Bytes with one or more frames.
 pub(crate) struct StreamSample {
     pub(crate) name: &'static str,
@@ -16,7 +18,7 @@ pub(crate) struct StreamSample {
 
 /// Bytes that are wrong.
 pub(crate) struct BadSample {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) direction: Direction,
     pub(crate) bytes: Vec<u8>,
     pub(crate) bounds: FrameBounds,
@@ -161,32 +163,25 @@ pub(crate) fn streams() -> Vec<StreamSample> {
 
 /// Bytes that are wrong.
 pub(crate) fn bad() -> Vec<BadSample> {
-    let request = |(name, bytes)| BadSample {
-        name,
-        direction: Direction::Request,
-        bytes,
-        bounds: FrameBounds::REQUESTS,
+    let sample = |direction, bounds| {
+        move |(name, bytes): (String, Vec<u8>)| BadSample { name, direction, bytes, bounds }
     };
-    let reply = |(name, bytes)| BadSample {
-        name,
-        direction: Direction::Reply,
-        bytes,
-        bounds: FrameBounds::REPLIES,
-    };
-    let early = |(name, bytes)| BadSample {
-        name,
-        direction: Direction::Request,
-        bytes,
-        bounds: FrameBounds::BEFORE_HELLO,
-    };
-    let framing = bad_framing().into_iter().chain(bad_headers()).chain(bad_tails());
-    let bodies = bad_allocates().into_iter().chain(bad_releases()).chain(bad_others());
-    let before_hello = [("before_hello_too_long", vec![0, 0, 4, 1, 1, 0, 0, 1])];
+    let owned = |named: Named| named.into_iter().map(|(name, bytes)| (name.to_owned(), bytes));
+    let request = sample(Direction::Request, FrameBounds::REQUESTS);
+    let reply = sample(Direction::Reply, FrameBounds::REPLIES);
+    let early = sample(Direction::Request, FrameBounds::BEFORE_HELLO);
+    let framing = owned(bad_framing()).chain(owned(bad_headers())).chain(owned(bad_tails()));
+    let bodies = owned(bad_allocates()).chain(owned(bad_releases())).chain(owned(bad_others()));
+    let before_hello = [("before_hello_too_long".to_owned(), vec![0, 0, 4, 1, 1, 0, 0, 1])];
     framing
         .chain(bodies)
         .map(request)
-        .chain(bad_replies().into_iter().map(reply))
+        .chain(owned(bad_replies()).map(reply))
         .chain(before_hello.into_iter().map(early))
+        .chain(bad_bodies::requests_of_every_operation().into_iter().map(request))
+        .chain(bad_bodies::particular_requests().into_iter().map(request))
+        .chain(bad_bodies::replies_of_every_operation().into_iter().map(reply))
+        .chain(bad_bodies::particular_replies().into_iter().map(reply))
         .collect()
 }
 
@@ -225,6 +220,12 @@ fn bad_headers() -> Named {
         ("header_opcode_of_the_server", request_frame(Opcode::GOAWAY, &[0; 16], false)),
         ("header_network_missing", without_network),
         ("header_network_without_use", with_network),
+        ("pool_flag_where_no_pool_can_be", changed(sample("subnet_create_plain"), 5, 2)),
+        ("pool_choice_without_pool", {
+            let plain = sample("subnet_create_plain");
+            let allowed = tail(&[(0x8021, &[4, 8, 10, 0, 0, 0])]);
+            request_frame(Opcode::SUBNET_CREATE, &[&plain[64..], &allowed].concat(), true)
+        }),
         ("tail_flag_without_tail", changed(plain.clone(), 5, 1)),
         ("tail_without_flag", changed(allocate_tail(&[(0x800a, b"a=b")]), 5, 0)),
     ]

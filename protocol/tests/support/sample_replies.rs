@@ -97,6 +97,8 @@ fn network() -> Network {
         repeated: false,
         name: None,
         description: None,
+        scope_v4: None,
+        scope_v6: None,
     }
 }
 
@@ -133,6 +135,7 @@ pub(super) fn subnet() -> Subnet {
         description: None,
         live_inside: Vec::new(),
         overlaps: Vec::new(),
+        subnet_pool_id: None,
         service: Service::default(),
         filling: None,
     }
@@ -393,6 +396,11 @@ fn detailed_failures() -> Vec<(&'static str, Opcode, Failure)> {
         ("busy", Opcode::ALLOCATE, later(failure(Status::BUSY, vec![bound]))),
         ("batch_refused", Opcode::BATCH, item(failure(Status::ADDRESS_TAKEN, Vec::new()))),
         (
+            "quota",
+            Opcode::SUBNET_CREATE,
+            failure(Status::QUOTA, vec![Detail::Quota { limit: 256, used: 255, asked: 2 }]),
+        ),
+        (
             "no_message",
             Opcode::PING,
             Failure { message: text(""), ..failure(Status::NOT_READY, Vec::new()) },
@@ -423,7 +431,128 @@ pub(crate) fn replies() -> Vec<ReplySample> {
     samples.extend(sample_ports::replies());
     samples.extend(goaways());
     samples.extend(failures());
+    let catalogue = (1_000..).zip(catalogue_replies());
+    samples.extend(catalogue.map(|(request_id, (name, opcode, reply))| ReplySample {
+        name: name.to_owned(),
+        opcode,
+        request_id,
+        status: Status::OK,
+        body: ReplyOrFailure::Reply(reply),
+    }));
     samples
+}
+
+fn project() -> Project {
+    Project {
+        project_id: PROJECT,
+        revision: REVISION,
+        networks: 2,
+        subnet_pools: 1,
+        address_scopes: 0,
+        repeated: false,
+        name: None,
+        description: None,
+    }
+}
+
+fn scope() -> AddressScope {
+    AddressScope {
+        address_scope_id: SCOPE,
+        project_id: PROJECT,
+        revision: REVISION,
+        subnet_pools: 1,
+        networks: 2,
+        family: Family::V4,
+        shared: false,
+        repeated: false,
+        name: None,
+        description: None,
+    }
+}
+
+fn pool() -> SubnetPool {
+    SubnetPool {
+        subnet_pool_id: POOL,
+        project_id: PROJECT,
+        revision: REVISION,
+        taken: 3,
+        size: 65_536,
+        used: 768,
+        used_by_project: 512,
+        family: Family::V4,
+        min_length: 8,
+        max_length: 32,
+        default_length: 24,
+        is_default: false,
+        shared: false,
+        repeated: false,
+        prefixes: vec![read("10.0.0.0/16")],
+        default_quota: None,
+        address_scope_id: None,
+        parent_id: None,
+        name: None,
+        description: None,
+    }
+}
+
+fn catalogue_replies() -> Vec<(&'static str, Opcode, Reply)> {
+    let full_project =
+        Project { repeated: true, name: some("blue-team"), description: some("web"), ..project() };
+    let full_scope = AddressScope {
+        shared: true,
+        repeated: true,
+        name: some("global"),
+        description: some("routed everywhere"),
+        ..scope()
+    };
+    let full_pool = SubnetPool {
+        is_default: true,
+        shared: true,
+        repeated: true,
+        prefixes: vec![read("10.0.0.0/16"), read("192.168.0.0/24")],
+        default_quota: Some(4_096),
+        address_scope_id: Some(SCOPE),
+        parent_id: Some(PARENT),
+        name: some("nodes"),
+        description: some("node blocks"),
+        ..pool()
+    };
+    let projects = ProjectPage {
+        position: Seq(1_234),
+        items: vec![project(), full_project.clone()],
+        next: cursor(),
+    };
+    let scopes =
+        ScopePage { position: Seq(1_234), items: vec![scope(), full_scope.clone()], next: None };
+    let pools =
+        PoolPage { position: Seq(1_234), items: vec![pool(), full_pool.clone()], next: None };
+    let scoped = Network {
+        scope_v4: Some(SCOPE),
+        scope_v6: Some(AddressScopeId::from_u128(2)),
+        ..network()
+    };
+    let carved = Subnet { subnet_pool_id: Some(POOL), ..subnet() };
+    let previewed = PoolPreviewed { cidr: read("10.0.1.0/26") };
+    vec![
+        ("project_plain", Opcode::PROJECT_CREATE, Reply::Project(Box::new(project()))),
+        ("project_full", Opcode::PROJECT_GET, Reply::Project(Box::new(full_project.clone()))),
+        ("project_updated", Opcode::PROJECT_UPDATE, Reply::Project(Box::new(full_project))),
+        ("projects", Opcode::PROJECT_LIST, Reply::Projects(Box::new(projects))),
+        ("project_deleted", Opcode::PROJECT_DELETE, Reply::Empty),
+        ("scope_plain", Opcode::SCOPE_CREATE, Reply::Scope(Box::new(scope()))),
+        ("scope_full", Opcode::SCOPE_GET, Reply::Scope(Box::new(full_scope.clone()))),
+        ("scope_updated", Opcode::SCOPE_UPDATE, Reply::Scope(Box::new(full_scope))),
+        ("scopes", Opcode::SCOPE_LIST, Reply::Scopes(Box::new(scopes))),
+        ("scope_deleted", Opcode::SCOPE_DELETE, Reply::Empty),
+        ("pool_plain", Opcode::POOL_CREATE, Reply::Pool(Box::new(pool()))),
+        ("pool_full", Opcode::POOL_GET, Reply::Pool(Box::new(full_pool.clone()))),
+        ("pool_updated", Opcode::POOL_UPDATE, Reply::Pool(Box::new(full_pool))),
+        ("pools", Opcode::POOL_LIST, Reply::Pools(Box::new(pools))),
+        ("pool_deleted", Opcode::POOL_DELETE, Reply::Empty),
+        ("pool_previewed", Opcode::POOL_PREVIEW, Reply::Previewed(previewed)),
+        ("network_scoped", Opcode::NETWORK_CREATE, Reply::Network(Box::new(scoped))),
+        ("subnet_from_pool", Opcode::SUBNET_CREATE, Reply::Subnet(Box::new(carved))),
+    ]
 }
 
 fn goaways() -> Vec<ReplySample> {

@@ -36,6 +36,9 @@ pub(crate) const NETWORK: NetworkId =
     NetworkId::from_u128(0x2222_2222_2222_4222_8222_2222_2222_2222);
 pub(crate) const SUBNET: SubnetId = SubnetId::from_u128(0x3333_3333_3333_4333_8333_3333_3333_3333);
 const SUBNET6: SubnetId = SubnetId::from_u128(0x3636_3636_3636_4636_8636_3636_3636_3636);
+const POOL: PoolId = PoolId::from_u128(0x8888_8888_8888_4888_8888_8888_8888_8888);
+const PARENT: PoolId = PoolId::from_u128(0x8989_8989_8989_4989_8989_8989_8989_8989);
+const SCOPE: AddressScopeId = AddressScopeId::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
 const OWNER: OwnerId = OwnerId::from_u128(0x4444_4444_4444_4444_8444_4444_4444_4444);
 const SERVER: ServerId = ServerId::from_u128(0x5555_5555_5555_4555_8555_5555_5555_5555);
 const SESSION: SessionId = SessionId::from_u128(0x6666_6666_6666_4666_8666_6666_6666_6666);
@@ -161,6 +164,7 @@ fn subnet_create() -> SubnetCreate {
         routes: Vec::new(),
         name: None,
         description: None,
+        from_pool: None,
         service: Service::default(),
     }
 }
@@ -216,7 +220,11 @@ fn connection_requests() -> Vec<(&'static str, Request)> {
 }
 
 fn network_requests() -> Vec<(&'static str, Request)> {
-    let create = NetworkCreate { name: some("blue"), description: some("pods, zone 1") };
+    let create = NetworkCreate {
+        name: some("blue"),
+        description: some("pods, zone 1"),
+        ..NetworkCreate::default()
+    };
     let update = NetworkUpdate {
         expected: REVISION,
         name: Setting::Value(text("green")),
@@ -255,6 +263,7 @@ fn subnet_requests() -> Vec<(&'static str, Request)> {
         routes: vec![route("::/0", "fd00:64::1"), route("10.0.0.0/8", "10.64.0.1")],
         name: some("front"),
         description: some("IPv6 of the front"),
+        from_pool: None,
         service: Service::default(),
     };
     let nulls = SubnetCreate { gateway: Setting::Null, pools: Setting::Null, ..subnet_create() };
@@ -443,8 +452,233 @@ pub(crate) fn requests() -> Vec<RequestSample> {
         header: header(request.opcode(), number),
         request,
     };
-    let own = (1..).zip(all.into_iter().flatten()).map(sample);
-    own.chain(sample_ports::requests()).collect()
+    let mut samples: Vec<RequestSample> =
+        (1..).zip(all.into_iter().flatten()).map(sample).collect();
+    // Those of the catalogue came later; their request ids begin at 1,000.
+    let catalogue = [
+        project_requests(),
+        scope_requests(),
+        pool_requests(),
+        pool_updates(),
+        pool_choices(),
+        carving_requests(),
+    ];
+    let more = (1_000..).zip(catalogue.into_iter().flatten());
+    samples.extend(more.map(sample));
+    samples.extend(prefix_requests());
+    samples.extend(sample_ports::requests());
+    samples
+}
+
+fn project_requests() -> Vec<(&'static str, Request)> {
+    let create = ProjectCreate { name: some("blue-team"), description: some("web") };
+    let update = ProjectUpdate {
+        expected: REVISION,
+        name: Setting::Value(text("green-team")),
+        description: Setting::Null,
+    };
+    let list = ProjectList { page: page(), name_prefix: some("bl") };
+    let by_name = ProjectGet { name: some("blue-team") };
+    vec![
+        ("project_create_plain", Request::ProjectCreate(Box::default())),
+        ("project_create_full", Request::ProjectCreate(Box::new(create))),
+        ("project_get", Request::ProjectGet(Box::default())),
+        ("project_get_by_name", Request::ProjectGet(Box::new(by_name))),
+        ("project_list_first", Request::ProjectList(Box::default())),
+        ("project_list_next", Request::ProjectList(Box::new(list))),
+        ("project_update_nothing", Request::ProjectUpdate(Box::default())),
+        ("project_update_full", Request::ProjectUpdate(Box::new(update))),
+        ("project_delete", Request::ProjectDelete(ProjectDelete { expected: REVISION })),
+    ]
+}
+
+fn scope_requests() -> Vec<(&'static str, Request)> {
+    let plain = ScopeCreate { family: Family::V4, shared: false, name: None, description: None };
+    let full = ScopeCreate {
+        family: Family::V6,
+        shared: true,
+        name: some("global"),
+        description: some("routed everywhere"),
+    };
+    let update = ScopeUpdate {
+        expected: REVISION,
+        name: Setting::Value(text("local")),
+        description: Setting::Null,
+        shared: Setting::Value(false),
+    };
+    let list = ScopeList { page: page(), name_prefix: some("gl") };
+    vec![
+        ("scope_create_plain", Request::ScopeCreate(Box::new(plain))),
+        ("scope_create_full", Request::ScopeCreate(Box::new(full))),
+        ("scope_get", Request::ScopeGet(Box::default())),
+        ("scope_get_by_name", Request::ScopeGet(Box::new(ScopeGet { name: some("global") }))),
+        ("scope_list_first", Request::ScopeList(Box::default())),
+        ("scope_list_next", Request::ScopeList(Box::new(list))),
+        ("scope_update_nothing", Request::ScopeUpdate(Box::default())),
+        ("scope_update_full", Request::ScopeUpdate(Box::new(update))),
+        ("scope_delete", Request::ScopeDelete(ScopeDelete::default())),
+    ]
+}
+
+fn pool_create() -> PoolCreate {
+    PoolCreate {
+        family: Family::V4,
+        prefixes: vec![read("10.0.0.0/16")],
+        min_length: None,
+        max_length: None,
+        default_length: None,
+        default_quota: None,
+        address_scope_id: None,
+        parent_id: None,
+        parent_length: None,
+        is_default: false,
+        shared: false,
+        name: None,
+        description: None,
+    }
+}
+
+fn pool_requests() -> Vec<(&'static str, Request)> {
+    let full = PoolCreate {
+        family: Family::V6,
+        prefixes: vec![read("2001:db8::/32"), read("fd00::/8")],
+        min_length: Some(40),
+        max_length: Some(64),
+        default_length: Some(56),
+        default_quota: Some(256),
+        address_scope_id: Some(SCOPE),
+        is_default: true,
+        shared: true,
+        name: some("homes"),
+        description: some("delegated prefixes"),
+        ..pool_create()
+    };
+    let below = PoolCreate {
+        prefixes: Vec::new(),
+        parent_id: Some(PARENT),
+        parent_length: Some(20),
+        ..pool_create()
+    };
+    let list = PoolList { page: page(), name_prefix: some("no") };
+    vec![
+        ("pool_create_plain", Request::PoolCreate(Box::new(pool_create()))),
+        ("pool_create_full", Request::PoolCreate(Box::new(full))),
+        ("pool_create_with_parent", Request::PoolCreate(Box::new(below))),
+        ("pool_get", Request::PoolGet(Box::default())),
+        ("pool_get_by_name", Request::PoolGet(Box::new(PoolGet { name: some("nodes") }))),
+        ("pool_list_first", Request::PoolList(Box::default())),
+        ("pool_list_next", Request::PoolList(Box::new(list))),
+    ]
+}
+
+fn pool_updates() -> Vec<(&'static str, Request)> {
+    let values = PoolUpdate {
+        expected: REVISION,
+        prefixes: vec![read("10.0.0.0/15")],
+        min_length: Setting::Value(16),
+        max_length: Setting::Value(28),
+        default_length: Setting::Value(26),
+        default_quota: Setting::Value(1 << 40),
+        address_scope_id: Setting::Value(SCOPE),
+        is_default: Setting::Value(true),
+        shared: Setting::Value(true),
+        name: Setting::Value(text("nodes")),
+        description: Setting::Value(text("node blocks")),
+        ..PoolUpdate::default()
+    };
+    let nulls = PoolUpdate {
+        min_length: Setting::Null,
+        max_length: Setting::Null,
+        default_length: Setting::Null,
+        default_quota: Setting::Null,
+        address_scope_id: Setting::Null,
+        is_default: Setting::Null,
+        shared: Setting::Null,
+        name: Setting::Null,
+        description: Setting::Null,
+        ..PoolUpdate::default()
+    };
+    let moves = PoolUpdate {
+        add_prefixes: vec![read("10.2.0.0/16"), read("192.168.0.0/16")],
+        remove_prefixes: vec![read("10.0.128.0/17")],
+        ..PoolUpdate::default()
+    };
+    let update = |update| Request::PoolUpdate(Box::new(update));
+    vec![
+        ("pool_update_nothing", update(PoolUpdate::default())),
+        ("pool_update_values", update(values)),
+        ("pool_update_nulls", update(nulls)),
+        ("pool_update_prefixes", update(moves)),
+    ]
+}
+
+fn pool_choices() -> Vec<(&'static str, Request)> {
+    let preview = PoolPreview {
+        length: Some(26),
+        exact: None,
+        allowed: vec![read("10.0.0.0/20")],
+        disallowed: vec![read("10.0.0.0/24"), read("10.0.3.0/24")],
+    };
+    let exact = PoolPreview { exact: Some(read("10.0.7.0/24")), ..PoolPreview::default() };
+    vec![
+        ("pool_delete", Request::PoolDelete(PoolDelete::default())),
+        ("pool_preview_plain", Request::PoolPreview(Box::default())),
+        ("pool_preview_full", Request::PoolPreview(Box::new(preview))),
+        ("pool_preview_exact", Request::PoolPreview(Box::new(exact))),
+    ]
+}
+
+fn carving_requests() -> Vec<(&'static str, Request)> {
+    let scoped = NetworkCreate {
+        scope_v4: Some(SCOPE),
+        scope_v6: Some(AddressScopeId::from_u128(2)),
+        ..NetworkCreate::default()
+    };
+    let carved = |cidr: &str, from| {
+        let create =
+            SubnetCreate { cidr: read(cidr), from_pool: Some(Box::new(from)), ..subnet_create() };
+        Request::SubnetCreate(Box::new(create))
+    };
+    let exact = FromPool { subnet_pool_id: POOL, ..FromPool::default() };
+    let length = FromPool {
+        by: PrefixChoice::Length,
+        allowed: vec![read("10.0.0.0/20")],
+        disallowed: vec![read("10.0.0.0/24")],
+        ..exact.clone()
+    };
+    let default = FromPool { by: PrefixChoice::DefaultLength, ..FromPool::default() };
+    vec![
+        ("network_create_scoped", Request::NetworkCreate(Box::new(scoped))),
+        ("subnet_create_exactly_from_pool", carved("10.0.7.0/24", exact)),
+        ("subnet_create_by_length", carved("0.0.0.0/26", length)),
+        ("subnet_create_by_default_length", carved("::/0", default)),
+    ]
+}
+
+/// Operations on prefixes of a pool: the header says so.
+fn prefix_requests() -> Vec<RequestSample> {
+    let owner = AllocateExtras { owner_name: some("node-7"), ..AllocateExtras::default() };
+    let allocate = Allocate {
+        owner: OwnerId::from_text("node-7"),
+        length: Some(24),
+        extras: Some(Box::new(owner)),
+        ..plain_allocate()
+    };
+    let get = AllocationGet { target: Target::Address(read("10.0.7.0")) };
+    let all = vec![
+        ("prefix_allocate", Request::Allocate(allocate)),
+        ("prefix_release", Request::Release(release(key(), Fences::default(), false))),
+        ("prefix_get", Request::AllocationGet(Box::new(get))),
+        ("prefix_list", Request::AllocationList(Box::default())),
+        ("prefix_lookup", Request::Lookup(Box::new(Lookup::Owner(OWNER)))),
+        ("prefix_usage", Request::Usage(Box::default())),
+    ];
+    let sample = |(number, (name, request)): (u64, (&str, Request))| {
+        let mut header = header(request.opcode(), number);
+        (header.network, header.pool) = (NetworkId(POOL.0), true);
+        RequestSample { name: name.to_owned(), header, request }
+    };
+    (1_100..).zip(all).map(sample).collect()
 }
 
 /// A header with a network where the operation has one.
@@ -453,5 +687,5 @@ pub(crate) fn header(opcode: Opcode, request_id: u64) -> RequestHeader {
         NetworkRule::None => NetworkId::NIL,
         _ => NETWORK,
     };
-    RequestHeader { opcode, request_id, timeout_ms: 5_000, project: PROJECT, network }
+    RequestHeader { opcode, request_id, timeout_ms: 5_000, project: PROJECT, network, pool: false }
 }

@@ -27,7 +27,7 @@ fn requests() -> Vec<Request> {
         manager: None,
         host: None,
     };
-    let network = NetworkCreate { name: Text::new("blue").ok(), description: None };
+    let network = NetworkCreate { name: Text::new("blue").ok(), ..NetworkCreate::default() };
     let subnet = SubnetCreate {
         subnet_id: SUBNET,
         cidr: "10.0.0.0/24".parse().unwrap(),
@@ -40,6 +40,7 @@ fn requests() -> Vec<Request> {
         routes: Vec::new(),
         name: None,
         description: None,
+        from_pool: None,
         service: Default::default(),
     };
     let named = AllocateExtras { owner_name: Some(text("web-1")), ..AllocateExtras::default() };
@@ -81,6 +82,7 @@ pub(crate) fn request_bytes() -> Vec<u8> {
             timeout_ms: 0,
             project: ProjectId::DEFAULT,
             network,
+            pool: false,
         };
         encode_request(&header, &request, &mut out).unwrap();
     }
@@ -115,6 +117,8 @@ fn network() -> Network {
         repeated: false,
         name: Text::new("blue").ok(),
         description: None,
+        scope_v4: None,
+        scope_v6: None,
     }
 }
 
@@ -142,6 +146,7 @@ fn subnet() -> Subnet {
         description: None,
         live_inside: Vec::new(),
         overlaps: Vec::new(),
+        subnet_pool_id: None,
         service: Default::default(),
         filling: None,
     }

@@ -225,12 +225,27 @@ impl Shard {
                     instance: asked.request.instance,
                     state: AllocationState::Allocated,
                     moves_cursor: choice.moves_cursor,
-                    extras: merged(None, asked),
+                    extras: self.signed(network, merged(None, asked)),
                 };
                 let record = self.commit_fresh(choice.subnet, row, sink);
                 Done { record, repeated: false, taken_over: false }
             }
         }
+    }
+
+    /// Rare fields with the project that asks, if it isn't the network's.
+    fn signed(
+        &self,
+        network: u32,
+        extras: Option<Box<AllocationExtras>>,
+    ) -> Option<Box<AllocationExtras>> {
+        let Some(project) = self.acting else { return extras };
+        if project == self.networks.at(network).project {
+            return extras;
+        }
+        let mut extras = extras.unwrap_or_default();
+        extras.project = Some(project);
+        Some(extras)
     }
 
     fn reply(&self, asked: &Asked<'_>, first: Done, second: Option<Done>) -> Allocated {

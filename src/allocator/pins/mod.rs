@@ -99,6 +99,12 @@ impl Shard {
         Ok(())
     }
 
+    /// Whether addresses of a subnet are pinned.
+    pub(super) fn has_pins_in(&self, at: u32) -> bool {
+        let plan = self.networks.at(self.subnets.at(at).network).plan.as_deref();
+        plan.is_some_and(|plan| plan.pin_places.range((at, 0)..=(at, u128::MAX)).next().is_some())
+    }
+
     /// Ends at most `most` pins of a subnet; gives how many.
     pub(super) fn end_pins_in(
         &mut self,

@@ -7,16 +7,19 @@ use crate::allocator::order::Key;
 use crate::allocator::refusal::{Refused, limit, refuse, refuse_field, with};
 use crate::allocator::shard::Everywhere;
 use crate::limits::SUBNETS_PER_NETWORK_MAX;
-use crate::model::{Effect, EffectSink, Prefix, Setting, Status, SubnetHandle, SubnetRow};
+use crate::model::{
+    Effect, EffectSink, ObjectRef, Prefix, Setting, Status, SubnetHandle, SubnetRow,
+};
 use addrd_protocol::message::subnet::OVERLAPS_MAX;
 use addrd_protocol::message::{Detail, Subnet, SubnetCreate};
 
 impl Shard {
-    /// Creates a subnet, or shows the one that exists with the same unchangeable fields.
+    /// Creates a subnet, of a prefix that is taken from a pool if one is given, or shows the one that exists with the same unchangeable fields.
     pub(in crate::allocator) fn subnet_create(
         &mut self,
         network: u32,
         request: &SubnetCreate,
+        pool: Option<ObjectRef>,
         sink: &mut impl EffectSink,
     ) -> Result<Subnet, Refused> {
         if let Some(at) = self.find_subnet(network, request.subnet_id) {
@@ -25,7 +28,7 @@ impl Shard {
         if self.networks.at(network).deleting {
             return Err(rules::deleting("network"));
         }
-        let row = self.checked_row(network, request)?;
+        let row = SubnetRow { pool, ..self.checked_row(network, request)? };
         self.check_overlap(network, &request.cidr)?;
         self.check_place(network, None, &request.service)?;
         self.check_room_for_subnet(network)?;
@@ -117,6 +120,7 @@ impl Shard {
             routes: request.routes.clone(),
             name: request.name.clone(),
             description: request.description.clone(),
+            pool: None,
             service: request.service.clone(),
         })
     }

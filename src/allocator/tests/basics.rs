@@ -102,15 +102,17 @@ fn a_network_with_allocations_is_deleted_only_by_force_and_as_a_job() {
     for shards in [1, 3] {
         let mut world = World::new(shards);
         for network in 1..=3 {
-            let named =
-                NetworkCreate { name: Some(text(&format!("n{network}"))), description: None };
+            let named = NetworkCreate {
+                name: Some(text(&format!("n{network}"))),
+                ..NetworkCreate::default()
+            };
             world.done(network, Request::NetworkCreate(Box::new(named)));
             world.done(network, Request::SubnetCreate(Box::new(subnet(1, "10.0.0.0/16"))));
             for n in 0..1_000 {
                 world.done(network, Request::Allocate(allocate(n)));
             }
         }
-        let taken = NetworkCreate { name: Some(text("n2")), description: None };
+        let taken = NetworkCreate { name: Some(text("n2")), ..NetworkCreate::default() };
         let refused = world.refused(4, Request::NetworkCreate(Box::new(taken)));
         assert_eq!(refused.status, Status::NAME_IN_USE);
         let delete = |force| Request::NetworkDelete(NetworkDelete { force, ..Default::default() });
@@ -121,7 +123,7 @@ fn a_network_with_allocations_is_deleted_only_by_force_and_as_a_job() {
         assert_eq!(world.refused(2, Request::Allocate(allocate(5_000))).status, Status::DELETING);
         world.work(256);
         assert_eq!(world.refused(2, delete(true)).status, Status::NOT_FOUND);
-        let taken = NetworkCreate { name: Some(text("n2")), description: None };
+        let taken = NetworkCreate { name: Some(text("n2")), ..NetworkCreate::default() };
         world.done(4, Request::NetworkCreate(Box::new(taken)));
         world.check();
     }

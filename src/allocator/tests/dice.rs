@@ -206,7 +206,11 @@ impl Dice {
     }
 
     pub(super) fn network_create(&mut self) -> NetworkCreate {
-        NetworkCreate { name: self.some(3, Self::name), description: self.some(4, Self::text) }
+        NetworkCreate {
+            name: self.some(3, Self::name),
+            description: self.some(4, Self::text),
+            ..NetworkCreate::default()
+        }
     }
 
     pub(super) fn network_update(&mut self, net: Option<&Net>) -> NetworkUpdate {
@@ -236,6 +240,7 @@ impl Dice {
             routes: if self.once_in(4) { self.routes() } else { Vec::new() },
             name: self.some(4, Self::name),
             description: self.some(6, Self::text),
+            from_pool: None,
             service: Default::default(),
         }
     }

@@ -2,6 +2,8 @@
 //! naive model.
 
 mod basics;
+mod carving;
+mod catalogue;
 mod costs;
 mod dice;
 mod machine;
@@ -11,6 +13,7 @@ mod port_machine;
 mod ports;
 mod reads;
 mod recovery;
+mod survey;
 
 use super::*;
 use crate::model::{
@@ -47,7 +50,7 @@ impl EffectSink for Log {
 pub(super) struct World {
     pub(super) shards: Vec<Shard>,
     pub(super) log: Log,
-    pub(super) next_handle: u32,
+    pub(super) catalogue: Catalogue,
     pub(super) at: At,
     /// How often each status was answered.
     pub(super) tally: std::collections::BTreeMap<Status, u64>,
@@ -66,7 +69,7 @@ pub(super) fn owner(number: u128) -> OwnerId {
 }
 
 pub(super) fn scope(network: u128) -> Scope {
-    Scope { project: ProjectId::DEFAULT, network: network_id(network) }
+    Scope { project: ProjectId::DEFAULT, network: network_id(network), pool: false }
 }
 
 pub(super) fn text(text: &str) -> Text {
@@ -91,6 +94,7 @@ pub(super) fn subnet(id: u128, cidr: &str) -> SubnetCreate {
         routes: Vec::new(),
         name: None,
         description: None,
+        from_pool: None,
         service: Default::default(),
     }
 }
@@ -122,13 +126,22 @@ pub(super) fn release(number: u128) -> Release {
     Release { target, fences: Fences::default(), any: false }
 }
 
+/// Whether an effect is of what is taken from a pool, which no worker's shard keeps.
+fn is_of_pool(catalogue: &Catalogue, effect: &Effect) -> bool {
+    match effect {
+        Effect::AllocationPut(row) => catalogue.is_pool(row.place.network),
+        Effect::AllocationGone { place, .. } => catalogue.is_pool(place.network),
+        _ => false,
+    }
+}
+
 impl World {
     pub(super) fn new(shards: usize) -> Self {
         let settings = |n: usize| ShardSettings { seed: n as u64, records_max: 1 << 20 };
         Self {
             shards: (0..shards).map(|n| Shard::new(settings(n))).collect(),
             log: Log::default(),
-            next_handle: 1,
+            catalogue: Catalogue::new(settings(77)),
             at: At { tick: Tick(1_000), position: Seq(7), incarnation: Incarnation(1) },
             tally: Default::default(),
         }
@@ -151,20 +164,24 @@ impl World {
     }
 
     fn route(&mut self, network: u128, request: &Request) -> Answer {
-        let scope = scope(network);
-        let Self { shards, log, next_handle, at, .. } = self;
+        self.apply_as(&scope(network), request)
+    }
+
+    /// Applies a request of any project, on a network or a pool.
+    pub(super) fn apply_as(&mut self, scope: &Scope, request: &Request) -> Answer {
+        let Self { shards, log, catalogue, at, .. } = self;
         let workers = shards.len() as u16;
-        if is_spanning(request) {
+        if is_spanning(scope, request) {
             let mut lent: Vec<&mut Shard> = shards.iter_mut().collect();
-            return apply_spanning(&mut lent, next_handle, at, &scope, request, log);
+            return apply_spanning(catalogue, &mut lent, at, scope, request, log);
         }
-        if is_gathered(&scope, request) {
-            let parts = shards.iter_mut().map(|shard| shard.apply(at, &scope, request, log));
+        if is_gathered(scope, request) {
+            let parts = shards.iter_mut().map(|shard| shard.apply(at, scope, request, log));
             let parts = parts.collect();
-            return merge(at, request, &scope, parts);
+            return merge(at, request, scope, parts);
         }
         let worker = worker_of(scope.project, scope.network, workers);
-        shards[usize::from(worker.0)].apply(at, &scope, request, log)
+        shards[usize::from(worker.0)].apply(at, scope, request, log)
     }
 
     /// Applies a request that must succeed.
@@ -217,14 +234,14 @@ impl World {
     /// Works all jobs off, in slices of `objects`.
     pub(super) fn work(&mut self, objects: usize) {
         loop {
-            let Self { shards, log, at, .. } = self;
+            let Self { shards, log, at, catalogue, .. } = self;
             let steps: Vec<_> =
                 shards.iter_mut().map(|shard| shard.step_jobs(at, objects, log)).collect();
             let mut idle = true;
             for step in steps {
                 if let JobProgress::NeedsFinish(network) = step {
                     let mut lent: Vec<&mut Shard> = shards.iter_mut().collect();
-                    finish_network(&mut lent, at, network, log);
+                    finish_network(catalogue, &mut lent, at, network, log);
                 }
                 idle &= step == JobProgress::Idle;
             }
@@ -237,10 +254,18 @@ impl World {
     /// Checks invariants, and that replaying all effects gives an equal state.
     pub(super) fn check(&self) {
         let mut again = Shard::new(ShardSettings { seed: 99, records_max: 1 << 20 });
+        let mut catalogue = Catalogue::new(ShardSettings { seed: 98, records_max: 1 << 20 });
         for effect in &self.log.effects {
-            again.absorb(effect).unwrap();
+            catalogue.absorb(effect).unwrap();
+            if !is_of_pool(&catalogue, effect) {
+                again.absorb(effect).unwrap();
+            }
         }
         assert_eq!(again.snapshot(), self.snapshot());
+        assert_eq!(catalogue.snapshot(), self.catalogue.snapshot());
+        for catalogue in [&catalogue, &self.catalogue] {
+            assert_eq!(catalogue.check(), Vec::<String>::new());
+        }
         for shard in self.shards.iter().chain([&again]) {
             assert_eq!(shard.check(), Vec::<String>::new());
         }

@@ -122,6 +122,7 @@ fn subnet(plan: &Plan, network: u32, number: u32) -> Result<SubnetCreate, Fault>
         routes: Vec::new(),
         name: None,
         description: None,
+        from_pool: None,
         service: Default::default(),
     })
 }

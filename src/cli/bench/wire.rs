@@ -75,6 +75,7 @@ impl Template {
             timeout_ms: 0,
             project,
             network,
+            pool: false,
         };
         let written = encode_request(&header, request, &mut frame);
         debug_assert!(written.is_ok(), "a plain request fits");

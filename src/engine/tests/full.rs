@@ -134,6 +134,6 @@ fn a_drain_is_bounded_in_operations_and_in_bytes() {
     let bytes = (still.rig.engine.figures().commit_ring.bytes - before) as usize;
     let most = limits::HAND_OVER_RECORD_BYTES_MAX + limits::DRAIN_REPLY_BYTES_MAX;
     assert!(bytes <= most, "{bytes}");
-    assert!(still.rig.figures().scalars[figures::Scalar::Operations as usize] < 2_048 + 8);
+    assert!(still.rig.figures().drains.sum < 2_048 + 8);
     still.end();
 }

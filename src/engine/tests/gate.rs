@@ -99,16 +99,17 @@ impl Stand {
         let disk = Arc::new(FakeDisk::new());
         let mut store = Store::create(disk, &settings, ServerId::from_u128(9)).unwrap();
         let seeds = ShardSettings { seed: 1, records_max: 1 << 20 };
-        let mut recovery = Recovery::new(workers, seeds);
+        let mut recovery = Recovery::new(workers, seeds, Arc::default());
         let recovered = store.recover(&mut recovery).unwrap();
         let sealer = store.journal.sealer(store.identity());
         let format = store.format();
         let (journal, checkpointer, disk) = store.split();
         let (gate, failures) = (Arc::<Gate>::default(), Arc::<Mutex<Vec<String>>>::default());
         let told = Arc::clone(&failures);
+        let (shards, catalogue) = recovery.finish(recovered.network_handle_max);
         let running = start(Start {
-            shards: recovery.into_shards(),
-            next_network: 1,
+            shards,
+            catalogue,
             journal: Box::new(Gated { journal, gate: Arc::clone(&gate) }),
             sealer,
             checkpointer,

@@ -1,10 +1,9 @@
 //! How jobs share a worker and the journal with those who wait for answers.
 
 use super::*;
-use crate::allocator::{At, Shard, ShardSettings, apply_spanning};
+use crate::allocator::{At, Catalogue, Shard, ShardSettings, apply_spanning};
 use crate::engine::crew::Crew;
 use crate::engine::worker::{Shared, Work, Worker};
-use crate::journal::RecordBuffer;
 use crate::limits;
 use addrd_protocol::message::{Batch, BatchItem, BatchMode, NetworkDelete, SubnetDelete};
 use addrd_sync::{Class, Consumer, Cost, doorbell};
@@ -24,12 +23,14 @@ fn at() -> At {
 }
 
 /// A shard with a network that is being deleted by a job, and one that isn't.
-fn shard_with_job(allocations: u128) -> Shard {
-    let mut shard = Shard::new(ShardSettings { seed: 1, records_max: 1 << 20 });
-    let (mut next, mut records) = (1, RecordBuffer::with_capacity(0));
+fn shard_with_job(allocations: u128) -> (Shard, Box<Catalogue>) {
+    let settings = ShardSettings { seed: 1, records_max: 1 << 20 };
+    let (mut shard, mut catalogue) = (Shard::new(settings), Box::new(Catalogue::new(settings)));
+    let mut records = RecordBuffer::with_capacity(0);
     let mut spanning = |shard: &mut Shard, network, request| {
         let place = scope(network);
-        apply_spanning(&mut [shard], &mut next, &at(), &place, &request, &mut records).unwrap();
+        let catalogue = &mut catalogue;
+        apply_spanning(catalogue, &mut [shard], &at(), &place, &request, &mut records).unwrap();
     };
     let mut local = RecordBuffer::with_capacity(0);
     let mut apply = |shard: &mut Shard, one: Operation| {
@@ -37,12 +38,13 @@ fn shard_with_job(allocations: u128) -> Shard {
     };
     for network in [1, 2] {
         spanning(&mut shard, network, Request::NetworkCreate(Box::default()));
-        apply(&mut shard, create_subnet(1, network, "10.0.0.0/16"));
+        let subnet = create_subnet(1, network, "10.0.0.0/16");
+        spanning(&mut shard, network, subnet.request);
     }
     (0..allocations).for_each(|owner| apply(&mut shard, allocate(1, 1, owner)));
     let delete = NetworkDelete { force: true, ..NetworkDelete::default() };
     spanning(&mut shard, 1, Request::NetworkDelete(delete));
-    shard
+    (shard, catalogue)
 }
 
 fn fill(records: u64) -> JournalFill {
@@ -59,7 +61,8 @@ fn bench() -> Bench {
         incarnation: Incarnation(1),
         committer_bell,
     };
-    let mut crew = Crew::hire(&shared, vec![shard_with_job(4_096)], 3);
+    let (shard, catalogue) = shard_with_job(4_096);
+    let mut crew = Crew::hire(&shared, vec![shard], catalogue);
     let (worker, _) = crew.workers.remove(0);
     Bench { worker, door: crew.doors.remove(0), hand_overs: crew.hand_overs, pressure }
 }

@@ -2,9 +2,10 @@
 
 use super::rig::Rig;
 use super::*;
-use crate::engine::figures::Scalar;
 use crate::engine::fold::pause_at;
 use crate::limits;
+use crate::model::Range;
+use addrd_protocol::message::{Exclusion, ExclusionMode, SubnetExclude};
 
 /// Sets the fill of the journal, percent of what drains may fill.
 fn fill(rig: &Rig, percent: u64) {
@@ -16,6 +17,14 @@ fn fill(rig: &Rig, percent: u64) {
 
 fn usage(id: u64) -> Operation {
     operation(id, 1, Opcode::USAGE, Request::Usage(Box::default()))
+}
+
+/// A change of the subnet, which its worker decides.
+fn exclude(id: u64) -> Operation {
+    let range = Range::new("10.0.0.9".parse().unwrap(), "10.0.0.19".parse().unwrap()).unwrap();
+    let exclusion = Exclusion { range, mode: ExclusionMode::Automatic, reason: None };
+    let body = SubnetExclude { subnet_id: SubnetId::from_u128(7), exclusion };
+    operation(id, 1, Opcode::SUBNET_EXCLUDE, Request::SubnetExclude(Box::new(body)))
 }
 
 #[test]
@@ -37,9 +46,9 @@ fn at_95_percent_drains_are_smaller_and_the_committer_takes_its_time() {
         let desk = Arc::new(Desk::default());
         let owners = 0..u128::from(limits::DRAIN_OPERATIONS_MAX);
         send(&rig.engine, &desk, owners.map(|owner| allocate(1, 1, owner)).collect());
-        let before = rig.figures().scalars[Scalar::Operations as usize];
+        let before = rig.figures().drains.sum;
         assert_eq!(rig.workers[0].step(), Progress::Worked);
-        let count = rig.figures().scalars[Scalar::Operations as usize] - before;
+        let count = rig.figures().drains.sum - before;
         assert_eq!(rig.committer.is_crowded(), percent >= 95);
         // The journal that counts notes its own fill.
         rig.settle();
@@ -56,12 +65,8 @@ fn at_100_percent_every_change_is_busy_and_reads_go_on() {
     let mut rig = Rig::new("10.0.0.0/24");
     assert_eq!(rig.statuses(vec![allocate(1, 1, 1)]), [Status::OK]);
     fill(&rig, 100);
-    let changes = vec![
-        allocate(1, 1, 2),
-        release(2, 1, 1),
-        create_subnet(3, 1, "10.1.0.0/24"),
-        batch(4, 1, vec![release(0, 1, 1)]),
-    ];
+    let changes =
+        vec![allocate(1, 1, 2), release(2, 1, 1), exclude(3), batch(4, 1, vec![release(0, 1, 1)])];
     assert_eq!(rig.statuses(changes), [Status::BUSY; 4]);
     assert_eq!(rig.statuses(vec![usage(1)]), [Status::OK]);
     assert!(matches!(rig.engine.readiness(), Readiness::NotReady(_)));
@@ -76,11 +81,8 @@ fn on_a_full_disk_reads_and_releases_are_served_and_nothing_else_is_begun() {
     let taken = (1..=4).map(|owner| allocate(1, 1, owner)).collect();
     assert_eq!(rig.statuses(taken), [Status::OK; 4]);
     rig.pressure.storage_full.set(1);
-    let refused = vec![
-        allocate(1, 1, 9),
-        create_subnet(2, 1, "10.1.0.0/24"),
-        batch(3, 1, vec![release(0, 1, 1), allocate(0, 1, 9)]),
-    ];
+    let refused =
+        vec![allocate(1, 1, 9), exclude(2), batch(3, 1, vec![release(0, 1, 1), allocate(0, 1, 9)])];
     assert_eq!(rig.statuses(refused), [Status::STORAGE_FULL; 3]);
     let served = vec![
         usage(1),

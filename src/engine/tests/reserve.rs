@@ -25,7 +25,7 @@ fn unfolded(disk: &FakeDisk, reserve_bytes: u64) -> (Fold, Arc<DurableMark>) {
     let id = ServerId::from_u128(3);
     let mut store = Store::create(Arc::new(disk.clone()), &settings, id).unwrap();
     let seeds = ShardSettings { seed: 1, records_max: 1 << 10 };
-    store.recover(&mut Recovery::new(1, seeds)).unwrap();
+    store.recover(&mut Recovery::new(1, seeds, Arc::default())).unwrap();
     let mut sealer = store.journal.sealer(store.identity());
     let mut records = RecordBuffer::default();
     // Enough for the state's file to grow.
@@ -39,6 +39,8 @@ fn unfolded(disk: &FakeDisk, reserve_bytes: u64) -> (Fold, Arc<DurableMark>) {
             deleting: false,
             name: None,
             description: Some(text.clone()),
+            scope_v4: None,
+            scope_v6: None,
         })));
     }
     let parts = vec![records.as_bytes()];

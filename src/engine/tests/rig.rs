@@ -2,7 +2,7 @@
 //! can be looked at, nothing happens by itself.
 
 use super::*;
-use crate::allocator::{At, Shard, ShardSettings, apply_spanning};
+use crate::allocator::{At, Catalogue, Shard, ShardSettings, apply_spanning};
 use crate::engine::crew::Crew;
 use crate::engine::figures::{CommitterFigures, WorkerSnapshot};
 use crate::engine::handle::Inner;
@@ -58,7 +58,8 @@ impl Rig {
             incarnation: Incarnation(1),
             committer_bell,
         };
-        let crew = Crew::hire(&shared, vec![shard_with(cidr)], 2);
+        let (shard, catalogue) = shard_with(cidr);
+        let crew = Crew::hire(&shared, vec![shard], catalogue);
         let committer = committer(&shared, crew.hand_overs, crew.marks);
         let identity = Identity { server_id: ServerId::NIL, incarnation: Incarnation(1) };
         let engine = Engine {
@@ -148,21 +149,14 @@ fn committer(
     })
 }
 
-fn shard_with(cidr: &str) -> Shard {
-    let mut shard = Shard::new(ShardSettings { seed: 1, records_max: 1 << 20 });
+fn shard_with(cidr: &str) -> (Shard, Box<Catalogue>) {
+    let settings = ShardSettings { seed: 1, records_max: 1 << 20 };
+    let (mut shard, mut catalogue) = (Shard::new(settings), Box::new(Catalogue::new(settings)));
     let at = At { tick: Tick(1_000), position: Seq(0), incarnation: Incarnation(1) };
     let mut records = RecordBuffer::default();
-    let (network, subnet) = (create_network(1, 1), create_subnet(2, 1, cidr));
-    let mut next = 1;
-    apply_spanning(
-        &mut [&mut shard],
-        &mut next,
-        &at,
-        &network.scope,
-        &network.request,
-        &mut records,
-    )
-    .unwrap();
-    shard.apply(&at, &subnet.scope, &subnet.request, &mut records).unwrap();
-    shard
+    for Operation { scope, request, .. } in [create_network(1, 1), create_subnet(2, 1, cidr)] {
+        let lent = &mut [&mut shard];
+        apply_spanning(&mut catalogue, lent, &at, &scope, &request, &mut records).unwrap();
+    }
+    (shard, catalogue)
 }

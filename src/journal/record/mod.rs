@@ -2,6 +2,7 @@
 //! one encoding, anything else is an error.
 
 mod allocation;
+mod catalogue;
 mod field;
 mod object;
 mod port;
@@ -39,6 +40,14 @@ pub enum RecordKind {
     JobPut = 9,
     /// [`Effect::JobGone`].
     JobGone = 10,
+    /// [`Effect::ProjectPut`].
+    ProjectPut = 11,
+    /// [`Effect::ScopePut`].
+    ScopePut = 12,
+    /// [`Effect::PoolPut`].
+    PoolPut = 13,
+    /// [`Effect::ObjectGone`].
+    ObjectGone = 14,
     /// [`Effect::SegmentPut`].
     SegmentPut = 42,
     /// [`Effect::HostPut`].
@@ -66,6 +75,10 @@ impl RecordKind {
             8 => Self::AllocationGone,
             9 => Self::JobPut,
             10 => Self::JobGone,
+            11 => Self::ProjectPut,
+            12 => Self::ScopePut,
+            13 => Self::PoolPut,
+            14 => Self::ObjectGone,
             42 => Self::SegmentPut,
             43 => Self::HostPut,
             44 => Self::PortPut,

@@ -1,5 +1,6 @@
 //! Records of networks, subnets, exclusions and jobs: rare, with lists and texts.
 
+use super::catalogue::{self, decode_ref, encode_ref};
 use super::field::{
     decode_address, decode_prefix, decode_range, decode_text, encode_address, encode_prefix,
     encode_range, encode_text, exclusion_mode, ipv6_mode, job_kind, strategy, subnet_kind,
@@ -23,10 +24,15 @@ const GATEWAY: u16 = 1 << 2;
 const POOLS: u16 = 1 << 3;
 const DNS_SERVERS: u16 = 1 << 4;
 const ROUTES: u16 = 1 << 5;
+// Of networks.
+const SCOPE_V4: u16 = 1 << 8;
+const SCOPE_V6: u16 = 1 << 9;
+// Of subnets.
 const RA_MODE: u16 = 1 << 6;
 const ADDRESS_MODE: u16 = 1 << 7;
 const SERVICE_TYPES: u16 = 1 << 8;
 const SEGMENT: u16 = 1 << 9;
+const FROM_POOL: u16 = 1 << 10;
 const REASON: u16 = 1;
 
 pub(super) fn encode(effect: &Effect, out: &mut Vec<u8>) {
@@ -59,6 +65,14 @@ pub(super) fn encode(effect: &Effect, out: &mut Vec<u8>) {
             out.extend_from_slice(&job.0.to_be_bytes());
             finish(out, start);
         }
+        Effect::ProjectPut(row) => catalogue::encode_project(row, out),
+        Effect::ScopePut(row) => catalogue::encode_scope(row, out),
+        Effect::PoolPut(row) => catalogue::encode_pool(row, out),
+        Effect::ObjectGone { object, revision } => {
+            let head = Head::bare(RecordKind::ObjectGone, *object, *revision);
+            let start = head.write(out);
+            finish(out, start);
+        }
         other => super::encode(other, out),
     }
 }
@@ -70,6 +84,9 @@ pub(super) fn decode(head: &Head, body: &mut Reader<'_>) -> Result<Effect, Recor
         RecordKind::SubnetPut => return decode_subnet(head, body),
         RecordKind::ExclusionPut => return decode_exclusion(head, body),
         RecordKind::JobPut => return decode_job(head, body),
+        RecordKind::ProjectPut => return catalogue::decode_project(head, body),
+        RecordKind::ScopePut => return catalogue::decode_scope(head, body),
+        RecordKind::PoolPut => return catalogue::decode_pool(head, body),
         _ => head.only(0, 0)?,
     }
     Ok(match head.kind {
@@ -81,6 +98,7 @@ pub(super) fn decode(head: &Head, body: &mut Reader<'_>) -> Result<Effect, Recor
             Effect::ExclusionGone { network, subnet, revision, first: body.u128()? }
         }
         RecordKind::JobGone => Effect::JobGone { network, revision, job: JobId(body.u64()?) },
+        RecordKind::ObjectGone => Effect::ObjectGone { object: network, revision },
         RecordKind::NetworkGone => Effect::NetworkGone { network, revision },
         _ => return Err(RecordError::UnknownKind(head.kind as u8)),
     })
@@ -92,7 +110,7 @@ impl Head {
     }
 }
 
-const fn flag(present: bool, bit: u8) -> u8 {
+pub(super) const fn flag(present: bool, bit: u8) -> u8 {
     if present { bit } else { 0 }
 }
 
@@ -121,18 +139,25 @@ fn network_put(row: &NetworkRow, out: &mut Vec<u8>) {
     head.flags = flag(row.deleting, DELETING);
     head.presence =
         presence(row.name.is_some(), NAME) | presence(row.description.is_some(), DESCRIPTION);
+    head.presence |=
+        presence(row.scope_v4.is_some(), SCOPE_V4) | presence(row.scope_v6.is_some(), SCOPE_V6);
     let start = head.write(out);
     out.extend_from_slice(row.project.as_bytes());
     out.extend_from_slice(row.id.as_bytes());
     texts(row.name.as_ref(), row.description.as_ref(), out);
+    for scope in [&row.scope_v4, &row.scope_v6].into_iter().flatten() {
+        encode_ref(scope, out);
+    }
     finish(out, start);
 }
 
 fn decode_network(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordError> {
-    head.only(DELETING, NAME | DESCRIPTION)?;
+    head.only(DELETING, NAME | DESCRIPTION | SCOPE_V4 | SCOPE_V6)?;
     let project = ProjectId::from_bytes(body.array()?);
     let id = NetworkId::from_bytes(body.array()?);
     let (name, description) = decode_texts(head, body)?;
+    let scope_v4 = if head.has(SCOPE_V4) { Some(decode_ref(body)?) } else { None };
+    let scope_v6 = if head.has(SCOPE_V6) { Some(decode_ref(body)?) } else { None };
     Ok(Effect::NetworkPut(Box::new(NetworkRow {
         network: head.network,
         revision: head.revision,
@@ -141,6 +166,8 @@ fn decode_network(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordEr
         deleting: head.flags & DELETING != 0,
         name,
         description,
+        scope_v4,
+        scope_v6,
     })))
 }
 
@@ -153,6 +180,7 @@ fn subnet_put(row: &SubnetRow, out: &mut Vec<u8>) {
         | presence(!row.pools.is_empty(), POOLS)
         | presence(!row.dns_servers.is_empty(), DNS_SERVERS)
         | presence(!row.routes.is_empty(), ROUTES)
+        | presence(row.pool.is_some(), FROM_POOL)
         | presence(row.service.ipv6_ra_mode.is_some(), RA_MODE)
         | presence(row.service.ipv6_address_mode.is_some(), ADDRESS_MODE)
         | presence(!row.service.service_types.is_empty(), SERVICE_TYPES)
@@ -179,11 +207,14 @@ fn subnet_put(row: &SubnetRow, out: &mut Vec<u8>) {
     if let Some(segment) = &service.segment_id {
         out.extend_from_slice(segment.as_bytes());
     }
+    if let Some(pool) = &row.pool {
+        encode_ref(pool, out);
+    }
     finish(out, start);
 }
 
 /// u8 count, then the items; nothing at all if there are none.
-fn list<T>(items: &[T], max: usize, out: &mut Vec<u8>, each: impl Fn(&T, &mut Vec<u8>)) {
+pub(super) fn list<T>(items: &[T], max: usize, out: &mut Vec<u8>, each: impl Fn(&T, &mut Vec<u8>)) {
     if items.is_empty() {
         return;
     }
@@ -194,7 +225,7 @@ fn list<T>(items: &[T], max: usize, out: &mut Vec<u8>, each: impl Fn(&T, &mut Ve
     }
 }
 
-fn decode_list<T>(
+pub(super) fn decode_list<T>(
     body: &mut Reader<'_>,
     max: usize,
     field: &'static str,
@@ -209,7 +240,7 @@ fn decode_list<T>(
 
 fn decode_subnet(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordError> {
     let lists = GATEWAY | POOLS | DNS_SERVERS | ROUTES;
-    let service = RA_MODE | ADDRESS_MODE | SERVICE_TYPES | SEGMENT;
+    let service = RA_MODE | ADDRESS_MODE | SERVICE_TYPES | SEGMENT | FROM_POOL;
     head.only(DELETING | ENABLE_DHCP, NAME | DESCRIPTION | lists | service)?;
     let subnet = SubnetHandle(body.u32()?);
     let id = SubnetId::from_bytes(body.array()?);
@@ -233,10 +264,14 @@ fn decode_subnet(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordErr
         routes: Vec::new(),
         name,
         description,
+        pool: None,
         service: Service::default(),
     };
     decode_subnet_lists(head, body, &mut row)?;
     row.service = decode_service(head, body)?;
+    if head.has(FROM_POOL) {
+        row.pool = Some(decode_ref(body)?);
+    }
     Ok(Effect::SubnetPut(Box::new(row)))
 }
 

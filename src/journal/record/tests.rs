@@ -3,10 +3,11 @@
 use super::{CellMark, RecordError, cell_mark, decode, encode, skip};
 use crate::limits::PLAIN_RECORD_BYTES_MAX;
 use crate::model::{
-    AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, HostRow, Instance,
-    JobId, JobRow, Mac, NetworkHandle, NetworkId, NetworkRow, OwnerId, PinRow, PortId, PortRow,
-    Prefix, ProjectId, Range, Revision, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId,
-    SubnetRow, Text, Thing,
+    AddressScopeId, AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, Family,
+    HostRow, Instance, JobId, JobRow, Mac, NetworkHandle, NetworkId, NetworkRow, ObjectRef,
+    OwnerId, PinRow, PoolId, PoolRow, PortId, PortRow, Prefix, ProjectId, ProjectRow, Range,
+    Revision, ScopeRow, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text,
+    Thing,
 };
 use addrd_protocol::message::{
     AllocationState, Exclusion, ExclusionMode, IpAllocation, Ipv6Mode, JobKind, Route, Service,
@@ -134,6 +135,8 @@ fn network() -> impl Strategy<Value = NetworkRow> {
             deleting,
             name,
             description,
+            scope_v4: None,
+            scope_v6: None,
         },
     )
 }
@@ -179,6 +182,7 @@ fn subnet() -> impl Strategy<Value = SubnetRow> {
                 routes,
                 name,
                 description,
+                pool: None,
                 service,
             },
         )
@@ -301,6 +305,63 @@ fn job() -> impl Strategy<Value = JobRow> {
     )
 }
 
+fn object_ref() -> impl Strategy<Value = ObjectRef> {
+    (any::<u32>(), uuid()).prop_map(|(handle, id)| ObjectRef { handle: NetworkHandle(handle), id })
+}
+
+fn project() -> impl Strategy<Value = ProjectRow> {
+    let texts = (prop::option::of(text()), prop::option::of(text()));
+    (any::<u32>(), any::<u64>(), uuid(), texts).prop_map(
+        |(handle, revision, id, (name, description))| ProjectRow {
+            handle: NetworkHandle(handle),
+            revision: Revision(revision),
+            id: ProjectId(id),
+            name,
+            description,
+        },
+    )
+}
+
+fn address_scope() -> impl Strategy<Value = ScopeRow> {
+    (project(), uuid(), any::<bool>(), any::<bool>()).prop_map(|(row, id, is_v4, shared)| {
+        ScopeRow {
+            handle: row.handle,
+            revision: row.revision,
+            project: row.id,
+            id: AddressScopeId(id),
+            family: if is_v4 { Family::V4 } else { Family::V6 },
+            shared,
+            name: row.name,
+            description: row.description,
+        }
+    })
+}
+
+fn pool() -> impl Strategy<Value = PoolRow> {
+    let refs = (prop::option::of(object_ref()), prop::option::of(object_ref()));
+    let lengths = (any::<u8>(), any::<u8>(), any::<u8>());
+    let prefixes = prop::collection::vec(prefix(), 1..=128);
+    (address_scope(), refs, lengths, prefixes, prop::option::of(any::<u64>()), any::<bool>())
+        .prop_map(|(row, (scope, parent), lengths, prefixes, quota, is_default)| PoolRow {
+            handle: row.handle,
+            revision: row.revision,
+            project: row.project,
+            id: PoolId(row.id.0),
+            family: row.family,
+            prefixes,
+            min_length: lengths.0,
+            max_length: lengths.1,
+            default_length: lengths.2,
+            quota,
+            scope,
+            parent,
+            is_default,
+            shared: row.shared,
+            name: row.name,
+            description: row.description,
+        })
+}
+
 fn effect() -> impl Strategy<Value = Effect> {
     let ids = (any::<u32>(), any::<u32>(), any::<u64>(), any::<u64>());
     prop_oneof![
@@ -313,15 +374,19 @@ fn effect() -> impl Strategy<Value = Effect> {
         2 => subnet().prop_map(|row| Effect::SubnetPut(Box::new(row))),
         1 => exclusion().prop_map(|row| Effect::ExclusionPut(Box::new(row))),
         1 => job().prop_map(Effect::JobPut),
+        1 => project().prop_map(|row| Effect::ProjectPut(Box::new(row))),
+        1 => address_scope().prop_map(|row| Effect::ScopePut(Box::new(row))),
+        2 => pool().prop_map(|row| Effect::PoolPut(Box::new(row))),
         2 => port().prop_map(|row| Effect::PortPut(Box::new(row))),
         2 => planned(),
-        1 => (ids, any::<u128>(), 0..4).prop_map(|((network, subnet, revision, job), first, which)| {
+        1 => (ids, any::<u128>(), 0..5).prop_map(|((network, subnet, revision, job), first, which)| {
             let (network, subnet) = (NetworkHandle(network), SubnetHandle(subnet));
             let revision = Revision(revision);
             match which {
                 0 => Effect::NetworkGone { network, revision },
                 1 => Effect::SubnetGone { network, subnet, revision },
                 2 => Effect::ExclusionGone { network, subnet, revision, first },
+                3 => Effect::ObjectGone { object: network, revision },
                 _ => Effect::JobGone { network, revision, job: JobId(job) },
             }
         }),
@@ -428,10 +493,10 @@ fn unknown_kinds_and_flags_are_refused() {
     encode(&Effect::AllocationPut(plain(5)), &mut bytes);
     let kind = {
         let mut bad = bytes.clone();
-        bad[2] = 11;
+        bad[2] = 0xfe;
         decode(&bad)
     };
-    assert_eq!(kind, Err(RecordError::UnknownKind(11)));
+    assert_eq!(kind, Err(RecordError::UnknownKind(0xfe)));
     let flags = {
         let mut bad = bytes.clone();
         bad[3] |= 0x80;
@@ -502,6 +567,28 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
         ("allocation-gone-block", gone_block),
         ("job-put", Effect::JobPut(golden_job())),
         ("job-gone", Effect::JobGone { network, revision, job: JobId(9) }),
+        ("project-put", Effect::ProjectPut(Box::new(golden_project()))),
+        ("scope-put", Effect::ScopePut(Box::new(golden_scope()))),
+        ("pool-put", Effect::PoolPut(Box::new(golden_pool()))),
+        ("object-gone", Effect::ObjectGone { object: network, revision }),
+        (
+            "network-put-scoped",
+            Effect::NetworkPut(Box::new(NetworkRow {
+                scope_v4: Some(golden_ref(4)),
+                scope_v6: Some(golden_ref(5)),
+                ..golden_network()
+            })),
+        ),
+        (
+            "subnet-put-from-pool",
+            Effect::SubnetPut(Box::new(SubnetRow {
+                pool: Some(golden_ref(6)),
+                pools: Vec::new(),
+                dns_servers: Vec::new(),
+                routes: Vec::new(),
+                ..golden_subnet()
+            })),
+        ),
         ("subnet-put-service", Effect::SubnetPut(Box::new(golden_service()))),
         ("segment-put", Effect::SegmentPut(Box::new(golden_segment()))),
         ("host-put", Effect::HostPut(Box::new(golden_host()))),
@@ -513,6 +600,20 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
             Effect::ThingGone { thing: Thing::Port, network, revision, created: Revision(2) },
         ),
     ]
+}
+
+fn golden_ref(handle: u32) -> ObjectRef {
+    ObjectRef { handle: NetworkHandle(handle), id: Uuid::from_u128(0x10 + u128::from(handle)) }
+}
+
+fn golden_project() -> ProjectRow {
+    ProjectRow {
+        handle: NETWORK,
+        revision: REVISION,
+        id: ProjectId::from_u128(1),
+        name: golden_text("p"),
+        description: golden_text("d"),
+    }
 }
 
 fn golden_service() -> SubnetRow {
@@ -561,6 +662,40 @@ fn golden_port() -> PortRow {
     }
 }
 
+fn golden_scope() -> ScopeRow {
+    ScopeRow {
+        handle: NETWORK,
+        revision: REVISION,
+        project: ProjectId::from_u128(1),
+        id: AddressScopeId::from_u128(2),
+        family: Family::V6,
+        shared: true,
+        name: golden_text("s"),
+        description: None,
+    }
+}
+
+fn golden_pool() -> PoolRow {
+    PoolRow {
+        handle: NETWORK,
+        revision: REVISION,
+        project: ProjectId::from_u128(1),
+        id: PoolId::from_u128(2),
+        family: Family::V4,
+        prefixes: vec!["10.0.0.0/8".parse().unwrap(), "192.168.0.0/16".parse().unwrap()],
+        min_length: 16,
+        max_length: 28,
+        default_length: 24,
+        quota: Some(7),
+        scope: Some(golden_ref(4)),
+        parent: Some(golden_ref(5)),
+        is_default: true,
+        shared: false,
+        name: None,
+        description: golden_text("d"),
+    }
+}
+
 fn golden_pin() -> PinRow {
     PinRow {
         network: NETWORK,
@@ -582,6 +717,8 @@ fn golden_network() -> NetworkRow {
         deleting: true,
         name: golden_text("blue"),
         description: None,
+        scope_v4: None,
+        scope_v6: None,
     }
 }
 
@@ -603,6 +740,7 @@ fn golden_subnet() -> SubnetRow {
         routes: vec![Route { destination: "fd00::/8".parse().unwrap(), next_hop }],
         name: None,
         description: golden_text("d"),
+        pool: None,
         service: Service::default(),
     }
 }

@@ -1,12 +1,11 @@
 //! HELLO: version, pinned server, lane, and what the server tells about itself.
 
-use super::super::answers::{failure, failure_of_field};
+use super::super::answers::failure;
 use super::super::decider::Decider;
 use super::super::sessions::NoLane;
 use super::intake::Defaults;
 use super::{Connection, Phase};
 use crate::limits;
-use crate::model::ProjectId;
 use crate::telemetry::reactors::Count;
 use addrd_protocol::codec::{
     BATCH_BYTES_MAX, FrameBounds, REQUEST_BYTES_MAX, decode_request_slice, encode_failure,
@@ -14,7 +13,7 @@ use addrd_protocol::codec::{
 };
 use addrd_protocol::header::{VERSION, negotiate};
 use addrd_protocol::message::batch::BATCH_ITEMS_MAX;
-use addrd_protocol::message::{Detail, Failure, Hello, HelloReply, Reply, Request, RequestHeader};
+use addrd_protocol::message::{Detail, Failure, Hello, HelloReply, Reply, Request};
 use addrd_protocol::{FrameError, Opcode, Status};
 use std::fmt;
 use std::future::Future;
@@ -42,7 +41,7 @@ impl<D: Decider> Connection<D> {
         self.timing.active(now);
         self.intake.last_request_id = header.request_id;
         let hello = match body {
-            Ok(Request::Hello(hello)) => check(&header, &hello).map(|()| hello),
+            Ok(Request::Hello(hello)) => check(&hello).map(|()| hello),
             Ok(_) => Err(failure(Status::HELLO_EXPECTED, "HELLO must come first, and once")),
             Err(_) if opcode != Opcode::HELLO => {
                 Err(failure(Status::HELLO_EXPECTED, "HELLO must come first, and once"))
@@ -159,7 +158,7 @@ const SERVER: &str = concat!("addrd ", env!("CARGO_PKG_VERSION"));
 /// Advice when an older connection of the session is not decided in time, ms.
 const SESSION_RETRY_MS: u32 = 1_000;
 
-fn check(header: &RequestHeader, hello: &Hello) -> Result<(), Failure> {
+fn check(hello: &Hello) -> Result<(), Failure> {
     if negotiate(hello.version_min, hello.version_max).is_none() {
         let version = u128::from(VERSION);
         let value = u128::from(hello.version_min);
@@ -168,16 +167,7 @@ fn check(header: &RequestHeader, hello: &Hello) -> Result<(), Failure> {
         let refused = failure(Status::UNSUPPORTED_VERSION, message);
         return Err(Failure { details: vec![bounds], ..refused });
     }
-    check_project(header)
-}
-
-/// Projects other than the default one come with access control.
-pub(super) fn check_project(header: &RequestHeader) -> Result<(), Failure> {
-    if header.project == ProjectId::DEFAULT {
-        return Ok(());
-    }
-    let message = "projects are not built in this version: leave it all zero";
-    Err(failure_of_field(Status::UNSUPPORTED, "project", message))
+    Ok(())
 }
 
 fn lane_failure(no_lane: NoLane, epoch: u64) -> Failure {

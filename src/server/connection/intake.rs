@@ -6,9 +6,8 @@ use super::super::decider::{Decider, Readiness};
 use super::super::in_flight::InFlight;
 use super::super::mailbox::Mailbox;
 use super::super::reading::Front;
-use super::greeting::check_project;
 use super::{Connection, Phase};
-use crate::engine::{Operation, Parcel, Rejected, Route, Scope};
+use crate::engine::{Operation, Parcel, Rejected, Route, Scope, Stages};
 use crate::limits;
 use crate::model::Tick;
 use crate::telemetry::reactors::Count;
@@ -235,13 +234,13 @@ impl<D: Decider> Connection<D> {
         length: usize,
         begun_ns: u64,
     ) -> Result<(), Failure> {
-        check_project(header)?;
         let frame_bytes = u32::try_from(length).unwrap_or(u32::MAX);
         let held = self.bytes_held() + length;
         if !self.budget.hold(held) {
             return Err(busy("bytes_in_flight_max", BYTES_RETRY_MS));
         }
-        let scope = Scope { project: header.project, network: header.network };
+        let RequestHeader { project, network, pool, .. } = *header;
+        let scope = Scope { project, network, pool };
         let route = self.route(&scope, &request);
         if let Some(failure) = self.refusal(route) {
             return Err(failure);
@@ -384,9 +383,9 @@ impl<D: Decider> Connection<D> {
     }
 
     /// Strikes the requests that these reply frames answer off; returns how many.
-    pub(super) fn settle(&mut self, frames: &[u8], delivered_ns: u64) -> u32 {
+    pub(super) fn settle(&mut self, frames: &[u8], stages: &Stages) -> u32 {
         let slow = self.shared.bounds.slow_request.as_nanos() as u64 >> 10;
-        let now = (delivered_ns >> 10) as u32;
+        let now = (stages.durable_ns >> 10) as u32;
         let mut answered = 0;
         let mut rest = frames;
         while let Some((opcode, request_id, length)) = reply_front(rest) {
@@ -395,7 +394,7 @@ impl<D: Decider> Connection<D> {
                     answered += 1;
                     let took = now.wrapping_sub(entry.begun);
                     if slow > 0 && u64::from(took) >= slow {
-                        self.log_slow(opcode, u64::from(took) << 10);
+                        self.log_slow(opcode, u64::from(took) << 10, stages);
                     }
                 }
                 None => debug_assert!(false, "a reply to {request_id}, which is not in flight"),
@@ -405,16 +404,23 @@ impl<D: Decider> Connection<D> {
         answered
     }
 
+    /// Where a slow request spent its time. The stages add up to the whole; the socket comes after.
     #[cold]
-    fn log_slow(&self, opcode: Opcode, ns: u64) {
+    fn log_slow(&self, opcode: Opcode, ns: u64, stages: &Stages) {
         self.shared.reactors.count(Count::SlowRequests, 1);
+        let us = |from: u64, to: u64| to.saturating_sub(from) / 1_000;
         tracing::warn!(
             operation = opcode.name(),
-            decided_us = ns / 1_000,
+            total_us = ns / 1_000,
+            decode_us = (ns / 1_000).saturating_sub(us(stages.pushed_ns, stages.durable_ns)),
+            ring_us = us(stages.pushed_ns, stages.began_ns),
+            apply_us = us(stages.began_ns, stages.handed_ns),
+            commit_wait_us = us(stages.handed_ns, stages.commit_ns),
+            commit_us = us(stages.commit_ns, stages.durable_ns),
             in_flight = self.in_flight.count(),
             waiting_bytes = self.output.waiting(),
             number = self.number,
-            "slow request: time from its decoding to its durable answer"
+            "slow request"
         );
     }
 

@@ -10,6 +10,7 @@ from .requests import REQUESTS
 from .values import NO_ID, Fault, Id, Number, Reader, Reserved
 
 TAIL_FLAG = 1
+POOL_FLAG = 2
 LENGTH_BYTES = 4
 LENGTH_TO_OPCODE_BYTES = 8
 OTHER_PROTOCOLS = re.compile(rb"[A-Z]{3}[A-Z ]|\x16\x03")
@@ -95,10 +96,15 @@ def read_header(layout, frame):
     header = layout.read(Reader(frame[:layout.size]))
     del header["length"], header["version"]
     flags = header.pop("flags")
-    if flags & ~TAIL_FLAG:
-        raise Fault("UNSUPPORTED", "flags")
     header["opcode"] = tables.OPCODES.get(header["opcode"], str(header["opcode"]))
-    return header, bool(flags)
+    known = TAIL_FLAG
+    if layout is REQUEST_HEADER and header["opcode"] in tables.MAY_NAME_POOL:
+        known |= POOL_FLAG
+    if flags & ~known:
+        raise Fault("UNSUPPORTED", "flags")
+    if flags & POOL_FLAG:
+        header["pool"] = True
+    return header, bool(flags & TAIL_FLAG)
 
 
 def decode_request(frame):
@@ -143,7 +149,7 @@ def encode(layout, header, parts):
     fields = header | {
         "length": layout.size + len(body) + len(tail),
         "version": tables.VERSION,
-        "flags": TAIL_FLAG if tail else 0,
+        "flags": (TAIL_FLAG if tail else 0) | (POOL_FLAG if header.get("pool") else 0),
         "opcode": tables.OPCODE_NUMBERS[header["opcode"]],
     }
     return layout.write(fields)[0] + body + tail

@@ -29,13 +29,12 @@ class Layout:
     """A body, or the content of an item.
 
     `fixed` are pairs of a name and a kind in the order of the bytes; the name None stands for reserved bytes and for
-    flags that are members of their own. If `whole`, a fixed part that is cut is a fault of `body`, else of the
-    field in which the bytes end.
+    flags that are members of their own. A fixed part that is cut is a fault of `body`.
     """
 
-    def __init__(self, *fixed, items=(), tail=None, gather=None, scatter=None, whole=True):
+    def __init__(self, *fixed, items=(), tail=None, gather=None, scatter=None):
         self.fixed, self.items, self.tail = fixed, items, tail or {}
-        self.gather, self.scatter, self.whole = gather, scatter, whole
+        self.gather, self.scatter = gather, scatter
         self.size = sum(kind.size for _, kind in fixed)
 
     def read(self, reader, tail=None):
@@ -51,8 +50,7 @@ class Layout:
         return self.gather(raw) if self.gather else raw
 
     def _read_fixed(self, reader):
-        if self.whole:
-            reader = Reader(reader.take(self.size, "body"))
+        reader = Reader(reader.take(self.size, "body"))
         raw = {}
         for name, kind in self.fixed:
             value = kind.read(reader, name or ("flags" if isinstance(kind, Flags) else "reserved"))

@@ -35,9 +35,12 @@ def scatter_prefix(value):
 
 
 def gather_address(raw):
-    """One address from a fixed address and a family."""
-    raw["address"] = str(address_of(raw["address"], raw.pop("family"), "address"))
-    return raw
+    """One address from a fixed address and a family, which the lengths beside it must suit."""
+    address = address_of(raw["address"], raw.pop("family"), "address")
+    for name in ("length", "subnet_length"):
+        if raw.get(name, 0) > address.max_prefixlen:
+            raise Fault("OUT_OF_RANGE", name)
+    return raw | {"address": str(address)}
 
 
 def scatter_address(value):
@@ -143,7 +146,7 @@ def page(layout, position=True):
 
     return Layout(
         ("position", revision()), ("items", Count(4, most=PAGE_OBJECTS_MAX)), (RESERVED, Reserved(4)),
-        items=[Items("items", layout)], tail=NEXT, whole=False, gather=None if position else without_position,
+        items=[Items("items", layout)], tail=NEXT, gather=None if position else without_position,
     )
 
 

@@ -7,11 +7,12 @@ from .parts import (
     scatter_prefix,
 )
 from .tables import (
-    CANDIDATE_REASONS, EXCLUSION_MODES, GOAWAY_REASONS, JOB_KINDS, JOB_STATES, STATES, STRATEGIES, SUBNET_KINDS,
+    CANDIDATE_REASONS, EXCLUSION_MODES, GOAWAY_REASONS, JOB_KINDS, JOB_STATES, ONE_FAMILY, STATES, STRATEGIES, SUBNET_KINDS,
     status_class, status_number, STATUSES,
 )
 from .values import (
-    Address, Count, Enumeration, Fault, Flags, Id, ListOf, Name, Number, Range, Reader, Reserved, Route, Text, boolean,
+    Address, Count, Enumeration, Fault, Flags, Id, ListOf, Name, Number, Prefix, Range, Reader, Reserved, Route,
+    Text, boolean,
 )
 
 NO_ITEM = 0xFFFF
@@ -43,7 +44,41 @@ JOB = Layout(
 NETWORK = Layout(
     ("network_id", Id()), ("project_id", Id()), ("revision", revision()), ("allocations", Number(8)),
     ("subnets", Number(4)), (None, Flags(2, "deleting", "repeated")), (RESERVED, Reserved(2)),
+    tail={
+        0x0001: Tag("name", Name()),
+        0x0002: Tag("description", Text()),
+        0x0020: Tag("scope_v4", Id()),
+        0x0021: Tag("scope_v6", Id()),
+    },
+)
+PROJECT = Layout(
+    ("project_id", Id()), ("revision", revision()), ("networks", Number(4)), ("subnet_pools", Number(4)),
+    ("address_scopes", Number(4)), (None, Flags(2, "repeated")), (RESERVED, Reserved(2)),
     tail={0x0001: Tag("name", Name()), 0x0002: Tag("description", Text())},
+)
+SCOPE = Layout(
+    ("address_scope_id", Id()), ("project_id", Id()), ("revision", revision()), ("subnet_pools", Number(4)),
+    ("networks", Number(4)), ("family", Enumeration(ONE_FAMILY)), (RESERVED, Reserved(1)),
+    (None, Flags(2, "shared", "repeated")), (RESERVED, Reserved(4)),
+    tail={0x0001: Tag("name", Name()), 0x0002: Tag("description", Text())},
+)
+POOL = Layout(
+    ("subnet_pool_id", Id()), ("project_id", Id()), ("revision", revision()), ("taken", Number(8)), ("size", count()),
+    ("used", count()), ("used_by_project", count()), ("family", Enumeration(ONE_FAMILY)),
+    ("min_length", Number(1, most=128)), ("max_length", Number(1, most=128)), ("default_length", Number(1, most=128)),
+    (None, Flags(2, "is_default", "shared", "repeated")), (RESERVED, Reserved(2)),
+    tail={
+        0x0001: Tag("prefixes", ListOf(Prefix(), 128), default=[]),
+        0x0002: Tag("default_quota", Number(8)),
+        0x0003: Tag("address_scope_id", Id()),
+        0x0004: Tag("parent_id", Id()),
+        0x0005: Tag("name", Name()),
+        0x0006: Tag("description", Text()),
+    },
+)
+PREVIEWED = Layout(
+    ("cidr", Number(16)), ("family", Number(1)), ("length", Number(1)), (RESERVED, Reserved(6)),
+    gather=gather_prefix, scatter=scatter_prefix,
 )
 
 
@@ -82,6 +117,7 @@ SUBNET = Layout(
         0x0007: Tag("exclusions", ListOf(Exclusion(), 64), default=[]),
         0x0008: Tag("live_inside", ListOf(Address(), 64)),
         0x0009: Tag("overlaps", ListOf(Id(), 16)),
+        0x0020: Tag("subnet_pool_id", Id()),
     } | ports.service(0x000A) | {0x000E: Tag("filling", revision())},
     gather=gather_prefix, scatter=scatter_prefix,
 )
@@ -185,6 +221,7 @@ DETAILS = {
         ("quarantined", count()), ("excluded", count()),
     )),
     7: ("bound", Layout(tail={0x0001: Tag("name", Text(), needed=True)})),
+    32: ("quota", Layout(("limit", count()), ("used", count()), ("asked", count()))),
 }
 
 
@@ -200,7 +237,7 @@ FAILURE = Layout(
     ("item", Number(2)), ("details", Count(2, most=DETAILS_MAX)), (RESERVED, Reserved(4)),
     items=[KindItems("details", DETAILS, skip=True)],
     tail={0x0001: Tag("message", Text(), default="", always=True), 0x0002: Tag("field", Text())},
-    whole=False, gather=gather_failure, scatter=lambda value: {"item": NO_ITEM} | value,
+    gather=gather_failure, scatter=lambda value: {"item": NO_ITEM} | value,
 )
 
 
@@ -263,6 +300,22 @@ REPLIES = {
     "allocation_get": ("allocation", ALLOCATION),
     "allocation_list": ("allocations", page(ALLOCATION)),
     "lookup": ("lookups", LOOKUPS),
+    "project_create": ("project", PROJECT),
+    "project_get": ("project", PROJECT),
+    "project_list": ("projects", page(PROJECT)),
+    "project_update": ("project", PROJECT),
+    "project_delete": ("empty", EMPTY),
+    "scope_create": ("scope", SCOPE),
+    "scope_get": ("scope", SCOPE),
+    "scope_list": ("scopes", page(SCOPE)),
+    "scope_update": ("scope", SCOPE),
+    "scope_delete": ("empty", EMPTY),
+    "pool_create": ("pool", POOL),
+    "pool_get": ("pool", POOL),
+    "pool_list": ("pools", page(POOL)),
+    "pool_update": ("pool", POOL),
+    "pool_delete": ("empty", EMPTY),
+    "pool_preview": ("previewed", PREVIEWED),
     "segment_create": ("segment", ports.SEGMENT),
     "segment_get": ("segment", ports.SEGMENT),
     "segment_list": ("segments", page(ports.SEGMENT)),

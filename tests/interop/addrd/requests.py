@@ -9,15 +9,19 @@ from .parts import (
     gather_subnet_name, gather_target, limit, list_request, revision, scatter_fences, scatter_prefix,
     scatter_subnet_name, scatter_target, target,
 )
-from .tables import BATCH_MODES, EXCLUSION_MODES, FAMILIES, LOOKUP_KINDS, STATES, STRATEGIES, SUBNET_KINDS
+from .tables import (
+    BATCH_MODES, EXCLUSION_MODES, FAMILIES, LOOKUP_KINDS, ONE_FAMILY, PREFIX_CHOICES, STATES, STRATEGIES, SUBNET_KINDS,
+)
 from .values import (
-    Address, Count, Cursor, Enumeration, Fault, Flags, Id, ListOf, Mac, Name, Number, Range, Reserved, Route,
+    Address, Count, Cursor, Enumeration, Fault, Flags, Id, ListOf, Mac, Name, Number, Prefix, Range, Reserved, Route,
     Setting, Text, address_of, boolean,
 )
 
 SINGLE = 255
 PAIR_SLOT_MAX = 65_534
 BATCH_ITEMS_MAX = 1_024
+POOL_PREFIXES_MAX = 128
+CHOICE_PREFIXES_MAX = 16
 DURATION = {"least": 1_000, "most": 315_360_000_000}
 
 
@@ -43,13 +47,47 @@ HELLO = Layout(
     gather=gather_hello,
 )
 
-NETWORK_CREATE = Layout(tail={0x8001: Tag("name", Name()), 0x8002: Tag("description", Text())})
+NETWORK_CREATE = Layout(tail={
+    0x8001: Tag("name", Name()),
+    0x8002: Tag("description", Text()),
+    0x8020: Tag("scope_v4", Id(zero=False)),
+    0x8021: Tag("scope_v6", Id(zero=False)),
+})
 NETWORK_FIND = Layout(tail={0x8001: Tag("name", Name(), needed=True)})
 NETWORK_UPDATE = Layout(
     ("expected", revision()),
     tail={0x8001: Tag("name", Setting(Name())), 0x8002: Tag("description", Setting(Text()))},
 )
 DELETE = ((None, Flags(2, "force")), (RESERVED, Reserved(6)), ("expected", revision()))
+
+
+
+class PoolAndChoice:
+    """How the prefix of a subnet is chosen, and the pool that it comes from."""
+
+    def read(self, reader, field):
+        by = Enumeration(PREFIX_CHOICES).read(reader, "by")
+        return {"by": by, "subnet_pool_id": Id().read(reader, "subnet_pool_id")}
+
+    def write(self, value):
+        return Enumeration(PREFIX_CHOICES).write(value["by"]) + Id().write(value["subnet_pool_id"])
+
+
+def gather_subnet(raw):
+    """The three tags about the pool are one member."""
+    confined = {name: raw.pop(name) for name in ("allowed", "disallowed") if name in raw}
+    if "from_pool" in raw:
+        raw["from_pool"] |= confined
+    elif confined:
+        raise Fault("MALFORMED", "subnet_pool_id")
+    return gather_prefix(raw)
+
+
+def scatter_subnet(value):
+    from_pool = value.get("from_pool", {})
+    value.update({name: from_pool[name] for name in ("allowed", "disallowed") if name in from_pool})
+    return scatter_prefix(value)
+
 
 SUBNET_CREATE = Layout(
     ("subnet_id", Id(zero=False)), ("cidr", Number(16)), ("family", Number(1)), ("length", Number(1)),
@@ -62,8 +100,11 @@ SUBNET_CREATE = Layout(
         0x8004: Tag("routes", ListOf(Route(), 20)),
         0x8005: Tag("name", Name()),
         0x8006: Tag("description", Text()),
+        0x8020: Tag("from_pool", PoolAndChoice()),
+        0x8021: Tag("allowed", ListOf(Prefix(), CHOICE_PREFIXES_MAX)),
+        0x8022: Tag("disallowed", ListOf(Prefix(), CHOICE_PREFIXES_MAX)),
     } | ports.service(0x8007),
-    gather=gather_prefix, scatter=scatter_prefix,
+    gather=gather_subnet, scatter=scatter_subnet,
 )
 SUBNET_GET = Layout(tail=SUBNET_NAMES, gather=gather_subnet_name, scatter=scatter_subnet_name)
 SUBNET_UPDATE = Layout(
@@ -241,7 +282,96 @@ LOOKUP = Layout(
     gather=gather_lookup, scatter=scatter_lookup,
 )
 
+NAMED = {0x8001: Tag("name", Name()), 0x8002: Tag("description", Text())}
+NAMED_SETTINGS = {0x8001: Tag("name", Setting(Name())), 0x8002: Tag("description", Setting(Text()))}
+BY_NAME = Layout(tail={0x8001: Tag("name", Name())})
+NAMED_LIST = list_request({0x8002: Tag("name_prefix", Text(63))})
+EXPECTED = Layout(("expected", revision()))
+
+
+def lengths(*names):
+    """Prefix lengths of which each may be left out."""
+    return tuple((name, Number(1)) for name in names)
+
+
+def gather_lengths(*names):
+    def gather(raw):
+        for name in names:
+            if raw[name] == SINGLE:
+                del raw[name]
+            elif raw[name] > 128:
+                raise Fault("OUT_OF_RANGE", name)
+        return raw
+    return gather
+
+
+def scatter_lengths(*names):
+    return lambda value: {name: SINGLE for name in names} | value
+
+
+POOL_LENGTHS = ("min_length", "max_length", "default_length", "parent_length")
+POOL_CREATE = Layout(
+    ("family", Enumeration(ONE_FAMILY)), *lengths(*POOL_LENGTHS), (RESERVED, Reserved(1)),
+    (None, Flags(2, "is_default", "shared")),
+    tail={
+        0x8001: Tag("prefixes", ListOf(Prefix(), POOL_PREFIXES_MAX)),
+        0x8002: Tag("default_quota", Number(8)),
+        0x8003: Tag("address_scope_id", Id(zero=False)),
+        0x8004: Tag("parent_id", Id(zero=False)),
+        0x8005: Tag("name", Name()),
+        0x8006: Tag("description", Text()),
+    },
+    gather=gather_lengths(*POOL_LENGTHS), scatter=scatter_lengths(*POOL_LENGTHS),
+)
+POOL_UPDATE = Layout(
+    ("expected", revision()),
+    tail={
+        0x8001: Tag("prefixes", ListOf(Prefix(), POOL_PREFIXES_MAX)),
+        0x8002: Tag("default_quota", Setting(Number(8))),
+        0x8003: Tag("address_scope_id", Setting(Id(zero=False))),
+        0x8005: Tag("name", Setting(Name())),
+        0x8006: Tag("description", Setting(Text())),
+        0x8007: Tag("add_prefixes", ListOf(Prefix(), POOL_PREFIXES_MAX)),
+        0x8008: Tag("remove_prefixes", ListOf(Prefix(), POOL_PREFIXES_MAX)),
+        0x8009: Tag("min_length", Setting(Number(1, most=128))),
+        0x800A: Tag("max_length", Setting(Number(1, most=128))),
+        0x800B: Tag("default_length", Setting(Number(1, most=128))),
+        0x800C: Tag("is_default", Setting(boolean())),
+        0x800D: Tag("shared", Setting(boolean())),
+    },
+)
+POOL_PREVIEW = Layout(
+    *lengths("length"), (RESERVED, Reserved(7)),
+    tail={
+        0x8001: Tag("exact", Prefix()),
+        0x8002: Tag("allowed", ListOf(Prefix(), CHOICE_PREFIXES_MAX)),
+        0x8003: Tag("disallowed", ListOf(Prefix(), CHOICE_PREFIXES_MAX)),
+    },
+    gather=gather_lengths("length"), scatter=scatter_lengths("length"),
+)
+SCOPE_CREATE = Layout(
+    ("family", Enumeration(ONE_FAMILY)), (RESERVED, Reserved(1)), (None, Flags(2, "shared")), (RESERVED, Reserved(4)),
+    tail=NAMED,
+)
+SCOPE_UPDATE = Layout(("expected", revision()), tail=NAMED_SETTINGS | {0x8003: Tag("shared", Setting(boolean()))})
+
 REQUESTS = {
+    "project_create": Layout(tail=NAMED),
+    "project_get": BY_NAME,
+    "project_list": NAMED_LIST,
+    "project_update": Layout(("expected", revision()), tail=NAMED_SETTINGS),
+    "project_delete": EXPECTED,
+    "scope_create": SCOPE_CREATE,
+    "scope_get": BY_NAME,
+    "scope_list": NAMED_LIST,
+    "scope_update": SCOPE_UPDATE,
+    "scope_delete": EXPECTED,
+    "pool_create": POOL_CREATE,
+    "pool_get": BY_NAME,
+    "pool_list": NAMED_LIST,
+    "pool_update": POOL_UPDATE,
+    "pool_delete": EXPECTED,
+    "pool_preview": POOL_PREVIEW,
     "hello": HELLO,
     "ping": Layout(),
     "server_status": Layout(),

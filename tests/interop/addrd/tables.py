@@ -41,6 +41,22 @@ OPCODES = {
     0x0305: "allocation_get",
     0x0306: "allocation_list",
     0x0307: "lookup",
+    0x0401: "project_create",
+    0x0402: "project_get",
+    0x0403: "project_list",
+    0x0404: "project_update",
+    0x0405: "project_delete",
+    0x0411: "scope_create",
+    0x0412: "scope_get",
+    0x0413: "scope_list",
+    0x0414: "scope_update",
+    0x0415: "scope_delete",
+    0x0421: "pool_create",
+    0x0422: "pool_get",
+    0x0423: "pool_list",
+    0x0424: "pool_update",
+    0x0425: "pool_delete",
+    0x0426: "pool_preview",
     0x0501: "segment_create",
     0x0502: "segment_get",
     0x0503: "segment_list",
@@ -59,9 +75,13 @@ OPCODES = {
 }
 
 NETWORK_NONE = (
-    "hello", "ping", "server_status", "job_get", "job_list", "network_list", "network_find",
+    "hello", "ping", "server_status", "job_get", "job_list", "network_list", "network_find", "project_create",
+    "project_get", "project_list", "project_update", "project_delete", "scope_list", "pool_list",
 )
-NETWORK_OPTIONAL = ("lookup",)
+NETWORK_OPTIONAL = ("lookup", "scope_get", "pool_get")
+MAY_NAME_POOL = (
+    "allocate", "release", "allocation_update", "allocation_get", "allocation_list", "lookup", "usage",
+)
 
 STATUSES = {
     0x0000: "OK",
@@ -86,6 +106,17 @@ STATUSES = {
     0x0112: "POOL_OVERLAP",
     0x0113: "GATEWAY_IN_POOL",
     0x0114: "NOT_DONE",
+    0x0120: "QUOTA",
+    0x0121: "PREFIX_TAKEN",
+    0x0122: "POOL_EXHAUSTED",
+    0x0123: "POOL_AFFINITY",
+    0x0124: "SCOPE_AFFINITY",
+    0x0125: "SCOPE_OVERLAP",
+    0x0126: "POOL_IN_USE",
+    0x0127: "DEFAULT_POOL_EXISTS",
+    0x0128: "OUTSIDE_POOL",
+    0x0129: "POOL_PREFIX_UPDATE",
+    0x012A: "HELD_BY_OBJECT",
     0x0140: "MAC_IN_USE",
     0x0141: "HOST_NOT_CONNECTED",
     0x0142: "HOST_NOT_COMPATIBLE",
@@ -109,6 +140,11 @@ STATUSES = {
     0x020B: "INVALID_NAME",
     0x020C: "INVALID_GATEWAY",
     0x020D: "INVALID_PREFIX",
+    0x0220: "LENGTH_BELOW_MIN",
+    0x0221: "LENGTH_ABOVE_MAX",
+    0x0222: "POOL_BOUNDS",
+    0x0223: "FAMILY_MISMATCH",
+    0x0224: "NO_PREFIXES",
     0x0240: "INVALID_IPV6_MODE",
     0x0241: "INVALID_MAC",
     0x0242: "FIXED_IP_EMPTY",
@@ -134,6 +170,8 @@ SUBNET_KINDS = {1: "broadcast", 2: "routed"}
 STATES = {0: "free", 1: "held", 2: "allocated", 3: "quarantined"}
 EXCLUSION_MODES = {1: "automatic", 2: "everyone"}
 BATCH_MODES = {1: "independent", 2: "all_or_nothing"}
+PREFIX_CHOICES = {1: "exact", 2: "length", 3: "default_length"}
+ONE_FAMILY = {4: "v4", 6: "v6"}
 JOB_KINDS = {1: "network_delete", 2: "subnet_delete", 3: "subnet_fill"}
 IPV6_MODES = {1: "slaac", 2: "dhcpv6-stateful", 3: "dhcpv6-stateless"}
 IP_ALLOCATIONS = {1: "immediate", 2: "deferred", 3: "none"}

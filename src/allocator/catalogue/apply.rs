@@ -1,0 +1,182 @@
+//! From a request that spans networks, or belongs to none, to an answer. The caller has stopped every
+//! worker that the request needs; nothing here waits.
+
+use super::Catalogue;
+use crate::allocator::Shard;
+use crate::allocator::refusal::{Refused, refuse, unsupported};
+use crate::allocator::shard::{Answer, At, Scope};
+use crate::model::{
+    AddressScopeId, Effect, EffectSink, JobRow, NetworkHandle, PoolId, Status, worker_of,
+};
+use addrd_protocol::message::{JobKind, Reply, Request};
+
+/// Applies a request for which [`crate::allocator::is_spanning`] holds. `shards` are all shards, by
+/// worker; none are needed where [`crate::allocator::needs_no_shard`] holds.
+///
+/// # Errors
+/// A refusal; state and sink are then as before.
+pub fn apply_spanning(
+    catalogue: &mut Catalogue,
+    shards: &mut [&mut Shard],
+    at: &At,
+    scope: &Scope,
+    request: &Request,
+    sink: &mut impl EffectSink,
+) -> Answer {
+    if scope.pool {
+        return catalogue.apply_to_pool(at, scope, request, sink);
+    }
+    if crate::allocator::needs_no_shard(scope, request) {
+        return catalogue.apply_alone(at, scope, request, sink);
+    }
+    let owner = owner_of(shards, scope)?;
+    let shard = &mut *shards[owner];
+    let reply = match request {
+        Request::NetworkCreate(request) => {
+            Reply::Network(Box::new(catalogue.network_create(shard, at, scope, request, sink)?))
+        }
+        Request::NetworkUpdate(request) => {
+            Reply::Network(Box::new(catalogue.network_update(shard, scope, request, sink)?))
+        }
+        Request::NetworkDelete(request) => catalogue.network_delete(shard, scope, request, sink)?,
+        Request::SubnetCreate(request) => {
+            let network = shard.network_of(scope)?;
+            let made = catalogue.subnet_create(shard, network, scope.project, request, sink)?;
+            Reply::Subnet(Box::new(made))
+        }
+        Request::SubnetDelete(request) => {
+            let network = shard.network_of(scope)?;
+            catalogue.subnet_delete(shard, network, request, sink)?
+        }
+        _ => return Err(unsupported("opcode", "this operation over all workers")),
+    };
+    Ok((Status::OK, reply))
+}
+
+/// Ends what jobs have emptied and what is not for one worker alone
+/// ([`crate::allocator::JobProgress::NeedsFinish`]): subnets from pools or in scopes, and a network
+/// without subnets. Does nothing if it is gone or not empty.
+pub fn finish_network(
+    catalogue: &mut Catalogue,
+    shards: &mut [&mut Shard],
+    _at: &At,
+    network: NetworkHandle,
+    sink: &mut impl EffectSink,
+) {
+    for shard in shards {
+        let Some(at) = shard.find_network_handle(network) else { continue };
+        catalogue.finish_subnets(shard, at, sink);
+        let of = shard.networks.at(at);
+        let all = of.deleting && shard.is_bare(at);
+        let running: Vec<JobRow> = shard
+            .jobs
+            .values()
+            .filter(|job| job.network == network && !job.finished)
+            .copied()
+            .collect();
+        for row in running {
+            let gone =
+                row.kind == JobKind::SubnetDelete && shard.find_subnet(at, row.subnet_id).is_none();
+            if all || gone {
+                let revision = shard.networks.at(at).next_revision();
+                let row = JobRow { revision, finished: true, ..row };
+                shard.commit(&Effect::JobPut(row), sink);
+            }
+        }
+        if all {
+            let revision = shard.networks.at(at).next_revision();
+            let gone = Effect::NetworkGone { network, revision };
+            shard.commit(&gone, sink);
+            catalogue.note(&gone);
+        }
+        shard.forget_finished(sink);
+        return;
+    }
+}
+
+impl Catalogue {
+    /// Requests that concern the catalogue alone.
+    fn apply_alone(
+        &mut self,
+        at: &At,
+        scope: &Scope,
+        request: &Request,
+        sink: &mut impl EffectSink,
+    ) -> Answer {
+        let project = scope.project;
+        let reply = match request {
+            Request::ProjectCreate(request) => {
+                Reply::Project(Box::new(self.project_create(at, project, request, sink)?))
+            }
+            Request::ProjectGet(request) => {
+                Reply::Project(Box::new(self.project_get(project, request)?))
+            }
+            Request::ProjectList(request) => {
+                Reply::Projects(Box::new(self.project_list(at, request)?))
+            }
+            Request::ProjectUpdate(request) => {
+                Reply::Project(Box::new(self.project_update(at, project, request, sink)?))
+            }
+            Request::ProjectDelete(request) => {
+                return self.project_delete(project, request, sink);
+            }
+            _ => return self.apply_to_scope_or_pool(at, scope, request, sink),
+        };
+        Ok((Status::OK, reply))
+    }
+
+    fn apply_to_scope_or_pool(
+        &mut self,
+        at: &At,
+        scope: &Scope,
+        request: &Request,
+        sink: &mut impl EffectSink,
+    ) -> Answer {
+        let (project, id) = (scope.project, AddressScopeId(scope.network.0));
+        let pool = PoolId(scope.network.0);
+        let reply = match request {
+            Request::ScopeCreate(request) => {
+                Reply::Scope(Box::new(self.scope_create(at, project, id, request, sink)?))
+            }
+            Request::ScopeGet(request) => {
+                Reply::Scope(Box::new(self.scope_get(project, id, request)?))
+            }
+            Request::ScopeList(request) => {
+                Reply::Scopes(Box::new(self.scope_list(at, project, request)?))
+            }
+            Request::ScopeUpdate(request) => {
+                Reply::Scope(Box::new(self.scope_update(project, id, request, sink)?))
+            }
+            Request::ScopeDelete(request) => {
+                return self.scope_delete(project, id, request, sink);
+            }
+            Request::PoolCreate(request) => {
+                Reply::Pool(Box::new(self.pool_create(at, project, pool, request, sink)?))
+            }
+            Request::PoolGet(request) => {
+                Reply::Pool(Box::new(self.pool_get(project, pool, request)?))
+            }
+            Request::PoolList(request) => {
+                Reply::Pools(Box::new(self.pool_list(at, project, request)?))
+            }
+            Request::PoolUpdate(request) => {
+                Reply::Pool(Box::new(self.pool_update(project, pool, request, sink)?))
+            }
+            Request::PoolDelete(request) => return self.pool_delete(project, pool, request, sink),
+            Request::PoolPreview(request) => {
+                Reply::Previewed(self.pool_preview(project, pool, request)?)
+            }
+            _ => return Err(unsupported("opcode", "this operation over all workers")),
+        };
+        Ok((Status::OK, reply))
+    }
+}
+
+fn owner_of(shards: &[&mut Shard], scope: &Scope) -> Result<usize, Refused> {
+    let workers = u16::try_from(shards.len()).unwrap_or(u16::MAX);
+    let owner = usize::from(worker_of(scope.project, scope.network, workers).0);
+    if owner >= shards.len() {
+        return Err(refuse(Status::OUTCOME_UNKNOWN, format_args!("there is no worker")));
+    }
+    Ok(owner)
+}

@@ -1,0 +1,79 @@
+//! The sockets of a server: bound before its data is touched, so that a wrong address changes
+//! nothing; listened on when requests can be answered. Accepts nothing.
+
+use super::ServeError;
+use super::listener::{Listener, LocalListener, bind_tcp, listen_tcp};
+use super::operators::Operators;
+use crate::config::Config;
+use crate::engine::StartProgress;
+use socket2::Socket;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// Bound sockets that nobody can connect to yet, except the one for operators.
+#[derive(Debug)]
+pub struct Sockets {
+    tcp: Vec<(Socket, SocketAddr)>,
+    /// Its directory may not be there yet.
+    local: Option<PathBuf>,
+    http: Option<TcpListener>,
+    pub(super) is_insecure: bool,
+}
+
+impl Sockets {
+    /// Binds every TCP address of the settings. Runs inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`ServeError`]; what was bound is closed again.
+    pub fn bind(config: &Config) -> Result<Self, ServeError> {
+        let exposed = config.exposed();
+        if let Some(address) = exposed.filter(|_| !config.insecure) {
+            return Err(ServeError::Insecure(address));
+        }
+        let bind = |address: &SocketAddr| {
+            let socket = bind_tcp(*address)?;
+            let address = socket.local_addr()?.as_socket().unwrap_or(*address);
+            Ok((socket, address))
+        };
+        let named = |address: &SocketAddr| {
+            bind(address).map_err(|source| ServeError::bind(address.to_string(), source))
+        };
+        let tcp = config.listen.iter().map(named).collect::<Result<Vec<_>, _>>()?;
+        let http = config.http.as_ref().map(|address| {
+            let (socket, _) = named(address)?;
+            listen_tcp(socket).map_err(|source| ServeError::bind(address.to_string(), source))
+        });
+        Ok(Self {
+            tcp,
+            local: config.unix_socket_path(),
+            http: http.transpose()?,
+            is_insecure: exposed.is_some(),
+        })
+    }
+
+    /// Tells operators how far the start is, from now on; at most once. Runs inside a tokio runtime.
+    pub fn tell_operators(&mut self, progress: Arc<StartProgress>) -> Operators {
+        Operators::open(self.http.take(), progress)
+    }
+
+    /// The TCP addresses, as the system chose them.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        self.tcp.iter().map(|(_, address)| *address).collect()
+    }
+
+    /// Lets everybody connect, and binds the Unix socket. Runs inside a tokio runtime.
+    pub(super) fn listen(self) -> Result<Vec<Listener>, ServeError> {
+        let mut listeners = Vec::new();
+        for (socket, address) in self.tcp {
+            let failed = |source| ServeError::bind(address.to_string(), source);
+            listeners.push(Listener::Tcp(listen_tcp(socket).map_err(failed)?));
+        }
+        if let Some(path) = self.local {
+            let failed = |source| ServeError::bind(path.display().to_string(), source);
+            listeners.push(Listener::Local(LocalListener::bind(&path).map_err(failed)?));
+        }
+        Ok(listeners)
+    }
+}

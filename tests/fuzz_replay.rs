@@ -1,0 +1,237 @@
+//! The committed corpora of the fuzz targets over the journal, the state and the configuration, on
+//! stable: nothing panics, and what is read survives being written. The protocol's own are
+//! replayed by its crate.
+//!
+//! `ADDRD_CORPUS=write` writes the seeds anew: the golden records, batches and rows of them.
+
+#[path = "../fuzz/checks/config.rs"]
+mod config;
+#[path = "../fuzz/checks/journal.rs"]
+mod journal;
+#[path = "../fuzz/checks/store.rs"]
+mod store;
+
+use addrd::config::Config;
+use addrd::journal::{RecordKind, decode};
+use addrd::model::Effect;
+use addrd::store::row::reread;
+use addrd_protocol::prefix::number_of;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn folder(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
+}
+
+fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = std::fs::read_dir(folder(target)).unwrap();
+    let read = |path: PathBuf| {
+        let data = std::fs::read(&path).unwrap();
+        (path, data)
+    };
+    let files: Vec<_> = files.map(|entry| read(entry.unwrap().path())).collect();
+    assert!(!files.is_empty(), "{target} has no corpus");
+    files
+}
+
+fn replay(target: &str, check: fn(&[u8])) {
+    for (path, data) in corpus(target) {
+        if std::panic::catch_unwind(|| check(&data)).is_err() {
+            panic!("{} fails", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_corpus_of_record_is_read() {
+    replay("record", journal::record);
+}
+
+#[test]
+fn the_corpus_of_batch_is_read() {
+    replay("batch", journal::batch);
+}
+
+#[test]
+fn the_corpus_of_row_is_read() {
+    replay("row", store::row);
+}
+
+#[test]
+fn the_corpus_of_configuration_is_read() {
+    replay("configuration", config::configuration);
+}
+
+/// A corpus of which nothing is accepted would show little.
+#[test]
+fn corpora_reach_every_kind_of_record_every_table_and_both_ends_of_a_configuration() {
+    if std::env::var("ADDRD_CORPUS").is_ok_and(|what| what == "write") {
+        seeds::write();
+    }
+    let known: BTreeSet<u8> =
+        (0..=u8::MAX).filter(|number| RecordKind::from_number(*number).is_some()).collect();
+    let read = |(_, data): &(PathBuf, Vec<u8>)| decode(data).is_ok().then(|| data[2]);
+    assert_eq!(corpus("record").iter().filter_map(read).collect::<BTreeSet<u8>>(), known);
+    let accepted: BTreeSet<u8> = corpus("row")
+        .iter()
+        .filter_map(|(_, data)| store::read(data))
+        .map(|(table, ..)| table)
+        .collect();
+    let tables: BTreeSet<u8> = store::TABLES.iter().map(|(table, _)| *table).collect();
+    assert_eq!(accepted, tables);
+    let is_accepted = |data: &[u8]| {
+        let text = std::str::from_utf8(data).ok()?;
+        Some(Config::from_text(Path::new("addrd.toml"), text).is_ok())
+    };
+    let verdicts: BTreeSet<bool> =
+        corpus("configuration").iter().filter_map(|(_, data)| is_accepted(data)).collect();
+    assert_eq!(verdicts, BTreeSet::from([false, true]));
+}
+
+/// Records of the golden file.
+fn golden() -> Vec<Vec<u8>> {
+    let lines = include_str!("../src/journal/record/golden.txt").lines();
+    let byte = |text: &str, at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+    let bytes = |line: &str| {
+        let hex = line.split(' ').next_back().unwrap();
+        (0..hex.len()).step_by(2).map(|at| byte(hex, at)).collect()
+    };
+    lines.filter(|line| !line.starts_with('#')).map(bytes).collect()
+}
+
+/// Table and key of the row that a record stands in, if it stands in one.
+fn place_of(record: &[u8]) -> Option<(u8, Vec<u8>)> {
+    let subnet = |network: u32, subnet: u32| [network.to_be_bytes(), subnet.to_be_bytes()].concat();
+    let thing =
+        |network: u32, created: u64| [&network.to_be_bytes()[..], &created.to_be_bytes()].concat();
+    Some(match decode(record).unwrap().0 {
+        Effect::NetworkPut(row) => (0, row.network.0.to_be_bytes().into()),
+        Effect::SubnetPut(row) => (2, subnet(row.network.0, row.subnet.0)),
+        Effect::ExclusionPut(row) => {
+            let number = number_of(&row.exclusion.range.first()).to_be_bytes();
+            (3, [&subnet(row.network.0, row.subnet.0)[..], &number].concat())
+        }
+        Effect::JobPut(row) => (7, row.job.0.to_be_bytes().into()),
+        Effect::ProjectPut(row) => (0, row.handle.0.to_be_bytes().into()),
+        Effect::ScopePut(row) => (0, row.handle.0.to_be_bytes().into()),
+        Effect::PoolPut(row) => (0, row.handle.0.to_be_bytes().into()),
+        Effect::SegmentPut(row) => (8, thing(row.network.0, row.created.0)),
+        Effect::HostPut(row) => (9, thing(row.network.0, row.created.0)),
+        Effect::PortPut(row) => (10, thing(row.network.0, row.created.0)),
+        Effect::PinPut(row) => (11, thing(row.network.0, row.created.0)),
+        _ => return None,
+    })
+}
+
+/// A row is refused under the key of another object, or in the table of another kind.
+#[test]
+fn objects_belong_to_their_keys_and_tables() {
+    let mut objects = 0;
+    for record in golden() {
+        let Some((table, key)) = place_of(&record) else { continue };
+        assert_eq!(reread(table, 7, &key, &record, &[]).as_ref(), Some(&record));
+        for at in 0..key.len() {
+            let mut other = key.clone();
+            other[at] ^= 1;
+            assert_eq!(reread(table, 7, &other, &record, &[]), None, "table {table}, byte {at}");
+        }
+        for other in [0, 2, 3, 7, 8, 9, 10, 11].into_iter().filter(|other| *other != table) {
+            assert_eq!(reread(other, 7, &key, &record, &[]), None, "table {other}");
+        }
+        let longer = [&record[..], &[0]].concat();
+        assert_eq!(reread(table, 7, &key, &longer, &[]), None, "a byte behind a record");
+        objects += 1;
+    }
+    assert_eq!(objects, 15);
+}
+
+/// Seeds: what the golden records and the example of a configuration give.
+mod seeds {
+    use super::*;
+    use addrd::journal::{BatchIdentity, BatchSealer};
+    use addrd::model::{Incarnation, Seq, Tick};
+
+    pub(super) fn write() {
+        let records = golden();
+        save("record", records.iter().cloned());
+        save("batch", batches(&records));
+        save("row", rows(&records));
+        save("configuration", configurations());
+    }
+
+    fn save(target: &str, seeds: impl IntoIterator<Item = Vec<u8>>) {
+        std::fs::create_dir_all(folder(target)).unwrap();
+        for (number, seed) in seeds.into_iter().enumerate() {
+            std::fs::write(folder(target).join(format!("seed-{number:03}")), seed).unwrap();
+        }
+    }
+
+    /// Fields of headers before records, and a row as it is stored.
+    fn batches(records: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let all = records.concat();
+        let fields = |count: u8| {
+            let mut fields = [0_u8; 36];
+            (fields[3], fields[19], fields[33]) = (1, 5, count);
+            fields
+        };
+        let identity =
+            BatchIdentity { server: journal::SERVER, incarnation: Incarnation(1), term: 0 };
+        let count = u32::try_from(records.len()).unwrap();
+        let header = BatchSealer::new(identity, Seq(5), 9).seal(Tick(1), 2, count, &[&all]);
+        let counts = [0, 1, 255].map(|count| [&fields(count)[..], &all].concat());
+        let mut seeds: Vec<_> = counts.into();
+        seeds.push(fields(0).into());
+        seeds.push([&fields(0)[..], &all, &[0, 18, 99]].concat());
+        seeds.push([&header.encode()[..], &all].concat());
+        seeds
+    }
+
+    /// A row as the target takes it.
+    fn row(table: u8, key: &[u8], texts: &[u8], body: &[u8]) -> Vec<u8> {
+        let number = store::TABLES.iter().position(|(other, _)| *other == table).unwrap();
+        let front = [u8::try_from(number).unwrap()];
+        let texts_bytes = [u8::try_from(texts.len()).unwrap()];
+        [&front[..], key, &7_u64.to_be_bytes(), &texts_bytes, texts, body].concat()
+    }
+
+    fn rows(records: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let objects = records.iter().filter_map(|record| {
+            let (table, key) = place_of(record)?;
+            Some(row(table, &key, &[], record))
+        });
+        let texts = [&[0b1111][..], b"\x01m\x02ho\x05a=web\x03web"].concat();
+        let key = [0; 24];
+        let meta = |length: usize| [&7_u64.to_be_bytes()[..], &vec![0; length]].concat();
+        let others = [
+            row(1, &[0, 0, 0, 3], &[], &[1, 2, 3, 4, 5, 6, 7, 8]),
+            row(4, &[0; 8], &[], &[9; 16]),
+            row(5, &key, &texts, &cells()),
+            row(6, &key, &[], &texts),
+            row(0xff, &[], &[], &meta(4 + 16 + 4 + 4 + 8 + 8 + 4 + 8 + 12 * 16)),
+            row(0xfe, &[], &[], &meta(4 + 16 + 4)),
+        ];
+        objects.chain(others).collect()
+    }
+
+    /// A plain cell, one with all that is rare, and one with texts.
+    fn cells() -> Vec<u8> {
+        let front = |position: u8, presence: u16| {
+            let presence = presence.to_be_bytes();
+            [&[position | 2 << 5][..], &presence, &[7; 8], &[4; 16]].concat()
+        };
+        // Slot, instance, deadline, end of quarantine; port, project; principal; token; block bits.
+        let rare = [[1; 26].as_slice(), &[1; 32], &[1; 4], &[1; 16], &[1], &[8; 8]].concat();
+        [front(0, 0), front(1, 0x3ff), rare, front(31, 0x400)].concat()
+    }
+
+    fn configurations() -> Vec<Vec<u8>> {
+        let texts = [
+            include_str!("../docs/addrd.example.toml"),
+            "workers = 3\nlisten = [\"127.0.0.1:1\", \"[::1]:2\"]\nunix_socket = \"\"\n",
+            "listn = []\n[bounds]\n\"\\u001b[31m\" = 1\nidle_time = \"\\u0007\"\n",
+            "workers = -1\nhttp = 3.5\nlog_level = \"loud\"\ncache_bytes = \"1_0GiB\"\n",
+            "listen = \"0.0.0.0:1\"\nconnections_max = 1\nworkers = \n",
+        ];
+        texts.map(|text| text.as_bytes().to_vec()).into()
+    }
+}
