@@ -171,7 +171,7 @@ PORT = Layout(
         0x0002: Tag("device_owner", device_owner()),
         0x0003: Tag("description", Text()),
     },
-    whole=False, gather=gather_port,
+    gather=gather_port,
 )
 PIN = Layout(
     ("address", Number(16)), ("subnet_id", Id()), ("owner", Id()), ("revision", revision()), ("slot", Number(2)),
