@@ -86,6 +86,24 @@ impl Model {
                 self.keys.remove(&owner_key(&gone));
                 self.revise(place.network, *revision)
             }
+            Effect::SegmentPut(_)
+            | Effect::HostPut(_)
+            | Effect::PortPut(_)
+            | Effect::PinPut(_)
+            | Effect::ThingGone { .. } => self.absorb_thing(effect),
+            Effect::JobPut(row) => {
+                self.jobs.insert(row.job.0, *row);
+                self.revise_for_job(row.network, row.revision)
+            }
+            Effect::JobGone { network, revision, job } => {
+                need(self.jobs.remove(&job.0).is_some(), "no job goes")?;
+                self.revise_for_job(*network, *revision)
+            }
+        }
+    }
+
+    fn absorb_thing(&mut self, effect: &Effect) -> Result<(), String> {
+        match effect {
             Effect::SegmentPut(row) => {
                 self.thing(Thing::Segment, (row.network, row.created, row.revision), effect)
             }
@@ -103,14 +121,7 @@ impl Model {
                 need(gone.is_some(), "nothing of this kind goes")?;
                 self.revise(*network, *revision)
             }
-            Effect::JobPut(row) => {
-                self.jobs.insert(row.job.0, *row);
-                self.revise_for_job(row.network, row.revision)
-            }
-            Effect::JobGone { network, revision, job } => {
-                need(self.jobs.remove(&job.0).is_some(), "no job goes")?;
-                self.revise_for_job(*network, *revision)
-            }
+            _ => Err("no segment, host, port or pin".to_owned()),
         }
     }
 

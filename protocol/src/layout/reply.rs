@@ -104,20 +104,7 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::Allocated(_) => opcode == Opcode::ALLOCATE,
         Reply::Released(_) => opcode == Opcode::RELEASE,
         Reply::Hello(_) => opcode == Opcode::HELLO,
-        Reply::Empty => {
-            matches!(
-                opcode,
-                Opcode::PING
-                    | Opcode::NETWORK_DELETE
-                    | Opcode::SUBNET_DELETE
-                    | Opcode::PROJECT_DELETE
-                    | Opcode::SCOPE_DELETE
-                    | Opcode::POOL_DELETE
-                    | Opcode::SEGMENT_DELETE
-                    | Opcode::PORT_DELETE
-                    | Opcode::PIN_DELETE
-            )
-        }
+        Reply::Empty => may_be_empty(opcode),
         Reply::ServerStatus(_) => opcode == Opcode::SERVER_STATUS,
         Reply::Job(_) => {
             matches!(opcode, Opcode::JOB_GET | Opcode::NETWORK_DELETE | Opcode::SUBNET_DELETE)
@@ -177,6 +164,22 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::Pin(_) => opcode == Opcode::PIN_CREATE,
         Reply::Pins(_) => opcode == Opcode::PIN_LIST,
     }
+}
+
+/// Whether an operation can be done without more to say.
+const fn may_be_empty(opcode: Opcode) -> bool {
+    matches!(
+        opcode,
+        Opcode::PING
+            | Opcode::NETWORK_DELETE
+            | Opcode::SUBNET_DELETE
+            | Opcode::PROJECT_DELETE
+            | Opcode::SCOPE_DELETE
+            | Opcode::POOL_DELETE
+            | Opcode::SEGMENT_DELETE
+            | Opcode::PORT_DELETE
+            | Opcode::PIN_DELETE
+    )
 }
 
 /// Appends the body of a reply with status `OK`.
