@@ -250,7 +250,7 @@ impl Driver {
                     idle.push_back(place);
                 }
                 status => {
-                    tally.failed(status);
+                    tally.refused(status);
                     let advice = u64::from(finished.retry_after_ms) * 1_000_000;
                     let (until_ns, due_ns) = (now + advice.max(RETRY_NS), finished.due_ns);
                     resting.push(Reverse(Resting { until_ns, due_ns, place }));
@@ -347,7 +347,7 @@ mod tests {
             let mut driver = driver(ours, 3, pace);
             run_until(&mut driver, |driver| driver.tally.operations == 3);
             let least_us = f64::from(2 * ADVICE_MS) * 1e3;
-            assert_eq!(driver.tally.errors.get(&Status::BUSY.0), Some(&6));
+            assert_eq!((driver.tally.busy, driver.tally.errors_total()), (6, 0));
             assert!(driver.tally.quantile_us(0.0) >= least_us * 0.99, "{:?}", driver.tally);
             drop(driver);
             server.join().unwrap();
@@ -359,7 +359,7 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let server = serving(theirs, u32::MAX);
         let mut driver = driver(ours, 1, Pace::Closed);
-        run_until(&mut driver, |driver| !driver.tally.errors.is_empty());
+        run_until(&mut driver, |driver| driver.tally.busy > 0);
         driver.run(Instant::now() + Duration::from_secs(3_600), false).unwrap();
         assert!(!driver.is_outstanding());
         drop(driver);

@@ -43,8 +43,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
 It makes networks, subnets and allocations of its own and removes them at the end. An operation
-counts when its successful reply has come. One that is refused for overload is an error and is
-repeated when the server advises; its latency then counts from the first try.
+counts when its successful reply has come. One that is refused for overload (BUSY) is no error: it
+is counted apart and repeated when the server advises; its latency counts from the first try.
 
 A server that has other networks, such as the sample network of `serve --dev`, is refused unless
 --force is given; other networks are never touched.
@@ -166,6 +166,8 @@ pub(crate) fn run(session: &Session, bench: &Bench) -> Result<(), Fault> {
         .map_err(Fault::Usage)?;
     let mut settings = session.settings(Sessions::Random)?;
     settings.lanes = setup::LANES;
+    // An overloaded server is asked again until the time of the call ends.
+    settings.sends_max = u32::MAX;
     session.block_on(measure(session, bench, plan, settings))
 }
 

@@ -62,6 +62,7 @@ fn figures(bench: &Bench, plan: &Plan, outcome: &Outcome, rate: f64) -> Value {
         "prefill_s": outcome.prefill.as_secs_f64(),
         "operations": tally.operations,
         "operations_per_second": round(rate),
+        "busy": tally.busy,
         "errors": tally.errors_total(),
         "errors_by_status": errors,
         "latency_us": latency,
@@ -75,6 +76,7 @@ fn table(bench: &Bench, outcome: &Outcome, rate: f64) -> String {
     let mut lines = vec![
         format!("operations        {}", thousands(tally.operations)),
         format!("a second          {}", thousands(rate as u64)),
+        format!("busy, repeated    {}", thousands(tally.busy)),
         format!("errors            {}", thousands(tally.errors_total())),
     ];
     for (status, count) in &tally.errors {

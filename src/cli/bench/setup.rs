@@ -24,6 +24,8 @@ pub(super) const LANES: usize = 4;
 const CONCURRENT_MAX: usize = 64;
 /// Progress is told this often.
 const PROGRESS: Duration = Duration::from_secs(5);
+/// Longest time that a batch may take, with its repeats.
+const FILL_MAX: Duration = Duration::from_secs(120);
 /// Batches that are under way at once.
 const BATCHES_MAX: usize = 16;
 
@@ -139,7 +141,7 @@ pub(super) async fn fill(
         true => BatchItem::PortCreate(Box::new(plain_port(PortId(owner.0)))),
         false => BatchItem::Allocate(plain_allocate(owner)),
     };
-    let client = client.with_timeout(Duration::from_secs(120));
+    let client = client.with_timeout(FILL_MAX);
     let mut crew = Crew::new(BATCHES_MAX);
     for network in 0..plan.networks.min(live) {
         let id = plan.network_of(network);
@@ -157,9 +159,11 @@ pub(super) async fn fill(
     crew.finish().await
 }
 
-/// Sends a batch until every item is done.
+/// Sends a batch until every item is done; items that are too much for the server for longer than
+/// [`FILL_MAX`] are a fault.
 async fn batch(client: Client, network: NetworkId, items: Vec<BatchItem>) -> Result<(), Fault> {
     let request = Batch { mode: BatchMode::Independent, items };
+    let end = Instant::now() + FILL_MAX;
     loop {
         let reply = client.batch(network, request.clone()).await?;
         let failed = reply.results.iter().find_map(|result| match result {
@@ -168,7 +172,7 @@ async fn batch(client: Client, network: NetworkId, items: Vec<BatchItem>) -> Res
         });
         match failed {
             None => return Ok(()),
-            Some(failure) if failure.status == Status::BUSY => {
+            Some(failure) if failure.status == Status::BUSY && Instant::now() < end => {
                 let wait = u64::from(failure.retry_after_ms.max(1));
                 tokio::time::sleep(Duration::from_millis(wait)).await;
             }

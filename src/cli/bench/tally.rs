@@ -1,4 +1,4 @@
-//! What a load thread counted. Prints nothing.
+//! What a load thread counted: successes, what was asked to come later, failures. Prints nothing.
 
 use addrd_client::protocol::Status;
 use hdrhistogram::Histogram;
@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 /// Longest latency that is told apart, ns: 10 minutes.
 const LATENCY_NS_MAX: u64 = 600_000_000_000;
 
-/// Successes with their latencies, and failures by status.
+/// Successes with their latencies, refusals for overload, and failures by status.
 #[derive(Clone, Debug)]
 pub(super) struct Tally {
     pub(super) operations: u64,
+    /// Answers `BUSY`. Each is repeated as advised and ends as a success or a failure, so it is
+    /// none of both: what it cost is in the latency, which counts from the first try.
+    pub(super) busy: u64,
     /// By the number of the status.
     pub(super) errors: BTreeMap<u16, u64>,
     latency_ns: Histogram<u64>,
@@ -21,6 +24,7 @@ impl Default for Tally {
         let latency_ns = Histogram::new_with_bounds(100, LATENCY_NS_MAX, 3);
         Self {
             operations: 0,
+            busy: 0,
             errors: BTreeMap::new(),
             // These bounds are lawful; the fallback grows instead.
             latency_ns: latency_ns.unwrap_or_else(|_| Histogram::new_from(&empty())),
@@ -42,12 +46,17 @@ impl Tally {
         self.latency_ns.saturating_record(latency_ns);
     }
 
-    pub(super) fn failed(&mut self, status: Status) {
+    pub(super) fn refused(&mut self, status: Status) {
+        if status == Status::BUSY {
+            self.busy += 1;
+            return;
+        }
         *self.errors.entry(status.0).or_default() += 1;
     }
 
     pub(super) fn add(&mut self, other: &Self) {
         self.operations += other.operations;
+        self.busy += other.busy;
         for (status, count) in &other.errors {
             *self.errors.entry(*status).or_default() += count;
         }
@@ -84,9 +93,11 @@ mod tests {
         let (mut one, mut two) = (Tally::default(), Tally::default());
         (1..=1_000).for_each(|us| one.succeeded(us * 1_000));
         two.succeeded(u64::MAX);
-        two.failed(Status::BUSY);
+        two.refused(Status::EXHAUSTED);
+        two.refused(Status::BUSY);
+        two.refused(Status::BUSY);
         one.add(&two);
-        assert_eq!((one.operations, one.errors_total()), (1_001, 1));
+        assert_eq!((one.operations, one.busy, one.errors_total()), (1_001, 2, 1));
         assert!((one.quantile_us(0.5) - 500.0).abs() < 5.0, "{}", one.quantile_us(0.5));
         assert!(one.max_us() >= 599_000_000.0);
     }
