@@ -1,8 +1,10 @@
 //! One connection: HELLO, then frames in both directions. Never reconnects, repeats or waits for
 //! anything but its peer; [`crate::Client`] does.
 
-use addrd_protocol::codec::{DecodedReply, ReplyDecoder, ReplyOrFailure, encode_request};
-use addrd_protocol::header::VERSION;
+use addrd_protocol::codec::{
+    DecodedReply, REPLY_BYTES_MAX, ReplyDecoder, ReplyOrFailure, encode_request,
+};
+use addrd_protocol::header::{REPLY_HEADER_BYTES, VERSION};
 use addrd_protocol::message::{Failure, GoAway, Hello, HelloReply, Reply, Request, RequestHeader};
 use addrd_protocol::{
     EncodeError, FrameError, NetworkId, Opcode, ProjectId, ServerId, SessionId, Text,
@@ -23,7 +25,12 @@ const HELLO_REQUEST_ID: u64 = 1;
 #[non_exhaustive]
 pub enum ConnectionError {
     /// The transport failed.
-    Io(io::ErrorKind),
+    Io {
+        /// How.
+        kind: io::ErrorKind,
+        /// What the system says, such as that a host name has no address.
+        text: String,
+    },
     /// The peer closed it.
     Closed,
     /// HELLO was refused, or an ERROR frame came.
@@ -37,7 +44,7 @@ pub enum ConnectionError {
 impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(kind) => write!(f, "{kind}"),
+            Self::Io { text, .. } => f.write_str(text),
             Self::Closed => f.write_str("the server closed the connection"),
             Self::Refused(failure) => write!(f, "{}: {}", failure.status, failure.message),
             Self::GoAway(goaway) => {
@@ -52,14 +59,14 @@ impl std::error::Error for ConnectionError {}
 
 impl From<io::Error> for ConnectionError {
     fn from(error: io::Error) -> Self {
-        Self::Io(error.kind())
+        Self::Io { kind: error.kind(), text: error.to_string() }
     }
 }
 
 impl From<FrameError> for ConnectionError {
     fn from(error: FrameError) -> Self {
         match error {
-            FrameError::Io(kind) => Self::Io(kind),
+            FrameError::Io(kind) => Self::Io { kind, text: kind.to_string() },
             FrameError::Truncated => Self::Closed,
             error => Self::Protocol(error.to_string()),
         }
@@ -138,7 +145,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             .map_err(|error| ConnectionError::Protocol(error.to_string()))?;
         stream.write_all_buf(&mut output).await?;
         let mut input = BytesMut::new();
-        let answer = next_frame(&mut stream, &mut input).await?;
+        let answer = next_frame(&mut stream, &mut input).await;
+        let answer = answer.map_err(|error| foreign(&input).unwrap_or(error))?;
         let server = hello_answer(answer)?;
         Ok(Self { stream, input, output, server })
     }
@@ -194,6 +202,24 @@ async fn next_frame<S: AsyncRead + Unpin>(
             return Err(ConnectionError::Closed);
         }
     }
+}
+
+/// What answered HELLO, if its first bytes are the length of no reply: then they are none.
+fn foreign(input: &[u8]) -> Option<ConnectionError> {
+    let start: &[u8; 4] = input.first_chunk()?;
+    let length = u32::from_be_bytes(*start);
+    if (REPLY_HEADER_BYTES as u32..=REPLY_BYTES_MAX).contains(&length) {
+        return None;
+    }
+    let what = match start {
+        b"HTTP" => "an HTTP port",
+        [0x15 | 0x16, 3, ..] => "a TLS port",
+        _ => "something else",
+    };
+    let text = format!(
+        "{what} answers there, not a port of addrd's protocol (the \"listen\" of a server)"
+    );
+    Some(ConnectionError::Protocol(text))
 }
 
 /// What answers HELLO: its reply, a refusal under its request id or as an ERROR frame.

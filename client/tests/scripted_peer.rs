@@ -365,12 +365,21 @@ async fn a_wrong_server_is_final() {
 
 #[tokio::test]
 async fn a_peer_that_speaks_something_else_is_told_apart() {
-    let peer = Peer::new().await;
-    let connecting = spawn(Client::connect(peer.settings()));
-    let (mut line, _) = peer.accept().await;
-    line.send(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
-    let error = connecting.await.unwrap().unwrap_err();
-    assert!(matches!(error, Error::Protocol(_)), "{error}");
+    let answers: [(&[u8], &str); 3] = [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "an HTTP port"),
+        (&[0x15, 3, 3, 0, 2, 2, 70], "a TLS port"),
+        (b"SSH-2.0-OpenSSH\r\n", "something else"),
+    ];
+    for (bytes, what) in answers {
+        let peer = Peer::new().await;
+        let connecting = spawn(Client::connect(peer.settings()));
+        let (mut line, _) = peer.accept().await;
+        line.send(bytes).await;
+        let error = connecting.await.unwrap().unwrap_err();
+        assert!(matches!(error, Error::Protocol(_)), "{error}");
+        let place = peer.settings().endpoints[0].to_string();
+        assert!(error.to_string().contains(&format!("{place}: {what} answers there")), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -135,7 +135,7 @@ impl Crowd {
 
 /// Whether a connection ended as one does when its peer dies.
 pub(crate) fn is_cut(end: &End) -> bool {
-    matches!(end, End::Lost(ConnectionError::Io(_) | ConnectionError::Closed))
+    matches!(end, End::Lost(ConnectionError::Io { .. } | ConnectionError::Closed))
 }
 
 /// Fails with the first findings.
