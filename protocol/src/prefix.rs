@@ -198,12 +198,48 @@ impl fmt::Display for Prefix {
     }
 }
 
+/// A text that is no prefix, by what is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PrefixError {
+    /// Not `ADDRESS/LENGTH` with an address of one of the families.
+    Address,
+    /// The length is no number, or longer than an address of the family.
+    Length {
+        /// Longest length of the family, bits.
+        most: u8,
+    },
+}
+
+impl fmt::Display for PrefixError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address => f.write_str("a prefix is ADDRESS/LENGTH, for example 10.0.0.0/24"),
+            Self::Length { most } => {
+                write!(f, "the length of such a prefix is a number from 0 to {most}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for PrefixError {}
+
+impl PrefixError {
+    /// Why this text, which is no prefix, is none.
+    fn of(text: &str) -> Self {
+        let address = text.split_once('/').and_then(|(address, _)| address.parse().ok());
+        address.map_or(Self::Address, |address: IpAddr| Self::Length {
+            most: Family::of(&address).bits(),
+        })
+    }
+}
+
 impl FromStr for Prefix {
-    type Err = ipnet::AddrParseError;
+    type Err = PrefixError;
     /// Host bits in the text are cleared, as Neutron does ("10.0.0.5/24" is 10.0.0.0/24);
     /// IPv4-mapped IPv6 becomes IPv4.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let net = text.parse::<IpNet>()?;
+        let net = text.parse::<IpNet>().map_err(|_| PrefixError::of(text))?;
         let mapped = net.prefix_len().checked_sub(MAPPED_BITS);
         Ok(match (mapped, net.addr().to_canonical()) {
             (Some(length), address @ IpAddr::V4(_)) if net.addr().is_ipv6() => {

@@ -94,8 +94,8 @@ impl fmt::Display for Text {
 impl fmt::Display for TextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Long => "longer than 255 bytes",
-            Self::Utf8 => "not UTF-8",
+            Self::Long => "is longer than 255 bytes",
+            Self::Utf8 => "is not UTF-8",
             Self::Control => "contains a control character",
         })
     }

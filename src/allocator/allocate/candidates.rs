@@ -249,8 +249,11 @@ fn exhausted(candidates: &[Candidate], asked: &Asked<'_>) -> Refused {
     refuse(
         Status::EXHAUSTED,
         format_args!(
-            "no free {what} in {} candidate subnets: {taken} of {size} pool addresses are taken",
-            candidates.len()
+            "no free {what} in {}: {taken} of {size} pool addresses are taken",
+            match candidates.len() {
+                1 => "the subnet".to_owned(),
+                count => format!("any of {count} subnets"),
+            }
         ),
     )
 }
