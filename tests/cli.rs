@@ -11,5 +11,7 @@ mod objects;
 mod program;
 #[path = "cli/serving.rs"]
 mod serving;
+#[path = "cli/shown.rs"]
+mod shown;
 #[path = "cli/tour.rs"]
 mod tour;

@@ -126,9 +126,18 @@ struct Got {
     #[serde(skip_serializing_if = "Option::is_none")]
     owner_name: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    second: Option<AllocatedAddress>,
+    second: Option<Second>,
     #[serde(skip_serializing_if = "Option::is_none")]
     settings: Option<Box<[SubnetSettings; 2]>>,
+}
+
+/// The second address, with where it is: programs take it like the first.
+#[derive(Debug, Serialize)]
+struct Second {
+    #[serde(flatten)]
+    address: AllocatedAddress,
+    network_id: NetworkId,
+    cidr: Option<Prefix>,
 }
 
 impl Got {
@@ -140,13 +149,13 @@ impl Got {
             cidr: cidr(&first),
             owner: owner.id,
             owner_name: owner.name,
-            second,
+            second: second.map(|address| Second { address, network_id, cidr: cidr(&address) }),
             settings,
         }
     }
 
     fn all(&self) -> impl Iterator<Item = &AllocatedAddress> {
-        std::iter::once(&self.first).chain(&self.second)
+        std::iter::once(&self.first).chain(self.second.as_ref().map(|second| &second.address))
     }
 
     /// A field of every address, joined.

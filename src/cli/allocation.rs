@@ -1,15 +1,13 @@
 //! `addrd allocation` and `addrd list`.
 
 use super::fault::Fault;
+use super::held::{Held, Names};
 use super::owner::Owner;
 use super::release::Target;
 use super::session::Session;
 use super::{allocate, find, network, release};
-use addrd_client::Client;
-use addrd_protocol::message::{
-    Allocation as AllocationObject, AllocationFilter, AllocationState, AllocationUpdate,
-};
-use addrd_protocol::{Family, NetworkId, Revision, Setting, Text};
+use addrd_protocol::message::{AllocationFilter, AllocationState, AllocationUpdate};
+use addrd_protocol::{Family, Revision, Setting, Text};
 
 /// Allocations: create, get, list, update, delete.
 #[derive(Debug, clap::Subcommand)]
@@ -152,7 +150,8 @@ pub(crate) async fn run(session: &Session, allocation: Allocation) -> Result<(),
         Allocation::Delete(delete) => release::run(session, delete).await,
         Allocation::Get(get) => {
             let client = get.target.client(session.client().await?);
-            session.output.one(&get.target.find(&client).await?)
+            let found = get.target.find(&client).await?;
+            session.output.one(&Names::new(&client, &session.output).held(found).await?)
         }
         Allocation::Update(update) => self::update(session, *update).await,
     }
@@ -187,7 +186,8 @@ async fn update(session: &Session, update: Update) -> Result<(), Fault> {
     if session.is_dry("change the allocation so", &request)? {
         return Ok(());
     }
-    session.output.one(&client.allocation_update(held.network_id, request).await?)
+    let changed = client.allocation_update(held.network_id, request).await?;
+    session.output.one(&Names::new(&client, &session.output).held(changed).await?)
 }
 
 impl List {
@@ -211,13 +211,15 @@ impl List {
 
 pub(crate) async fn list(session: &Session, list: List) -> Result<(), Fault> {
     let client = session.client().await?;
-    let mut out = session.output.list::<AllocationObject>();
+    let mut out = session.output.list::<Held>();
     let most = session.output.objects_max();
     if let Some(pool) = &list.pool {
         let (client, pool) = super::pool::as_network(&client, pool).await?;
-        let more = add_all(&client, pool, list.filter(None), &mut out, most).await?;
+        let mut names = Names::new(&client, &session.output);
+        let more = names.add_all(pool, list.filter(None), &mut out, most).await?;
         return out.end(more);
     }
+    let mut names = Names::new(&client, &session.output);
     let named = list.network.as_deref().or(list.network_option.as_deref());
     let Some(named) = named else {
         if list.subnet.is_some() {
@@ -225,8 +227,8 @@ pub(crate) async fn list(session: &Session, list: List) -> Result<(), Fault> {
         }
         let mut networks = client.networks(None);
         while let Some(network) = networks.next().await? {
-            let filter = list.filter(None);
-            if add_all(&client, network.network_id, filter, &mut out, most).await? {
+            names.know(&network);
+            if names.add_all(network.network_id, list.filter(None), &mut out, most).await? {
                 return out.end(true);
             }
         }
@@ -237,24 +239,6 @@ pub(crate) async fn list(session: &Session, list: List) -> Result<(), Fault> {
         Some(text) => Some(find::subnet(&client, network, text).await?.subnet_id),
         None => None,
     };
-    let more = add_all(&client, network, list.filter(subnet), &mut out, most).await?;
+    let more = names.add_all(network, list.filter(subnet), &mut out, most).await?;
     out.end(more)
-}
-
-/// Prints what matches in a network; whether there was more than may be printed.
-pub(crate) async fn add_all(
-    client: &Client,
-    network: NetworkId,
-    filter: AllocationFilter,
-    out: &mut super::output::ListOutput<'_, AllocationObject>,
-    most: usize,
-) -> Result<bool, Fault> {
-    let mut allocations = client.allocations(network, filter);
-    while let Some(allocation) = allocations.next().await? {
-        if out.count() >= most {
-            return Ok(true);
-        }
-        out.add(allocation)?;
-    }
-    Ok(false)
 }

@@ -38,12 +38,17 @@ async fn network_by_name(client: &Client, text: &str) -> Result<Network, Fault> 
     let name = name(text)?;
     match client.network_find(name).await {
         Err(error) if error.is(Status::NOT_FOUND) => {
-            let networks = client.networks(None).take(NAMES_MAX).await?;
-            let names = networks.iter().filter_map(|network| network.name.as_deref());
-            Err(not_found("network", text, names))
+            let hint = hint_at_network(client, text).await?;
+            Err(Fault::NotFound(format!("there is no network \"{text}\"{hint}")))
         }
         other => Ok(other?),
     }
+}
+
+/// `; did you mean ..?` with the nearest name of a network; nothing if none is near.
+pub(crate) async fn hint_at_network(client: &Client, text: &str) -> Result<String, Fault> {
+    let networks = client.for_networks().networks(None).take(NAMES_MAX).await?;
+    Ok(hint(text, networks.iter().filter_map(|network| network.name.as_deref())))
 }
 
 /// A subnet of a network, given by name, id or prefix.
@@ -77,7 +82,8 @@ async fn no_subnet(
         })
         .flatten()
         .collect();
-    Err(not_found("subnet", text, names.iter().map(String::as_str)))
+    let hint = hint(text, names.iter().map(String::as_str));
+    Err(Fault::NotFound(format!("there is no subnet \"{text}\"{hint}")))
 }
 
 /// How a request names the subnet that people typed.
@@ -111,12 +117,9 @@ pub(crate) fn name(text: &str) -> Result<Text, Fault> {
     }
 }
 
-fn not_found<'a>(kind: &str, text: &str, names: impl Iterator<Item = &'a str>) -> Fault {
-    let mut message = format!("there is no {kind} \"{text}\"");
-    if let Some(nearest) = nearest(text, names) {
-        message.push_str(&format!("; did you mean \"{nearest}\"?"));
-    }
-    Fault::NotFound(message)
+/// What a message about a missing name ends with.
+pub(crate) fn hint<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> String {
+    nearest(text, names).map(|name| format!("; did you mean \"{name}\"?")).unwrap_or_default()
 }
 
 /// The name most like the text, if any is like it at all.

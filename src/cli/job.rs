@@ -1,6 +1,7 @@
 //! `addrd job`: progress of big work.
 
 use super::fault::Fault;
+use super::held::{NamedJob, Names};
 use super::output;
 use super::session::Session;
 use addrd_client::Client;
@@ -29,18 +30,25 @@ pub(crate) struct Number {
 
 pub(crate) async fn run(session: &Session, job: Job) -> Result<(), Fault> {
     let client = session.client().await?;
+    let mut names = Names::new(&client, &session.output);
     match job {
-        Job::Get(number) => session.output.one(&client.job_get(JobId(number.job)).await?),
-        Job::Wait(number) => session.output.one(&wait(session, &client, JobId(number.job)).await?),
+        Job::Get(number) => {
+            let found = client.job_get(JobId(number.job)).await?;
+            session.output.one(&names.job(found).await?)
+        }
+        Job::Wait(number) => {
+            let ended = wait(session, &client, JobId(number.job)).await?;
+            session.output.one(&names.job(ended).await?)
+        }
         Job::List => {
             let most = session.output.objects_max();
             let mut jobs = client.jobs();
-            let mut out = session.output.list::<JobObject>();
+            let mut out = session.output.list::<NamedJob>();
             while let Some(job) = jobs.next().await? {
                 if out.count() >= most {
                     return out.end(true);
                 }
-                out.add(job)?;
+                out.add(names.job(job).await?)?;
             }
             out.end(false)
         }

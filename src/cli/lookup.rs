@@ -1,12 +1,12 @@
 //! `addrd lookup`: who holds an address, what an owner holds, where a name or label is.
 
-use super::allocation::add_all;
 use super::fault::Fault;
+use super::held::{Held, Names};
 use super::owner::Owner;
 use super::session::Session;
 use super::{find, network};
 use addrd_client::Client;
-use addrd_protocol::message::{Allocation, AllocationFilter, Lookup as Question, Lookups};
+use addrd_protocol::message::{AllocationFilter, Lookup as Question, Lookups, Network};
 use addrd_protocol::{NetworkId, Status, Text};
 use std::net::IpAddr;
 
@@ -62,12 +62,12 @@ async fn by_address(
 ) -> Result<(), Fault> {
     let found = client.lookup(network, Question::Address(address)).await?;
     if !found.allocations.is_empty() {
-        return print(session, found);
+        return print(session, client, found).await;
     }
-    let places: Vec<String> = found.subnets.iter().map(|subnet| subnet.cidr.to_string()).collect();
+    let places = Names::new(client, &session.output).places(&found).await?;
     Err(Fault::NotFound(match places.is_empty() {
         true => format!("no subnet has the address {address}"),
-        false => format!("{address} is not held (subnet {})", places.join(", ")),
+        false => format!("{address} is not held ({})", places.join(", ")),
     }))
 }
 
@@ -80,16 +80,19 @@ async fn by_owner(
     let owner: Owner = what.parse().map_err(Fault::Usage)?;
     let found = client.lookup(network, Question::Owner(owner.id)).await?;
     if !found.allocations.is_empty() {
-        return print(session, found);
+        return print(session, client, found).await;
     }
+    let mut message = format!("\"{what}\" holds nothing");
     if let (true, Ok(name)) = (network.is_nil(), find::name(what)) {
-        match client.network_find(name).await {
-            Ok(network) => return session.output.one(&network),
+        match client.for_networks().network_find(name).await {
+            Ok(network) => return print_network(session, network),
             Err(error) if error.is(Status::NOT_FOUND) => {}
             Err(error) => return Err(error.into()),
         }
+        message.push_str(" and names no network");
+        message.push_str(&find::hint_at_network(client, what).await?);
     }
-    Err(Fault::NotFound(format!("\"{what}\" holds nothing and names no network")))
+    Err(Fault::NotFound(message))
 }
 
 async fn by_label(
@@ -100,38 +103,51 @@ async fn by_label(
 ) -> Result<(), Fault> {
     let filter = AllocationFilter { label: Some(label), ..AllocationFilter::default() };
     let most = session.output.objects_max();
-    let mut out = session.output.list::<Allocation>();
+    let mut names = Names::new(client, &session.output);
+    let mut out = session.output.list::<Held>();
     let mut more = false;
     if network.is_nil() {
         let mut networks = client.networks(None);
         while let (false, Some(network)) = (more, networks.next().await?) {
+            names.know(&network);
             let id = network.network_id;
-            more = add_all(client, id, filter.clone(), &mut out, most).await?;
+            more = names.add_all(id, filter.clone(), &mut out, most).await?;
         }
     } else {
-        more = add_all(client, network, filter, &mut out, most).await?;
+        more = names.add_all(network, filter, &mut out, most).await?;
     }
     let nothing = out.count() == 0;
-    out.end(more)?;
-    match nothing {
-        true => Err(Fault::NotFound("no allocation has this label".to_owned())),
-        false => Ok(()),
+    if nothing {
+        return Err(Fault::NotFound("no allocation has this label".to_owned()));
     }
+    out.end(more)
 }
 
-/// One is shown with all its fields, several as a list.
-fn print(session: &Session, found: Lookups) -> Result<(), Fault> {
+/// To people one is shown with all its fields, several as a list; to programs always a list.
+async fn print(session: &Session, client: &Client, found: Lookups) -> Result<(), Fault> {
     let more = found.more;
-    let allocations = found.allocations;
-    if let (1, false, Some(only)) = (allocations.len(), more, allocations.first()) {
-        return session.output.one(only);
+    let mut allocations = found.allocations;
+    let mut names = Names::new(client, &session.output);
+    if let (1, false, false) = (allocations.len(), more, session.output.is_json())
+        && let Some(only) = allocations.pop()
+    {
+        return session.output.one(&names.held(only).await?);
     }
-    let mut out = session.output.list::<Allocation>();
+    let mut out = session.output.list::<Held>();
     for allocation in allocations {
         if out.count() >= session.output.objects_max() {
             return out.end(true);
         }
-        out.add(allocation)?;
+        out.add(names.held(allocation).await?)?;
     }
     out.end(more)
+}
+
+fn print_network(session: &Session, network: Network) -> Result<(), Fault> {
+    if !session.output.is_json() {
+        return session.output.one(&network);
+    }
+    let mut out = session.output.list::<Network>();
+    out.add(network)?;
+    out.end(false)
 }

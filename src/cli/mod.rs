@@ -13,6 +13,7 @@ mod fault;
 mod find;
 mod free;
 mod global;
+mod held;
 mod job;
 mod lookup;
 mod network;

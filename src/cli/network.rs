@@ -2,7 +2,7 @@
 
 use super::fault::Fault;
 use super::session::Session;
-use super::{ask, find, output, scope};
+use super::{ask, find, output, scope, subnet_change};
 use addrd_client::{Client, Deleted};
 use addrd_protocol::id::NAMESPACE;
 use addrd_protocol::message::{
@@ -76,6 +76,9 @@ pub(crate) struct Update {
     /// New name
     #[arg(long)]
     name: Option<String>,
+    /// Remove the name
+    #[arg(long, conflicts_with = "name")]
+    no_name: bool,
     /// New description
     #[arg(long, value_parser = text)]
     description: Option<Text>,
@@ -102,7 +105,7 @@ pub(crate) struct Delete {
 
 /// Reads a bounded text.
 pub(crate) fn text(text: &str) -> Result<Text, String> {
-    Text::new(text).map_err(|error| error.to_string())
+    Text::new(text).map_err(|error| format!("the text {error}"))
 }
 
 pub(crate) async fn run(session: &Session, network: Network) -> Result<(), Fault> {
@@ -184,10 +187,10 @@ async fn list(session: &Session, list: List) -> Result<(), Fault> {
 async fn update(session: &Session, update: Update) -> Result<(), Fault> {
     let request = NetworkUpdate {
         expected: Revision(update.revision.unwrap_or(0)),
-        name: match &update.name {
-            Some(name) => Setting::Value(find::name(name)?),
-            None => Setting::Unset,
-        },
+        name: subnet_change::setting(
+            update.name.as_deref().map(find::name).transpose()?,
+            update.no_name,
+        ),
         description: described(update.description, update.no_description),
     };
     if request.name.is_unset() && request.description.is_unset() {

@@ -39,6 +39,16 @@ impl Output {
         }
     }
 
+    /// Whether only addresses or ids are printed.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Whether programs read it: then the form must not depend on how many objects there are.
+    pub(crate) fn is_json(&self) -> bool {
+        !self.quiet && self.format == Format::Json
+    }
+
     /// Prints one object.
     pub(crate) fn one<T: View>(&self, object: &T) -> Result<(), Fault> {
         let mut out = stdout();

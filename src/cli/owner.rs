@@ -27,7 +27,9 @@ impl FromStr for Owner {
             return Err("an owner is a text of 1 to 255 bytes".to_owned());
         }
         let text = canonical(text)?;
-        let name = Text::new(&text).map_err(|error| format!("an owner is a text {error}"))?;
+        let name = Text::new(&text).map_err(|error| {
+            format!("an owner has 1 to 255 bytes and no control characters; this text {error}")
+        })?;
         let id = OwnerId::from_text(&text);
         if id.is_nil() {
             return Err("the id of all zeros is nobody's".to_owned());

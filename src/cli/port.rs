@@ -4,7 +4,7 @@ use super::fault::Fault;
 use super::owner::Owner;
 use super::session::Session;
 use super::subnet_change::setting;
-use super::{ask, find, network};
+use super::{ask, find, network, output};
 use addrd_client::Client;
 use addrd_protocol::message::{
     FixedIpWanted, Port as PortObject, PortCreate, PortDelete, PortFilter, PortUpdate,
@@ -15,10 +15,11 @@ use std::net::IpAddr;
 /// Ports: create, get, list, update, delete.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Port {
-    /// Creates a port with its addresses; the same command again finds it.
+    /// Creates a port with its addresses; the same command with the same id again finds it.
     #[command(after_help = "\
 Examples:
-  addrd port create blue web-1                               one address of each family
+  addrd port create blue                                     a new port, one address of each family
+  addrd port create blue web-1                               the same again finds it
   addrd port create blue web-1 --ip 10.0.0.9 --ip subnet=front --mac fa:16:3e:00:00:01
   addrd port create blue web-1 --no-ips
   addrd port create blue web-1 --host node-7 --device-owner compute:nova")]
@@ -59,8 +60,8 @@ struct Addresses {
 pub(crate) struct Create {
     /// Name or id of the network
     network: String,
-    /// Its id, or any text that the id shall follow from
-    port: Owner,
+    /// Its id, or any text that the id shall follow from [default: a new id]
+    port: Option<Owner>,
     #[command(flatten)]
     addresses: Addresses,
     /// MAC [default: the server makes one]
@@ -206,8 +207,9 @@ async fn create(session: &Session, create: Create) -> Result<(), Fault> {
     let client = session.client().await?;
     let network = find::network_id(&client, &create.network).await?;
     let list = wanted(&client, network, &create.addresses.ips).await?;
+    let is_ours = create.port.is_none();
     let request = PortCreate {
-        port_id: id_of(&create.port),
+        port_id: id_of(&create.port.unwrap_or_else(Owner::random)),
         mac: create.mac,
         allow_gateway: create.addresses.allow_gateway,
         fixed_ips: match create.addresses.no_ips || !list.is_empty() {
@@ -224,6 +226,10 @@ async fn create(session: &Session, create: Create) -> Result<(), Fault> {
     let made = client.port_create(network, request).await?;
     if made.repeated {
         session.output.remark("note: it existed already; nothing was changed");
+    }
+    if is_ours && session.output.is_quiet() {
+        // `-q` prints addresses only, and whoever gave no id would never learn it.
+        output::to_stderr(&format!("port {}", made.port_id));
     }
     session.output.one(&made)
 }

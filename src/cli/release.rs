@@ -7,7 +7,8 @@ use super::view::View;
 use super::{find, network, view};
 use addrd_client::Client;
 use addrd_protocol::message::{
-    Allocation, Fences, Lookup, Lookups, Release as ReleaseRequest, Released, Target as Named,
+    Allocation, AllocationState, Fences, Lookup, Lookups, Release as ReleaseRequest, Released,
+    Target as Named,
 };
 use addrd_protocol::{Instance, NetworkId, OwnerId, Revision, Slot, Status, Text};
 use serde::Serialize;
@@ -87,8 +88,17 @@ impl View for Gone {
         vec![view::address(&self.released.address, self.released.length)]
     }
 
+    /// The rest was shown before it was released.
     fn titles(&self) -> Vec<String> {
-        vec![format!("released {}", self.keys().join(" "))]
+        let rest = match self.released.state {
+            AllocationState::Free => String::new(),
+            state => format!(" ({})", view::word(&state)),
+        };
+        vec![format!("released {}{rest}", self.keys().join(" "))]
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
     }
 }
 
@@ -252,7 +262,7 @@ pub(crate) async fn run(session: &Session, release: Release) -> Result<(), Fault
     let request =
         ReleaseRequest { target: key_of(&held), fences: target.fences_on(&held), any: false };
     let shown = format!(
-        "release {} held by {} (slot {}, revision {})",
+        "release {}, held by {} (slot {}, revision {})",
         view::address(&held.address, held.length),
         held.owner_name.as_deref().unwrap_or(&held.owner.to_string()),
         held.slot.0,

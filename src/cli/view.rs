@@ -2,10 +2,10 @@
 //! serde form of the message (SPEC.md section 12).
 
 use addrd_protocol::message::{
-    Allocation, Exclusion, ExclusionMode, HostMapping, Job, Network, Pin, Port, Segment,
-    ServerStatus, Subnet, SubnetUsage,
+    Exclusion, ExclusionMode, HostMapping, Network, Pin, Port, Segment, ServerStatus, Subnet,
+    SubnetUsage,
 };
-use addrd_protocol::{Family, Prefix, Text};
+use addrd_protocol::{Family, Text};
 use serde::Serialize;
 use std::net::IpAddr;
 
@@ -57,11 +57,6 @@ pub(crate) fn address(address: &IpAddr, length: u8) -> String {
         true => address.to_string(),
         false => format!("{address}/{length}"),
     }
-}
-
-/// The prefix of a subnet, from an address in it.
-pub(crate) fn cidr(address: &IpAddr, subnet_length: u8) -> String {
-    Prefix::truncated(*address, subnet_length).map(|cidr| cidr.to_string()).unwrap_or_default()
 }
 
 impl View for Network {
@@ -150,53 +145,6 @@ fn exclusion(exclusion: &Exclusion) -> String {
     format!("{}{whom}{}", exclusion.range, reason.unwrap_or_default())
 }
 
-impl View for Allocation {
-    const COLUMNS: &'static [&'static str] =
-        &["address", "state", "owner", "slot", "host", "manager", "label", "subnet_id", "revision"];
-
-    fn cells(&self) -> Vec<String> {
-        vec![
-            address(&self.address, self.length),
-            word(&self.state),
-            self.owner_name.as_ref().map_or_else(|| self.owner.to_string(), ToString::to_string),
-            self.slot.0.to_string(),
-            text(self.host.as_ref()),
-            text(self.manager.as_ref()),
-            text(self.label.as_ref()),
-            cidr(&self.address, self.subnet_length),
-            self.revision.to_string(),
-        ]
-    }
-
-    fn keys(&self) -> Vec<String> {
-        vec![address(&self.address, self.length)]
-    }
-
-    fn titles(&self) -> Vec<String> {
-        self.keys()
-    }
-
-    fn fields(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("state", word(&self.state)),
-            ("owner", self.owner.to_string()),
-            ("owner_name", text(self.owner_name.as_ref())),
-            ("slot", self.slot.0.to_string()),
-            (
-                "instance",
-                if self.instance.0 == 0 { String::new() } else { self.instance.to_string() },
-            ),
-            ("host", text(self.host.as_ref())),
-            ("manager", text(self.manager.as_ref())),
-            ("label", text(self.label.as_ref())),
-            ("network_id", self.network_id.to_string()),
-            ("subnet", cidr(&self.address, self.subnet_length)),
-            ("subnet_id", self.subnet_id.to_string()),
-            ("revision", self.revision.to_string()),
-        ]
-    }
-}
-
 impl View for Port {
     const COLUMNS: &'static [&'static str] =
         &["port_id", "mac", "addresses", "ip_allocation", "host", "device_owner", "revision"];
@@ -274,28 +222,6 @@ impl View for Pin {
 
     fn keys(&self) -> Vec<String> {
         vec![self.address.to_string()]
-    }
-}
-
-impl View for Job {
-    const COLUMNS: &'static [&'static str] =
-        &["job_id", "kind", "state", "done", "total", "network_id", "subnet_id"];
-
-    fn cells(&self) -> Vec<String> {
-        let subnet = self.subnet_id;
-        vec![
-            self.job_id.to_string(),
-            word(&self.kind),
-            word(&self.state),
-            self.done.to_string(),
-            self.total.to_string(),
-            self.network_id.to_string(),
-            if subnet.is_nil() { String::new() } else { subnet.to_string() },
-        ]
-    }
-
-    fn keys(&self) -> Vec<String> {
-        vec![self.job_id.to_string()]
     }
 }
 

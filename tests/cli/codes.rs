@@ -1,6 +1,6 @@
 //! Exit codes and messages of everything that can go wrong.
 
-use crate::program::{Server, addrd};
+use crate::program::{Server, addrd, words_at};
 use addrd_protocol::codec::{
     Direction, FrameBounds, decode_request, encode_failure, encode_reply, split_frame,
 };
@@ -117,7 +117,47 @@ fn something_else_there_is_7_too() {
         let _ = stream.read_to_end(&mut Vec::new());
     };
     std::thread::Builder::new().name("http".to_owned()).spawn(serve).unwrap();
-    addrd(&place, "allocate demo").fails(7);
+    let error = addrd(&place, "allocate demo").fails(7);
+    assert!(error.contains(&place) && error.contains("an HTTP port answers there"), "{error}");
+    assert!(!error.contains("bytes"), "its text is no length: {error}");
+}
+
+#[test]
+fn a_place_that_is_none_is_said_in_words() {
+    // RFC 6761 section 6.4: this name never resolves.
+    let error = addrd("nowhere.invalid:2337", "allocate demo --timeout 20").fails(7);
+    assert!(error.contains("nowhere.invalid") && !error.contains("uncategorized"), "{error}");
+    let error = addrd("unix:/nonexistent/addrd.sock", "allocate demo").fails(7);
+    assert!(error.contains("No such file"), "{error}");
+}
+
+#[test]
+fn wrong_values_are_told_with_what_is_allowed() {
+    let says = |words: &[&str], parts: &[&str]| {
+        let error = words_at("127.0.0.1:1", words).fails(2);
+        assert!(parts.iter().all(|part| error.contains(part)), "{words:?}: {error}");
+    };
+    let allocate = ["allocate", "demo", "--owner"];
+    says(&[&allocate[..], &["a\u{7}b"]].concat(), &["1 to 255 bytes", "this text contains"]);
+    says(&[&allocate[..], &[&"x".repeat(256)]].concat(), &["1 to 255 bytes", "is longer than"]);
+    says(&["subnet", "create", "blue", "10.0.0.0/33"], &["10.0.0.0/33", "0 to 32"]);
+    says(&["subnet", "create", "blue", "fd00::/129"], &["0 to 128"]);
+    says(&["subnet", "create", "blue", "10.0.0/24"], &["ADDRESS/LENGTH"]);
+    says(&["subnet", "create", "blue", "10.0.0.0"], &["ADDRESS/LENGTH"]);
+}
+
+#[test]
+fn a_full_subnet_is_said_as_people_say_it() {
+    let server = Server::dev();
+    server.addrd("network create tiny").ok();
+    server.addrd("subnet create tiny 10.3.0.0/30").ok();
+    server.addrd("allocate tiny --owner a").ok();
+    let error = server.addrd("allocate tiny --owner b").fails(3);
+    assert!(error.contains("no free address in the subnet: 1 of 1"), "{error}");
+    server.addrd("subnet create tiny 10.4.0.0/30").ok();
+    server.addrd("allocate tiny --owner b").ok();
+    let error = server.addrd("allocate tiny --owner c").fails(3);
+    assert!(error.contains("in any of 2 subnets"), "{error}");
 }
 
 #[test]
@@ -187,6 +227,8 @@ fn a_typing_error_suggests_the_nearest_name() {
     assert!(error.contains("did you mean \"demo\"?"), "{error}");
     let error = server.addrd("subnet get demo demo-v5").fails(4);
     assert!(error.contains("did you mean \"demo-v"), "{error}");
+    let error = server.addrd("lookup dem").fails(4);
+    assert!(error.contains("did you mean \"demo\"?"), "{error}");
     let error = server.addrd("allocate something-else").fails(4);
     assert!(!error.contains("did you mean"), "{error}");
 }

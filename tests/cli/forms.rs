@@ -21,7 +21,8 @@ fn the_four_lines_work_when_pasted() {
     assert!(found.contains("web-1"), "{found}");
     let released = server.addrd("release 10.0.0.2");
     assert!(released.err.contains("held by web-1"), "it shows what it releases: {released:?}");
-    assert!(released.ok().starts_with("released 10.0.0.2"));
+    assert_eq!(released.err.lines().count(), 1, "and says it once: {released:?}");
+    assert_eq!(released.ok(), "released 10.0.0.2\n");
     server.addrd("lookup 10.0.0.2").fails(4);
     // The second time there is nothing to release, which is no failure.
     assert!(server.addrd("release 10.0.0.2").ok().contains("not held"));
@@ -66,8 +67,9 @@ fn json_has_the_names_of_the_protocol() {
     assert_eq!((&got["address"], &got["cidr"]), (&"10.64.0.2".into(), &"10.64.0.0/16".into()));
     assert!(got["revision"].is_string(), "64 bits are decimal strings");
     let found = server.addrd("lookup 10.64.0.2 --output json").json();
-    for name in ["address", "owner", "owner_name", "slot", "revision", "state", "subnet_id"] {
-        assert_eq!(found[name], got[name], "{name}");
+    for name in ["address", "cidr", "owner", "owner_name", "slot", "revision", "state", "subnet_id"]
+    {
+        assert_eq!(found[0][name], got[name], "{name}");
     }
     let list = server.addrd("list demo --output json").json();
     assert_eq!(list.as_array().unwrap().len(), 1);
