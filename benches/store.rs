@@ -178,7 +178,6 @@ fn journal_and_fold(store: &mut Store, cells: u64) {
         appender.append(store);
     }
     told("journal, one record a commit, with trimming", 2_000, began);
-    println!("  growths of the journal's file: {}", store.journal.growths());
 }
 
 #[derive(Default)]
@@ -210,7 +209,7 @@ fn main() {
     std::mem::forget(store);
     let copy = dir.path().join("copy");
     std::fs::create_dir(&copy).expect("a folder");
-    for name in ["FORMAT", "journal.redb", "state.redb"] {
+    for name in ["FORMAT", "journal.ring", "state.redb"] {
         std::fs::copy(path.join(name), copy.join(name)).expect("a copy");
     }
     let began = Instant::now();

@@ -107,8 +107,8 @@ pub const WORKERS_MAX: u16 = 256;
 pub const REACTORS_MAX: u16 = 256;
 /// Hard maximum of the setting of [`JOURNAL_RECORDS_MAX`].
 pub const JOURNAL_RECORDS_MAX_MOST: u64 = 64 << 20;
-/// Memory for pages of the data files, bytes: 64 MiB of the journal, 128 MiB of the state.
-pub const CACHE_BYTES: u64 = 192 << 20;
+/// Memory for pages of the state's file, bytes.
+pub const CACHE_BYTES: u64 = 128 << 20;
 /// Least of it.
 pub const CACHE_BYTES_LEAST: u64 = 8 << 20;
 /// Least memory that can be set, bytes.
@@ -131,7 +131,7 @@ pub const DRAIN_OPERATIONS_MAX: u32 = 1_024;
 /// Bytes of records after which a drain is handed over.
 pub const DRAIN_RECORD_BYTES_MAX: usize = 192 * 1024;
 
-/// Bytes of a journal row. Rows of exactly 64, 128 or 256 KiB make redb write twice the bytes.
+/// Bytes of a journal row: a batch and its header.
 pub const JOURNAL_ROW_BYTES_MAX: usize = 256 * 1024 - 256;
 /// Bytes of a batch header inside a row (journal/batch.rs).
 pub const BATCH_HEADER_BYTES: usize = 96;
@@ -260,14 +260,9 @@ pub const JOURNAL_FULL_SPEED_PERCENT: u64 = 80;
 pub const JOURNAL_SMALL_DRAINS_PERCENT: u64 = 95;
 
 /// Bytes of file that the journal has for each of its records: a plain record, the header's share,
-/// and what powers of two waste.
-pub const JOURNAL_BYTES_PER_RECORD: u64 = 64;
-/// Folded rows that a commit removes for each row that it appends.
-pub const JOURNAL_TRIM_ROWS: usize = 2;
-/// Folded rows that a commit removes if it appends none: it makes room for those who were refused.
-pub const JOURNAL_TRIM_ROWS_ALONE: usize = 64;
-/// Bytes of rows that one read transaction on the journal gives: while it lives, what is trimmed
-/// can't be used again.
+/// and what batches leave empty in their last block (4 KiB) if they have 64 records or more.
+pub const JOURNAL_BYTES_PER_RECORD: u64 = 80;
+/// Bytes of batches that one reading of the journal gives.
 pub const JOURNAL_READ_BYTES: usize = 4 << 20;
 
 /// Bytes of pages that one slice of the fold makes dirty: more at once delays the journal's fsync

@@ -207,10 +207,15 @@ mod seeds {
             row(4, &[0; 8], &[], &[9; 16]),
             row(5, &key, &texts, &cells()),
             row(6, &key, &[], &texts),
-            row(0xff, &[], &[], &meta(4 + 16 + 4 + 4 + 8 + 8 + 4 + 8 + 12 * 16)),
-            row(0xfe, &[], &[], &meta(4 + 16 + 4)),
+            row(0xff, &[], &[], &meta(4 + 16 + 4 + 4 + 8 + 8 + 8 + 4 + 8 + 12 * 16)),
+            row(0xfe, &[], &[], &title()),
         ];
         objects.chain(others).collect()
+    }
+
+    /// The title of a journal, without its checksum.
+    fn title() -> Vec<u8> {
+        [&b"adr\0"[..], &[0, 0, 0, 1], &[5; 16], &1_u64.to_be_bytes(), &[0; 28]].concat()
     }
 
     /// A plain cell, one with all that is rare, and one with texts.

@@ -167,12 +167,9 @@ fn threads(name: &str, count: u16) -> std::io::Result<Runtime> {
 }
 
 fn booted(config: &Config, progress: Arc<StartProgress>) -> Result<Booted, Fault> {
-    // A third for the journal, which is written and read once, the rest for the state.
-    let cache = usize::try_from(config.cache_bytes).unwrap_or(usize::MAX);
     let store = store::Settings {
         journal_records_max: config.journal_records_max,
-        journal_cache_bytes: cache / 3,
-        state_cache_bytes: cache - cache / 3,
+        state_cache_bytes: usize::try_from(config.cache_bytes).unwrap_or(usize::MAX),
         ..store::Settings::default()
     };
     let boot = boot(Boot {

@@ -72,8 +72,19 @@ impl Committer {
     fn must_make_room(&self) -> bool {
         let position = self.parts.journal.position();
         self.parts.pressure.journal_percent() >= limits::JOURNAL_FULL_SPEED_PERCENT
-            && position.rows > 1
+            && position.rows > 0
             && position.first.0 <= self.parts.folded.get()
+    }
+
+    /// Whether the journal has room for a hand-over; else the fold must make some first. Nothing
+    /// is lost meanwhile, and whoever comes anew has long been told to wait.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.room_bytes() >= limits::JOURNAL_ROW_BYTES_MAX as u64
+    }
+
+    fn room_bytes(&self) -> u64 {
+        self.parts.journal.room_bytes(Seq(self.parts.folded.get()))
     }
 
     /// The loop has turned.
@@ -87,7 +98,12 @@ impl Committer {
     /// The storage failed. Nothing of the round was answered, its outcome is unknown, and nothing
     /// may be written any more: the process must end.
     pub fn step(&mut self) -> Result<Progress, StoreError> {
-        let limit = Cost::new(limits::COMMIT_RING_RECORDS_MAX, limits::COMMIT_BYTES_MAX);
+        if !self.parts.intake.is_empty() && !self.has_room() {
+            return Ok(Progress::Blocked);
+        }
+        let bytes =
+            u32::try_from(self.room_bytes()).unwrap_or(u32::MAX).min(limits::COMMIT_BYTES_MAX);
+        let limit = Cost::new(limits::COMMIT_RING_RECORDS_MAX, bytes);
         self.parts.intake.pop_many(limit, &mut self.taken);
         if self.taken.is_empty() && self.must_make_room() {
             append(&mut self.parts, &[])?;

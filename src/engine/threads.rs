@@ -134,10 +134,14 @@ pub(super) fn run_committer(mut committer: Committer, mut waiter: Waiter) -> Res
                 waiter.wait_until_timeout(CROWDED_PAUSE, || !committer.is_crowded());
             }
             Progress::Worked => {}
-            Progress::Idle | Progress::Blocked => {
+            Progress::Idle => {
                 committer.turned();
                 waiter.wait_until_timeout(SLEEP_MAX, || committer.has_work());
                 committer.turned();
+            }
+            Progress::Blocked => {
+                committer.turned();
+                waiter.wait_until_timeout(SLEEP_MAX, || committer.has_room());
             }
             Progress::Finished => return Ok(()),
         }

@@ -60,8 +60,6 @@ struct Extent {
     written_bytes: u64,
     /// Something was written since the last sync.
     dirty: bool,
-    /// How often the file had to grow for redb.
-    growths: u64,
 }
 
 impl Backend {
@@ -110,7 +108,6 @@ impl Backend {
             touched_bytes: length,
             written_bytes: length,
             dirty: true,
-            growths: 0,
         };
         Self { disk, file, extent: Arc::new(Mutex::new(extent)), growth, held: None }
     }
@@ -136,11 +133,6 @@ impl Backend {
     /// Length of the file, in bytes.
     pub(crate) fn file_bytes(&self) -> u64 {
         self.extent().file_bytes
-    }
-
-    /// How often a commit needed new space.
-    pub(crate) fn growths(&self) -> u64 {
-        self.extent().growths
     }
 
     /// Extends the file to `bytes`, in written blocks.
@@ -212,7 +204,6 @@ impl StorageBackend for Backend {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         if len > self.file_bytes() {
-            self.extent().growths += 1;
             match self.growth {
                 Growth::Written => self.ensure(len)?,
                 Growth::Ahead => self.lengthen(len)?,

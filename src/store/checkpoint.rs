@@ -90,8 +90,7 @@ impl Checkpointer {
         if self.is_working() || durable <= self.folded() {
             return false;
         }
-        let meta = &self.state.meta;
-        let chunk = Box::new(Chunk::behind(meta.folded, meta.folded_crc));
+        let chunk = Box::new(Chunk::behind(self.state.meta.anchor()));
         self.phase = Phase::Reading { chunk, until: durable, records_max };
         true
     }
@@ -158,7 +157,7 @@ pub(crate) fn read_chunk(
 ) -> Result<bool, StoreError> {
     let from = Seq(chunk.last.0 + 1);
     let mut full = false;
-    let more = source.read(from, &mut |batch| {
+    let more = source.read(from, &mut |batch, place| {
         let at = batch.header().first;
         full |= batch.header().last > until
             || (chunk.records > 0
@@ -167,7 +166,7 @@ pub(crate) fn read_chunk(
         if full {
             return Ok(ControlFlow::Break(()));
         }
-        chunk.add(batch).map_err(|source| StoreError::Batch { at, source })?;
+        chunk.add(batch, place).map_err(|source| StoreError::Batch { at, source })?;
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(more && !full && chunk.last < until)

@@ -14,7 +14,7 @@ pub(crate) const LOCK: &str = "lock";
 /// Says what the directory is.
 pub(crate) const FORMAT: &str = "FORMAT";
 /// The journal.
-pub(crate) const JOURNAL_FILE: &str = "journal.redb";
+pub(crate) const JOURNAL_FILE: &str = "journal.ring";
 /// The state.
 pub(crate) const STATE_FILE: &str = "state.redb";
 /// Space that is given up to start on a full disk.

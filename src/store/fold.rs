@@ -5,6 +5,7 @@
 //! is the same. That is what mends a crash between two slices.
 
 use super::cells::{GroupKey, settled};
+use super::journal::{Anchor, Place};
 use super::schema::GROUP_CELLS;
 use crate::journal::{BatchError, BatchView, CellMark, RecordError, cell_mark, decode};
 use crate::model::{
@@ -34,6 +35,8 @@ pub(crate) struct Chunk {
     pub(crate) last: Seq,
     /// Checksum of its last batch.
     pub(crate) last_crc: u32,
+    /// Where that batch stands.
+    pub(crate) last_place: Place,
     /// Tick of its last batch.
     pub(crate) tick: Tick,
     /// Highest network handle in it.
@@ -98,16 +101,17 @@ pub(crate) enum ObjectKey {
 pub(crate) type Items = Range<usize>;
 
 impl Chunk {
-    /// An empty chunk behind the hand-over `last`, whose batch has this checksum.
-    pub(crate) fn behind(last: Seq, last_crc: u32) -> Self {
-        Self { last, last_crc, ..Self::default() }
+    /// An empty chunk behind the batch at which the state ends.
+    pub(crate) fn behind(anchor: Anchor) -> Self {
+        let Anchor { last, crc: last_crc, place: last_place } = anchor;
+        Self { last, last_crc, last_place, ..Self::default() }
     }
 
     /// Adds a batch.
     ///
     /// # Errors
     /// If it doesn't follow what the chunk has, or a record can't be read.
-    pub(crate) fn add(&mut self, batch: &BatchView<'_>) -> Result<(), BatchError> {
+    pub(crate) fn add(&mut self, batch: &BatchView<'_>, place: Place) -> Result<(), BatchError> {
         let header = batch.header();
         header.follows(self.last, self.last_crc)?;
         let mut records = batch.records();
@@ -126,6 +130,7 @@ impl Chunk {
             self.records += 1;
         }
         (self.last, self.last_crc, self.tick) = (header.last, header.crc, header.tick);
+        self.last_place = place;
         Ok(())
     }
 

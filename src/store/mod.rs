@@ -1,5 +1,5 @@
-//! redb: schema, journal, state, creation, recovery, checks. The only user of redb. Has no thread
-//! and no clock; decides nothing about addresses.
+//! What is on the disk: journal, state (in redb, of which this is the only user), creation,
+//! recovery, checks. Has no thread and no clock; decides nothing about addresses.
 //!
 //! [`Store::create`] or [`Store::open`], then [`Store::recover`], then [`Store::split`]: the
 //! committer owns the journal, the checkpointer's thread owns the checkpointer. Seqs number
@@ -22,6 +22,7 @@ mod journal;
 mod overlay_disk;
 mod real_disk;
 mod recover;
+mod ring;
 #[doc(hidden)]
 pub mod row;
 mod schema;
@@ -37,22 +38,24 @@ pub use disk::{Disk, DiskFile};
 use error::guarded;
 pub use error::{StoreError, expects_panic};
 pub use journal::{
-    BatchRow, BatchVisitor, FileJournal, FileJournalSource, Journal, JournalFill, JournalPosition,
-    JournalSource, Round,
+    Anchor, BatchRow, BatchVisitor, Journal, JournalFill, JournalPosition, JournalSource, Place,
+    Round,
 };
 pub use overlay_disk::OverlayDisk;
 pub use real_disk::RealDisk;
 pub use recover::{Recovered, Restore};
+pub use ring::{RingJournal, RingSource};
 pub use schema::FORMAT_VERSION;
 
-use crate::journal::{BatchError, BatchIdentity};
+use crate::journal::BatchIdentity;
 use crate::limits::{FOLD_SLICE_BYTES, JOURNAL_RECORDS_MAX, RESERVE_BYTES};
 use crate::model::{Incarnation, Seq, ServerId};
 use backend::{Backend, Growth};
 use database::QuietDatabase;
 use directory::{JOURNAL_FILE, RESERVE, STATE_FILE, temporary};
 use redb::Database;
-use schema::{JournalMeta, StateMeta};
+use ring::Title;
+use schema::StateMeta;
 use state::State;
 use std::sync::Arc;
 
@@ -61,8 +64,6 @@ use std::sync::Arc;
 pub struct Settings {
     /// Records that the journal may hold; its file has this length from the start.
     pub journal_records_max: u64,
-    /// Memory for pages of the journal, bytes.
-    pub journal_cache_bytes: usize,
     /// Memory for pages of the state, bytes.
     pub state_cache_bytes: usize,
     /// Written space that the state's file has from the start, bytes.
@@ -77,7 +78,6 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             journal_records_max: JOURNAL_RECORDS_MAX,
-            journal_cache_bytes: 64 << 20,
             state_cache_bytes: 128 << 20,
             state_bytes: 16 << 20,
             reserve_bytes: RESERVE_BYTES,
@@ -90,7 +90,7 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct Store {
     /// Where batches are appended.
-    pub journal: FileJournal,
+    pub journal: RingJournal,
     /// What folds them.
     pub checkpointer: Checkpointer,
     format: Format,
@@ -147,7 +147,7 @@ impl Store {
         Self::open_present(disk, settings, false)
     }
 
-    /// Opens it and checks every page of both files.
+    /// Opens it and checks every page of the state too.
     pub(crate) fn open_checked(
         disk: Arc<dyn Disk>,
         settings: &Settings,
@@ -176,8 +176,8 @@ impl Store {
         directory::settle(&*disk)?;
         let format = directory::read_format(&*disk)?;
         let distrusted = directory::heed_distrust(&*disk)?;
-        let journal = open_journal(&disk, settings, format)?;
         let state = open_state(&disk, settings, format, check_state || distrusted)?;
+        let journal = open_journal(&disk, settings, format, &state.meta)?;
         check_join(&journal.position(), &state.meta)?;
         let checkpointer =
             Checkpointer::new(state, Box::new(journal.source()), settings.fold_slice_bytes);
@@ -221,7 +221,7 @@ impl Store {
 
     /// The parts, each for its thread. The lock of the directory lives as long as the disk.
     #[must_use]
-    pub fn split(self) -> (FileJournal, Checkpointer, Arc<dyn Disk>) {
+    pub fn split(self) -> (RingJournal, Checkpointer, Arc<dyn Disk>) {
         (self.journal, self.checkpointer, self.disk)
     }
 }
@@ -231,11 +231,11 @@ fn create_journal(
     settings: &Settings,
     format: Format,
 ) -> Result<(), StoreError> {
-    let bytes = journal::file_bytes(settings.journal_records_max);
-    let database = create_database(disk, JOURNAL_FILE, bytes)?;
+    let file = disk.create(&temporary(JOURNAL_FILE));
+    let file = file.map_err(StoreError::io(JOURNAL_FILE, "creating"))?;
     let Format { server, incarnation } = format;
-    FileJournal::create(&database, JournalMeta { server, incarnation, base: Seq(1) })?;
-    database.close().map_err(StoreError::redb(JOURNAL_FILE, "closing"))
+    let title = Title { server, incarnation, base: Seq(1) };
+    RingJournal::create(&*file, &title, settings.journal_records_max)
 }
 
 fn create_state(
@@ -294,21 +294,13 @@ fn open_journal(
     disk: &Arc<dyn Disk>,
     settings: &Settings,
     format: Format,
-) -> Result<FileJournal, StoreError> {
-    let bytes = journal::file_bytes(settings.journal_records_max);
-    let (database, backend) = open_database(
-        disk,
-        JOURNAL_FILE,
-        bytes,
-        settings.journal_cache_bytes,
-        Growth::Written,
-        true,
-    )?;
-    let records_max = settings.journal_records_max;
-    let (journal, meta) =
-        guarded(JOURNAL_FILE, || FileJournal::open(database, backend, format.server, records_max))?;
-    check_identity(JOURNAL_FILE, format, meta.server, meta.incarnation)?;
-    Ok(journal)
+    state: &StateMeta,
+) -> Result<RingJournal, StoreError> {
+    let file = disk.open(JOURNAL_FILE).map_err(StoreError::io(JOURNAL_FILE, "opening"))?;
+    RingJournal::open(disk, file, settings.journal_records_max, |title| {
+        check_identity(JOURNAL_FILE, format, title.server, title.incarnation)?;
+        Ok(state.anchor())
+    })
 }
 
 /// redb verifies the state's pages only if asked to: it would read the whole file at every start.
@@ -348,16 +340,12 @@ fn check_identity(
     Err(StoreError::Foreign { file: file.to_owned(), what })
 }
 
-/// State and journal must join without a gap, at the same batch.
+/// The journal reaches as far as the state, and as the chunk that was being folded into it.
 fn check_join(position: &JournalPosition, meta: &StateMeta) -> Result<(), StoreError> {
     let last = Seq(position.next.0 - 1);
-    let joins = meta.folded.0 + 1 >= position.first.0 && meta.chunk_last <= last;
-    if !joins || meta.chunk_last < meta.folded {
+    if meta.chunk_last > last || meta.chunk_last < meta.folded {
         let folded = meta.chunk_last.max(meta.folded);
         return Err(StoreError::Gap { folded, first: position.first, last });
-    }
-    if meta.folded == last && meta.folded_crc != position.last_crc {
-        return Err(StoreError::Batch { at: last, source: BatchError::Chain });
     }
     Ok(())
 }

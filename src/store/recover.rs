@@ -98,7 +98,7 @@ pub(crate) fn recover(
 /// The chunk whose fold was cut short, sorted; an empty one if there is none.
 fn unfinished_chunk(checkpointer: &Checkpointer) -> Result<Chunk, StoreError> {
     let meta = &checkpointer.state.meta;
-    let mut chunk = Chunk::behind(meta.folded, meta.folded_crc);
+    let mut chunk = Chunk::behind(meta.anchor());
     if meta.chunk_last > meta.folded {
         let source = &*checkpointer.source;
         while read_chunk(source, &mut chunk, meta.chunk_last, u64::MAX)? {}
@@ -137,7 +137,7 @@ fn replay(
 ) -> Result<(), StoreError> {
     let (mut last, mut last_crc) = (chunk.last, chunk.last_crc);
     loop {
-        let more = source.read(Seq(last.0 + 1), &mut |batch| {
+        let more = source.read(Seq(last.0 + 1), &mut |batch, _| {
             let header = batch.header();
             let at = header.first;
             let to_error = |source| StoreError::Batch { at, source };

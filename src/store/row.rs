@@ -2,9 +2,10 @@
 //! under. Reads no file, and knows of one row at a time only.
 
 use super::cells::{GroupKey, decode_cells, decode_texts, encode_cells, encode_texts};
+use super::ring::Title;
 use super::schema::{
-    JournalMeta, StateMeta, StateTable, job_key, network_key, open_row, place_key, seal_meta,
-    seal_row, split_place_key, subnet_key, thing_key,
+    StateMeta, StateTable, job_key, network_key, open_row, place_key, seal_meta, seal_row,
+    split_place_key, subnet_key, thing_key,
 };
 use crate::journal::{RecordError, decode, encode};
 use crate::model::{AllocationExtras, Effect, Seq};
@@ -47,8 +48,8 @@ pub(crate) fn read_object(
 
 /// Table number of the state's meta row in [`reread`].
 const STATE_META: u8 = 0xff;
-/// Table number of the journal's meta row in [`reread`].
-const JOURNAL_META: u8 = 0xfe;
+/// In place of a table number in [`reread`]: the title of the journal's file, without its checksum.
+const JOURNAL_TITLE: u8 = 0xfe;
 
 /// For tests and `fuzz/`: seals a body as a row, opens it, reads it as a start does, and writes
 /// what was read. `None`: it was refused.
@@ -57,8 +58,10 @@ const JOURNAL_META: u8 = 0xfe;
 #[doc(hidden)]
 #[must_use]
 pub fn reread(table: u8, applied: u64, key: &[u8], body: &[u8], texts: &[u8]) -> Option<Vec<u8>> {
-    if matches!(table, STATE_META | JOURNAL_META) {
-        return reread_meta(table, body);
+    match table {
+        STATE_META => return reread_meta(body),
+        JOURNAL_TITLE => return Title::reread(body),
+        _ => {}
     }
     let table = *StateTable::ALL.get(usize::from(table))?;
     let row = seal_row(table, key, Seq(applied), body);
@@ -95,11 +98,7 @@ fn reread_cells(key: &[u8], body: &[u8], texts: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A meta row is its own envelope: the body is all behind the checksum.
-fn reread_meta(table: u8, body: &[u8]) -> Option<Vec<u8>> {
-    let row = seal_meta(body)?;
-    let again = match table {
-        STATE_META => StateMeta::decode(&row).ok()??.encode(),
-        _ => JournalMeta::decode(&row).ok()??.encode(),
-    };
+fn reread_meta(body: &[u8]) -> Option<Vec<u8>> {
+    let again = StateMeta::decode(&seal_meta(body)?).ok()??.encode();
     Some(again.get(4..)?.to_vec())
 }

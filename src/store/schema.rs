@@ -1,6 +1,7 @@
 //! Layout of the rows: tables, keys, envelopes, meta rows. `docs/disk-format.md` has it byte by
 //! byte. Reads and writes no file.
 
+use super::journal::{Anchor, Place};
 use crate::journal::{Reader, Short};
 use crate::model::{
     Incarnation, JobId, NetworkHandle, Revision, Seq, ServerId, SubnetHandle, Thing, Tick,
@@ -15,9 +16,7 @@ pub const FORMAT_VERSION: u32 = 0;
 pub(crate) type Definition<const N: usize> =
     TableDefinition<'static, &'static [u8; N], &'static [u8]>;
 
-/// Journal rows by the seq of their first hand-over.
-pub(crate) const JOURNAL: Definition<8> = TableDefinition::new("journal");
-/// The meta row, in both files.
+/// The meta row.
 pub(crate) const META: Definition<1> = TableDefinition::new("meta");
 /// Networks by handle.
 pub(crate) const NETWORKS: Definition<4> = TableDefinition::new("network");
@@ -260,6 +259,8 @@ pub(crate) struct StateMeta {
     pub(crate) folded: Seq,
     /// Checksum of the batch that ends there.
     pub(crate) folded_crc: u32,
+    /// Where that batch stands in the journal.
+    pub(crate) folded_place: Place,
     /// Last hand-over of the chunk that is being folded; `folded` if there is none.
     pub(crate) chunk_last: Seq,
     /// Tick of the batch at `folded`.
@@ -278,6 +279,7 @@ impl StateMeta {
             incarnation,
             folded: Seq(0),
             folded_crc: 0,
+            folded_place: Place::default(),
             chunk_last: Seq(0),
             tick: Tick(0),
             network_handle_max: 0,
@@ -286,12 +288,18 @@ impl StateMeta {
         }
     }
 
+    /// The batch at which the state ends.
+    pub(crate) const fn anchor(&self) -> Anchor {
+        Anchor { last: self.folded, crc: self.folded_crc, place: self.folded_place }
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(256);
         body.extend_from_slice(&FORMAT_VERSION.to_be_bytes());
         body.extend_from_slice(self.server.as_bytes());
         body.extend_from_slice(&self.incarnation.0.to_be_bytes());
         body.extend_from_slice(&self.folded_crc.to_be_bytes());
+        body.extend_from_slice(&self.folded_place.0.to_be_bytes());
         body.extend_from_slice(&self.chunk_last.0.to_be_bytes());
         body.extend_from_slice(&self.tick.0.to_be_bytes());
         body.extend_from_slice(&self.network_handle_max.to_be_bytes());
@@ -320,6 +328,7 @@ impl StateMeta {
             incarnation: Incarnation(reader.u32()?),
             folded,
             folded_crc: reader.u32()?,
+            folded_place: Place(reader.u64()?),
             chunk_last: Seq(reader.u64()?),
             tick: Tick(reader.u64()?),
             network_handle_max: reader.u32()?,
@@ -330,45 +339,6 @@ impl StateMeta {
             *table = TableSum { rows: reader.u64()?, sum: reader.u64()? };
         }
         if reader.is_empty() { Ok(meta) } else { Err(Short) }
-    }
-}
-
-/// Meta row of the journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct JournalMeta {
-    pub(crate) server: ServerId,
-    pub(crate) incarnation: Incarnation,
-    /// The first hand-over that this file ever holds.
-    pub(crate) base: Seq,
-}
-
-impl JournalMeta {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut body = Vec::with_capacity(24);
-        body.extend_from_slice(&FORMAT_VERSION.to_be_bytes());
-        body.extend_from_slice(self.server.as_bytes());
-        body.extend_from_slice(&self.incarnation.0.to_be_bytes());
-        seal(META_TABLE, &META_KEY, self.base, &body)
-    }
-
-    pub(crate) fn decode(row: &[u8]) -> Result<Option<Self>, u32> {
-        let Some((base, body)) = open(META_TABLE, &META_KEY, row) else { return Ok(None) };
-        let mut reader = Reader::new(body);
-        match reader.u32() {
-            Ok(FORMAT_VERSION) => {}
-            Ok(version) => return Err(version),
-            Err(Short) => return Ok(None),
-        }
-        let meta = || -> Result<Self, Short> {
-            Ok(Self {
-                server: ServerId::from_bytes(reader.array()?),
-                incarnation: Incarnation(reader.u32()?),
-                base,
-            })
-        };
-        let mut meta = meta;
-        let read = meta().ok();
-        Ok(if reader.is_empty() { read } else { None })
     }
 }
 

@@ -121,6 +121,7 @@ fn finished(meta: StateMeta, chunk: &Chunk) -> StateMeta {
     StateMeta {
         folded: chunk.last,
         folded_crc: chunk.last_crc,
+        folded_place: chunk.last_place,
         chunk_last: chunk.last,
         tick: chunk.tick,
         network_handle_max: meta.network_handle_max.max(chunk.network_handle_max),

@@ -189,7 +189,7 @@ fn a_check_counts_what_is_there_and_changes_nothing() {
     let mut command = program();
     command.arg("check").arg(folder.path().join("missing"));
     run(command).fails(4);
-    let journal = data.join("journal.redb");
+    let journal = data.join("journal.ring");
     let mut bytes = std::fs::read(&journal).unwrap();
     bytes.iter_mut().skip(4_096).take(65_536).for_each(|byte| *byte ^= 0xff);
     std::fs::write(&journal, &bytes).unwrap();

@@ -6,7 +6,7 @@ use crate::setting;
 use addrd::store::fake_disk::{FakeDisk, Random};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-const FILES: [&str; 4] = ["journal.redb", "state.redb", "FORMAT", "reserve"];
+const FILES: [&str; 4] = ["journal.ring", "state.redb", "FORMAT", "reserve"];
 const PAGE_BYTES: u64 = 4_096;
 
 /// A directory after some work, closed in order or killed, in the middle of a fold or not.

@@ -15,8 +15,8 @@ pub(crate) struct Oracle {
     /// The state after all acknowledged hand-overs.
     acknowledged: Generator,
     acknowledged_next: u64,
-    /// The state with a round of unknown outcome.
-    in_flight: Option<(Generator, u64)>,
+    /// The states behind each row of a round of unknown outcome, in order.
+    in_flight: Vec<(Generator, u64)>,
     tick: u64,
     /// Planted: rows are trimmed whether folded or not.
     trims_ahead: bool,
@@ -40,6 +40,8 @@ pub(crate) struct Met {
     pub(crate) unfinished_folds: u64,
     /// Recoveries that found a round whose outcome was not known.
     pub(crate) unknown_rounds: u64,
+    /// Of these, those of which only the first rows were there.
+    pub(crate) cut_rounds: u64,
     pub(crate) rounds: u64,
     pub(crate) folds: u64,
     pub(crate) trimmed_rows: u64,
@@ -53,6 +55,7 @@ impl Met {
         self.folds_cut += other.folds_cut;
         self.unfinished_folds += other.unfinished_folds;
         self.unknown_rounds += other.unknown_rounds;
+        self.cut_rounds += other.cut_rounds;
         self.rounds += other.rounds;
         self.folds += other.folds;
         self.trimmed_rows += other.trimmed_rows;
@@ -74,7 +77,6 @@ pub(crate) enum End {
 pub(crate) fn settings(random: &mut Random) -> Settings {
     Settings {
         journal_records_max: 512,
-        journal_cache_bytes: 1 << 20,
         state_cache_bytes: 1 << 20,
         state_bytes: 128 << 10,
         reserve_bytes: 4_096,
@@ -87,7 +89,7 @@ impl Oracle {
         Self {
             acknowledged: Generator::default(),
             acknowledged_next: 1,
-            in_flight: None,
+            in_flight: Vec::new(),
             tick: 1_000,
             trims_ahead,
             any_error: false,
@@ -161,23 +163,21 @@ impl Oracle {
         }
     }
 
-    /// The recovered state is what was acknowledged, or that and the round in flight; from now on
-    /// it is promised.
+    /// The recovered state is what was acknowledged, or that and the first rows of the round in
+    /// flight; from now on it is promised.
     fn judge(&mut self, found: &Model, next: u64) -> Result<(), Violation> {
         if next != self.acknowledged_next {
-            match self.in_flight.take() {
-                Some((flight, flight_next)) if flight_next == next => {
-                    (self.acknowledged, self.acknowledged_next) = (flight, flight_next);
-                    self.met.unknown_rounds += 1;
-                }
-                flight => {
-                    let flight = flight.map(|(_, next)| next);
-                    let promised = self.acknowledged_next;
-                    return Err(format!("next is {next}, promised {promised} or {flight:?}"));
-                }
-            }
+            let is_found = |(_, flight_next): &(_, u64)| *flight_next == next;
+            let Some(row) = self.in_flight.iter().position(is_found) else {
+                let flight: Vec<_> = self.in_flight.iter().map(|(_, next)| next).collect();
+                let promised = self.acknowledged_next;
+                return Err(format!("next is {next}, promised {promised} or one of {flight:?}"));
+            };
+            self.met.unknown_rounds += 1;
+            self.met.cut_rounds += u64::from(row + 1 < self.in_flight.len());
+            (self.acknowledged, self.acknowledged_next) = self.in_flight.swap_remove(row);
         }
-        self.in_flight = None;
+        self.in_flight.clear();
         if *found == self.acknowledged.model {
             return Ok(());
         }
@@ -211,19 +211,23 @@ impl Oracle {
         for _ in 0..=random.below(3) {
             let hand_overs: Vec<RecordBuffer> =
                 (0..=random.below(3)).map(|_| hand_over(&mut next, random)).collect();
+            self.in_flight.push((next.clone(), 0));
             rows.push(hand_overs);
         }
         self.tick += random.below(3);
         let rows: Vec<_> = rows.iter().map(|row| seal(sealer, row, Tick(self.tick))).collect();
-        self.in_flight = Some((next, sealer.next().0));
+        for ((_, next), row) in self.in_flight.iter_mut().zip(&rows) {
+            *next = row.header.last.0 + 1;
+        }
         let trim_to = if self.trims_ahead { Seq(u64::MAX) } else { store.checkpointer.folded() };
         let rows_before = store.journal.position().rows + rows.len() as u64;
         store.journal.append(&Round { rows: &rows, trim_to })?;
         self.met.rounds += 1;
         self.met.trimmed_rows += rows_before - store.journal.position().rows;
-        if let Some((generator, next)) = self.in_flight.take() {
-            (self.acknowledged, self.acknowledged_next) = (generator, next);
+        if let Some(last) = self.in_flight.pop() {
+            (self.acknowledged, self.acknowledged_next) = last;
         }
+        self.in_flight.clear();
         Ok(())
     }
 }

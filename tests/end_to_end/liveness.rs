@@ -6,10 +6,10 @@ use addrd::allocator::ShardSettings;
 use addrd::config::Config;
 use addrd::engine::{FakeClock, Identity, Recovery, Running, Start, start};
 use addrd::limits::LOOP_AGE_MS;
-use addrd::model::{ServerId, Tick};
+use addrd::model::{Seq, ServerId, Tick};
 use addrd::server::Server;
 use addrd::store::{
-    Disk, FileJournal, Journal, JournalFill, JournalPosition, RealDisk, Round, Settings, Store,
+    Disk, Journal, JournalFill, JournalPosition, RealDisk, RingJournal, Round, Settings, Store,
     StoreError,
 };
 use addrd_client::protocol::message::Request;
@@ -41,7 +41,7 @@ impl Gate {
 
 #[derive(Debug)]
 struct HangingJournal {
-    inner: FileJournal,
+    inner: RingJournal,
     gate: Arc<Gate>,
 }
 
@@ -57,6 +57,10 @@ impl Journal for HangingJournal {
 
     fn fill(&self) -> JournalFill {
         self.inner.fill()
+    }
+
+    fn room_bytes(&self, trim_to: Seq) -> u64 {
+        self.inner.room_bytes(trim_to)
     }
 }
 

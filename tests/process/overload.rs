@@ -104,7 +104,7 @@ async fn inside_bounds(site: &Site, server: &Server<'_>, before: &BTreeMap<Strin
     assert!(resident < RESIDENT_BYTES_MAX, "{resident} bytes in memory");
     let now = file_lengths(site);
     // Its length is fixed from the start.
-    assert_eq!(now["journal.redb"], before["journal.redb"], "the journal's file grew");
+    assert_eq!(now["journal.ring"], before["journal.ring"], "the journal's file grew");
     let figures = site.figures().await;
     let bounded = figures.bounded();
     for name in BOUNDED {

@@ -118,8 +118,8 @@ fn damage_is_refused_by_name_and_nothing_is_written() {
         let damage: [(&str, Damage); 6] = [
             ("FORMAT", |bytes| bytes[30] ^= 1),
             ("FORMAT", |bytes| bytes.truncate(10)),
-            ("journal.redb", |bytes| bytes[..4_096].fill(0)),
-            ("journal.redb", |bytes| bytes.truncate(bytes.len() / 2)),
+            ("journal.ring", |bytes| bytes[..4_096].fill(0)),
+            ("journal.ring", |bytes| bytes.truncate(bytes.len() / 2)),
             ("state.redb", |bytes| bytes[..4_096].fill(0)),
             ("state.redb", |bytes| bytes.truncate(5_000)),
         ];
@@ -136,7 +136,7 @@ fn damage_is_refused_by_name_and_nothing_is_written() {
             must_be_unchanged(&before, &contents(&site.data()));
             restore(&whole);
         }
-        for name in ["journal.redb", "state.redb", "FORMAT"] {
+        for name in ["journal.ring", "state.redb", "FORMAT"] {
             std::fs::remove_file(site.data().join(name)).expect("a file is removed");
             let before = contents(&site.data());
             let output = fails(site.command()).await;
@@ -179,7 +179,7 @@ fn a_flipped_byte_is_an_error_or_harmless_never_a_silent_change() {
         server.stop().await;
         let (mut refused, mut harmless) = (0, 0);
         for _ in 0..FLIPS {
-            let path = site.data().join(*choices.pick(&["journal.redb", "state.redb", "FORMAT"]));
+            let path = site.data().join(*choices.pick(&["journal.ring", "state.redb", "FORMAT"]));
             let mut bytes = whole[&path].clone();
             // Most bytes of the files are room that is not used yet.
             let reach = (bytes.len() as u64).min(96 << 10);
@@ -234,7 +234,7 @@ fn a_path_that_is_no_directory_is_refused() {
 
         let foreign = Site::new();
         std::fs::create_dir(foreign.data()).expect("a folder");
-        std::fs::write(foreign.data().join("journal.redb"), b"not ours").expect("a file");
+        std::fs::write(foreign.data().join("journal.ring"), b"not ours").expect("a file");
         let before = contents(&foreign.data());
         must_say(&fails(foreign.command()).await, 2, &[]);
         must_be_unchanged(&before, &contents(&foreign.data()));

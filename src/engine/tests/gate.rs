@@ -4,7 +4,7 @@
 use super::*;
 use crate::allocator::ShardSettings;
 use crate::store::fake_disk::FakeDisk;
-use crate::store::{FileJournal, Store};
+use crate::store::{RingJournal, Store};
 use std::time::Instant;
 
 /// Where rounds of the journal wait.
@@ -59,7 +59,7 @@ impl Gate {
 
 #[derive(Debug)]
 struct Gated {
-    journal: FileJournal,
+    journal: RingJournal,
     gate: Arc<Gate>,
 }
 
@@ -68,7 +68,7 @@ impl Journal for Gated {
         if self.gate.pass() {
             return self.journal.append(round);
         }
-        let (file, source) = ("journal.redb".to_owned(), std::io::Error::other("planned"));
+        let (file, source) = ("journal.ring".to_owned(), std::io::Error::other("planned"));
         Err(StoreError::Io { file, doing: "writing", source })
     }
 
@@ -78,6 +78,10 @@ impl Journal for Gated {
 
     fn fill(&self) -> JournalFill {
         self.journal.fill()
+    }
+
+    fn room_bytes(&self, trim_to: Seq) -> u64 {
+        self.journal.room_bytes(trim_to)
     }
 }
 
@@ -216,5 +220,5 @@ fn a_failed_write_answers_nobody_and_stops_the_process_once() {
     assert!(desk.frames.lock().unwrap().is_empty(), "its outcome is unknown");
     let failures = stand.failures.lock().unwrap();
     assert_eq!(failures.len(), 1, "{failures:?}");
-    assert!(failures[0].contains("committer") && failures[0].contains("journal.redb"));
+    assert!(failures[0].contains("committer") && failures[0].contains("journal.ring"));
 }
