@@ -6,6 +6,7 @@
 
 use super::cells::{GroupKey, settled};
 use super::journal::{Anchor, Place};
+use super::order::sort_by_number;
 use super::schema::GROUP_CELLS;
 use crate::journal::{BatchError, BatchView, CellMark, RecordError, cell_mark, decode};
 use crate::model::{
@@ -67,6 +68,11 @@ impl CellItem {
             cell: (offset % GROUP_CELLS) as u32,
             at,
         }
+    }
+
+    /// Its place in the subnet, as a number in the order of places.
+    fn place(&self) -> u128 {
+        u128::from(self.group) * GROUP_CELLS + u128::from(self.cell)
     }
 
     const fn is_wide(&self) -> bool {
@@ -225,7 +231,9 @@ impl Chunk {
         let marks = networks.chain(subnets).map(|key| ObjectItem { key, at: MARK });
         self.objects.extend(marks);
         self.objects.sort_unstable();
-        self.cells.sort_unstable();
+        // They are in the journal's order: it stays inside each cell.
+        sort_by_number(&mut self.cells, CellItem::place);
+        sort_by_number(&mut self.cells, |item| u128::from(item.subnet));
         self.sort_wide();
     }
 

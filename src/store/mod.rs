@@ -19,6 +19,7 @@ mod fold;
 mod held_file;
 mod inspect;
 mod journal;
+mod order;
 mod overlay_disk;
 mod real_disk;
 mod recover;
