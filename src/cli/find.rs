@@ -2,7 +2,7 @@
 //! nearest name when there is none such. Changes nothing.
 
 use super::fault::Fault;
-use addrd_client::{Client, Error};
+use addrd_client::{Client, Error, Pages};
 use addrd_protocol::message::{Network, Subnet, SubnetName};
 use addrd_protocol::{NetworkId, Status, Text};
 
@@ -49,6 +49,26 @@ async fn network_by_name(client: &Client, text: &str) -> Result<Network, Fault> 
 pub(crate) async fn hint_at_network(client: &Client, text: &str) -> Result<String, Fault> {
     let networks = client.for_networks().networks(None).take(NAMES_MAX).await?;
     Ok(hint(text, networks.iter().filter_map(|network| network.name.as_deref())))
+}
+
+/// Of an error that says "not found" about a name: what else there is with a name like it.
+pub(crate) async fn or_nearest<T>(
+    error: Error,
+    (kind, text): (&str, &str),
+    all: Pages<T>,
+    name: impl Fn(&T) -> Option<&Text>,
+) -> Fault {
+    if !error.is(Status::NOT_FOUND) {
+        return error.into();
+    }
+    match all.take(NAMES_MAX).await {
+        Ok(all) => {
+            let hint = hint(text, all.iter().filter_map(|one| name(one).map(Text::as_str)));
+            Fault::NotFound(format!("there is no {kind} \"{text}\"{hint}"))
+        }
+        // The answer stands without a suggestion.
+        Err(_) => error.into(),
+    }
 }
 
 /// A subnet of a network, given by name, id or prefix.
@@ -118,7 +138,7 @@ pub(crate) fn name(text: &str) -> Result<Text, Fault> {
 }
 
 /// What a message about a missing name ends with.
-pub(crate) fn hint<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> String {
+fn hint<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> String {
     nearest(text, names).map(|name| format!("; did you mean \"{name}\"?")).unwrap_or_default()
 }
 

@@ -52,7 +52,7 @@ pub(crate) struct Global {
     pub(crate) no_headers: bool,
 
     /// Print at most this many objects; 0 = all [default: 1000 in a table, else all]
-    #[arg(long, global = true, value_name = "COUNT")]
+    #[arg(long, global = true, value_name = "COUNT", allow_negative_numbers = true)]
     pub(crate) limit: Option<usize>,
 
     /// Ask nothing before something is destroyed

@@ -150,7 +150,7 @@ impl Names {
     }
 
     /// The name, if there is one that may be seen.
-    async fn of(&mut self, id: NetworkId) -> Result<Option<Text>, Fault> {
+    pub(crate) async fn of(&mut self, id: NetworkId) -> Result<Option<Text>, Fault> {
         if let Some(name) = self.known.get(&id) {
             return Ok(name.clone());
         }

@@ -170,10 +170,16 @@ pub(crate) struct Preview {
 /// A subnet pool by name or id.
 pub(crate) async fn find(client: &Client, text: &str) -> Result<SubnetPool, Fault> {
     let client = client.for_networks();
-    Ok(match text.parse() {
-        Ok(id) => client.pool_get(id).await?,
-        Err(_) => client.pool_find(find::name(text)?).await?,
-    })
+    if let Ok(id) = text.parse() {
+        return Ok(client.pool_get(id).await?);
+    }
+    match client.pool_find(find::name(text)?).await {
+        Ok(found) => Ok(found),
+        Err(error) => {
+            let named = ("subnet pool", text);
+            Err(find::or_nearest(error, named, client.pools(None), |one| one.name.as_ref()).await)
+        }
+    }
 }
 
 /// A client whose allocations are prefixes of pools, and the pool's id where the network's stands.

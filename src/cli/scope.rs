@@ -85,10 +85,16 @@ pub(crate) struct Update {
 
 /// An address scope by name or id.
 pub(crate) async fn find(client: &Client, text: &str) -> Result<AddressScope, Fault> {
-    Ok(match text.parse() {
-        Ok(id) => client.scope_get(id).await?,
-        Err(_) => client.scope_find(find::name(text)?).await?,
-    })
+    if let Ok(id) = text.parse() {
+        return Ok(client.scope_get(id).await?);
+    }
+    match client.scope_find(find::name(text)?).await {
+        Ok(found) => Ok(found),
+        Err(error) => {
+            let named = ("address scope", text);
+            Err(find::or_nearest(error, named, client.scopes(None), |one| one.name.as_ref()).await)
+        }
+    }
 }
 
 pub(crate) async fn run(session: &Session, scope: Scope) -> Result<(), Fault> {

@@ -1,9 +1,13 @@
-//! `addrd usage`: counts of addresses.
+//! `addrd usage`: counts of addresses. Counts nothing itself.
 
 use super::fault::Fault;
-use super::find;
 use super::session::Session;
+use super::view::{self, View, text};
+use super::{find, held::Names};
+use addrd_client::Client;
 use addrd_protocol::message::SubnetUsage;
+use addrd_protocol::{NetworkId, Text};
+use serde::Serialize;
 
 /// Counts of addresses: free, allocated, excluded.
 #[derive(Debug, clap::Args)]
@@ -20,39 +24,97 @@ pub(crate) struct Usage {
     pool: Option<String>,
 }
 
+/// Counts of a subnet (of a pool: of a prefix), and whose it is.
+#[derive(Debug, Serialize)]
+struct Counted {
+    #[serde(flatten)]
+    usage: SubnetUsage,
+    network_id: NetworkId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network_name: Option<Text>,
+}
+
+impl View for Counted {
+    const COLUMNS: &'static [&'static str] = &[
+        "cidr",
+        "pool_size",
+        "free",
+        "allocated",
+        "held",
+        "quarantined",
+        "excluded",
+        "pinned",
+        "used_outside",
+        "used",
+        "network",
+        "subnet_id",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let usage = &self.usage;
+        vec![
+            usage.cidr.to_string(),
+            usage.pool_size.to_string(),
+            usage.free.to_string(),
+            usage.allocated.to_string(),
+            usage.held.to_string(),
+            usage.quarantined.to_string(),
+            usage.excluded.to_string(),
+            usage.pinned.to_string(),
+            usage.used_outside.to_string(),
+            view::percent(usage.pool_size.saturating_sub(usage.free), usage.pool_size),
+            text(self.network_name.as_ref()),
+            usage.subnet_id.to_string(),
+        ]
+    }
+
+    fn keys(&self) -> Vec<String> {
+        vec![self.usage.subnet_id.to_string()]
+    }
+}
+
 pub(crate) async fn run(session: &Session, usage: Usage) -> Result<(), Fault> {
     let client = session.client().await?;
     let subnet = usage.subnet.as_deref().map(find::subnet_name).transpose()?;
-    let mut out = session.output.list::<SubnetUsage>();
-    let most = session.output.objects_max();
-    if let Some(pool) = &usage.pool {
-        let (client, pool) = super::pool::as_network(&client, pool).await?;
-        for usage in client.usage(pool, None).await?.subnets {
-            out.add(usage)?;
-        }
-        return out.end(false);
-    }
-    let Some(network) = usage.network else {
-        let mut networks = client.networks(None);
-        while let Some(network) = networks.next().await? {
-            for usage in client.usage(network.network_id, None).await?.subnets {
-                if out.count() >= most {
-                    return out.end(true);
-                }
-                out.add(usage)?;
-            }
-        }
-        return out.end(false);
+    let Some((client, id)) = counted(&client, &usage).await? else {
+        return all(session, &client).await;
     };
-    let id = find::network_id(&client, &network).await?;
     if let Some(text) = &usage.subnet {
         find::subnet(&client, id, text).await?;
     }
+    let network_name = Names::new(&client, &session.output).of(id).await?;
+    let most = session.output.objects_max();
+    let mut out = session.output.list::<Counted>();
     for usage in client.usage(id, subnet).await?.subnets {
         if out.count() >= most {
             return out.end(true);
         }
-        out.add(usage)?;
+        out.add(Counted { usage, network_id: id, network_name: network_name.clone() })?;
+    }
+    out.end(false)
+}
+
+/// The network or pool that is named, and the client to ask about it.
+async fn counted(client: &Client, usage: &Usage) -> Result<Option<(Client, NetworkId)>, Fault> {
+    match (&usage.network, &usage.pool) {
+        (Some(text), _) => Ok(Some((client.clone(), find::network_id(client, text).await?))),
+        (None, Some(pool)) => super::pool::as_network(client, pool).await.map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+async fn all(session: &Session, client: &Client) -> Result<(), Fault> {
+    let most = session.output.objects_max();
+    let mut out = session.output.list::<Counted>();
+    let mut networks = client.networks(None);
+    while let Some(network) = networks.next().await? {
+        let id = network.network_id;
+        for usage in client.usage(id, None).await?.subnets {
+            if out.count() >= most {
+                return out.end(true);
+            }
+            out.add(Counted { usage, network_id: id, network_name: network.name.clone() })?;
+        }
     }
     out.end(false)
 }

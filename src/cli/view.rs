@@ -3,7 +3,6 @@
 
 use addrd_protocol::message::{
     Exclusion, ExclusionMode, HostMapping, Network, Pin, Port, Segment, ServerStatus, Subnet,
-    SubnetUsage,
 };
 use addrd_protocol::{Family, Text};
 use serde::Serialize;
@@ -225,44 +224,8 @@ impl View for Pin {
     }
 }
 
-impl View for SubnetUsage {
-    const COLUMNS: &'static [&'static str] = &[
-        "cidr",
-        "pool_size",
-        "free",
-        "allocated",
-        "held",
-        "quarantined",
-        "excluded",
-        "pinned",
-        "used_outside",
-        "used",
-        "subnet_id",
-    ];
-
-    fn cells(&self) -> Vec<String> {
-        vec![
-            self.cidr.to_string(),
-            self.pool_size.to_string(),
-            self.free.to_string(),
-            self.allocated.to_string(),
-            self.held.to_string(),
-            self.quarantined.to_string(),
-            self.excluded.to_string(),
-            self.pinned.to_string(),
-            self.used_outside.to_string(),
-            percent(self.pool_size.saturating_sub(self.free), self.pool_size),
-            self.subnet_id.to_string(),
-        ]
-    }
-
-    fn keys(&self) -> Vec<String> {
-        vec![self.subnet_id.to_string()]
-    }
-}
-
 /// Never rounded up to 100 while something is left.
-fn percent(part: u128, whole: u128) -> String {
+pub(crate) fn percent(part: u128, whole: u128) -> String {
     if whole == 0 {
         return "-".to_owned();
     }

@@ -144,6 +144,9 @@ fn wrong_values_are_told_with_what_is_allowed() {
     says(&["subnet", "create", "blue", "fd00::/129"], &["0 to 128"]);
     says(&["subnet", "create", "blue", "10.0.0/24"], &["ADDRESS/LENGTH"]);
     says(&["subnet", "create", "blue", "10.0.0.0"], &["ADDRESS/LENGTH"]);
+    says(&["bench", "--rate", "-5"], &["--rate -5", "more than 0"]);
+    says(&["bench", "--fill", "0"], &["--fill 0", "more than 0 and at most 1"]);
+    says(&["bench", "--live", "10"], &["--live 10", "at least 4 for each"]);
 }
 
 #[test]
@@ -229,6 +232,12 @@ fn a_typing_error_suggests_the_nearest_name() {
     assert!(error.contains("did you mean \"demo-v"), "{error}");
     let error = server.addrd("lookup dem").fails(4);
     assert!(error.contains("did you mean \"demo\"?"), "{error}");
+    server.addrd("pool create nodes 10.128.0.0/16").ok();
+    server.addrd("scope create global --family v4").ok();
+    for (line, name) in [("pool get nodez", "nodes"), ("scope get globl", "global")] {
+        let error = server.addrd(line).fails(4);
+        assert!(error.contains(&format!("did you mean \"{name}\"?")), "{error}");
+    }
     let error = server.addrd("allocate something-else").fails(4);
     assert!(!error.contains("did you mean"), "{error}");
 }

@@ -46,6 +46,17 @@ fn allocations_are_shown_with_the_name_of_their_network_and_the_prefix_of_their_
 }
 
 #[test]
+fn counts_are_shown_with_the_name_of_their_network() {
+    let server = two_networks();
+    for line in ["usage", "usage green"] {
+        assert!(has_line(&server.addrd(line).ok(), &["10.1.0.0/24", "green"]), "{line}");
+        let counted = server.addrd(&format!("{line} -o json")).json();
+        let green = counted.as_array().unwrap().iter().find(|one| one["cidr"] == "10.1.0.0/24");
+        assert_eq!(green.unwrap()["network_name"], "green", "{counted}");
+    }
+}
+
+#[test]
 fn what_has_no_name_is_shown_by_its_id() {
     let server = two_networks();
     let id = server.addrd("network get blue -q").ok();

@@ -87,11 +87,14 @@ impl Shard {
             }
         }
         Err(first_refusal.unwrap_or_else(|| {
-            let message = format_args!(
-                "no candidate is an IPv6 subnet of 64 host bits; a request can name one, or the \
-                 network can have an auto-address subnet"
-            );
-            refuse(Status::NO_MATCHING_SUBNET, message)
+            let message = match asked.extras.subnets.is_empty() {
+                true => {
+                    "the network has no auto-address subnet; a request can name another IPv6 \
+                     subnet of 64 host bits"
+                }
+                false => "none of the subnets named is an IPv6 subnet of 64 host bits",
+            };
+            refuse(Status::NO_MATCHING_SUBNET, format_args!("{message}"))
         }))
     }
 

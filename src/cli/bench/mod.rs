@@ -67,20 +67,20 @@ pub(crate) struct Bench {
     in_flight: u16,
     /// Operations a second, whatever the server does (an open loop) [default: as fast as replies
     /// come]
-    #[arg(long, value_name = "PER_SECOND")]
+    #[arg(long, value_name = "PER_SECOND", allow_negative_numbers = true)]
     rate: Option<f64>,
     /// Seconds that are measured
-    #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS", allow_negative_numbers = true)]
     duration: f64,
     /// Seconds before that, not measured [default: 1, of `allocate` 0]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     warm_up: Option<f64>,
     /// Addresses that are kept allocated; of `allocate` the most that are [default: 1000000, 100000 ports, of
     /// `allocate` 10000000]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(plan::LIVE_MAX)))]
     live: Option<u32>,
     /// Part of the pools that is live, more than 0 and at most 1
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.5, allow_negative_numbers = true)]
     fill: f64,
     /// Networks
     #[arg(long, default_value_t = 1)]
@@ -143,15 +143,21 @@ impl Bench {
     fn check(&self) -> Result<(), String> {
         let seconds = |seconds: f64| (0.0..=SECONDS_MAX).contains(&seconds);
         if !seconds(self.duration) || self.duration == 0.0 || !seconds(self.warm_up()) {
-            return Err("--duration and --warm-up are seconds, at most a day".to_owned());
+            return Err(format!(
+                "--duration {} --warm-up {}: they are seconds, at most a day, and it measures for \
+                 more than 0",
+                self.duration,
+                self.warm_up()
+            ));
         }
-        if self.rate.is_some_and(|rate| !(rate > 0.0 && rate <= 1e9)) {
-            return Err("--rate is more than 0 and at most 1000000000".to_owned());
+        if let Some(rate) = self.rate.filter(|rate| !(*rate > 0.0 && *rate <= 1e9)) {
+            return Err(format!("--rate {rate}: it is more than 0 and at most 1000000000"));
         }
         let workers = self.connections * u32::from(self.in_flight);
         if self.work() == Work::Churn && self.live() / 4 < workers {
             return Err(format!(
-                "--live is at least 4 for each request in flight, here {}",
+                "--live {}: it is at least 4 for each request in flight, here {}",
+                self.live(),
                 u64::from(workers) * 4
             ));
         }

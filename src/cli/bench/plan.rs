@@ -39,10 +39,12 @@ impl Plan {
         fill: f64,
     ) -> Result<Self, String> {
         if !(fill > 0.0 && fill <= 1.0) {
-            return Err("--fill is more than 0 and at most 1".to_owned());
+            return Err(format!("--fill {fill}: it is more than 0 and at most 1"));
         }
         if !(1..=NETWORKS_MAX).contains(&networks) || !(1..=SUBNETS_MAX).contains(&subnets) {
-            return Err("--networks is 1 to 1000000 and --subnets 1 to 100000".to_owned());
+            return Err(format!(
+                "--networks {networks} --subnets {subnets}: they are 1 to 1000000 and 1 to 100000"
+            ));
         }
         let in_network = u64::from(live.div_ceil(networks));
         let wanted = in_network as f64 / fill;
