@@ -283,6 +283,13 @@ pub const STATE_ROW_BYTES_MAX: usize = 4_000;
 pub const CHECK_FINDINGS_MAX: usize = 1_000;
 /// Bytes of the file that is given up to start on a full disk.
 pub const RESERVE_BYTES: u64 = 64 << 20;
+/// Bytes of it that are written and synced at once while the server serves: a sync of so little
+/// holds no commit up for long.
+pub const RESERVE_PIECE_BYTES: usize = 1 << 20;
+/// Pause between two pieces, ms: all of it takes a quarter of a minute.
+pub const RESERVE_PIECE_PAUSE_MS: u64 = 250;
+/// Pause before a disk that had no room for it is looked at again, ms.
+pub const RESERVE_RETRY_MS: u64 = 10_000;
 
 const _: () = assert!(
     BATCH_ITEMS_MAX * 2 * PLAIN_RECORD_BYTES_MAX <= DRAIN_RECORD_BYTES_MAX,

@@ -1,12 +1,12 @@
 //! When to fold and how fast: paces the checkpointer by the fill of the journal and the age of
-//! what waits. What a fold does is the store's business.
+//! what waits, and the reserve by the free space. What a fold does is the store's business.
 
 use super::clock::Clock;
 use super::figures::CommitterFigures;
 use super::pressure::Pressure;
 use crate::limits;
 use crate::model::{Seq, Tick};
-use crate::store::{Checkpointer, Disk, Step, StoreError, give_up_reserve};
+use crate::store::{Checkpointer, Disk, Reserve, Step, StoreError, Tended};
 use addrd_sync::{Doorbell, DurableMark};
 use std::fmt;
 use std::path::PathBuf;
@@ -43,13 +43,19 @@ pub struct Fold {
     waiting_since: Option<Tick>,
     /// The last slice got no space, and the reserve is gone.
     is_starved: bool,
+    reserve: Reserve,
+    /// When the reserve is looked at again.
+    tend_at: Tick,
 }
 
 impl Fold {
     /// Ready for its first step.
     #[must_use]
-    pub const fn new(parts: FoldParts) -> Self {
-        Self { parts, waiting_since: None, is_starved: false }
+    pub fn new(parts: FoldParts) -> Self {
+        // On a disk of a test there is one only if it was made with the directory.
+        let bytes = if parts.directory.is_some() { limits::RESERVE_BYTES } else { 0 };
+        let reserve = Reserve::new(Arc::clone(&parts.disk), bytes);
+        Self { parts, waiting_since: None, is_starved: false, reserve, tend_at: Tick(0) }
     }
 
     /// One slice, if it is time for one. Gives how long to pause.
@@ -57,7 +63,8 @@ impl Fold {
     /// # Errors
     /// The storage failed: the process must end.
     pub fn step(&mut self) -> Result<Duration, StoreError> {
-        self.watch_disk();
+        let free_bytes = self.watch_disk();
+        self.tend_reserve(free_bytes)?;
         self.parts.figures.turned(self.parts.clock.monotonic_ns());
         if !self.parts.checkpointer.is_working() && !self.is_due() {
             return Ok(IDLE_PAUSE);
@@ -95,7 +102,7 @@ impl Fold {
             self.waiting_since = None;
         }
         // With the reserve given up the same step is tried again.
-        self.is_starved = step == Step::Full && !give_up_reserve(&*self.parts.disk)?;
+        self.is_starved = step == Step::Full && !self.reserve.give_up()?;
         let took = self.parts.clock.monotonic_ns().saturating_sub(began_ns);
         self.parts.figures.committed(0, 0, 0, took);
         Ok(Duration::from_nanos(took))
@@ -116,15 +123,31 @@ impl Fold {
             || now.since(since) >= limits::FOLD_AGE_MS_MAX
     }
 
-    fn watch_disk(&self) {
-        let Some(directory) = &self.parts.directory else {
-            return;
-        };
+    /// Free space of the disk, if it says, bytes.
+    fn watch_disk(&self) -> Option<u64> {
+        let directory = self.parts.directory.as_ref()?;
         // A file system that doesn't say is not full as far as we know; writes fail by themselves.
-        let is_full = rustix::fs::statvfs(directory).is_ok_and(|found| {
-            found.f_bavail.saturating_mul(found.f_frsize) < limits::DISK_FREE_BYTES_MIN
-        });
+        let found = rustix::fs::statvfs(directory).ok();
+        let free = found.map(|found| found.f_bavail.saturating_mul(found.f_frsize));
+        let is_full = free.is_some_and(|free| free < limits::DISK_FREE_BYTES_MIN);
         self.parts.pressure.storage_full.set(u64::from(is_full));
+        free
+    }
+
+    /// Writes a piece of a reserve that was given up, while the fold has no hurry.
+    fn tend_reserve(&mut self, free_bytes: Option<u64>) -> Result<(), StoreError> {
+        let now = self.parts.clock.tick();
+        let filled = self.parts.pressure.journal_percent();
+        let is_pressed = filled >= limits::JOURNAL_FULL_SPEED_PERCENT;
+        if now < self.tend_at || self.is_starved || is_pressed {
+            return Ok(());
+        }
+        let pause = match self.reserve.tend(free_bytes)? {
+            Tended::Grown => limits::RESERVE_PIECE_PAUSE_MS,
+            Tended::Whole | Tended::NoRoom => limits::RESERVE_RETRY_MS,
+        };
+        self.tend_at = Tick(now.0.saturating_add(pause));
+        Ok(())
     }
 }
 

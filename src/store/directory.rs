@@ -138,7 +138,8 @@ pub(crate) fn clean(disk: &dyn Disk) -> Result<(), StoreError> {
     remove(disk, &temporary(FORMAT))
 }
 
-fn remove(disk: &dyn Disk, name: &str) -> Result<(), StoreError> {
+/// Removes a file, if it is there.
+pub(super) fn remove(disk: &dyn Disk, name: &str) -> Result<(), StoreError> {
     match disk.remove(name) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(StoreError::io(name, "removing")(error))
@@ -181,19 +182,23 @@ pub(crate) fn write_reserve(disk: &dyn Disk, name: &str, bytes: u64) -> Result<(
     file.sync().map_err(StoreError::io(name, "syncing"))
 }
 
-/// Gives up the reserve; tells whether there was one.
+/// Gives up the reserve, or the part of it that is written again; tells whether there was one.
 ///
 /// # Errors
 /// [`StoreError::Io`].
 pub fn give_up_reserve(disk: &dyn Disk) -> Result<bool, StoreError> {
-    match disk.remove(RESERVE) {
-        Ok(()) => {
-            settle(disk)?;
-            Ok(true)
+    let mut is_freed = false;
+    for name in [RESERVE.to_owned(), temporary(RESERVE)] {
+        match disk.remove(&name) {
+            Ok(()) => is_freed = true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(StoreError::io(&name, "removing")(error)),
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(StoreError::io(RESERVE, "removing")(error)),
     }
+    if is_freed {
+        settle(disk)?;
+    }
+    Ok(is_freed)
 }
 
 /// Makes the names durable that a killed process may have left in memory, before they are believed.

@@ -23,6 +23,7 @@ mod order;
 mod overlay_disk;
 mod real_disk;
 mod recover;
+mod reserve;
 mod ring;
 #[doc(hidden)]
 pub mod row;
@@ -45,6 +46,7 @@ pub use journal::{
 pub use overlay_disk::OverlayDisk;
 pub use real_disk::RealDisk;
 pub use recover::{Recovered, Restore};
+pub use reserve::{Reserve, Tended};
 pub use ring::{RingJournal, RingSource};
 pub use schema::FORMAT_VERSION;
 
