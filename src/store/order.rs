@@ -21,7 +21,7 @@ pub(crate) fn sort_by_number<T: Copy>(items: &mut Vec<T>, key: impl Fn(&T) -> u1
     let mut sorted = items.clone();
     for shift in (0..u128::BITS).step_by(DIGIT_BITS as usize) {
         let digit = |item: &T| (key(item) >> shift) as usize % DIGITS;
-        if (differing >> shift) as usize % DIGITS != 0 {
+        if !((differing >> shift) as usize).is_multiple_of(DIGITS) {
             pass(items, &mut sorted, digit);
             std::mem::swap(items, &mut sorted);
         }
