@@ -60,7 +60,7 @@ statuses! {
     NOT_HELD = 0x0001, 200, "";
 
     /// No address was free in any candidate subnet.
-    EXHAUSTED = 0x0101, 409, "IpAddressGenerationFailure";
+    EXHAUSTED = 0x0101, 409, "IpAddressGenerationFailure, IpAddressGenerationFailureAllSubnets";
     /// The exact address is held by another.
     ADDRESS_TAKEN = 0x0102, 409, "IpAddressAlreadyAllocated";
     /// The key holds something that does not satisfy the request.
@@ -72,7 +72,7 @@ statuses! {
     /// The allocation belongs to another owner or manager.
     NOT_HOLDER = 0x0106, 409, "";
     /// No such object, or not visible.
-    NOT_FOUND = 0x0107, 404, "NetworkNotFound, SubnetNotFound, PortNotFound, SegmentNotFound";
+    NOT_FOUND = 0x0107, 404, "NetworkNotFound, SubnetNotFound, SubnetPoolNotFound, PortNotFound, SegmentNotFound";
     /// The id exists with other unchangeable fields.
     ID_IN_USE = 0x0108, 409, "";
     /// The name belongs to another object.
@@ -145,9 +145,9 @@ statuses! {
     /// The frame or body could not be read.
     MALFORMED = 0x0201, 400, "";
     /// A field is outside its range.
-    OUT_OF_RANGE = 0x0202, 400, "IpamValueInvalid";
+    OUT_OF_RANGE = 0x0202, 400, "InvalidInput, InvalidAllocationPool, IpamValueInvalid";
     /// The operation, or a value of a field, is not built in this version.
-    UNSUPPORTED = 0x0203, 501, "";
+    UNSUPPORTED = 0x0203, 501, "InvalidAddressType";
     /// A critical field is unknown.
     UNSUPPORTED_FIELD = 0x0204, 501, "";
     /// The protocol version is not spoken here.
@@ -159,7 +159,7 @@ statuses! {
     /// HELLO must come first, and once.
     HELLO_EXPECTED = 0x0208, 400, "";
     /// The fields contradict each other.
-    CONFLICTING_FIELDS = 0x0209, 400, "InvalidInput";
+    CONFLICTING_FIELDS = 0x0209, 400, "InvalidInput, InvalidSubnetRequest, InvalidSubnetRequestType";
     /// A pool lies outside the usable part of its subnet.
     POOL_OUTSIDE = 0x020a, 400, "OutOfBoundsAllocationPool";
     /// The name has a wrong form.
@@ -181,7 +181,7 @@ statuses! {
     /// The IPv6 modes do not fit each other or the subnet.
     INVALID_IPV6_MODE = 0x0240, 400, "InvalidInput";
     /// The MAC is not one of a single interface.
-    INVALID_MAC = 0x0241, 400, "InvalidInput";
+    INVALID_MAC = 0x0241, 400, "InvalidInput, AddressCalculationFailure";
     /// An address asked for names neither a subnet nor an address.
     FIXED_IP_EMPTY = 0x0242, 400, "InvalidInput";
 

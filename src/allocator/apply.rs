@@ -218,12 +218,17 @@ fn no_network(id: NetworkId) -> Refused {
     refuse(Status::NOT_FOUND, format_args!("there is no network {id}"))
 }
 
+/// Advice when the memory is full, ms: somebody has to release or delete something.
+const MEMORY_RETRY_MS: u32 = 5_000;
+
 #[cold]
 fn memory_full(records: u64, most: u64) -> Refused {
     let message = format_args!(
         "{records} of {most} records are in memory: only reads, releases and deletions are served"
     );
-    refuse(Status::MEMORY_FULL, message)
+    let mut refused = refuse(Status::MEMORY_FULL, message);
+    refused.retry_after_ms = MEMORY_RETRY_MS;
+    refused
 }
 
 #[inline]

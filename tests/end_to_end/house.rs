@@ -92,10 +92,15 @@ impl House {
         self.directory.path().join("data/addrd.sock")
     }
 
-    pub(crate) async fn connect(&self) -> Connection<TcpStream> {
+    /// A stream that nothing was said on.
+    pub(crate) async fn dial(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Connection::hello(stream, &plain_hello()).await.unwrap()
+        stream
+    }
+
+    pub(crate) async fn connect(&self) -> Connection<TcpStream> {
+        Connection::hello(self.dial().await, &plain_hello()).await.unwrap()
     }
 
     /// Tells the server to stop; the result waits until it has.

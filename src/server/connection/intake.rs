@@ -14,7 +14,7 @@ use crate::telemetry::reactors::Count;
 use addrd_protocol::codec::{FrameBounds, decode_request_slice, encode_failure, encode_reply};
 use addrd_protocol::header::REQUEST_HEADER_BYTES;
 use addrd_protocol::message::{
-    Allocate, BatchItem, Failure, Hello, Reply, Request, RequestHeader, ServerStatus,
+    Allocate, BatchItem, Detail, Failure, Hello, Reply, Request, RequestHeader, ServerStatus,
 };
 use addrd_protocol::{FrameError, Opcode, Status, Text};
 use std::sync::Arc;
@@ -461,7 +461,9 @@ impl<D: Decider> Connection<D> {
         self.intake.errors += 1;
         if self.intake.errors > limits::PROTOCOL_ERRORS_MAX {
             let message = "too many protocol errors within a minute";
-            let failure = failure(Status::RATE_LIMITED, message);
+            let mut failure = failure(Status::RATE_LIMITED, message);
+            failure.retry_after_ms = ERRORS_RETRY_MS;
+            failure.details = vec![Detail::Bound { name: text("protocol_errors_max") }];
             self.break_off(&failure, Count::EndedByProtocol, now);
         }
     }
@@ -496,6 +498,9 @@ const GROUPS_KEPT: usize = 16;
 
 /// Advice when the bytes of all connections are used up, ms.
 const BYTES_RETRY_MS: u32 = 100;
+
+/// Advice to a client that is told off, ms: its next connection begins anew.
+const ERRORS_RETRY_MS: u32 = 1_000;
 
 /// What only a broken or hostile client does; wrong values of fields are not among it.
 fn is_protocol_error(status: Status) -> bool {
