@@ -62,14 +62,28 @@ pub fn loan() -> (Loan, Borrowing) {
     (Loan { give, take_back }, Borrowing { take, give_back })
 }
 
+/// A state that is away.
+#[derive(Debug)]
+pub struct Away(Receiver<Lent>);
+
 impl Loan {
-    /// Gives the state away and waits for it.
+    /// Gives the state away. Never waits.
+    ///
+    /// Panics: if the sequencer died: the state is lost, and the process must stop.
+    #[must_use]
+    pub fn give(self, lent: Lent) -> Away {
+        assert!(self.give.send(lent).is_ok(), "the sequencer took no state that it asked for");
+        Away(self.take_back)
+    }
+}
+
+impl Away {
+    /// Waits for the state.
     ///
     /// Panics: if the sequencer died with it: the state is lost, and the process must stop.
     #[must_use]
-    pub fn exchange(self, lent: Lent) -> Lent {
-        assert!(self.give.send(lent).is_ok(), "the sequencer took no state that it asked for");
-        let Ok(lent) = self.take_back.recv() else { panic!("the sequencer lost a worker's state") };
+    pub fn wait(self) -> Lent {
+        let Ok(lent) = self.0.recv() else { panic!("the sequencer lost a worker's state") };
         lent
     }
 }
@@ -84,7 +98,13 @@ impl Borrowing {
         lent
     }
 
-    /// Gives it back.
+    /// The state, if the worker has given it by now.
+    #[must_use]
+    pub fn try_take(&self) -> Option<Lent> {
+        self.take.try_recv().ok()
+    }
+
+    /// Gives it back. Never waits.
     pub fn give_back(self, lent: Lent) {
         assert!(self.give_back.send(lent).is_ok(), "a worker died while its state was lent");
     }
@@ -161,6 +181,12 @@ impl Sequencer {
     #[must_use]
     pub const fn is_closed(&self) -> bool {
         self.is_closed
+    }
+
+    /// The catalogue.
+    #[must_use]
+    pub const fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
     }
 
     /// The loop has turned.

@@ -8,7 +8,7 @@ use super::gather::Gather;
 use super::handover::{Delivery, HandOver};
 use super::operation::{Parcel, Stages};
 use super::pressure::{Pressure, Refuse};
-use super::sequencer::{Lent, Loan, Sequenced};
+use super::sequencer::{Away, Lent, Loan, Sequenced};
 use super::{Clock, Progress};
 use crate::allocator::{At, JobProgress, Shard};
 use crate::journal::RecordBuffer;
@@ -51,6 +51,8 @@ pub struct Worker {
     source: usize,
     /// `None` while lent.
     shard: Option<Box<Shard>>,
+    /// Where the state comes back from while it is lent.
+    away: Option<Away>,
     intake: Consumer<Work>,
     backlog: VecDeque<Work>,
     taken: Vec<(Work, Cost)>,
@@ -121,6 +123,7 @@ impl Worker {
         Self {
             source: parts.source,
             shard: Some(parts.shard),
+            away: None,
             intake: parts.intake,
             backlog: VecDeque::new(),
             taken: Vec::new(),
@@ -141,8 +144,13 @@ impl Worker {
         }
     }
 
-    /// Takes one drain, decides it, hands it over.
+    /// Takes one drain, decides it, hands it over. After a step that lent the state, the next one
+    /// waits until it comes back.
     pub fn step(&mut self) -> Progress {
+        if let Some(away) = self.away.take() {
+            self.take_back(away.wait());
+            return Progress::Worked;
+        }
         if self.backlog.is_empty() {
             let operations = if self.shared.pressure.is_crowded() {
                 limits::DRAIN_OPERATIONS_CROWDED
@@ -175,7 +183,14 @@ impl Worker {
     /// Whether a step would find something to do.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        !self.intake.is_empty() || self.intake.is_finished() || self.can_go_on()
+        let has_intake = !self.intake.is_empty() || self.intake.is_finished();
+        has_intake || self.away.is_some() || self.can_go_on()
+    }
+
+    /// The state; `None` while it is lent.
+    #[must_use]
+    pub fn state(&self) -> Option<&Shard> {
+        self.shard.as_deref()
     }
 
     /// Nothing is to be decided.
@@ -312,7 +327,7 @@ impl Worker {
         }
     }
 
-    /// Gives the state to the sequencer and waits until it comes back.
+    /// Gives the state to the sequencer.
     ///
     /// Everything decided before is in the committer's ring by now, because a drain pushes before
     /// the next step.
@@ -321,14 +336,16 @@ impl Worker {
             return Progress::Idle;
         };
         if let Some(shard) = self.shard.take() {
-            let Lent { shard, sequenced } =
-                loan.exchange(Lent { shard, sequenced: self.sequenced });
-            self.figures.holds(&shard);
-            self.shard = Some(shard);
-            self.sequenced = sequenced;
-            self.has_jobs = true;
+            self.away = Some(loan.give(Lent { shard, sequenced: self.sequenced }));
         }
         Progress::Worked
+    }
+
+    fn take_back(&mut self, lent: Lent) {
+        self.figures.holds(&lent.shard);
+        self.shard = Some(lent.shard);
+        self.sequenced = lent.sequenced;
+        self.has_jobs = true;
     }
 
     /// Whether everything that this state rests on is durable.
