@@ -146,8 +146,13 @@ impl Catalogue {
         }
     }
 
-    /// At recovery: the highest number that was ever given.
+    /// At the end of recovery: the highest number that was ever given.
     pub fn restore_handles(&mut self, highest: u32) {
+        self.pools.values_mut().for_each(Pool::settle);
+        self.raise_handles(highest);
+    }
+
+    fn raise_handles(&mut self, highest: u32) {
         self.next_handle = self.next_handle.max(highest.saturating_add(1));
     }
 

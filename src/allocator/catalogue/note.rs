@@ -7,7 +7,7 @@ use crate::allocator::network::family_index;
 use crate::allocator::owned;
 use crate::model::{
     AllocationRow, Effect, Family, NetworkHandle, NetworkId, NetworkRow, PoolRow, Prefix,
-    ProjectId, ProjectRow, ScopeRow, SubnetHandle, SubnetId, SubnetRow, Text,
+    ProjectId, ProjectRow, Revision, ScopeRow, SubnetHandle, SubnetId, SubnetRow, Text,
 };
 use addrd_protocol::message::{Strategy, SubnetKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -139,7 +139,8 @@ impl Catalogue {
         let subnet = SubnetRow {
             network: row.handle,
             subnet: SubnetHandle(0),
-            revision: row.revision,
+            // Nobody sees it; one that is the same whichever record of the pool is read first.
+            revision: Revision(0),
             id: SubnetId(row.id.0),
             prefix: whole(row.family),
             kind: SubnetKind::Routed,
@@ -249,7 +250,7 @@ impl Catalogue {
     }
 
     fn seen(&mut self, handle: NetworkHandle) {
-        self.restore_handles(handle.0);
+        self.raise_handles(handle.0);
     }
 
     fn counted(&mut self, project: ProjectId, change: impl FnOnce(&mut super::Counts)) {

@@ -5,19 +5,20 @@
 use super::dice::Dice;
 use super::machine::{Machine, cases};
 use super::*;
+use crate::model::NetworkHandle;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 /// Rows as a store has them, by key.
 #[derive(Default)]
-struct Rows {
-    objects: BTreeMap<(u32, u8, u32, u128), Effect>,
+pub(super) struct Rows {
+    pub(super) objects: BTreeMap<(u32, u8, u32, u128), Effect>,
     cursors: BTreeMap<(u32, u32), u128>,
-    marks: BTreeMap<u32, u64>,
+    pub(super) marks: BTreeMap<u32, u64>,
 }
 
 impl Rows {
-    fn of(state: &Snapshot) -> Self {
+    pub(super) fn of(state: &Snapshot) -> Self {
         let mut rows = Self::default();
         for (row, revision) in &state.networks {
             let key = (row.network.0, 0, 0, 0);
@@ -61,8 +62,32 @@ impl Rows {
         rows
     }
 
+    /// With those of projects, scopes, pools and what is taken from pools.
+    pub(super) fn with_catalogue(mut self, state: &CatalogueSnapshot) -> Self {
+        let mut put = |handle: NetworkHandle, effect| {
+            self.objects.insert((handle.0, 0, 0, 0), effect);
+        };
+        for row in &state.projects {
+            put(row.handle, Effect::ProjectPut(Box::new(row.clone())));
+        }
+        for row in &state.scopes {
+            put(row.handle, Effect::ScopePut(Box::new(row.clone())));
+        }
+        for row in &state.pools {
+            put(row.handle, Effect::PoolPut(Box::new(row.clone())));
+        }
+        for row in &state.taken.allocations {
+            let key = (row.place.network.0, 3, row.place.subnet.0, row.place.offset);
+            self.objects.insert(key, Effect::AllocationPut(row.clone()));
+        }
+        for (row, revision) in &state.taken.networks {
+            self.marks.insert(row.network.0, revision.0);
+        }
+        self
+    }
+
     /// Each row from one or the other.
-    fn mixed(old: Self, new: Self, dice: &mut Dice) -> Self {
+    pub(super) fn mixed(old: Self, new: Self, dice: &mut Dice) -> Self {
         let mut all = Self { marks: old.marks.clone(), ..Self::default() };
         all.marks.extend(new.marks.iter().filter(|_| dice.once_in(2)));
         let keys: Vec<_> = old.objects.keys().chain(new.objects.keys()).copied().collect();
@@ -88,14 +113,39 @@ impl Rows {
             _ = shard.absorb(effect);
         }
         for (network, revision) in &self.marks {
-            let network = crate::model::NetworkHandle(*network);
+            let network = NetworkHandle(*network);
             shard.restore_marks(network, crate::model::Revision(*revision));
         }
         for ((network, subnet), cursor) in &self.cursors {
-            let network = crate::model::NetworkHandle(*network);
+            let network = NetworkHandle(*network);
             shard.restore_cursor(network, crate::model::SubnetHandle(*subnet), *cursor);
         }
         shard
+    }
+}
+
+/// The network whose worker keeps what an effect tells of.
+pub(super) fn network_of(effect: &Effect) -> Option<NetworkHandle> {
+    match effect {
+        Effect::NetworkPut(row) => Some(row.network),
+        Effect::SubnetPut(row) => Some(row.network),
+        Effect::ExclusionPut(row) => Some(row.network),
+        Effect::SegmentPut(row) => Some(row.network),
+        Effect::HostPut(row) => Some(row.network),
+        Effect::PortPut(row) => Some(row.network),
+        Effect::PinPut(row) => Some(row.network),
+        Effect::JobPut(row) => Some(row.network),
+        Effect::AllocationPut(row) => Some(row.place.network),
+        Effect::AllocationGone { place, .. } => Some(place.network),
+        Effect::NetworkGone { network, .. }
+        | Effect::SubnetGone { network, .. }
+        | Effect::ExclusionGone { network, .. }
+        | Effect::ThingGone { network, .. }
+        | Effect::JobGone { network, .. } => Some(*network),
+        Effect::ProjectPut(_)
+        | Effect::ScopePut(_)
+        | Effect::PoolPut(_)
+        | Effect::ObjectGone { .. } => None,
     }
 }
 
@@ -156,7 +206,7 @@ fn effects_of_unknown_objects_are_refused() {
     let mut empty = Shard::new(ShardSettings { seed: 1, records_max: 10 });
     let put = world.log.effects.last().unwrap();
     let error = empty.absorb(put).unwrap_err();
-    assert_eq!(error, AbsorbError::UnknownNetwork(crate::model::NetworkHandle(1)));
+    assert_eq!(error, AbsorbError::UnknownNetwork(NetworkHandle(1)));
     empty.absorb(&world.log.effects[0]).unwrap();
     assert!(matches!(empty.absorb(put), Err(AbsorbError::UnknownSubnet(..))));
     let Effect::AllocationPut(row) = put else { panic!("{put:?}") };
