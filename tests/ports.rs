@@ -6,10 +6,12 @@
 mod program;
 
 use addrd_client::protocol::message::{
-    Ipv6Mode, JobState, NetworkCreate, Port, PortCreate, PortDelete, PortFilter, Service,
-    SubnetCreate, SubnetDelete, SubnetKind,
+    FromPool, Ipv6Mode, JobState, NetworkCreate, PoolCreate, Port, PortCreate, PortDelete,
+    PortFilter, ScopeCreate, Service, SubnetCreate, SubnetDelete, SubnetKind,
 };
-use addrd_client::protocol::{NetworkId, PortId, Revision, Setting, Status, SubnetId};
+use addrd_client::protocol::{
+    AddressScopeId, Family, NetworkId, PoolId, PortId, Revision, Setting, Status, SubnetId,
+};
 use addrd_client::{Client, Error, Settings};
 use program::Server;
 use std::collections::BTreeSet;
@@ -90,6 +92,71 @@ async fn two_creates_of_one_prefix() {
     assert!(outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).all(overlap));
 }
 
+/// Many networks ask for one prefix, each by its own client; exactly one gets it, the others get this.
+async fn one_wins(client: &Client, create: &SubnetCreate, refused: Status) {
+    let networks: Vec<NetworkId> = (0..40).map(|n| NetworkId::from_u128(0xc00 + n)).collect();
+    let creates = networks.iter().map(|&network| {
+        let (client, create) = (client.clone(), create.clone());
+        async move { client.subnet_create(network, create).await }
+    });
+    let outcomes = together(creates).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    let mut losers = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+    assert!(losers.all(|error| error.is(refused)));
+    let mut there = 0;
+    for network in networks {
+        there += client.subnets(network).take(usize::MAX).await.unwrap().len();
+    }
+    assert_eq!(there, 1, "and nobody else has a subnet");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_creates_of_one_prefix_from_a_pool() {
+    let server = Server::dev();
+    let client = client(&server).await;
+    let pool = PoolId::from_u128(0xb2);
+    let create = PoolCreate {
+        family: Family::V4,
+        prefixes: vec!["10.0.0.0/16".parse().unwrap()],
+        min_length: None,
+        max_length: None,
+        default_length: None,
+        default_quota: None,
+        address_scope_id: None,
+        parent_id: None,
+        parent_length: None,
+        is_default: false,
+        shared: false,
+        name: None,
+        description: None,
+    };
+    client.pool_create(pool, create).await.unwrap();
+    for number in 0..40 {
+        let network = NetworkId::from_u128(0xc00 + number);
+        client.network_create(network, NetworkCreate::default()).await.unwrap();
+    }
+    let from_pool = Some(Box::new(FromPool { subnet_pool_id: pool, ..FromPool::default() }));
+    let exact = SubnetCreate { from_pool, ..subnet(1, "10.0.7.0/24") };
+    one_wins(&client, &exact, Status::PREFIX_TAKEN).await;
+    let after = client.pool_get(pool).await.unwrap();
+    assert_eq!((after.taken, after.used, after.used_by_project), (1, 256, 256));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_creates_of_one_prefix_in_a_scope_without_a_pool() {
+    let server = Server::dev();
+    let client = client(&server).await;
+    let scope = AddressScopeId::from_u128(0xb3);
+    let create = ScopeCreate { family: Family::V4, shared: false, name: None, description: None };
+    client.scope_create(scope, create).await.unwrap();
+    for number in 0..40 {
+        let network = NetworkId::from_u128(0xc00 + number);
+        let create = NetworkCreate { scope_v4: Some(scope), ..NetworkCreate::default() };
+        client.network_create(network, create).await.unwrap();
+    }
+    one_wins(&client, &subnet(1, "10.0.7.0/24"), Status::PREFIX_OVERLAP).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_subnet_is_deleted_while_ports_are_created() {
     let server = Server::dev();
@@ -145,7 +212,12 @@ async fn an_auto_address_subnet_comes_while_ports_are_created() {
     let addresses: BTreeSet<IpAddr> =
         all.iter().flat_map(|port| port.fixed_ips.iter().map(|fixed| fixed.ip_address)).collect();
     assert_eq!((all.len(), addresses.len()), (600, 1_200), "each has both, and none is shared");
-    assert!(all.iter().all(|port| port.fixed_ips[1].automatic));
+    for port in all {
+        let fixed = port.fixed_ips[1];
+        let eui64 = (0xfd00_0001_u128 << 96) | u128::from(port.mac.eui64());
+        assert!(fixed.automatic);
+        assert_eq!(fixed.ip_address, IpAddr::V6(eui64.into()), "{}", port.mac);
+    }
 }
 
 #[test]
