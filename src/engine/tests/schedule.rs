@@ -17,8 +17,8 @@ use crate::engine::handle::Inner;
 use crate::engine::sequencer::{Agenda, Borrowing, Lent, Sequencer, loan};
 use crate::engine::worker::{Shared, Work, Worker};
 use crate::store::fake_disk::{Failure, FakeDisk, Fault, Operation as DiskOperation, Random};
-use crate::store::{Disk, Store};
-use addrd_sync::{Class, Cost, Level, doorbell};
+use crate::store::{Checkpointer, Disk, Store};
+use addrd_sync::{Class, Consumer, Cost, Level, doorbell};
 use clients::Clients;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -93,29 +93,10 @@ impl Stage {
         };
         let folded = Arc::new(DurableMark::new(checkpointer.folded().0));
         let crew = Crew::hire(&shared, shards, catalogue);
-        let fold = Fold::new(FoldParts {
-            checkpointer,
-            disk: Arc::clone(&held),
-            directory: None,
-            position: Arc::clone(&shared.position),
-            folded: Arc::clone(&folded),
-            pressure: Arc::clone(&shared.pressure),
-            clock: Arc::clone(&shared.clock),
-            committer_bell: shared.committer_bell.clone(),
-            figures: CommitterFigures::new().0,
-        });
-        let committer = Committer::new(CommitterParts {
-            intake: crew.hand_overs,
-            journal: Box::new(journal),
-            sealer,
-            marks: crew.marks,
-            position: Arc::clone(&shared.position),
-            folded: Arc::clone(&folded),
-            pressure: Arc::clone(&shared.pressure),
-            clock: Arc::clone(&shared.clock),
-            bells: Vec::new(),
-            figures: CommitterFigures::new().0,
-        });
+        let fold = fold_of(&shared, &folded, checkpointer, &held);
+        let journal = Box::new(journal);
+        let committer =
+            committer_of(&shared, &folded, (crew.hand_overs, crew.marks), (journal, sealer));
         let engine = Engine {
             inner: Arc::new(Inner {
                 doors: crew.doors,
@@ -272,6 +253,45 @@ impl Stage {
     fn crash(self, random: &mut Random) -> FakeDisk {
         if random.below(4) == 0 { self.disk.restart() } else { self.disk.power_loss(random) }
     }
+}
+
+fn fold_of(
+    shared: &Shared,
+    folded: &Arc<DurableMark>,
+    checkpointer: Checkpointer,
+    disk: &Arc<dyn Disk>,
+) -> Fold {
+    Fold::new(FoldParts {
+        checkpointer,
+        disk: Arc::clone(disk),
+        directory: None,
+        position: Arc::clone(&shared.position),
+        folded: Arc::clone(folded),
+        pressure: Arc::clone(&shared.pressure),
+        clock: Arc::clone(&shared.clock),
+        committer_bell: shared.committer_bell.clone(),
+        figures: CommitterFigures::new().0,
+    })
+}
+
+fn committer_of(
+    shared: &Shared,
+    folded: &Arc<DurableMark>,
+    (intake, marks): (Consumer<HandOver>, Vec<Arc<DurableMark>>),
+    (journal, sealer): (Box<dyn Journal>, BatchSealer),
+) -> Committer {
+    Committer::new(CommitterParts {
+        intake,
+        journal,
+        sealer,
+        marks,
+        position: Arc::clone(&shared.position),
+        folded: Arc::clone(folded),
+        pressure: Arc::clone(&shared.pressure),
+        clock: Arc::clone(&shared.clock),
+        bells: Vec::new(),
+        figures: CommitterFigures::new().0,
+    })
 }
 
 /// Lives of one engine, one after the other, from one seed.
