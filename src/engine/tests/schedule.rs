@@ -60,7 +60,6 @@ struct Whole {
 
 const SETTINGS: Settings = Settings {
     journal_records_max: 256 << 10,
-    journal_cache_bytes: 1 << 20,
     state_cache_bytes: 1 << 20,
     state_bytes: 1 << 20,
     reserve_bytes: 0,
