@@ -64,11 +64,15 @@ struct Inbox {
 impl Client {
     /// Starts the lanes and waits until the first one is connected.
     ///
-    /// ```no_run
-    /// # async fn example() -> Result<(), addrd_client::Error> {
+    /// ```
+    /// # mod peer { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/example_server.rs.in")); }
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), addrd_client::Error> {
     /// use addrd_client::{Client, Settings};
     ///
     /// let endpoints = ["unix:/run/addrd/addrd.sock", "127.0.0.1:2337"];
+    /// # let place = peer::start();
+    /// # let endpoints = ["unix:/nonexistent/addrd.sock", &place];
     /// let client = Client::connect(Settings { lanes: 4, ..Settings::to(endpoints)? }).await?;
     /// # Ok(())
     /// # }
@@ -160,8 +164,12 @@ impl Client {
     /// "later" when the server says, after a lost connection on the lane's next one, after
     /// anything else never.
     ///
-    /// ```no_run
-    /// # async fn example(client: addrd_client::Client) -> Result<(), addrd_client::Error> {
+    /// ```
+    /// # mod peer { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/example_server.rs.in")); }
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), addrd_client::Error> {
+    /// # let place = peer::start();
+    /// # let client = addrd_client::Client::connect(addrd_client::Settings::to([place.as_str()])?).await?;
     /// use addrd_client::protocol::NetworkId;
     /// use addrd_client::protocol::message::{Reply, Request};
     ///

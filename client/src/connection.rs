@@ -75,13 +75,17 @@ impl From<FrameError> for ConnectionError {
 
 /// A connection whose HELLO was answered.
 ///
-/// ```no_run
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// ```
+/// # mod peer { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/example_server.rs.in")); }
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use addrd_client::protocol::message::{Ping, Request, RequestHeader};
 /// use addrd_client::protocol::{NetworkId, Opcode, ProjectId};
 /// use addrd_client::{Connection, Endpoint, plain_hello};
 ///
-/// let stream = Endpoint::default().open().await?;
+/// let place = Endpoint::default();
+/// # let place: Endpoint = peer::start().parse()?;
+/// let stream = place.open().await?;
 /// let mut connection = Connection::hello(stream, &plain_hello()).await?;
 /// let header = RequestHeader {
 ///     opcode: Opcode::PING,

@@ -1,14 +1,19 @@
 //! Native asynchronous client of addrd.
 //!
-//! ```no_run
-//! # async fn example() -> Result<(), addrd_client::Error> {
+//! ```
+//! # mod peer { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/example_server.rs.in")); }
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), addrd_client::Error> {
 //! use addrd_client::protocol::{OwnerId, Text};
 //! use addrd_client::{Client, Settings, plain_allocate};
 //!
-//! let client = Client::connect(Settings::to(["127.0.0.1:2337"])?).await?;
+//! let place = "127.0.0.1:2337";
+//! # let place = &*peer::start();
+//! let client = Client::connect(Settings::to([place])?).await?;
 //! let network = client.network_find(Text::new("blue").unwrap_or_default()).await?.network_id;
 //! let mine = client.allocate(network, plain_allocate(OwnerId::from_text("web-1"))).await?;
 //! println!("{}", mine.first.address);
+//! # assert_eq!(mine.first.address.to_string(), "10.0.0.2");
 //! # Ok(())
 //! # }
 //! ```

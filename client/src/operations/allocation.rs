@@ -29,9 +29,14 @@ impl Client {
     /// Allocates for (network, owner, slot). Sent again it gives the same address and says
     /// `repeated`.
     ///
-    /// ```no_run
+    /// ```
+    /// # mod peer { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/example_server.rs.in")); }
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), addrd_client::Error> {
+    /// # let place = peer::start();
+    /// # let client = addrd_client::Client::connect(addrd_client::Settings::to([place.as_str()])?).await?;
     /// # use addrd_client::protocol::{NetworkId, OwnerId, Status};
-    /// # async fn example(client: addrd_client::Client, blue: NetworkId) -> Result<(), addrd_client::Error> {
+    /// # let blue = NetworkId::from_u128(0xb1);
     /// use addrd_client::plain_allocate;
     ///
     /// match client.allocate(blue, plain_allocate(OwnerId::from_text("web-1"))).await {
@@ -57,9 +62,14 @@ impl Client {
 
     /// Releases an allocation. `None`: nothing was held, or it was released before.
     ///
-    /// ```no_run
+    /// ```
+    /// # mod peer { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/example_server.rs.in")); }
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), addrd_client::Error> {
+    /// # let place = peer::start();
+    /// # let client = addrd_client::Client::connect(addrd_client::Settings::to([place.as_str()])?).await?;
     /// # use addrd_client::protocol::{NetworkId, OwnerId, Revision, Slot};
-    /// # async fn example(client: addrd_client::Client, blue: NetworkId, mine: Revision) -> Result<(), addrd_client::Error> {
+    /// # let (blue, mine) = (NetworkId::from_u128(0xb1), Revision(2));
     /// use addrd_client::protocol::message::{Fences, Release, Target};
     ///
     /// // Only this life of the allocation: a later one of the same owner is not touched.

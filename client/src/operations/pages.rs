@@ -15,9 +15,14 @@ type Page<T> = (Vec<T>, Option<Cursor>);
 /// An object that exists through the whole listing appears exactly once. After an error the same
 /// page is asked for again.
 ///
-/// ```no_run
+/// ```
+/// # mod peer { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/example_server.rs.in")); }
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), addrd_client::Error> {
+/// # let place = peer::start();
+/// # let client = addrd_client::Client::connect(addrd_client::Settings::to([place.as_str()])?).await?;
 /// # use addrd_client::protocol::NetworkId;
-/// # async fn example(client: addrd_client::Client, blue: NetworkId) -> Result<(), addrd_client::Error> {
+/// # let blue = NetworkId::from_u128(0xb1);
 /// use addrd_client::protocol::message::AllocationFilter;
 ///
 /// let mut held = client.allocations(blue, AllocationFilter::default());
