@@ -52,7 +52,7 @@ pub(crate) struct Global {
     pub(crate) no_headers: bool,
 
     /// Print at most this many objects; 0 = all [default: 1000 in a table, else all]
-    #[arg(long, global = true, value_name = "COUNT", allow_negative_numbers = true)]
+    #[arg(long, global = true, value_name = "COUNT", value_parser = count, allow_negative_numbers = true)]
     pub(crate) limit: Option<usize>,
 
     /// Ask nothing before something is destroyed
@@ -72,4 +72,8 @@ pub(crate) struct Global {
         value_parser = clap::value_parser!(u32).range(1..=86_400)
     )]
     pub(crate) timeout: u32,
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| format!("a count is a whole number from 0 to {}", usize::MAX))
 }

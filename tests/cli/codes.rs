@@ -145,6 +145,7 @@ fn wrong_values_are_told_with_what_is_allowed() {
     says(&["subnet", "create", "blue", "10.0.0/24"], &["ADDRESS/LENGTH"]);
     says(&["subnet", "create", "blue", "10.0.0.0"], &["ADDRESS/LENGTH"]);
     says(&["bench", "--rate", "-5"], &["--rate -5", "more than 0"]);
+    says(&["list", "--limit", "-1"], &["'-1'", "a whole number from 0"]);
     says(&["bench", "--fill", "0"], &["--fill 0", "more than 0 and at most 1"]);
     says(&["bench", "--live", "10"], &["--live 10", "at least 4 for each"]);
 }
