@@ -102,9 +102,11 @@ fn a_bench_counts_and_leaves_nothing() {
     let refused = server.addrd(line);
     assert_eq!(refused.code, 3, "{refused:?}");
     server.addrd("network delete demo --force").ok();
-    // All that `allocate` does may be done before a warm-up ends: it has none.
-    for workload in ["churn --warm-up 0.1", "allocate"] {
-        let report = server.addrd(&format!("{line} --workload {workload}")).json();
+    for workload in ["churn", "ports", "port-updates", "subnets", "allocate"] {
+        // All that `allocate` does may be done before a warm-up ends: it has none.
+        let warm_up = if workload == "allocate" { "" } else { " --warm-up 0.1" };
+        let report = server.addrd(&format!("{line} --workload {workload}{warm_up}")).json();
+        assert_eq!(report["workload"], workload);
         assert!(report["operations"].as_u64().unwrap() > 0, "{report}");
         assert!(report["operations_per_second"].as_f64().unwrap() > 0.0);
         assert_eq!(report["errors"], 0, "{report}");
@@ -116,6 +118,7 @@ fn a_bench_counts_and_leaves_nothing() {
     let operations = open["operations"].as_u64().unwrap();
     assert!((1..=200).contains(&operations), "{open}");
     assert_eq!(server.addrd("network list -q").ok(), "");
+    assert_eq!(server.addrd("pool list -q").ok(), "");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use super::fault::Fault;
 use super::output;
 use super::session::Session;
 use addrd_client::protocol::message::Network;
+use addrd_client::protocol::{ProjectId, SubnetId};
 use addrd_client::{Client, Error, Sessions, Settings};
 use drive::{Driver, Pace};
 use line::{Line, Script, Work};
@@ -26,8 +27,8 @@ use wire::Template;
 
 /// Addresses that are live unless said otherwise.
 const LIVE_CHURN: u32 = 1_000_000;
-/// Ports that are live unless said otherwise.
-const LIVE_PORTS: u32 = 100_000;
+/// Ports or subnets that are live unless said otherwise.
+const LIVE_OBJECTS: u32 = 100_000;
 /// Addresses that are allocated at most unless said otherwise.
 const LIVE_ALLOCATE: u32 = 10_000_000;
 /// Longest run, so that no sum overflows, s.
@@ -54,6 +55,7 @@ Examples:
   addrd bench --connections 64 --in-flight 1
   addrd bench --live 10000000 --fill 0.99 --duration 60
   addrd bench --workload ports                       creates and deletes of ports
+  addrd bench --workload subnets --networks 1000     creates and deletes of subnets of a pool
   addrd bench --rate 500000 --output json            latency from the intended start")]
 pub(crate) struct Bench {
     /// What is done
@@ -75,8 +77,8 @@ pub(crate) struct Bench {
     /// Seconds before that, not measured [default: 1, of `allocate` 0]
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     warm_up: Option<f64>,
-    /// Addresses that are kept allocated; of `allocate` the most that are [default: 1000000, 100000 ports, of
-    /// `allocate` 10000000]
+    /// Addresses that are kept allocated; of `allocate` the most that are [default: 1000000, 100000 ports or
+    /// subnets, of `allocate` 10000000]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(plan::LIVE_MAX)))]
     live: Option<u32>,
     /// Part of the pools that is live, more than 0 and at most 1
@@ -108,20 +110,30 @@ pub(crate) enum Workload {
     Allocate,
     /// Delete and create ports with one address of each family, in random order
     Ports,
+    /// Take the addresses of ports away and give them one of each family, in random order
+    PortUpdates,
+    /// Delete and create subnets of a subnet pool, in random order
+    Subnets,
+}
+
+impl Workload {
+    const fn has_ports(self) -> bool {
+        matches!(self, Self::Ports | Self::PortUpdates)
+    }
 }
 
 impl Bench {
     fn work(&self) -> Work {
         match self.workload {
-            Workload::Churn | Workload::Ports => Work::Churn,
             Workload::Allocate => Work::Allocate,
+            _ => Work::Churn,
         }
     }
 
     fn live(&self) -> u32 {
         self.live.unwrap_or(match self.workload {
             Workload::Churn => LIVE_CHURN,
-            Workload::Ports => LIVE_PORTS,
+            Workload::Ports | Workload::PortUpdates | Workload::Subnets => LIVE_OBJECTS,
             Workload::Allocate => LIVE_ALLOCATE,
         })
     }
@@ -129,8 +141,8 @@ impl Bench {
     /// What is not measured, s. `allocate` measures all of its bounded work.
     fn warm_up(&self) -> f64 {
         self.warm_up.unwrap_or(match self.workload {
-            Workload::Churn | Workload::Ports => 1.0,
             Workload::Allocate => 0.0,
+            _ => 1.0,
         })
     }
 
@@ -168,8 +180,9 @@ impl Bench {
 pub(crate) fn run(session: &Session, bench: &Bench) -> Result<(), Fault> {
     bench.check().map_err(Fault::Usage)?;
     let run = uuid::Uuid::new_v4().as_u64_pair().0;
-    let plan = Plan::new(run, bench.networks, bench.subnets, bench.live(), bench.fill)
+    let mut plan = Plan::new(run, bench.networks, bench.subnets, bench.live(), bench.fill)
         .map_err(Fault::Usage)?;
+    plan.same_ids = bench.workload == Workload::PortUpdates;
     let mut settings = session.settings(Sessions::Random)?;
     settings.lanes = setup::LANES;
     // An overloaded server is asked again until the time of the call ends.
@@ -197,7 +210,7 @@ async fn measure(
     if !bench.keep {
         progress("removing what was made");
         let removed = tokio::select! {
-            removed = setup::remove(&client, &plan) => removed,
+            removed = setup::remove(&client, &plan, bench.workload == Workload::Subnets) => removed,
             // Asked a second time, it ends at once.
             _ = tokio::signal::ctrl_c() => Err(Fault::Refused("interrupted".to_owned())),
         };
@@ -244,17 +257,7 @@ async fn loaded(
     settings: &Settings,
     client: &Client,
 ) -> Result<Outcome, Fault> {
-    progress(&format!("making {} networks of {} subnets", plan.networks, plan.subnets));
-    setup::make(client, &plan).await?;
-    let with_ports = bench.workload == Workload::Ports;
-    if with_ports {
-        setup::make_second_family(client, &plan).await?;
-    }
-    let began = Instant::now();
-    if bench.work() == Work::Churn {
-        setup::fill(client, &plan, bench.live(), with_ports).await?;
-    }
-    let prefill = began.elapsed();
+    let prefill = prepare(bench, &plan, client).await?;
     let lines = setup::open(settings, bench.connections).await?;
     let mut lines: Vec<Line> = (0..)
         .zip(lines)
@@ -272,18 +275,8 @@ async fn loaded(
     let mut drivers = Vec::new();
     for left in (1..=threads).rev() {
         let share = lines.split_off(lines.len() - lines.len() / left);
-        let script = Script {
-            plan,
-            work: bench.work(),
-            allocate: match with_ports {
-                true => Template::port_create(settings.project),
-                false => Template::allocate(settings.project),
-            },
-            release: match with_ports {
-                true => Template::port_delete(settings.project),
-                false => Template::release(settings.project),
-            },
-        };
+        let (allocate, release) = templates(bench.workload, &plan, settings.project)?;
+        let script = Script { plan, work: bench.work(), allocate, release };
         let pace = bench.rate.map_or(Pace::Closed, |rate| {
             Pace::Open(rate * share.len() as f64 / f64::from(bench.connections))
         });
@@ -293,6 +286,48 @@ async fn loaded(
     let place = settings.endpoints.first().map(ToString::to_string).unwrap_or_default();
     let (tally, measured) = load(bench, drivers, &place).await?;
     Ok(Outcome { tally, measured, prefill })
+}
+
+/// Makes and fills what a workload needs; how long the filling took.
+async fn prepare(bench: &Bench, plan: &Plan, client: &Client) -> Result<Duration, Fault> {
+    progress(&format!("making {} networks of {} subnets", plan.networks, plan.subnets));
+    setup::make_networks(client, plan).await?;
+    let with_ports = bench.workload.has_ports();
+    match bench.workload {
+        Workload::Subnets => setup::make_pool(client, plan).await?,
+        _ => setup::make_subnets(client, plan).await?,
+    }
+    if with_ports {
+        setup::make_second_family(client, plan).await?;
+    }
+    let began = Instant::now();
+    match bench.workload {
+        Workload::Subnets => setup::fill_pool(client, plan, bench.live()).await?,
+        Workload::Allocate => {}
+        _ => setup::fill(client, plan, bench.live(), with_ports).await?,
+    }
+    Ok(began.elapsed())
+}
+
+/// The two requests of a workload: the one that takes, the one that gives back.
+fn templates(
+    workload: Workload,
+    plan: &Plan,
+    project: ProjectId,
+) -> Result<(Template, Template), Fault> {
+    Ok(match workload {
+        Workload::Churn | Workload::Allocate => {
+            (Template::allocate(project), Template::release(project))
+        }
+        Workload::Ports => (Template::port_create(project), Template::port_delete(project)),
+        Workload::PortUpdates => {
+            (Template::port_update(project, true), Template::port_update(project, false))
+        }
+        Workload::Subnets => {
+            let create = setup::pool_subnet(plan, SubnetId::from_u128(1))?;
+            (Template::subnet_create(project, create), Template::subnet_delete(project))
+        }
+    })
 }
 
 /// What a thread says on its way.

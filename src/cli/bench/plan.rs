@@ -1,6 +1,6 @@
 //! How large networks, subnets and pools must be for a workload, and which ids they have. Pure.
 
-use addrd_client::protocol::{NetworkId, OwnerId, Prefix, Range, SubnetId};
+use addrd_client::protocol::{NetworkId, OwnerId, PoolId, Prefix, Range, SubnetId};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Networks that one run may make.
@@ -24,6 +24,8 @@ pub(super) struct Plan {
     host_bits: u8,
     /// First address of the first subnet of each network.
     base: IpAddr,
+    /// Owners keep their ids when they lose what they had.
+    pub(super) same_ids: bool,
 }
 
 impl Plan {
@@ -57,7 +59,7 @@ impl Plan {
             25..=30 => IpAddr::V4(Ipv4Addr::new(128, 0, 0, 0)),
             _ => IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0)),
         };
-        Ok(Self { run, networks, subnets, pool, host_bits, base })
+        Ok(Self { run, networks, subnets, pool, host_bits, base, same_ids: false })
     }
 
     /// Addresses in all pools.
@@ -83,9 +85,15 @@ impl Plan {
     /// Owner `number` in its life `generation`. Ids are spread over all bits, as real ones are.
     #[inline]
     pub(super) fn owner_id(&self, number: u32, generation: u32) -> OwnerId {
+        let generation = if self.same_ids { 0 } else { generation };
         let low = (u64::from(generation) << 32) | u64::from(number);
         let high = (low ^ self.run).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         OwnerId::from_u128((u128::from(high ^ (high >> 29)) << 64) | (u128::from(low) + 1))
+    }
+
+    /// The pool that subnets are taken from.
+    pub(super) fn subnet_pool_id(&self) -> PoolId {
+        PoolId(self.network_id(u32::MAX).0)
     }
 
     /// Id, prefix and pool of subnet `number` (0-based) of a network.

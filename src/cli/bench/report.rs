@@ -49,6 +49,8 @@ fn figures(bench: &Bench, plan: &Plan, outcome: &Outcome, rate: f64) -> Value {
             Workload::Churn => "churn",
             Workload::Allocate => "allocate",
             Workload::Ports => "ports",
+            Workload::PortUpdates => "port-updates",
+            Workload::Subnets => "subnets",
         },
         "loop": if bench.rate.is_some() { "open" } else { "closed" },
         "rate": bench.rate,

@@ -5,11 +5,11 @@ use super::plan::Plan;
 use super::wire::plain_port;
 use addrd_client::protocol::message::batch::BATCH_ITEMS_MAX;
 use addrd_client::protocol::message::{
-    Batch, BatchItem, BatchMode, BatchResult, Hello, Job, NetworkCreate, NetworkDelete, Strategy,
-    SubnetCreate, SubnetKind,
+    Batch, BatchItem, BatchMode, BatchResult, FromPool, Hello, Job, NetworkCreate, NetworkDelete,
+    PoolCreate, PrefixChoice, Strategy, SubnetCreate, SubnetKind,
 };
 use addrd_client::protocol::{
-    JobId, NetworkId, OwnerId, PortId, SessionId, Setting, Status, SubnetId,
+    Family, JobId, NetworkId, OwnerId, PortId, Revision, SessionId, Setting, Status, SubnetId,
 };
 use addrd_client::{
     Client, Connection, Deleted, Error, Settings, Transport, plain_allocate, plain_hello,
@@ -24,6 +24,8 @@ pub(super) const LANES: usize = 4;
 const CONCURRENT_MAX: usize = 64;
 /// Progress is told this often.
 const PROGRESS: Duration = Duration::from_secs(5);
+/// Length of subnets from a pool: half a million of them fit 10.0.0.0/8 twice.
+const POOL_SUBNET_LENGTH: u8 = 28;
 /// Longest time that a batch may take, with its repeats.
 const FILL_MAX: Duration = Duration::from_secs(120);
 /// Batches that are under way at once.
@@ -65,8 +67,8 @@ impl Crew {
     }
 }
 
-/// Creates networks, then subnets.
-pub(super) async fn make(client: &Client, plan: &Plan) -> Result<(), Fault> {
+/// Creates networks.
+pub(super) async fn make_networks(client: &Client, plan: &Plan) -> Result<(), Fault> {
     let mut crew = Crew::new(CONCURRENT_MAX);
     for network in 0..plan.networks {
         let (client, id) = (client.clone(), plan.network_id(network));
@@ -76,7 +78,11 @@ pub(super) async fn make(client: &Client, plan: &Plan) -> Result<(), Fault> {
         })
         .await?;
     }
-    crew.finish().await?;
+    crew.finish().await
+}
+
+/// Creates the subnets of the networks.
+pub(super) async fn make_subnets(client: &Client, plan: &Plan) -> Result<(), Fault> {
     let mut crew = Crew::new(CONCURRENT_MAX);
     for network in 0..plan.networks {
         for number in 0..plan.subnets {
@@ -106,6 +112,63 @@ pub(super) async fn make_second_family(client: &Client, plan: &Plan) -> Result<(
         client.subnet_create(plan.network_id(network), create).await?;
     }
     Ok(())
+}
+
+/// Makes the pool that subnets are taken from, large enough for twice as many.
+pub(super) async fn make_pool(client: &Client, plan: &Plan) -> Result<(), Fault> {
+    let prefix = "10.0.0.0/8".parse().map_err(|_| Fault::Internal("a prefix".to_owned()))?;
+    let create = PoolCreate {
+        family: Family::V4,
+        prefixes: vec![prefix],
+        min_length: None,
+        max_length: None,
+        default_length: Some(POOL_SUBNET_LENGTH),
+        default_quota: None,
+        address_scope_id: None,
+        parent_id: None,
+        parent_length: None,
+        is_default: false,
+        shared: false,
+        name: None,
+        description: None,
+    };
+    client.pool_create(plan.subnet_pool_id(), create).await?;
+    Ok(())
+}
+
+/// Any subnet of the pool's default length.
+pub(super) fn pool_subnet(plan: &Plan, subnet_id: SubnetId) -> Result<SubnetCreate, Fault> {
+    let cidr = "0.0.0.0/0".parse().map_err(|_| Fault::Internal("a prefix".to_owned()))?;
+    Ok(SubnetCreate {
+        subnet_id,
+        cidr,
+        kind: SubnetKind::Broadcast,
+        gateway: Setting::Unset,
+        pools: Setting::Unset,
+        from_pool: Some(Box::new(FromPool {
+            subnet_pool_id: plan.subnet_pool_id(),
+            by: PrefixChoice::DefaultLength,
+            allowed: Vec::new(),
+            disallowed: Vec::new(),
+        })),
+        ..subnet(plan, 0, 0)?
+    })
+}
+
+/// Creates the first `live` subnets.
+pub(super) async fn fill_pool(client: &Client, plan: &Plan, live: u32) -> Result<(), Fault> {
+    super::progress(&format!("creating {live} subnets"));
+    let mut crew = Crew::new(CONCURRENT_MAX);
+    for number in 0..live {
+        let create = pool_subnet(plan, SubnetId(plan.owner_id(number, 0).0))?;
+        let (client, network) = (client.clone(), plan.network_of(number));
+        crew.add(async move {
+            client.subnet_create(network, create).await?;
+            Ok(())
+        })
+        .await?;
+    }
+    crew.finish().await
 }
 
 fn subnet(plan: &Plan, network: u32, number: u32) -> Result<SubnetCreate, Fault> {
@@ -182,7 +245,7 @@ async fn batch(client: Client, network: NetworkId, items: Vec<BatchItem>) -> Res
 }
 
 /// Deletes what was made, with all that is live in it.
-pub(super) async fn remove(client: &Client, plan: &Plan) -> Result<(), Fault> {
+pub(super) async fn remove(client: &Client, plan: &Plan, with_pool: bool) -> Result<(), Fault> {
     let mut crew = Crew::new(CONCURRENT_MAX);
     for network in 0..plan.networks {
         let (client, id) = (client.clone(), plan.network_id(network));
@@ -198,7 +261,14 @@ pub(super) async fn remove(client: &Client, plan: &Plan) -> Result<(), Fault> {
         })
         .await?;
     }
-    crew.finish().await
+    crew.finish().await?;
+    if with_pool {
+        match client.pool_delete(plan.subnet_pool_id(), Revision(0)).await {
+            Err(error) if !error.is(Status::NOT_FOUND) => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Waits for a job and tells of its progress now and then.

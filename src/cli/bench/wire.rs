@@ -1,13 +1,14 @@
-//! Frames of the two hot operations as templates, and replies by fixed offsets (SPEC.md sections
+//! Frames of the operations that make load as templates, and replies by fixed offsets (SPEC.md sections
 //! 2 and 9). Everything else goes through the codec, with which the tests here compare.
 
 use addrd_client::plain_allocate;
 use addrd_client::protocol::codec::{REPLY_BYTES_MAX, encode_request};
 use addrd_client::protocol::message::{
-    Fences, PortCreate, PortDelete, Release, Request, RequestHeader, Target,
+    Fences, PortCreate, PortDelete, PortUpdate, Release, Request, RequestHeader, SubnetCreate,
+    SubnetDelete, Target,
 };
 use addrd_client::protocol::{
-    NetworkId, OwnerId, PortId, ProjectId, Revision, Setting, Slot, Status,
+    NetworkId, OwnerId, PortId, ProjectId, Revision, Setting, Slot, Status, SubnetId,
 };
 use bytes::BytesMut;
 
@@ -15,8 +16,10 @@ const REQUEST_ID_AT: usize = 8;
 const NETWORK_AT: usize = 40;
 /// The owner stands at the same place in allocate and release: after 8 bytes of flags and the like.
 const OWNER_AT: usize = 72;
-/// A port's id comes first.
-const PORT_AT: usize = 64;
+/// The id of a port, or of a subnet that is created, comes first.
+const THING_AT: usize = 64;
+/// That of a subnet that is deleted, after flags and revision.
+const DELETED_SUBNET_AT: usize = 80;
 const REPLY_REQUEST_ID_AT: usize = 8;
 const REPLY_STATUS_AT: usize = 16;
 const REPLY_RETRY_AT: usize = 20;
@@ -26,7 +29,7 @@ const REPLY_HEADER_BYTES: usize = 24;
 #[derive(Debug)]
 pub(super) struct Template {
     frame: Vec<u8>,
-    /// Where the owner, or the id of the port, stands.
+    /// Where the owner, or the id of the port or subnet, stands.
     owner_at: usize,
 }
 
@@ -47,13 +50,41 @@ impl Template {
     /// A port with one address of each family.
     pub(super) fn port_create(project: ProjectId) -> Self {
         let create = plain_port(PortId::from_u128(1));
-        Self::of(project, &Request::PortCreate(Box::new(create)), PORT_AT)
+        Self::of(project, &Request::PortCreate(Box::new(create)), THING_AT)
     }
 
     /// Deletes a port.
     pub(super) fn port_delete(project: ProjectId) -> Self {
         let (port_id, expected) = (PortId::from_u128(1), Revision(0));
-        Self::of(project, &Request::PortDelete(PortDelete { port_id, expected }), PORT_AT)
+        Self::of(project, &Request::PortDelete(PortDelete { port_id, expected }), THING_AT)
+    }
+
+    /// Gives a port one address of each family, or takes all of its addresses away.
+    pub(super) fn port_update(project: ProjectId, has_addresses: bool) -> Self {
+        let fixed_ips = if has_addresses { Setting::Null } else { Setting::Value(Vec::new()) };
+        let update = PortUpdate {
+            port_id: PortId::from_u128(1),
+            expected: Revision(0),
+            allow_gateway: false,
+            mac: None,
+            fixed_ips,
+            host: Setting::Unset,
+            device_owner: Setting::Unset,
+            description: Setting::Unset,
+        };
+        Self::of(project, &Request::PortUpdate(Box::new(update)), THING_AT)
+    }
+
+    /// A subnet of this length from a subnet pool.
+    pub(super) fn subnet_create(project: ProjectId, create: SubnetCreate) -> Self {
+        Self::of(project, &Request::SubnetCreate(Box::new(create)), THING_AT)
+    }
+
+    /// Deletes a subnet with nothing in it.
+    pub(super) fn subnet_delete(project: ProjectId) -> Self {
+        let (subnet_id, expected) = (SubnetId::from_u128(1), Revision(0));
+        let delete = SubnetDelete { subnet_id, force: false, expected };
+        Self::of(project, &Request::SubnetDelete(delete), DELETED_SUBNET_AT)
     }
 
     /// What an owner holds in slot 0.
@@ -162,6 +193,9 @@ mod tests {
             Template::release(ProjectId::DEFAULT),
             Template::port_create(ProjectId::DEFAULT),
             Template::port_delete(ProjectId::DEFAULT),
+            Template::port_update(ProjectId::DEFAULT, true),
+            Template::port_update(ProjectId::DEFAULT, false),
+            Template::subnet_delete(ProjectId::DEFAULT),
         ];
         for template in templates {
             let mut out = Vec::new();
@@ -172,6 +206,8 @@ mod tests {
                 Request::Allocate(allocate) => allocate.owner,
                 Request::PortCreate(create) => OwnerId(create.port_id.0),
                 Request::PortDelete(delete) => OwnerId(delete.port_id.0),
+                Request::PortUpdate(update) => OwnerId(update.port_id.0),
+                Request::SubnetDelete(delete) => OwnerId(delete.subnet_id.0),
                 Request::Release(Release { target: Target::Key { owner, slot }, .. }) => {
                     assert_eq!(slot, Slot(0));
                     owner
