@@ -10,12 +10,13 @@ use addrd_client::protocol::message::{
     PortFilter, ScopeCreate, Service, SubnetCreate, SubnetDelete, SubnetKind,
 };
 use addrd_client::protocol::{
-    AddressScopeId, Family, NetworkId, PoolId, PortId, Revision, Setting, Status, SubnetId,
+    AddressScopeId, Family, NetworkId, OwnerId, PoolId, PortId, Revision, Setting, Status, SubnetId,
 };
-use addrd_client::{Client, Error, Settings};
+use addrd_client::{Client, Error, Settings, plain_allocate};
 use program::Server;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Instant;
 use tokio::task::JoinSet;
 
 const NETWORK: NetworkId = NetworkId::from_u128(0xb1);
@@ -218,6 +219,45 @@ async fn an_auto_address_subnet_comes_while_ports_are_created() {
         assert!(fixed.automatic);
         assert_eq!(fixed.ip_address, IpAddr::V6(eui64.into()), "{}", port.mac);
     }
+}
+
+/// Counts of many subnets come in pages, and who polls gets only what changed. `ADDRD_SUBNETS` sets
+/// how many there are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn usage_of_many_subnets_is_polled() {
+    let many: u32 = std::env::var("ADDRD_SUBNETS").map_or(2_500, |text| text.parse().unwrap());
+    let server = Server::dev();
+    let client = client(&server).await;
+    client.network_create(NETWORK, NetworkCreate::default()).await.unwrap();
+    let began = Instant::now();
+    let mut next = 0..many;
+    while !next.is_empty() {
+        let some: Vec<u32> = next.by_ref().take(200).collect();
+        let create = |number: u32| {
+            let first = Ipv4Addr::from(0x0a00_0000 + 4 * number);
+            let (client, id) = (client.clone(), u128::from(number) + 1);
+            async move { client.subnet_create(NETWORK, subnet(id, &format!("{first}/30"))).await }
+        };
+        together(some.into_iter().map(create))
+            .await
+            .into_iter()
+            .for_each(|made| drop(made.unwrap()));
+    }
+    let (made, began) = (began.elapsed(), Instant::now());
+    let all = client.usage(NETWORK, None).await.unwrap();
+    let (listed, began) = (began.elapsed(), Instant::now());
+    assert_eq!(all.subnets.len(), many as usize);
+    client.allocate(NETWORK, plain_allocate(OwnerId::from_u128(1))).await.unwrap();
+    let changed = client.usage_changed(NETWORK, all.revision).await.unwrap();
+    let polled = began.elapsed();
+    assert_eq!(changed.subnets.len(), 1, "the one that gave an address");
+    assert_eq!(client.usage_changed(NETWORK, changed.revision).await.unwrap().subnets, []);
+    say(&format!("{many} subnets: made in {made:?}, counted in {listed:?}, polled in {polled:?}"));
+}
+
+#[expect(clippy::print_stderr, reason = "figures are read in the output of the run")]
+fn say(text: &str) {
+    eprintln!("{text}");
 }
 
 #[test]

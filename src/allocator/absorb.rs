@@ -133,6 +133,10 @@ impl Shard {
     /// At recovery: the last revision of a network, which its last record may have lost.
     pub fn restore_marks(&mut self, network: NetworkHandle, revision: Revision) {
         self.mark_if_known(network, revision);
+        if let Some(at) = self.find_network_handle(network) {
+            let network = self.networks.at_mut(at);
+            network.counted_from = network.counted_from.max(revision);
+        }
     }
 
     /// At recovery: where `next` goes on in a subnet ([`AllocationPlace::cursor_behind`]).
@@ -182,10 +186,10 @@ impl Shard {
         let effect = Effect::AllocationPut(row);
         sink.push(&effect);
         let Effect::AllocationPut(row) = &effect else { unreachable!("made two lines above") };
-        self.ledger.insert_first(&self.subnets, subnet, row, hash);
-        self.occupy(subnet, row.place.offset, row.place.block_bits, true);
         let network = self.subnets.at(subnet).network;
         self.networks.at_mut(network).mark(row.changed);
+        self.ledger.insert_first(&self.subnets, subnet, row, hash);
+        self.occupy(subnet, row.place.offset, row.place.block_bits, true);
         self.move_cursor(subnet, row);
     }
 
@@ -301,6 +305,7 @@ impl Shard {
                 scope_v4: row.scope_v4,
                 scope_v6: row.scope_v6,
                 allocations: 0,
+                counted_from: Revision(0),
                 usable: [0; 2],
                 first_open: [None; 2],
                 order: Default::default(),
@@ -403,6 +408,7 @@ impl Shard {
             base: row.prefix.base(),
             cursor: 0,
             allocations: 0,
+            counted: Revision(0),
             map: FreeMap::new(row.prefix.host_bits()),
             pieces: Default::default(),
             block_orders: 0,

@@ -25,6 +25,9 @@ pub(super) struct Network {
     pub(super) scope_v6: Option<ObjectRef>,
     /// Live allocations.
     pub(super) allocations: u64,
+    /// At recovery, what the state was folded up to: releases before it have left no trace, so any
+    /// subnet's counts may have changed until then.
+    pub(super) counted_from: Revision,
     /// Subnets for everybody that are not being deleted, of each family.
     pub(super) usable: [u32; 2],
     /// First subnet of each family with something free for automatic allocation.

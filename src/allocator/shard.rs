@@ -509,6 +509,7 @@ impl Shard {
         }
         let room = subnet.room_now(&self.maps);
         let network = self.networks.at_mut(subnet.network);
+        subnet.counted = network.revision;
         network.allocations = if taken { network.allocations + 1 } else { network.allocations - 1 };
         if room != subnet.room {
             subnet.room = room;
@@ -521,7 +522,9 @@ impl Shard {
         let subnet = self.subnets.at_mut(at);
         subnet.room = subnet.room_now(&self.maps);
         let (key, room) = (subnet.key(at), subnet.room);
-        self.networks.at_mut(subnet.network).set_room(key, room);
+        let network = self.networks.at_mut(subnet.network);
+        subnet.counted = network.revision;
+        network.set_room(key, room);
     }
 }
 

@@ -3,7 +3,9 @@
 use super::free_map::{FreeMap, MapStore};
 use super::order::Key;
 use super::pieces::{Pieces, Span};
-use crate::model::{Family, NetworkHandle, Prefix, ProjectId, Range, SubnetHandle, SubnetRow};
+use crate::model::{
+    Family, NetworkHandle, Prefix, ProjectId, Range, Revision, SubnetHandle, SubnetRow,
+};
 use addrd_protocol::message::{Exclusion, ExclusionMode, Strategy, SubnetKind};
 use addrd_protocol::prefix::number_of;
 use std::net::IpAddr;
@@ -33,6 +35,8 @@ pub(super) struct Subnet {
     /// Offset at which `next` goes on.
     pub(super) cursor: u128,
     pub(super) allocations: u64,
+    /// Revision of its network when its counts changed last, or a later one.
+    pub(super) counted: Revision,
     pub(super) map: FreeMap,
     pub(super) pieces: Pieces,
     /// Orders of blocks that it has or had since it last had none; bit 0 is unused.

@@ -23,10 +23,16 @@ impl Shard {
         request: &Usage,
     ) -> Result<NetworkUsage, Refused> {
         let network_id = self.networks.at(network).id;
+        let (revision, since) = (self.networks.at(network).revision, request.changed_since);
         if let Some(name) = &request.subnet {
+            if since.is_some() {
+                let message = format_args!("changed_since chooses among all subnets, not one");
+                return Err(refuse_field(Status::CONFLICTING_FIELDS, "changed_since", message));
+            }
             let subnets = vec![self.subnet_usage(self.find_named_subnet(network, name)?)];
-            return Ok(NetworkUsage { network_id, subnets, next: None });
+            return Ok(NetworkUsage { network_id, subnets, next: None, revision });
         }
+        let from = self.networks.at(network).counted_from;
         let page = PageRequest { limit: 0, cursor: request.cursor.clone() };
         let cursor = Cursor::read(Kind::Usage, at, &page)?;
         let mut page = Page::new(USAGE_SUBNETS_MAX as u32);
@@ -38,13 +44,15 @@ impl Shard {
                 page.cut();
                 break;
             }
-            if !page.look_at(subnet.base, Some(self.subnet_usage(key.subnet()))) {
+            let shown = since.is_none_or(|since| subnet.counted.max(from) > since);
+            let item = shown.then(|| self.subnet_usage(key.subnet()));
+            if !page.look_at(subnet.base, item) {
                 break;
             }
             family = key.family;
         }
         let (subnets, next) = page.finish(Kind::Usage, at, family);
-        Ok(NetworkUsage { network_id, subnets, next })
+        Ok(NetworkUsage { network_id, subnets, next, revision })
     }
 
     /// Counts of a subnet.

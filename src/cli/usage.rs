@@ -6,7 +6,7 @@ use super::view::{self, View, text};
 use super::{find, held::Names};
 use addrd_client::Client;
 use addrd_protocol::message::SubnetUsage;
-use addrd_protocol::{NetworkId, Text};
+use addrd_protocol::{NetworkId, Revision, Text};
 use serde::Serialize;
 
 /// Counts of addresses: free, allocated, excluded.
@@ -22,6 +22,9 @@ pub(crate) struct Usage {
     /// Counts of a subnet pool instead, by prefix: name or id
     #[arg(long, conflicts_with_all = ["network", "subnet"])]
     pool: Option<String>,
+    /// Only subnets whose counts may have changed behind this revision of the network
+    #[arg(long, value_name = "REVISION", requires = "network", conflicts_with_all = ["subnet", "pool"])]
+    changed_since: Option<u64>,
 }
 
 /// Counts of a subnet (of a pool: of a prefix), and whose it is.
@@ -85,7 +88,11 @@ pub(crate) async fn run(session: &Session, usage: Usage) -> Result<(), Fault> {
     let network_name = Names::new(&client, &session.output).of(id).await?;
     let most = session.output.objects_max();
     let mut out = session.output.list::<Counted>();
-    for usage in client.usage(id, subnet).await?.subnets {
+    let counts = match usage.changed_since {
+        Some(since) => client.usage_changed(id, Revision(since)).await?,
+        None => client.usage(id, subnet).await?,
+    };
+    for usage in counts.subnets {
         if out.count() >= most {
             return out.end(true);
         }

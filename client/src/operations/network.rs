@@ -7,7 +7,7 @@ use addrd_protocol::message::{
     Network, NetworkCreate, NetworkDelete, NetworkFind, NetworkGet, NetworkList, NetworkUpdate,
     NetworkUsage, PageRequest, Reply, Request, ServerStatus, SubnetName, Usage,
 };
-use addrd_protocol::{NetworkId, Status, Text};
+use addrd_protocol::{NetworkId, Revision, Status, Text};
 
 impl Client {
     /// Creates a network under an id of the caller's choice. Sent again it says `repeated`.
@@ -102,10 +102,28 @@ impl Client {
         network: NetworkId,
         subnet: Option<SubnetName>,
     ) -> Result<NetworkUsage, Error> {
+        self.usage_of(network, Usage { subnet, ..Usage::default() }).await
+    }
+
+    /// Counts of a network's subnets, of those that may have changed behind a revision: that of an
+    /// earlier answer.
+    ///
+    /// # Errors
+    /// Refused: `NOT_FOUND`; others see [`Error`].
+    pub async fn usage_changed(
+        &self,
+        network: NetworkId,
+        since: Revision,
+    ) -> Result<NetworkUsage, Error> {
+        self.usage_of(network, Usage { changed_since: Some(since), ..Usage::default() }).await
+    }
+
+    /// All pages; the revision is that of the first.
+    async fn usage_of(&self, network: NetworkId, asked: Usage) -> Result<NetworkUsage, Error> {
         let mut whole: Option<NetworkUsage> = None;
         let mut cursor = None;
         loop {
-            let usage = Usage { subnet: subnet.clone(), cursor };
+            let usage = Usage { cursor, ..asked.clone() };
             let reply = self.call(&self.scope(network), &Request::Usage(Box::new(usage))).await?;
             let mut page = *expect_reply!(reply, Usage)?;
             cursor = page.next.take();

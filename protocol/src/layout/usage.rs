@@ -1,9 +1,10 @@
 //! Layouts of usage and free ranges.
 
 use super::element::fixed_prefix;
-use super::list::{read_count, read_cursor, read_limit, read_next, write_cursor};
+use super::list::{read_count, read_cursor, read_limit, write_cursor};
 use super::{Layout, Read};
 use crate::error::{DecodeError, Fault};
+use crate::id::Revision;
 use crate::message::usage::{FreeRanges, FreeRangesReply, NetworkUsage, SubnetUsage, Usage};
 use crate::prefix::Range;
 use crate::wire::{Reader, Writer};
@@ -21,6 +22,10 @@ impl Layout for Usage {
                 usage.cursor = read_cursor(value, "cursor")?;
                 Ok(true)
             }
+            0x8005 => {
+                usage.changed_since = Some(Revision(value.u64("changed_since")?));
+                Ok(true)
+            }
             _ => value.subnet_name(tag, &mut usage.subnet),
         })?;
         Ok(usage)
@@ -31,6 +36,9 @@ impl Layout for Usage {
             writer.entry_subnet_name(subnet);
         }
         write_cursor(0x8004, self.cursor.as_ref(), writer);
+        if let Some(since) = self.changed_since {
+            writer.entry(0x8005, |w| w.u64(since.0));
+        }
     }
 }
 
@@ -81,7 +89,16 @@ impl Layout for NetworkUsage {
         let count = read_count(reader)?;
         reader.zero::<4>("reserved")?;
         let subnets = reader.items(count, SUBNET_USAGE_BYTES, SubnetUsage::read)?;
-        Ok(Self { network_id, subnets, next: read_next(reader)? })
+        let mut usage = Self { network_id, subnets, next: None, revision: Revision(0) };
+        reader.tail(|tag, value| {
+            match tag {
+                0x0001 => usage.next = read_cursor(value, "next")?,
+                0x0002 => usage.revision = Revision(value.u64("revision")?),
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        Ok(usage)
     }
 
     fn write(&self, writer: &mut Writer<'_>) {
@@ -90,6 +107,9 @@ impl Layout for NetworkUsage {
         writer.u32(0);
         self.subnets.iter().for_each(|usage| writer.item(|w| usage.write(w)));
         write_cursor(0x0001, self.next.as_ref(), writer);
+        if self.revision.0 > 0 {
+            writer.entry(0x0002, |w| w.u64(self.revision.0));
+        }
     }
 }
 

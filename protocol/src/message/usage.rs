@@ -1,7 +1,7 @@
 //! Counts and free ranges; 128-bit, in JSON decimal strings.
 
 use super::subnet::SubnetName;
-use crate::id::{NetworkId, SubnetId};
+use crate::id::{NetworkId, Revision, SubnetId};
 use crate::prefix::{Prefix, Range};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,10 @@ pub struct Usage {
     /// Where to go on with the subnets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<super::list::Cursor>,
+    /// Only subnets whose counts may have changed behind this revision of the network; with all of
+    /// them only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_since: Option<Revision>,
 }
 
 /// Counts of a subnet. Inside the pools `free + held + allocated + quarantined + excluded +
@@ -58,6 +62,10 @@ pub struct SubnetUsage {
     pub used_outside: u128,
 }
 
+fn is_zero(revision: &Revision) -> bool {
+    revision.0 == 0
+}
+
 /// Counts of a network: the sums of its subnets, and the subnets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkUsage {
@@ -68,6 +76,10 @@ pub struct NetworkUsage {
     /// Where to go on; none = complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<super::list::Cursor>,
+    /// Revision of the network when these were counted: what to ask for changes behind, taken from
+    /// the first page.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub revision: Revision,
 }
 
 /// Asks for free ranges of a subnet's pools.

@@ -260,7 +260,12 @@ fn list_replies() -> Vec<(&'static str, Opcode, Reply)> {
     let items = vec![allocation(), full_allocation()];
     let allocations = AllocationPage { position, items, next: cursor() };
     let empty = AllocationPage { position, items: Vec::new(), next: cursor() };
-    let usages = NetworkUsage { network_id: NETWORK, subnets: vec![usage()], next: cursor() };
+    let usages = NetworkUsage {
+        network_id: NETWORK,
+        subnets: vec![usage()],
+        next: cursor(),
+        revision: Revision(0),
+    };
     let ranges = FreeRangesReply {
         subnet_id: SUBNET,
         ranges: vec![range("10.0.0.3", "10.0.0.99"), range("fd00:64::3", "fd00:64::ffff")],
@@ -439,6 +444,19 @@ pub(crate) fn replies() -> Vec<ReplySample> {
         status: Status::OK,
         body: ReplyOrFailure::Reply(reply),
     }));
+    let changed = NetworkUsage {
+        network_id: NETWORK,
+        subnets: vec![usage()],
+        next: cursor(),
+        revision: REVISION,
+    };
+    samples.push(ReplySample {
+        name: "usage_changed".to_owned(),
+        opcode: Opcode::USAGE,
+        request_id: 3_000,
+        status: Status::OK,
+        body: ReplyOrFailure::Reply(Reply::Usage(Box::new(changed))),
+    });
     samples
 }
 

@@ -333,8 +333,14 @@ fn subnet_changes() -> Vec<(&'static str, Request)> {
     ]
 }
 
+fn polling_requests() -> Vec<(&'static str, Request)> {
+    let changed = Usage { cursor: cursor(), changed_since: Some(REVISION), ..Usage::default() };
+    vec![("usage_changed", Request::Usage(Box::new(changed)))]
+}
+
 fn usage_requests() -> Vec<(&'static str, Request)> {
-    let usage = |subnet, cursor| Request::Usage(Box::new(Usage { subnet, cursor }));
+    let usage =
+        |subnet, cursor| Request::Usage(Box::new(Usage { subnet, cursor, changed_since: None }));
     let free =
         |subnet, limit, from| Request::FreeRanges(Box::new(FreeRanges { subnet, limit, from }));
     vec![
@@ -465,6 +471,8 @@ pub(crate) fn requests() -> Vec<RequestSample> {
     ];
     let more = (1_000..).zip(catalogue.into_iter().flatten());
     samples.extend(more.map(sample));
+    // Polling came later still.
+    samples.extend((3_000..).zip(polling_requests()).map(sample));
     samples.extend(prefix_requests());
     samples.extend(sample_ports::requests());
     samples

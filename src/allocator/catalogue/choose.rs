@@ -55,7 +55,7 @@ impl Catalogue {
         Ok(block)
     }
 
-    fn exactly(
+    pub(super) fn exactly(
         &self,
         pool: &Pool,
         project: ProjectId,
@@ -139,7 +139,7 @@ pub(super) const fn family_name(family: Family) -> &'static str {
     }
 }
 
-fn check_length(pool: &Pool, length: u8) -> Result<(), Refused> {
+pub(super) fn check_length(pool: &Pool, length: u8) -> Result<(), Refused> {
     let (least, most) = (pool.row.min_length, pool.row.max_length);
     let status = match length {
         _ if length < least => Status::LENGTH_BELOW_MIN,
@@ -162,10 +162,14 @@ const fn unit_order(family: Family) -> u32 {
 /// Refuses what would bring a project beyond the quota. Counted in addresses, so that what is smaller
 /// than a unit counts for its part.
 pub(super) fn check_quota(pool: &Pool, project: ProjectId, asked: u128) -> Result<(), Refused> {
+    check_quota_of(pool, pool.used_by(project), asked)
+}
+
+/// The same for a project that uses so much.
+pub(super) fn check_quota_of(pool: &Pool, used: u128, asked: u128) -> Result<(), Refused> {
     let Some(quota) = pool.row.quota else { return Ok(()) };
     let unit = unit_order(pool.row.family);
     let limit = u128::from(quota) << unit;
-    let used = pool.used_by(project);
     if used.checked_add(asked).is_some_and(|sum| sum <= limit) {
         return Ok(());
     }

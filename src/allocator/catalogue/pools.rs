@@ -3,7 +3,9 @@
 //! Source: protocol/SPEC.md, pool_create and pool_update: Neutron's rules for subnet pools.
 
 use super::blocks::{Block, compacted, without};
-use super::choose::{Wanted, check_quota, choice, family_name, other_family};
+use super::choose::{
+    Wanted, check_length, check_quota, check_quota_of, choice, family_name, other_family,
+};
 use super::pool::{Pool, block_of, prefix_of};
 use super::projects::{check_expected, lost};
 use super::scopes::{behind, switch};
@@ -241,15 +243,16 @@ impl Catalogue {
             }
             return check_quota(parent, project, asked);
         }
-        // As if what the pool has were given back: neighbours merge into blocks that span both.
-        let mut free = parent.clone();
-        own.iter().for_each(|block| free.note_gone(block.base));
-        for prefix in prefixes {
-            let wanted = Wanted { exact: Some(*prefix), ..Wanted::default() };
-            let block = self.choose(&free, project, &wanted)?;
-            free.note_taken(block, project);
+        let blocks: Vec<Block> = prefixes.iter().map(block_of).collect();
+        prefixes.iter().try_for_each(|prefix| check_length(parent, prefix.length()))?;
+        // What it has and keeps is its own; the rest must be free.
+        for part in without(&blocks, own) {
+            let part = parent.prefix(part).ok_or_else(lost)?;
+            self.exactly(parent, project, &part, &Wanted::default())?;
         }
-        Ok(())
+        let size = |blocks: &[Block]| blocks.iter().map(Block::size).sum::<u128>();
+        let others = parent.used_by(project).saturating_sub(size(own));
+        check_quota_of(parent, others, size(&blocks))
     }
 
     /// Gives back to the parent what a pool has no more, and takes what it has now.

@@ -58,7 +58,8 @@ impl Catalogue {
                 return Ok((Status::OK, Reply::Allocated(done)));
             }
             Request::Usage(request) => {
-                let usage = usage(pool, request)?;
+                let usage =
+                    NetworkUsage { revision: self.last_revision(handle), ..usage(pool, request)? };
                 return Ok((Status::OK, Reply::Usage(Box::new(usage))));
             }
             Request::Release(release) => self.check_own(handle, network, &release.target)?,
@@ -171,6 +172,11 @@ impl Catalogue {
     pub(super) fn next_revision(&self, pool: NetworkHandle) -> Revision {
         let network = self.prefixes.find_network_handle(pool);
         network.map_or(Revision(0), |at| self.prefixes.networks.at(at).next_revision())
+    }
+
+    fn last_revision(&self, pool: NetworkHandle) -> Revision {
+        let network = self.prefixes.find_network_handle(pool);
+        network.map_or(Revision(0), |at| self.prefixes.networks.at(at).revision)
     }
 
     /// Takes a block for a subnet or a pool; it was chosen just now. `object` is its network, or the
@@ -287,7 +293,7 @@ fn prefix_at(field: &str, address: &IpAddr, length: u8) -> Result<Prefix, Refuse
 
 /// Counts of a pool: an item for each of its prefixes.
 fn usage(pool: &Pool, request: &Usage) -> Result<NetworkUsage, Refused> {
-    if request.subnet.is_some() || request.cursor.is_some() {
+    if *request != Usage::default() {
         let message = format_args!("a pool's counts are by prefix, all of them in one reply");
         return Err(refuse_field(Status::CONFLICTING_FIELDS, "subnet", message));
     }
@@ -310,5 +316,6 @@ fn usage(pool: &Pool, request: &Usage) -> Result<NetworkUsage, Refused> {
         }
     };
     let subnets = pool.row.prefixes.iter().map(item).collect();
-    Ok(NetworkUsage { network_id: NetworkId(pool.row.id.0), subnets, next: None })
+    let network_id = NetworkId(pool.row.id.0);
+    Ok(NetworkUsage { network_id, subnets, next: None, revision: Revision(0) })
 }

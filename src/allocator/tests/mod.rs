@@ -9,6 +9,7 @@ mod dice;
 mod machine;
 mod naive;
 mod places;
+mod polling;
 mod pool_machine;
 mod port_machine;
 mod ports;

@@ -176,7 +176,7 @@ fn usage(world: &mut World, network: u128, net: &Net) {
         assert_eq!(real.used_outside, all - inside(&pools));
         let parts = real.free + real.held + real.allocated + real.quarantined + real.excluded;
         assert_eq!(parts + real.pinned, real.pool_size, "conservation");
-        let one = Usage { subnet: Some(SubnetName::Id(sub.id)), cursor: None };
+        let one = Usage { subnet: Some(SubnetName::Id(sub.id)), ..Usage::default() };
         let reply = world.done(network, Request::Usage(Box::new(one)));
         let Reply::Usage(one) = reply else { panic!("{reply:?}") };
         assert_eq!(&one.subnets, std::slice::from_ref(real));

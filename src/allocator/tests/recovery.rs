@@ -106,7 +106,7 @@ impl Rows {
     }
 
     /// A shard as it is read from these rows.
-    fn load(&self) -> Shard {
+    pub(super) fn load(&self) -> Shard {
         let mut shard = Shard::new(ShardSettings { seed: 5, records_max: 1 << 20 });
         for effect in self.objects.values() {
             // A row whose network or subnet another row has already lost.

@@ -141,7 +141,7 @@ USAGE_OF_SUBNET = Layout(
 )
 USAGE = Layout(
     ("network_id", Id()), ("subnets", Count(4)), (RESERVED, Reserved(4)),
-    items=[Items("subnets", USAGE_OF_SUBNET)], tail=NEXT,
+    items=[Items("subnets", USAGE_OF_SUBNET)], tail=NEXT | {0x0002: Tag("revision", revision())},
 )
 FREE_RANGES = Layout(
     ("subnet_id", Id()), ("ranges", Count(4)), (RESERVED, Reserved(4)),
