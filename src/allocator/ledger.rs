@@ -355,7 +355,7 @@ impl Ledger {
         self.hasher.hash(owner.0.as_u128(), owner_salt)
     }
 
-    fn key_hash(&self, owner: OwnerId, slot: Slot, key_salt: u64) -> u64 {
+    pub(super) fn key_hash(&self, owner: OwnerId, slot: Slot, key_salt: u64) -> u64 {
         key_hash(&self.hasher, owner, slot, key_salt)
     }
 

@@ -8,10 +8,12 @@
 //! (docs/performance.md).
 
 use super::Shard;
+use super::ports::PortSpot;
 use super::shard::Scope;
 use super::slab::NIL;
 use super::subnet::Subnet;
 use crate::limits::{DRAIN_OPERATIONS_MAX, PREFETCH_RECORDS_MIN};
+use crate::model::PortId;
 use addrd_protocol::message::{Release, Request, Strategy, Target};
 
 /// One request on its way through the stages.
@@ -27,6 +29,17 @@ struct Spot {
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
     spots: Vec<Spot>,
+    ports: Vec<PortSpot>,
+}
+
+/// The port that a request creates, changes or deletes.
+fn port_named(request: &Request) -> Option<PortId> {
+    match request {
+        Request::PortCreate(request) => Some(request.port_id),
+        Request::PortUpdate(request) => Some(request.port_id),
+        Request::PortDelete(request) => Some(request.port_id),
+        _ => None,
+    }
 }
 
 /// Where the next addresses of a subnet will probably be.
@@ -49,7 +62,13 @@ impl Shard {
         }
         let mut ahead = std::mem::take(&mut self.ahead);
         ahead.spots.clear();
+        ahead.ports.clear();
         for (scope, request) in requests.take(DRAIN_OPERATIONS_MAX as usize) {
+            if let Some(port) = port_named(request) {
+                let network = self.seek_network(scope.project, scope.network);
+                ahead.ports.extend(network.map(|network| self.port_spot(network, port)));
+                continue;
+            }
             let (owner, allocates) = match request {
                 Request::Allocate(request) => (request.owner, true),
                 Request::Release(Release { target: Target::Key { owner, .. }, .. }) => {
@@ -64,6 +83,7 @@ impl Shard {
             }
         }
         self.near_stages(&ahead.spots);
+        self.near_ports(&ahead.ports);
         self.ahead = ahead;
     }
 

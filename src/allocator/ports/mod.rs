@@ -5,10 +5,12 @@ mod addresses;
 mod change;
 mod create;
 mod fill;
+mod near;
 mod reads;
 mod seeker;
 mod state;
 mod wishes;
 
+pub(super) use near::PortSpot;
 pub(super) use reads::short;
 pub(super) use state::{Class, Ports};

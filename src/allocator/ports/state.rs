@@ -1,7 +1,7 @@
 //! Ports in memory and how they are found: by id, by MAC, in the order in which they were made.
 //! Decides nothing.
 
-use crate::allocator::index::Index;
+use crate::allocator::index::{Hasher, Index};
 use crate::allocator::slab::Arena;
 use crate::allocator::{Shard, owned};
 use crate::model::{Effect, EffectSink, Mac, OwnerId, PortId, PortRow, Revision, Slot, Text};
@@ -84,8 +84,8 @@ impl Port {
 #[derive(Debug)]
 pub(in crate::allocator) struct Ports {
     all: Arena<Port>,
-    by_id: Index,
-    by_mac: Index,
+    pub(super) by_id: Index,
+    pub(super) by_mac: Index,
 }
 
 impl Ports {
@@ -125,10 +125,23 @@ impl Ports {
 /// Salts of the hashes of MACs, apart from those of ids.
 const MAC_SALT: u64 = 1 << 40;
 
+fn port_hash(hasher: &Hasher, network: u32, id: PortId) -> u64 {
+    hasher.hash(id.0.as_u128(), network.into())
+}
+
+pub(super) fn mac_hash(hasher: &Hasher, network: u32, mac: Mac) -> u64 {
+    hasher.hash(mac.number().into(), MAC_SALT + u64::from(network))
+}
+
 impl Shard {
     #[inline]
+    pub(super) fn port_hash(&self, network: u32, id: PortId) -> u64 {
+        port_hash(&self.ledger.hasher, network, id)
+    }
+
+    #[inline]
     pub(in crate::allocator) fn find_port(&self, network: u32, id: PortId) -> Option<u32> {
-        let hash = self.ledger.hasher.hash(id.0.as_u128(), network.into());
+        let hash = self.port_hash(network, id);
         self.ports.by_id.find(hash, |at| {
             let port = self.ports.at(at);
             port.id == id && port.network == network
@@ -136,7 +149,7 @@ impl Shard {
     }
 
     pub(in crate::allocator) fn find_mac(&self, network: u32, mac: Mac) -> Option<u32> {
-        let hash = self.ledger.hasher.hash(mac.number().into(), MAC_SALT + u64::from(network));
+        let hash = mac_hash(&self.ledger.hasher, network, mac);
         self.ports.by_mac.find(hash, |at| {
             let port = self.ports.at(at);
             port.mac == mac && port.network == network
@@ -187,12 +200,9 @@ impl Shard {
         let Ports { all, by_id, by_mac } = &mut self.ports;
         let at = all.insert(port);
         let hasher = self.ledger.hasher;
-        let hash = |at| hasher.hash(all.at(at).id.0.as_u128(), all.at(at).network.into());
+        let hash = |at| port_hash(&hasher, all.at(at).network, all.at(at).id);
         by_id.insert(hash(at), at, hash);
-        let hash = |at| {
-            let port = all.at(at);
-            hasher.hash(port.mac.number().into(), MAC_SALT + u64::from(port.network))
-        };
+        let hash = |at| mac_hash(&hasher, all.at(at).network, all.at(at).mac);
         by_mac.insert(hash(at), at, hash);
         self.networks.at_mut(network).ports.insert(row.created.0, at);
     }
@@ -207,9 +217,8 @@ impl Shard {
     fn remove_port(&mut self, at: u32) {
         let port = self.ports.at(at);
         let (network, created) = (port.network, port.created);
-        let by_id = self.ledger.hasher.hash(port.id.0.as_u128(), network.into());
-        let mac = port.mac.number().into();
-        let by_mac = self.ledger.hasher.hash(mac, MAC_SALT + u64::from(network));
+        let by_id = self.port_hash(network, port.id);
+        let by_mac = mac_hash(&self.ledger.hasher, network, port.mac);
         self.ports.by_id.remove(by_id, at);
         self.ports.by_mac.remove(by_mac, at);
         self.ports.all.remove(at);

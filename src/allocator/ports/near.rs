@@ -1,0 +1,49 @@
+//! Brings near what requests on ports will read (`prefetch.rs`). Changes nothing, decides nothing,
+//! and a wrong guess costs only its time.
+
+use super::state::mac_hash;
+use crate::allocator::Shard;
+use crate::model::{OwnerId, PortId, Slot};
+use addrd_sync::prefetch;
+
+/// A request on a port, on its way through the stages.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::allocator) struct PortSpot {
+    network: u32,
+    /// Hash of its id.
+    id: u64,
+    /// Hashes of the keys of its first two addresses: one of each family is what most have.
+    keys: [u64; 2],
+}
+
+impl Shard {
+    pub(in crate::allocator) fn port_spot(&self, network: u32, port: PortId) -> PortSpot {
+        let owner = OwnerId(port.0);
+        let of = self.networks.at(network);
+        let first = self.ledger.owner_hash(owner, of.owner_salt);
+        let second = self.ledger.key_hash(owner, Slot(1), of.key_salt);
+        PortSpot { network, id: self.port_hash(network, port), keys: [first, second] }
+    }
+
+    /// Stage by stage: lines of the indexes, then what lies under them, then where that leads to.
+    pub(in crate::allocator) fn near_ports(&self, spots: &[PortSpot]) {
+        let keys = || spots.iter().flat_map(|spot| spot.keys);
+        spots.iter().for_each(|spot| self.ports.by_id.near(spot.id));
+        keys().for_each(|key| self.ledger.near_key(key));
+        let found = |spot: &PortSpot| self.ports.by_id.candidate(spot.id);
+        spots.iter().filter_map(found).for_each(|port| prefetch(self.ports.at(port)));
+        keys().for_each(|key| self.ledger.near_record(key));
+        for spot in spots {
+            if let Some(port) = found(spot) {
+                let hash = mac_hash(&self.ledger.hasher, spot.network, self.ports.at(port).mac);
+                self.ports.by_mac.near(hash);
+            }
+        }
+        for (subnet, offset) in keys().filter_map(|key| self.ledger.probable_place(key)) {
+            self.ledger.near_place(subnet, offset);
+            if let Some(subnet) = self.subnets.get(subnet) {
+                subnet.map.near(&self.maps, offset);
+            }
+        }
+    }
+}
