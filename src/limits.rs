@@ -262,6 +262,9 @@ pub const JOURNAL_SMALL_DRAINS_PERCENT: u64 = 95;
 /// Bytes of file that the journal has for each of its records: a plain record, the header's share,
 /// and what batches leave empty in their last block (4 KiB) if they have 64 records or more.
 pub const JOURNAL_BYTES_PER_RECORD: u64 = 80;
+/// Time for which the committer waits for room in a full journal, ms: below the 90 s after which
+/// systemd kills.
+pub const JOURNAL_BLOCKED_MS_MAX: u64 = 60_000;
 /// Bytes of batches that one reading of the journal gives.
 pub const JOURNAL_READ_BYTES: usize = 4 << 20;
 

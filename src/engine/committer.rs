@@ -87,6 +87,14 @@ impl Committer {
         self.parts.journal.room_bytes(Seq(self.parts.folded.get()))
     }
 
+    /// Nothing is to be written for a while: the journal does what it does without rows.
+    ///
+    /// # Errors
+    /// The storage failed, as in [`Committer::step`].
+    pub fn settle(&mut self) -> Result<(), StoreError> {
+        append(&mut self.parts, &[])
+    }
+
     /// The loop has turned.
     pub fn turned(&mut self) {
         self.parts.figures.turned(self.parts.clock.monotonic_ns());
@@ -110,8 +118,11 @@ impl Committer {
             return Ok(Progress::Worked);
         }
         if self.taken.is_empty() {
-            let is_finished = self.parts.intake.is_finished();
-            return Ok(if is_finished { Progress::Finished } else { Progress::Idle });
+            if !self.parts.intake.is_finished() {
+                return Ok(Progress::Idle);
+            }
+            self.settle()?;
+            return Ok(Progress::Finished);
         }
         self.parts.bells.iter().for_each(Doorbell::ring);
         let began_ns = self.parts.clock.monotonic_ns();

@@ -82,7 +82,8 @@ impl Pressure {
     #[must_use]
     pub fn journal_percent(&self) -> u64 {
         let records = 2 * u64::from(limits::COMMIT_RING_RECORDS_MAX);
-        let bytes = (2 * u64::from(limits::COMMIT_BYTES_MAX)).min(self.journal_bytes_max / 2);
+        let ring = u64::from(limits::COMMIT_RING_BYTES_MAX) + u64::from(limits::COMMIT_BYTES_MAX);
+        let bytes = ring.min(self.journal_bytes_max / 2);
         let of = |part: u64, whole: u64| part * 100 / whole.max(1);
         of(self.journal_records.get(), self.journal_records_max.saturating_sub(records))
             .max(of(self.journal_bytes.get(), self.journal_bytes_max.saturating_sub(bytes)))

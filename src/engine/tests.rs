@@ -29,6 +29,7 @@ mod jobs;
 mod pressure;
 mod reserve;
 mod rig;
+mod room;
 mod schedule;
 
 /// Longest wait for an answer; reached only by a hang.

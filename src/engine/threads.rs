@@ -12,13 +12,16 @@ use addrd_sync::{Class, Cost, Flag, Waiter};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest sleep of a loop: each turns at least this often, which `/livez` relies on.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// Sleep of a loop that waits for room in the next thread's ring, unless it is woken before.
 const BLOCKED_SLEEP: Duration = Duration::from_millis(1);
 
+/// Longest time that the committer waits for room in the journal. What was handed over has an unknown
+/// outcome then, and the next start begins with what is on the disk.
+const BLOCKED_MAX: Duration = Duration::from_millis(limits::JOURNAL_BLOCKED_MS_MAX);
 /// Pause of the committer between two rounds while the journal is nearly full.
 const CROWDED_PAUSE: Duration = Duration::from_millis(limits::CROWDED_PAUSE_MS);
 
@@ -128,8 +131,13 @@ fn ask(door: &Door, mut work: Work) {
 
 /// Runs the committer until every hand-over is durable and none can come.
 pub(super) fn run_committer(mut committer: Committer, mut waiter: Waiter) -> Result<(), String> {
+    let mut blocked_since = None;
     loop {
-        match committer.step().map_err(|error| error.to_string())? {
+        let progress = committer.step().map_err(|error| error.to_string())?;
+        if progress != Progress::Blocked {
+            blocked_since = None;
+        }
+        match progress {
             Progress::Worked if committer.is_crowded() => {
                 waiter.wait_until_timeout(CROWDED_PAUSE, || !committer.is_crowded());
             }
@@ -138,8 +146,14 @@ pub(super) fn run_committer(mut committer: Committer, mut waiter: Waiter) -> Res
                 committer.turned();
                 waiter.wait_until_timeout(SLEEP_MAX, || committer.has_work());
                 committer.turned();
+                if !committer.has_work() {
+                    committer.settle().map_err(|error| error.to_string())?;
+                }
             }
             Progress::Blocked => {
+                if blocked_since.get_or_insert_with(Instant::now).elapsed() > BLOCKED_MAX {
+                    return Err("the journal is full and the fold makes no room".to_owned());
+                }
                 committer.turned();
                 waiter.wait_until_timeout(SLEEP_MAX, || committer.has_room());
             }

@@ -155,7 +155,7 @@ impl BatchHeader {
         let (records, bytes, previous_crc) = (reader.u32()?, reader.u32()?, reader.u32()?);
         let reserved = reader.array::<RESERVED_BYTES>()?;
         let crc = reader.u32()?;
-        if first > last || reserved != [0; RESERVED_BYTES] {
+        if first > last || last.0 == u64::MAX || reserved != [0; RESERVED_BYTES] {
             return Err(BatchError::Magic);
         }
         Ok(Self { identity, first, last, tick, records, bytes, previous_crc, crc })

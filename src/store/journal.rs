@@ -87,7 +87,8 @@ impl JournalFill {
 ///
 /// Concurrency: the committer owns it.
 pub trait Journal: Send + fmt::Debug {
-    /// Forgets folded rows, then appends, in one durable step. A round without rows only forgets.
+    /// Forgets folded rows, then appends, in one durable step. A round without rows forgets, and does
+    /// what makes damage easier to tell: once after the last round of a busy time is enough.
     ///
     /// # Errors
     /// [`StoreError`]: the outcome is unknown, and the journal can't be used any more.

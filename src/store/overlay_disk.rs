@@ -182,6 +182,10 @@ impl DiskFile for OverlayFile {
 
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut content = self.content();
+        if offset >= content.len && data.iter().all(|byte| *byte == 0) {
+            content.len = offset + data.len() as u64;
+            return Ok(());
+        }
         let mut rest = data;
         for (page, place, length) in Self::pieces(offset, data.len()) {
             let (here, behind) = rest.split_at(length);

@@ -65,7 +65,8 @@ struct Gated {
 
 impl Journal for Gated {
     fn append(&mut self, round: &Round<'_>) -> Result<(), StoreError> {
-        if self.gate.pass() {
+        // Only what somebody waits for waits at the gate.
+        if round.rows.is_empty() || self.gate.pass() {
             return self.journal.append(round);
         }
         let (file, source) = ("journal.ring".to_owned(), std::io::Error::other("planned"));

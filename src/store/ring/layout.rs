@@ -11,11 +11,11 @@ use crc32c::crc32c;
 /// What a batch begins and ends at a multiple of, so that no write ever touches a piece of the
 /// disk (4 KiB at most on what is sold) that holds another batch.
 pub(crate) const BLOCK_BYTES: u64 = 4_096;
-/// Where the marks are, which are written in turn: one that was cut short leaves the other. The
-/// title has block 0.
-pub(super) const MARK_OFFSETS: [u64; 2] = [BLOCK_BYTES, BLOCK_BYTES + 2_048];
+/// Where the marks are, which are written in turn, each in a block of its own: one that was cut
+/// short leaves the other. The title has block 0.
+pub(super) const MARK_OFFSETS: [u64; 2] = [BLOCK_BYTES, 2 * BLOCK_BYTES];
 /// The first block of batches.
-pub(super) const FIRST_BLOCK: u64 = 2;
+pub(super) const FIRST_BLOCK: u64 = 3;
 /// Bytes of the title and of a mark.
 pub(super) const LABEL_BYTES: usize = 64;
 /// The most blocks that a batch takes, and so what is lost at most where the ring begins anew.
@@ -152,11 +152,11 @@ fn read_label(
     if [m0, m1, m2] != magic {
         return Err(LabelError::Damaged);
     }
-    if version > VERSION {
-        return Err(LabelError::Newer(version));
-    }
     if sum != crc32c(checked).to_be_bytes() {
         return Err(LabelError::Damaged);
+    }
+    if version > VERSION {
+        return Err(LabelError::Newer(version));
     }
     let incarnation = Incarnation(reader.u32()?);
     let server = ServerId::from_bytes(reader.array()?);
@@ -200,6 +200,9 @@ mod tests {
     fn a_newer_file_is_told_as_such() {
         let mut title = TITLE.encode();
         title[3] = 4;
+        assert_eq!(Title::decode(&title), Err(LabelError::Damaged));
+        let sum = crc32c(&title[..CHECKED_BYTES]).to_be_bytes();
+        title[CHECKED_BYTES..].copy_from_slice(&sum);
         assert_eq!(Title::decode(&title), Err(LabelError::Newer(4)));
     }
 

@@ -37,6 +37,8 @@ pub struct RingJournal {
     /// The file is to have this length from the first round on.
     wanted_bytes: u64,
     is_released: bool,
+    /// What is known to be durable is not marked durably.
+    is_mark_loose: bool,
     /// Which mark is written next.
     mark_slot: usize,
     /// Bytes of a round that are written at once.
@@ -85,6 +87,20 @@ impl RingJournal {
             let bytes = self.distrust_after(grown)?;
             self.shared.space().grow(bytes);
             self.is_released = true;
+            // What a start believes it shows to clients: from now on it must not get lost.
+            let settled = self.settle();
+            self.distrust_after(settled)?;
+        }
+        Ok(())
+    }
+
+    /// Marks durably what is durable, if that isn't done.
+    fn settle(&mut self) -> io::Result<()> {
+        if self.is_mark_loose {
+            let last = Seq(self.position.next.0 - 1);
+            self.write_mark(last, self.position.last_crc)?;
+            self.shared.file.sync()?;
+            self.is_mark_loose = false;
         }
         Ok(())
     }
@@ -129,8 +145,8 @@ impl RingJournal {
 
     /// Notes that everything up to here is durable. The next sync takes the note along; until then
     /// it survives the end of the process, if not of the system.
-    fn write_mark(&mut self, last: &BatchHeader) -> io::Result<()> {
-        let mark = Mark { last: last.last, crc: last.crc, blocks: self.shared.space().end() };
+    fn write_mark(&mut self, last: Seq, crc: u32) -> io::Result<()> {
+        let mark = Mark { last, crc, blocks: self.shared.space().end() };
         let offset = MARK_OFFSETS[self.mark_slot];
         self.mark_slot = (self.mark_slot + 1) % MARK_OFFSETS.len();
         self.shared.file.write_at(offset, &mark.encode(&self.shared.title))
@@ -178,10 +194,15 @@ impl Journal for RingJournal {
             position.push(&row.header);
         }
         self.trim(round.trim_to);
-        let Some(last) = round.rows.last() else { return Ok(()) };
+        let Some(last) = round.rows.last() else {
+            self.position.bytes = self.shared.space().taken() * BLOCK_BYTES;
+            let settled = self.settle();
+            return self.distrust_after(settled).map_err(StoreError::io(JOURNAL_FILE, "writing"));
+        };
         let places = self.place(round.rows);
         let written = self.write(round.rows, &places);
-        let written = written.and_then(|()| self.write_mark(&last.header));
+        let written = written.and_then(|()| self.write_mark(last.header.last, last.header.crc));
+        self.is_mark_loose = true;
         self.distrust_after(written).map_err(StoreError::io(JOURNAL_FILE, "writing"))?;
         let mut space = self.shared.space();
         for (row, place) in round.rows.iter().zip(places) {

@@ -66,7 +66,7 @@ impl RingJournal {
         let (mark, mark_slot) = newest_mark(&*file, &title)?;
         let bytes = file.len().map_err(StoreError::io(JOURNAL_FILE, "measuring"))?;
         if bytes / BLOCK_BYTES < mark.blocks {
-            let whole = mark.blocks * BLOCK_BYTES;
+            let whole = mark.blocks.saturating_mul(BLOCK_BYTES);
             let what = format!("it has {bytes} bytes, of {whole} that it had");
             return Err(StoreError::damaged(JOURNAL_FILE, what));
         }
@@ -80,6 +80,7 @@ impl RingJournal {
             records_max,
             wanted_bytes: file_bytes(records_max),
             is_released: false,
+            is_mark_loose: mark.last.0.saturating_add(1) < position.next.0,
             mark_slot: (mark_slot + 1) % MARK_OFFSETS.len(),
             buffer: Vec::new(),
         })
@@ -117,8 +118,16 @@ fn read_label(file: &dyn DiskFile, offset: u64) -> Result<[u8; LABEL_BYTES], Sto
 /// process ended: the other one is as good as it was then.
 fn newest_mark(file: &dyn DiskFile, title: &Title) -> Result<(Mark, usize), StoreError> {
     let mut newest: Option<(Mark, usize)> = None;
+    let mut failed = None;
     for (slot, offset) in MARK_OFFSETS.into_iter().enumerate() {
-        match Mark::decode(&read_label(file, offset)?, title) {
+        let label = match read_label(file, offset) {
+            Ok(label) => label,
+            Err(error) => {
+                failed = Some(error);
+                continue;
+            }
+        };
+        match Mark::decode(&label, title) {
             Ok(mark) if newest.is_none_or(|(known, _)| known.last < mark.last) => {
                 newest = Some((mark, slot));
             }
@@ -126,7 +135,9 @@ fn newest_mark(file: &dyn DiskFile, title: &Title) -> Result<(Mark, usize), Stor
             Err(error) => return Err(bad_label(error, "the mark of its end")),
         }
     }
-    newest.ok_or_else(|| bad_label(LabelError::Damaged, "each mark of its end"))
+    newest.ok_or_else(|| {
+        failed.unwrap_or_else(|| bad_label(LabelError::Damaged, "each mark of its end"))
+    })
 }
 
 fn bad_label(error: LabelError, what: &str) -> StoreError {
@@ -152,9 +163,10 @@ struct Survey<'f> {
 impl Survey<'_> {
     fn run(mut self, anchor: Anchor, mark: Mark) -> Result<(Space, JournalPosition), StoreError> {
         let mut space = Space::new(self.end * BLOCK_BYTES);
+        let next = Seq(anchor.last.0.saturating_add(1));
         let mut position = JournalPosition {
-            first: Seq(anchor.last.0 + 1),
-            next: Seq(anchor.last.0 + 1),
+            first: next,
+            next,
             last_crc: anchor.crc,
             tick: Tick(0),
             rows: 0,
@@ -205,11 +217,9 @@ impl Survey<'_> {
     ) -> Result<Option<(BatchHeader, u64)>, StoreError> {
         let last = Seq(position.next.0 - 1);
         for block in [space.head(), FIRST_BLOCK] {
-            let found = self.read(block)?;
-            if let Err(error @ BatchError::Version(_)) = found {
-                return Err(bad_batch(position.next, error));
-            }
-            let Ok(header) = found else { continue };
+            // Whatever else stands there is of an earlier lap, which may be anything clients sent:
+            // that the file is not a newer one its title says.
+            let Ok(header) = self.read(block)? else { continue };
             let may_follow = space.may_follow(block, batch_blocks(header.bytes));
             if may_follow && header.follows(last, position.last_crc).is_ok() {
                 return Ok(Some((header, block)));
