@@ -122,7 +122,7 @@ def addrd_round(binary, connections, in_flight, seconds):
             result = subprocess.run(
                 [binary, "--server", f"127.0.0.1:{port}", "--output", "json", "bench",
                  "--workload", "allocate", "--connections", str(connections),
-                 "--in-flight", str(in_flight), "--duration", str(seconds)],
+                 "--in-flight", str(in_flight), "--duration", str(seconds), "--keep"],
                 check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             )
         return json.loads(result.stdout)
