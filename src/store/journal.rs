@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 /// One row to append: a sealed header and the records of its hand-overs.
 #[derive(Clone, Debug)]
 pub struct BatchRow<'a> {
-    /// From [`BatchSealer::seal`].
+    /// From [`crate::journal::BatchSealer::seal`].
     pub header: BatchHeader,
     /// The same parts that were sealed.
     pub parts: Vec<&'a [u8]>,
@@ -112,7 +112,7 @@ pub trait Journal: Send + fmt::Debug {
 /// Concurrency: any thread, beside the committer.
 pub trait JournalSource: Send + fmt::Debug {
     /// Gives the batches from the one that begins at `from` on to `visit`, until it breaks or
-    /// about [`JOURNAL_READ_BYTES`] were given; holds nothing of the journal when it returns.
+    /// about [`crate::limits::JOURNAL_READ_BYTES`] were given; holds nothing of the journal when it returns.
     ///
     /// Returns whether there may be more.
     ///
