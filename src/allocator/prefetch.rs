@@ -94,12 +94,19 @@ impl Shard {
         for spot in spots {
             if spot.allocates {
                 self.near_guess(spot.network, &mut guess);
-            } else if let Some((subnet, offset)) = self.ledger.probable_place(spot.hash) {
-                self.ledger.near_place(subnet, offset);
-                if let Some(subnet) = self.subnets.get(subnet) {
-                    subnet.map.near(&self.maps, offset);
-                }
+            } else {
+                self.near_held(spot.hash);
             }
+        }
+    }
+
+    /// Brings near where the record under a key's hash leads to, which is near already.
+    #[inline]
+    pub(super) fn near_held(&self, hash: u64) {
+        let Some((subnet, offset)) = self.ledger.probable_place(hash) else { return };
+        self.ledger.near_place(subnet, offset);
+        if let Some(subnet) = self.subnets.get(subnet) {
+            subnet.map.near(&self.maps, offset);
         }
     }
 

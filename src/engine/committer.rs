@@ -80,7 +80,7 @@ impl Committer {
     /// is lost meanwhile, and whoever comes anew has long been told to wait.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.room_bytes() >= limits::JOURNAL_ROW_BYTES_MAX as u64
+        is_room(self.room_bytes())
     }
 
     fn room_bytes(&self) -> u64 {
@@ -106,15 +106,15 @@ impl Committer {
     /// The storage failed. Nothing of the round was answered, its outcome is unknown, and nothing
     /// may be written any more: the process must end.
     pub fn step(&mut self) -> Result<Progress, StoreError> {
-        if !self.parts.intake.is_empty() && !self.has_room() {
+        let room_bytes = self.room_bytes();
+        if !self.parts.intake.is_empty() && !is_room(room_bytes) {
             return Ok(Progress::Blocked);
         }
-        let bytes =
-            u32::try_from(self.room_bytes()).unwrap_or(u32::MAX).min(limits::COMMIT_BYTES_MAX);
+        let bytes = u32::try_from(room_bytes).unwrap_or(u32::MAX).min(limits::COMMIT_BYTES_MAX);
         let limit = Cost::new(limits::COMMIT_RING_RECORDS_MAX, bytes);
         self.parts.intake.pop_many(limit, &mut self.taken);
         if self.taken.is_empty() && self.must_make_room() {
-            append(&mut self.parts, &[])?;
+            self.settle()?;
             return Ok(Progress::Worked);
         }
         if self.taken.is_empty() {
@@ -173,6 +173,11 @@ impl Committer {
             self.parts.figures.waited(waited, hand_over.operations);
         }
     }
+}
+
+/// Whether any hand-over fits.
+const fn is_room(bytes: u64) -> bool {
+    bytes >= limits::JOURNAL_ROW_BYTES_MAX as u64
 }
 
 /// Writes one durable round and notes where the journal is now.

@@ -419,7 +419,6 @@ impl Journal for Rows {
             tick: Tick(0),
             rows: self.records,
             records: self.records,
-            bytes: 0,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The data directory: its files, `FORMAT`, creation in an order that a crash can cut anywhere,
 //! and the mark of distrust. Knows nothing of what redb stores.
 
-use super::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile, write_zeros};
 use super::error::StoreError;
 use super::schema::FORMAT_VERSION;
 use crate::model::{Incarnation, ServerId};
@@ -172,13 +172,7 @@ fn write_file(disk: &dyn Disk, name: &str, bytes: &[u8]) -> Result<(), StoreErro
 /// Writes the file that is given up when the disk is full.
 pub(crate) fn write_reserve(disk: &dyn Disk, name: &str, bytes: u64) -> Result<(), StoreError> {
     let file = disk.create(name).map_err(StoreError::io(name, "creating"))?;
-    let zeros = vec![0; 1 << 20];
-    let mut at = 0;
-    while at < bytes {
-        let count = usize::try_from(bytes - at).unwrap_or(usize::MAX).min(zeros.len());
-        file.write_at(at, &zeros[..count]).map_err(StoreError::io(name, "writing"))?;
-        at += count as u64;
-    }
+    write_zeros(&*file, 0, bytes).map_err(StoreError::io(name, "writing"))?;
     file.sync().map_err(StoreError::io(name, "syncing"))
 }
 

@@ -109,3 +109,19 @@ pub trait DiskFile: Debug + Send + Sync + 'static {
     /// Of the system.
     fn drop_cache(&self) -> io::Result<()>;
 }
+
+/// Writes zeros from one offset up to another, a bounded piece at a time.
+///
+/// # Errors
+/// Of the system; some of them may be written.
+pub(crate) fn write_zeros(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
+    const PIECE_BYTES: usize = 1 << 20;
+    let zeros = vec![0; PIECE_BYTES];
+    let mut at = from;
+    while at < to {
+        let count = usize::try_from(to - at).unwrap_or(usize::MAX).min(PIECE_BYTES);
+        file.write_at(at, &zeros[..count])?;
+        at += count as u64;
+    }
+    Ok(())
+}

@@ -55,8 +55,6 @@ pub struct JournalPosition {
     pub rows: u64,
     /// Records in them.
     pub records: u64,
-    /// Bytes of the file that are not free.
-    pub bytes: u64,
 }
 
 /// How full the journal is; at 100 % nothing more may be appended.

@@ -39,11 +39,6 @@ impl Shard {
                 self.ports.by_mac.near(hash);
             }
         }
-        for (subnet, offset) in keys().filter_map(|key| self.ledger.probable_place(key)) {
-            self.ledger.near_place(subnet, offset);
-            if let Some(subnet) = self.subnets.get(subnet) {
-                subnet.map.near(&self.maps, offset);
-            }
-        }
+        keys().for_each(|key| self.near_held(key));
     }
 }

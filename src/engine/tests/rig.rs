@@ -135,7 +135,6 @@ fn committer(
         tick: Tick(0),
         rows: 0,
         records: 0,
-        bytes: 0,
     };
     let records_max = shared.pressure.journal_records_max;
     let identity = BatchIdentity { server: ServerId::NIL, incarnation: Incarnation(1), term: 0 };

@@ -195,7 +195,6 @@ impl Journal for RingJournal {
         }
         self.trim(round.trim_to);
         let Some(last) = round.rows.last() else {
-            self.position.bytes = self.shared.space().taken() * BLOCK_BYTES;
             let settled = self.settle();
             return self.distrust_after(settled).map_err(StoreError::io(JOURNAL_FILE, "writing"));
         };
@@ -209,7 +208,6 @@ impl Journal for RingJournal {
             space.push(place);
             self.position.push(&row.header);
         }
-        self.position.bytes = space.taken() * BLOCK_BYTES;
         Ok(())
     }
 

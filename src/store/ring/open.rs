@@ -11,14 +11,11 @@ use super::{RingJournal, Shared};
 use crate::journal::{BatchError, BatchHeader, BatchView};
 use crate::model::{Seq, Tick};
 use crate::store::directory::{self, JOURNAL_FILE};
-use crate::store::disk::{Disk, DiskFile};
+use crate::store::disk::{Disk, DiskFile, write_zeros};
 use crate::store::error::StoreError;
 use crate::store::journal::{Anchor, JournalPosition, Place};
 use std::io;
 use std::sync::{Arc, Mutex};
-
-/// Bytes of zeros that are written at once.
-const GROWTH_BYTES: u64 = 1 << 20;
 
 impl RingJournal {
     /// Writes a new, empty journal and makes it durable.
@@ -89,18 +86,13 @@ impl RingJournal {
 
 /// Extends the file to so many bytes, in written blocks; gives the length that it has then.
 pub(super) fn lengthen(file: &dyn DiskFile, bytes: u64) -> io::Result<u64> {
-    let mut length = file.len()?;
+    let length = file.len()?;
     if length >= bytes {
         return Ok(length);
     }
-    let zeros = vec![0; GROWTH_BYTES as usize];
-    while length < bytes {
-        let count = (bytes - length).min(GROWTH_BYTES);
-        file.write_at(length, &zeros[..count as usize])?;
-        length += count;
-    }
+    write_zeros(file, length, bytes)?;
     file.sync()?;
-    Ok(length)
+    Ok(bytes)
 }
 
 fn read_label(file: &dyn DiskFile, offset: u64) -> Result<[u8; LABEL_BYTES], StoreError> {
@@ -171,7 +163,6 @@ impl Survey<'_> {
             tick: Tick(0),
             rows: 0,
             records: 0,
-            bytes: 0,
         };
         if anchor.place != Place::default() {
             let header = self.anchor(anchor, mark)?;
@@ -182,7 +173,6 @@ impl Survey<'_> {
             space.push(RowPlace::new(&header, block));
             position.push(&header);
         }
-        position.bytes = space.taken() * BLOCK_BYTES;
         check_mark(mark, &position)?;
         Ok((space, position))
     }

@@ -162,7 +162,7 @@ fn an_acknowledged_batch_that_is_damaged_is_an_error() {
     for _ in 0..3 {
         rig.append(&[10, 20], Seq(0)).unwrap();
     }
-    let blocks = (rig.ring.position().bytes / BLOCK_BYTES) as usize;
+    let blocks = (rig.ring.fill().bytes / BLOCK_BYTES) as usize;
     assert_eq!(blocks, 6);
     for number in 0..blocks {
         let (block, disk) = (FIRST_BLOCK as usize + number, rig.disk.fork());
