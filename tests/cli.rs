@@ -3,6 +3,8 @@
 
 #[path = "cli/codes.rs"]
 mod codes;
+#[path = "cli/exports.rs"]
+mod exports;
 #[path = "cli/forms.rs"]
 mod forms;
 #[path = "cli/objects.rs"]

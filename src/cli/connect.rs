@@ -19,10 +19,7 @@ pub(crate) fn settings(global: &Global, sessions: Sessions) -> Result<Settings, 
         .map(|text| text.trim().parse().map_err(|error| Fault::Usage(format!("{error}"))))
         .collect::<Result<Vec<Endpoint>, Fault>>()?;
     let endpoints = if endpoints.is_empty() { vec![Endpoint::default()] } else { endpoints };
-    let project = match global.project.as_ref().or(context.project.as_ref()) {
-        Some(text) => project(text)?,
-        None => ProjectId::DEFAULT,
-    };
+    let project = named_project(global)?.unwrap_or(ProjectId::DEFAULT);
     let timeout = Duration::from_secs(global.timeout.into());
     let server_id = match (global.server.is_empty(), &context.server_id) {
         (true, Some(text)) => Some(server_id(text)?),
@@ -39,6 +36,12 @@ pub(crate) fn settings(global: &Global, sessions: Sessions) -> Result<Settings, 
         connect_rounds_max: 1,
         ..Settings::default()
     })
+}
+
+/// The project that options or context name.
+pub(crate) fn named_project(global: &Global) -> Result<Option<ProjectId>, Fault> {
+    let context = context::current(global)?;
+    global.project.as_ref().or(context.project.as_ref()).map(|text| project(text)).transpose()
 }
 
 /// A project as people write it.

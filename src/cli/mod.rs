@@ -32,6 +32,7 @@ mod session;
 mod subnet;
 mod subnet_change;
 mod table;
+mod transfer;
 mod usage;
 mod view;
 
@@ -125,6 +126,8 @@ enum Command {
     Usage(usage::Usage),
     /// Free addresses or ranges.
     Free(free::Free),
+    /// Writes what a server holds as JSON lines.
+    Export(transfer::export::Export),
     /// Checks a data directory without changing it; no server may use it.
     Check(check::Check),
     /// Servers and settings under a name: set, use, list, delete.
@@ -207,6 +210,7 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         Command::List(list) => allocation::list(session, list).await,
         Command::Usage(usage) => usage::run(session, usage).await,
         Command::Free(free) => free::run(session, free).await,
+        Command::Export(export) => transfer::export::run(session, export).await,
         Command::Serve(_)
         | Command::Check(_)
         | Command::Bench(_)

@@ -1,0 +1,129 @@
+//! The lines of an export (SPEC.md section 12): what an object is made of, without what a server
+//! numbers or counts itself. Reads and writes nothing.
+
+use addrd_protocol::message::{
+    HostMapping, NetworkCreate, PinCreate, PoolCreate, PortCreate, ProjectCreate, ScopeCreate,
+    SegmentCreate, SubnetCreate, SubnetExclude,
+};
+use addrd_protocol::{AddressScopeId, Instance, NetworkId, OwnerId, PoolId, ProjectId, Slot, Text};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// Version of the lines.
+pub(super) const VERSION: u32 = 1;
+
+/// A line: an object with one member, its kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Line {
+    /// The first line.
+    Export(Title),
+    /// A project.
+    Project(InProject<ProjectCreate>),
+    /// An address scope.
+    Scope(Box<Scope>),
+    /// A subnet pool.
+    Pool(Box<Pool>),
+    /// A prefix of a subnet pool that an owner holds.
+    Prefix(Box<Prefix>),
+    /// A network.
+    Network(Box<InNetwork<NetworkCreate>>),
+    /// A segment.
+    Segment(Box<InNetwork<SegmentCreate>>),
+    /// A host mapped to a segment.
+    Host(Box<InNetwork<HostMapping>>),
+    /// A subnet, without its exclusions.
+    Subnet(Box<InNetwork<SubnetCreate>>),
+    /// A port with its addresses, without those that follow from its MAC.
+    Port(Box<InNetwork<PortCreate>>),
+    /// What an owner holds that is no port.
+    Allocation(Box<InNetwork<Held>>),
+    /// An address kept for an owner.
+    Pin(Box<InNetwork<PinCreate>>),
+    /// An excluded range of a subnet.
+    Exclusion(Box<InNetwork<SubnetExclude>>),
+    /// The last line: a file without it was cut short.
+    End(End),
+}
+
+/// What the lines are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Title {
+    /// [`VERSION`].
+    pub(super) version: u32,
+}
+
+/// What was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct End {
+    /// Lines between the first and this one.
+    pub(super) objects: u64,
+}
+
+/// Of a project.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct InProject<T> {
+    pub(super) project_id: ProjectId,
+    #[serde(flatten)]
+    pub(super) object: T,
+}
+
+/// Of a network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct InNetwork<T> {
+    pub(super) project_id: ProjectId,
+    pub(super) network_id: NetworkId,
+    #[serde(flatten)]
+    pub(super) object: T,
+}
+
+/// An address scope.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Scope {
+    pub(super) project_id: ProjectId,
+    pub(super) address_scope_id: AddressScopeId,
+    #[serde(flatten)]
+    pub(super) object: ScopeCreate,
+}
+
+/// A subnet pool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Pool {
+    pub(super) project_id: ProjectId,
+    pub(super) subnet_pool_id: PoolId,
+    #[serde(flatten)]
+    pub(super) object: PoolCreate,
+}
+
+/// A prefix of a subnet pool that an owner holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Prefix {
+    pub(super) project_id: ProjectId,
+    pub(super) subnet_pool_id: PoolId,
+    #[serde(flatten)]
+    pub(super) object: Held,
+}
+
+/// What an owner holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Held {
+    /// The address (of a block: its first).
+    pub(super) address: IpAddr,
+    /// Prefix length of a block; none = a single address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) length: Option<u8>,
+    pub(super) owner: OwnerId,
+    #[serde(default)]
+    pub(super) slot: Slot,
+    #[serde(default)]
+    pub(super) instance: Instance,
+    /// The text that the owner id was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) owner_name: Option<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) label: Option<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) host: Option<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) manager: Option<Text>,
+}

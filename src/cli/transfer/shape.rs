@@ -1,0 +1,150 @@
+//! From what a server shows of an object to the line that makes it again. Pure.
+
+use super::line::{Held, InNetwork, InProject, Line, Pool, Prefix, Scope};
+use addrd_protocol::message::{
+    AddressScope, Allocation, FixedIp, FixedIpWanted, FromPool, HostMapping, IpAllocation, Network,
+    NetworkCreate, Pin, PinCreate, PoolCreate, Port, PortCreate, Project, ProjectCreate,
+    ScopeCreate, Segment, SegmentCreate, Subnet, SubnetCreate, SubnetExclude, SubnetPool,
+};
+use addrd_protocol::{NetworkId, PoolId, ProjectId, Setting};
+
+/// Where the objects of a network are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) project_id: ProjectId,
+    pub(super) network_id: NetworkId,
+}
+
+impl Place {
+    fn of<T>(self, object: T) -> Box<InNetwork<T>> {
+        Box::new(InNetwork { project_id: self.project_id, network_id: self.network_id, object })
+    }
+
+    pub(super) fn network(self, network: Network) -> Line {
+        let Network { name, description, scope_v4, scope_v6, .. } = network;
+        Line::Network(self.of(NetworkCreate { name, description, scope_v4, scope_v6 }))
+    }
+
+    pub(super) fn segment(self, segment: Segment) -> Line {
+        let Segment { segment_id, description, .. } = segment;
+        Line::Segment(self.of(SegmentCreate { segment_id, description }))
+    }
+
+    pub(super) fn host(self, mapping: HostMapping) -> Line {
+        Line::Host(self.of(mapping))
+    }
+
+    /// The subnet alone.
+    pub(super) fn subnet(self, subnet: Subnet) -> Line {
+        let gateway = subnet.gateway.map_or(Setting::Null, Setting::Value);
+        let from_pool = subnet
+            .subnet_pool_id
+            .map(|subnet_pool_id| Box::new(FromPool { subnet_pool_id, ..FromPool::default() }));
+        Line::Subnet(self.of(SubnetCreate {
+            subnet_id: subnet.subnet_id,
+            cidr: subnet.cidr,
+            kind: subnet.kind,
+            strategy: subnet.strategy,
+            enable_dhcp: subnet.enable_dhcp,
+            gateway,
+            pools: Setting::Value(subnet.pools),
+            dns_servers: subnet.dns_servers,
+            routes: subnet.routes,
+            name: subnet.name,
+            description: subnet.description,
+            from_pool,
+            service: subnet.service,
+        }))
+    }
+
+    /// What the subnet keeps back.
+    pub(super) fn exclusions(self, subnet: &Subnet) -> impl Iterator<Item = Line> {
+        let subnet_id = subnet.subnet_id;
+        let line =
+            move |exclusion| Line::Exclusion(self.of(SubnetExclude { subnet_id, exclusion }));
+        subnet.exclusions.clone().into_iter().map(line)
+    }
+
+    /// `is_gateway` says of an address whether it is a gateway of the network.
+    pub(super) fn port(self, port: Port, is_gateway: impl Fn(&FixedIp) -> bool) -> Line {
+        let own = || port.fixed_ips.iter().filter(|address| !address.automatic);
+        let wanted = own().map(|address| FixedIpWanted {
+            subnet_id: Some(address.subnet_id),
+            ip_address: Some(address.ip_address),
+        });
+        let fixed_ips = match port.ip_allocation {
+            IpAllocation::Deferred => Setting::Unset,
+            IpAllocation::Immediate | IpAllocation::Unaddressed => Setting::Value(wanted.collect()),
+        };
+        Line::Port(self.of(PortCreate {
+            port_id: port.port_id,
+            mac: Some(port.mac),
+            allow_gateway: own().any(is_gateway),
+            fixed_ips,
+            host: port.host,
+            device_owner: port.device_owner,
+            description: port.description,
+        }))
+    }
+
+    pub(super) fn allocation(self, allocation: Allocation) -> Line {
+        Line::Allocation(self.of(held(allocation)))
+    }
+
+    pub(super) fn pin(self, pin: Pin) -> Line {
+        let Pin { address, owner, slot, owner_name, .. } = pin;
+        Line::Pin(self.of(PinCreate { address, owner, slot, owner_name }))
+    }
+}
+
+pub(super) fn project(project: Project) -> Line {
+    let Project { project_id, name, description, .. } = project;
+    Line::Project(InProject { project_id, object: ProjectCreate { name, description } })
+}
+
+pub(super) fn scope(scope: AddressScope) -> Line {
+    let AddressScope { project_id, address_scope_id, family, shared, name, description, .. } =
+        scope;
+    let object = ScopeCreate { family, shared, name, description };
+    Line::Scope(Box::new(Scope { project_id, address_scope_id, object }))
+}
+
+pub(super) fn pool(pool: SubnetPool) -> Line {
+    let object = PoolCreate {
+        family: pool.family,
+        prefixes: pool.prefixes,
+        min_length: Some(pool.min_length),
+        max_length: Some(pool.max_length),
+        default_length: Some(pool.default_length),
+        default_quota: pool.default_quota,
+        address_scope_id: pool.address_scope_id,
+        parent_id: pool.parent_id,
+        parent_length: None,
+        is_default: pool.is_default,
+        shared: pool.shared,
+        name: pool.name,
+        description: pool.description,
+    };
+    let (project_id, subnet_pool_id) = (pool.project_id, pool.subnet_pool_id);
+    Line::Pool(Box::new(Pool { project_id, subnet_pool_id, object }))
+}
+
+pub(super) fn prefix(subnet_pool_id: PoolId, allocation: Allocation) -> Line {
+    let project_id = allocation.project_id;
+    Line::Prefix(Box::new(Prefix { project_id, subnet_pool_id, object: held(allocation) }))
+}
+
+fn held(allocation: Allocation) -> Held {
+    let single = if allocation.address.is_ipv4() { 32 } else { 128 };
+    Held {
+        address: allocation.address,
+        length: Some(allocation.length).filter(|length| *length != single),
+        owner: allocation.owner,
+        slot: allocation.slot,
+        instance: allocation.instance,
+        owner_name: allocation.owner_name,
+        label: allocation.label,
+        host: allocation.host,
+        manager: allocation.manager,
+    }
+}

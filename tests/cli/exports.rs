@@ -1,0 +1,135 @@
+//! `addrd export`: what is in the file, in which order, and that it says nothing of its own.
+
+use crate::program::Server;
+use serde_json::Value;
+use std::fs;
+
+/// A server with something of every kind that an export has.
+fn full() -> Server {
+    let server = Server::dev();
+    for line in [
+        "network delete demo --force --yes",
+        "project create team",
+        "scope create inside --family v4",
+        "pool create nodes 10.128.0.0/16 --scope inside --default-length 24 --quota 4096",
+        "network create blue --description servers",
+        "segment create blue 11111111-1111-4111-8111-111111111111 --description rack-1",
+        "host create blue 11111111-1111-4111-8111-111111111111 node-1",
+        "subnet create blue 10.0.0.0/24 --name web --dns 10.0.0.53",
+        "subnet create blue fd00:0:0:1::/64 --ipv6-ra-mode slaac --ipv6-address-mode slaac --enable-dhcp",
+        "subnet exclude blue web 10.0.0.100-10.0.0.109 --reason printers",
+        "port create blue 22222222-2222-4222-8222-222222222222 --mac 02:00:00:00:00:01 --ip 10.0.0.9",
+        "allocate blue --owner a --label tier=web --host node-1 --address 10.0.0.105",
+        "allocate blue --owner a --slot 1 --length 28",
+        "pin create blue 10.0.0.40 --owner db",
+        "allocate --pool nodes --length 24 --owner node-7",
+    ] {
+        server.addrd(line).ok();
+    }
+    server
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The kind of a line and what it says.
+fn kind(line: &Value) -> (&str, &Value) {
+    let members = line.as_object().unwrap();
+    assert_eq!(members.len(), 1, "a line is an object with one member: {line}");
+    let (kind, value) = members.iter().next().unwrap();
+    (kind.as_str(), value)
+}
+
+#[test]
+fn an_export_has_everything_once_and_in_an_order_in_which_it_can_be_made() {
+    let server = full();
+    let text = server.addrd("export -q").ok();
+    let lines = lines(&text);
+    let kinds: Vec<&str> = lines.iter().map(|line| kind(line).0).collect();
+    assert_eq!(
+        kinds,
+        [
+            "export",
+            "project",
+            "project",
+            "scope",
+            "pool",
+            "network",
+            "segment",
+            "host",
+            "subnet",
+            "subnet",
+            "port",
+            "allocation",
+            "allocation",
+            "pin",
+            "exclusion",
+            "prefix",
+            "end"
+        ],
+        "{text}"
+    );
+    let of = |wanted: &str| {
+        let found = lines.iter().map(kind).filter(|(kind, _)| *kind == wanted);
+        found.map(|(_, value)| value).collect::<Vec<_>>()
+    };
+    assert_eq!(of("export")[0]["version"], 1);
+    assert_eq!(of("end")[0]["objects"], kinds.len() - 2);
+    let pool = of("pool")[0];
+    assert_eq!(pool["prefixes"][0], "10.128.0.0/16");
+    assert_eq!((&pool["default_length"], &pool["default_quota"]), (&24.into(), &4_096.into()));
+    let web = of("subnet")[0];
+    assert_eq!((&web["cidr"], &web["gateway"]), (&"10.0.0.0/24".into(), &"10.0.0.1".into()));
+    assert_eq!(web["pools"][0]["first"], "10.0.0.2");
+    // The address that follows from the MAC is left out; the allocations of a port are its own.
+    let port = of("port")[0];
+    assert_eq!(port["fixed_ips"].as_array().unwrap().len(), 1, "{port}");
+    assert_eq!(port["fixed_ips"][0]["ip_address"], "10.0.0.9");
+    let held = of("allocation");
+    assert_eq!((&held[0]["length"], &held[0]["slot"]), (&28.into(), &1.into()));
+    assert_eq!((&held[1]["address"], &held[1]["owner_name"]), (&"10.0.0.105".into(), &"a".into()));
+    assert_eq!((&held[1]["label"], &held[1]["host"]), (&"tier=web".into(), &"node-1".into()));
+    assert_eq!(of("pin")[0]["address"], "10.0.0.40");
+    assert_eq!(of("exclusion")[0]["reason"], "printers");
+    assert_eq!(
+        (&of("prefix")[0]["address"], &of("prefix")[0]["length"]),
+        (&"10.128.0.0".into(), &24.into())
+    );
+    for word in ["revision", "repeated", "deleting", "allocations", "position"] {
+        assert!(!text.contains(&format!("\"{word}\"")), "{word} is the server's own: {text}");
+    }
+}
+
+#[test]
+fn the_same_state_gives_the_same_bytes_and_a_file_appears_whole() {
+    let server = full();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.jsonl");
+    let text = server.addrd("export -q").ok();
+    // A change that is taken back leaves no trace.
+    server.addrd("allocate blue --owner b").ok();
+    server.addrd("release --network blue --owner b").ok();
+    let said = server.addrd(&format!("export {}", file.display()));
+    assert!(said.err.contains("15 objects of 2 projects"), "{said:?}");
+    assert_eq!(said.ok(), "");
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    let names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["state.jsonl"], "nothing unfinished is left");
+    let error = server.addrd(&format!("export {}", folder.path().display())).fails(2);
+    assert!(error.contains("is a directory"), "{error}");
+    let missing = folder.path().join("nowhere").join("state.jsonl");
+    let error = server.addrd(&format!("export {}", missing.display())).fails(1);
+    assert!(error.contains("can't be written"), "{error}");
+}
+
+#[test]
+fn one_project_is_exported_alone() {
+    let server = full();
+    server.addrd("--project team network create red").ok();
+    let text = server.addrd("export -q --project team").ok();
+    let kinds: Vec<String> = lines(&text).iter().map(|line| kind(line).0.to_owned()).collect();
+    assert_eq!(kinds, ["export", "project", "network", "end"], "{text}");
+    server.addrd("export --project nobody").fails(4);
+}
