@@ -128,6 +128,10 @@ enum Command {
     Free(free::Free),
     /// Writes what a server holds as JSON lines.
     Export(transfer::export::Export),
+    /// Shows what differs between a file of `addrd export` and a server.
+    Compare(transfer::compare::Compare),
+    /// Makes what is in a file of `addrd export`.
+    Import(transfer::import::Import),
     /// Checks a data directory without changing it; no server may use it.
     Check(check::Check),
     /// Servers and settings under a name: set, use, list, delete.
@@ -210,6 +214,8 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         Command::List(list) => allocation::list(session, list).await,
         Command::Usage(usage) => usage::run(session, usage).await,
         Command::Free(free) => free::run(session, free).await,
+        Command::Import(import) => transfer::import::run(session, import).await,
+        Command::Compare(compare) => transfer::compare::run(session, compare).await,
         Command::Export(export) => transfer::export::run(session, export).await,
         Command::Serve(_)
         | Command::Check(_)

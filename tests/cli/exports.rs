@@ -133,3 +133,151 @@ fn one_project_is_exported_alone() {
     assert_eq!(kinds, ["export", "project", "network", "end"], "{text}");
     server.addrd("export --project nobody").fails(4);
 }
+
+/// A server with nothing in it.
+fn empty() -> Server {
+    let server = Server::dev();
+    server.addrd("network delete demo --force --yes").ok();
+    server
+}
+
+/// A file with these lines.
+fn written(folder: &tempfile::TempDir, lines: &[String]) -> String {
+    let path = folder.path().join("lines.jsonl");
+    fs::write(&path, lines.join("\n") + "\n").unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn what_was_exported_and_imported_is_exported_again_to_the_byte() {
+    let (server, other) = (full(), empty());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.jsonl");
+    server.addrd(&format!("export -q {}", file.display())).ok();
+    let before = other.addrd("export -q").ok();
+    let tried = other.addrd(&format!("import --dry-run {}", file.display()));
+    assert!(tried.err.contains("14 objects to make, 1 there already"), "{tried:?}");
+    tried.ok();
+    assert_eq!(other.addrd("export -q").ok(), before, "a dry run changes nothing");
+    let made = other.addrd(&format!("import {}", file.display()));
+    assert!(made.err.contains("14 objects made, 1 there already"), "{made:?}");
+    made.ok();
+    assert_eq!(other.addrd("export -q").ok(), fs::read_to_string(&file).unwrap());
+    // The port has the address that follows from its MAC too.
+    let port = other.addrd("port get blue 22222222-2222-4222-8222-222222222222 -o json").json();
+    assert_eq!(port["fixed_ips"].as_array().unwrap().len(), 2, "{port}");
+    let again = other.addrd(&format!("import {}", file.display()));
+    assert!(again.err.contains("0 objects made, 15 there already"), "{again:?}");
+    again.ok();
+}
+
+#[test]
+fn an_import_goes_on_where_another_was_interrupted() {
+    let (server, other) = (full(), empty());
+    let folder = tempfile::tempdir().unwrap();
+    let text = server.addrd("export -q").ok();
+    let all: Vec<String> = text.lines().map(str::to_owned).collect();
+    for objects in [3, 8, 12] {
+        let mut part = all[..=objects].to_vec();
+        part.push(format!("{{\"end\":{{\"objects\":{objects}}}}}"));
+        other.addrd(&format!("import -q {}", written(&folder, &part))).ok();
+    }
+    other.addrd(&format!("import -q {}", written(&folder, &all))).ok();
+    assert_eq!(other.addrd("export -q").ok(), text);
+}
+
+#[test]
+fn every_fault_of_a_file_is_told_with_its_line_and_nothing_is_changed() {
+    let (server, other) = (full(), empty());
+    other.addrd("network create blue").ok();
+    other.addrd("subnet create blue 10.0.0.0/24").ok();
+    other.addrd("allocate blue --owner elsewhere --address 10.0.0.105").ok();
+    let before = other.addrd("export -q").ok();
+    let folder = tempfile::tempdir().unwrap();
+    let text = server.addrd("export -q").ok();
+    let at = |kind: &str| {
+        let start = format!("{{\"{kind}\"");
+        text.lines().position(|line| line.starts_with(&start)).unwrap()
+    };
+    let whole: Vec<String> = text.lines().map(str::to_owned).collect();
+    let told = |change: &dyn Fn(&mut Vec<String>), server: &Server| {
+        let mut lines = whole.clone();
+        change(&mut lines);
+        let error = server.addrd(&format!("import {}", written(&folder, &lines))).fails(3);
+        assert!(error.contains("nothing was changed"), "{error}");
+        error
+    };
+    let fresh = empty();
+    let empty_before = fresh.addrd("export -q").ok();
+    // The same line twice; the count no longer fits either.
+    let error = told(&|lines| lines.insert(at("pin"), lines[at("pin")].clone()), &fresh);
+    assert!(error.contains("says it already") && error.contains("2 faults"), "{error}");
+    // An address that another line has, one outside every subnet, a subnet of no segment.
+    let (held, port) = (at("allocation"), at("port"));
+    let error =
+        told(&|lines| lines[held + 1] = lines[held + 1].replace("10.0.0.105", "10.0.0.9"), &fresh);
+    assert!(
+        error.contains(&format!("line {}: 10.0.0.9: taken by line {}", held + 2, port + 1)),
+        "{error}"
+    );
+    let error =
+        told(&|lines| lines[held + 1] = lines[held + 1].replace("10.0.0.105", "10.9.0.1"), &fresh);
+    assert!(error.contains("lies in no subnet"), "{error}");
+    let error = told(
+        &|lines| lines[at("host")] = lines[at("host")].replace("11111111", "99999999"),
+        &fresh,
+    );
+    assert!(error.contains("there is no segment 99999999"), "{error}");
+    let error =
+        told(&|lines| lines[at("subnet") + 1] = lines[at("subnet")].replace("web", "x"), &fresh);
+    assert!(error.contains("says it already"), "{error}");
+    // What can't be read, and what is known to nobody.
+    let error = told(&|lines| lines[held] = "{\"allocation\":{}}".to_owned(), &fresh);
+    assert!(error.contains(&format!("line {}: missing field", held + 1)), "{error}");
+    let error = told(&|lines| lines[held] = "{\"unicorn\":{}}".to_owned(), &fresh);
+    assert!(error.contains("unknown variant `unicorn`"), "{error}");
+    assert_eq!(fresh.addrd("export -q").ok(), empty_before);
+    // What the server has otherwise.
+    let error = told(&|_| {}, &other);
+    assert!(error.contains("10.0.0.105: taken on the server"), "{error}");
+    assert!(
+        error.contains("overlaps subnet 10.0.0.0/24") || error.contains("with another"),
+        "{error}"
+    );
+    assert_eq!(other.addrd("export -q").ok(), before);
+    // A file that was cut short.
+    let cut = written(&folder, &whole[..whole.len() - 1]);
+    let error = fresh.addrd(&format!("import {cut}")).fails(2);
+    assert!(error.contains("cut short"), "{error}");
+    fresh.addrd("import /nonexistent.jsonl").fails(2);
+    assert_eq!(fresh.addrd("export -q").ok(), empty_before);
+}
+
+#[test]
+fn a_file_is_compared_with_a_server() {
+    let (server, other) = (full(), empty());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.jsonl").display().to_string();
+    server.addrd(&format!("export -q {file}")).ok();
+    assert_eq!(server.addrd(&format!("compare {file} -o json")).json(), Value::Array(Vec::new()));
+    other.addrd(&format!("import -q {file}")).ok();
+    other.addrd(&format!("compare {file}")).ok();
+    other.addrd("subnet update blue web --dns 10.0.0.54").ok();
+    other.addrd("release --network blue --owner a --slot 1").ok();
+    other.addrd("allocate blue --owner new --address 10.0.0.77").ok();
+    let ran = other.addrd(&format!("compare {file} -o json"));
+    assert_eq!((ran.code, ran.err.contains("3 differences")), (3, true), "{ran:?}");
+    let found: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
+    let [subnet, gone, new] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(subnet["only_in"], "both");
+    assert_eq!(
+        (&subnet["file"]["dns_servers"][0], &subnet["server"]["dns_servers"][0]),
+        (&"10.0.0.53".into(), &"10.0.0.54".into())
+    );
+    assert_eq!(subnet["file"].as_object().unwrap().len(), 1, "only what differs: {subnet}");
+    assert_eq!((&gone["only_in"], &gone["file"]["slot"]), (&"file".into(), &1.into()));
+    assert_eq!(
+        (&new["only_in"], &new["server"]["address"]),
+        (&"server".into(), &"10.0.0.77".into())
+    );
+}

@@ -1,6 +1,7 @@
 //! Where lines are written: standard output, or a file that appears whole. Knows only lines.
 
 use super::line::{End, Line, Title, VERSION};
+use super::reader::Sink;
 use crate::cli::fault::Fault;
 use crate::cli::output;
 use std::fs::{self, File, OpenOptions};
@@ -44,15 +45,6 @@ impl Writer {
         Ok(writer)
     }
 
-    pub(super) fn object(&mut self, object: &Line) -> Result<(), Fault> {
-        self.line(object)?;
-        self.objects += 1;
-        if self.shows_progress && self.objects.is_multiple_of(PROGRESS_OBJECTS) {
-            output::to_stderr(&format!("{} objects", self.objects));
-        }
-        Ok(())
-    }
-
     /// Ends with the last line; the file is on disk, under its name. Gives the count of objects.
     pub(super) fn end(mut self) -> Result<u64, Fault> {
         let objects = self.objects;
@@ -68,6 +60,17 @@ impl Writer {
         match &mut self.out {
             Out::Standard(out) => write(out, line)?,
             Out::File(file) => write(&mut file.out, line).map_err(|error| file.failed(&error))?,
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Writer {
+    fn object(&mut self, object: &Line) -> Result<(), Fault> {
+        self.line(object)?;
+        self.objects += 1;
+        if self.shows_progress && self.objects.is_multiple_of(PROGRESS_OBJECTS) {
+            output::to_stderr(&format!("{} objects", self.objects));
         }
         Ok(())
     }

@@ -1,7 +1,14 @@
 //! The whole state as a file of JSON lines (SPEC.md section 12). Asks servers through the client
 //! and decides nothing about addresses.
 
+pub(crate) mod compare;
 pub(crate) mod export;
 mod file;
+mod identity;
+pub(crate) mod import;
+mod known;
 mod line;
+mod lines;
+mod maker;
+mod reader;
 mod shape;

@@ -1,0 +1,167 @@
+//! `addrd compare`: what differs between a file and a server. Changes nothing.
+//!
+//! Memory: the server's lines, about 300 bytes an object.
+
+use super::identity::Identity;
+use super::line::Line;
+use super::lines::Lines;
+use super::reader::{Reader, Sink};
+use crate::cli::connect;
+use crate::cli::fault::Fault;
+use crate::cli::session::Session;
+use crate::cli::view::View;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+/// Shows what differs between a file and a server.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The exit code is 0 if nothing differs, else 3. All projects, or with --project one.
+
+Examples:
+  addrd compare state.jsonl
+  addrd compare state.jsonl -o jsonl")]
+pub(crate) struct Compare {
+    /// A file that `addrd export` wrote, or one like it
+    file: PathBuf,
+}
+
+/// One difference.
+#[derive(Debug, Serialize)]
+struct Difference {
+    /// Where it is: `file`, `server`, or `both`, but not the same.
+    only_in: Place,
+    object: String,
+    /// Line of the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
+    /// Members that differ, of the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<Value>,
+    /// The same of the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<Value>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Place {
+    File,
+    Server,
+    Both,
+}
+
+impl View for Difference {
+    const COLUMNS: &'static [&'static str] = &["only_in", "object", "line", "file", "server"];
+
+    fn cells(&self) -> Vec<String> {
+        let place = match self.only_in {
+            Place::File => "file",
+            Place::Server => "server",
+            Place::Both => "differs",
+        };
+        let value =
+            |value: &Option<Value>| value.as_ref().map(Value::to_string).unwrap_or_default();
+        let line = self.line.map(|line| line.to_string()).unwrap_or_default();
+        vec![place.to_owned(), self.object.clone(), line, value(&self.file), value(&self.server)]
+    }
+
+    fn keys(&self) -> Vec<String> {
+        vec![self.object.clone()]
+    }
+}
+
+/// The server's lines in the order in which they came.
+#[derive(Default)]
+struct Kept {
+    places: HashMap<Identity, usize>,
+    /// `None` = the file has it too.
+    lines: Vec<Option<(Identity, Box<str>)>>,
+}
+
+impl Sink for Kept {
+    fn object(&mut self, line: &Line) -> Result<(), Fault> {
+        if let Some(identity) = Identity::of(line) {
+            self.places.insert(identity.clone(), self.lines.len());
+            self.lines.push(Some((identity, text(line)?.into())));
+        }
+        Ok(())
+    }
+}
+
+pub(crate) async fn run(session: &Session, compare: Compare) -> Result<(), Fault> {
+    let client = session.client().await?;
+    let only = connect::named_project(&session.global)?;
+    // A file that can't be read is told before the server is asked for everything.
+    let mut lines = Lines::open(&compare.file)?;
+    let mut kept = Kept::default();
+    Reader::new(client, &mut kept).all(only).await?;
+    let mut out = session.output.list::<Difference>();
+    while let Some(numbered) = lines.next()? {
+        let number = numbered.number;
+        let line = numbered.line.map_err(|what| Fault::Usage(format!("line {number}: {what}")))?;
+        if let Some(difference) = kept.differs(&line, number)? {
+            out.add(difference)?;
+        }
+    }
+    for (identity, known) in kept.lines.into_iter().flatten() {
+        out.add(Difference {
+            only_in: Place::Server,
+            object: identity.to_string(),
+            line: None,
+            file: None,
+            server: Some(members(&known)?.into_iter().collect()),
+        })?;
+    }
+    let count = out.count();
+    out.end(false)?;
+    match count {
+        0 => Ok(()),
+        1 => Err(Fault::Refused("1 difference".to_owned())),
+        count => Err(Fault::Refused(format!("{count} differences"))),
+    }
+}
+
+impl Kept {
+    /// Takes a line of the file off the server's, and says what differs.
+    fn differs(&mut self, line: &Line, number: u64) -> Result<Option<Difference>, Fault> {
+        let Some(identity) = Identity::of(line) else { return Ok(None) };
+        let place = self.places.get(&identity);
+        let known = place.and_then(|place| self.lines.get_mut(*place)).and_then(Option::take);
+        let difference = |only_in, file: Option<Value>, server: Option<Value>| Difference {
+            only_in,
+            object: identity.to_string(),
+            line: Some(number),
+            file,
+            server,
+        };
+        let given = text(line)?;
+        let Some((_, known)) = known else {
+            let all = members(&given)?.into_iter().collect();
+            return Ok(Some(difference(Place::File, Some(all), None)));
+        };
+        if *known == given {
+            return Ok(None);
+        }
+        let (file, server) = (members(&given)?, members(&known)?);
+        let unlike = |of: &BTreeMap<String, Value>, other: &BTreeMap<String, Value>| -> Value {
+            let unlike = of.iter().filter(|(name, value)| other.get(*name) != Some(*value));
+            unlike.map(|(name, value)| (name.clone(), value.clone())).collect()
+        };
+        let (of_file, of_server) = (unlike(&file, &server), unlike(&server, &file));
+        Ok(Some(difference(Place::Both, Some(of_file), Some(of_server))))
+    }
+}
+
+fn text(line: &Line) -> Result<String, Fault> {
+    serde_json::to_string(line).map_err(|error| Fault::Internal(error.to_string()))
+}
+
+/// Members of the object of a line.
+fn members(text: &str) -> Result<BTreeMap<String, Value>, Fault> {
+    let object: HashMap<String, BTreeMap<String, Value>> =
+        serde_json::from_str(text).map_err(|error| Fault::Internal(error.to_string()))?;
+    Ok(object.into_values().next().unwrap_or_default())
+}

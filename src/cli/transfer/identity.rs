@@ -1,0 +1,149 @@
+//! What a line is about: the key under which it is unique, the addresses that it takes, and what
+//! it names. Pure.
+
+use super::line::{Held, Line};
+use addrd_protocol::message::FixedIpWanted;
+use addrd_protocol::{
+    AddressScopeId, Mac, NetworkId, OwnerId, PoolId, PortId, ProjectId, Range, SegmentId, Setting,
+    Slot, SubnetId, Text,
+};
+use std::fmt;
+use std::net::IpAddr;
+
+/// A network as a line names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Net(pub(super) ProjectId, pub(super) NetworkId);
+
+/// The key under which an object is unique.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Identity {
+    Project(ProjectId),
+    Scope(ProjectId, AddressScopeId),
+    Pool(ProjectId, PoolId),
+    Prefix(PoolId, ProjectId, OwnerId, Slot),
+    Network(Net),
+    Segment(Net, SegmentId),
+    Host(Net, Box<(SegmentId, Text)>),
+    Subnet(Net, SubnetId),
+    Port(Net, PortId),
+    Mac(Net, Mac),
+    Allocation(Net, OwnerId, Slot),
+    Pin(Net, IpAddr),
+    Exclusion(Net, Box<(SubnetId, Range)>),
+}
+
+impl Identity {
+    /// Of an object; `None` for the first and the last line.
+    pub(super) fn of(line: &Line) -> Option<Self> {
+        let net = net_of(line);
+        Some(match line {
+            Line::Export(_) | Line::End(_) => return None,
+            Line::Project(line) => Self::Project(line.project_id),
+            Line::Scope(line) => Self::Scope(line.project_id, line.address_scope_id),
+            Line::Pool(line) => Self::Pool(line.project_id, line.subnet_pool_id),
+            Line::Prefix(line) => {
+                let Held { owner, slot, .. } = line.object;
+                Self::Prefix(line.subnet_pool_id, line.project_id, owner, slot)
+            }
+            Line::Network(_) => Self::Network(net?),
+            Line::Segment(line) => Self::Segment(net?, line.object.segment_id),
+            Line::Host(line) => {
+                let mapping = &line.object;
+                Self::Host(net?, Box::new((mapping.segment_id, mapping.host.clone())))
+            }
+            Line::Subnet(line) => Self::Subnet(net?, line.object.subnet_id),
+            Line::Port(line) => Self::Port(net?, line.object.port_id),
+            Line::Allocation(line) => Self::Allocation(net?, line.object.owner, line.object.slot),
+            Line::Pin(line) => Self::Pin(net?, line.object.address),
+            Line::Exclusion(line) => {
+                let object = &line.object;
+                Self::Exclusion(net?, Box::new((object.subnet_id, object.exclusion.range)))
+            }
+        })
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Project(id) => write!(f, "project {id}"),
+            Self::Scope(_, id) => write!(f, "scope {id}"),
+            Self::Pool(_, id) => write!(f, "pool {id}"),
+            Self::Prefix(pool, _, owner, slot) => {
+                write!(f, "prefix of owner {owner}, slot {}, in pool {pool}", slot.0)
+            }
+            Self::Network(Net(_, id)) => write!(f, "network {id}"),
+            Self::Segment(_, id) => write!(f, "segment {id}"),
+            Self::Host(_, at) => write!(f, "host {} on segment {}", at.1, at.0),
+            Self::Subnet(_, id) => write!(f, "subnet {id}"),
+            Self::Port(_, id) => write!(f, "port {id}"),
+            Self::Mac(_, mac) => write!(f, "MAC {mac}"),
+            Self::Allocation(Net(_, network), owner, slot) => {
+                write!(f, "allocation of owner {owner}, slot {}, in network {network}", slot.0)
+            }
+            Self::Pin(_, address) => write!(f, "pin of {address}"),
+            Self::Exclusion(_, at) => write!(f, "exclusion of {} to {}", at.1.first(), at.1.last()),
+        }
+    }
+}
+
+/// The network that a line is about or in.
+pub(super) fn net_of(line: &Line) -> Option<Net> {
+    Some(match line {
+        Line::Network(line) => Net(line.project_id, line.network_id),
+        Line::Segment(line) => Net(line.project_id, line.network_id),
+        Line::Host(line) => Net(line.project_id, line.network_id),
+        Line::Subnet(line) => Net(line.project_id, line.network_id),
+        Line::Port(line) => Net(line.project_id, line.network_id),
+        Line::Allocation(line) => Net(line.project_id, line.network_id),
+        Line::Pin(line) => Net(line.project_id, line.network_id),
+        Line::Exclusion(line) => Net(line.project_id, line.network_id),
+        _ => return None,
+    })
+}
+
+/// The project that a line is in; a project's own line is in none.
+pub(super) fn project_of(line: &Line) -> Option<ProjectId> {
+    match line {
+        Line::Scope(line) => Some(line.project_id),
+        Line::Pool(line) => Some(line.project_id),
+        Line::Prefix(line) => Some(line.project_id),
+        line => net_of(line).map(|net| net.0),
+    }
+}
+
+/// What a line names besides project and network, and that must be there before.
+pub(super) fn named_by(line: &Line) -> Vec<Identity> {
+    match (line, net_of(line)) {
+        (Line::Host(line), Some(net)) => vec![Identity::Segment(net, line.object.segment_id)],
+        (Line::Subnet(line), Some(net)) => {
+            let segment = line.object.service.segment_id;
+            segment.map(|id| Identity::Segment(net, id)).into_iter().collect()
+        }
+        (Line::Exclusion(line), Some(net)) => vec![Identity::Subnet(net, line.object.subnet_id)],
+        (Line::Port(line), Some(net)) => {
+            let subnets = wanted(&line.object.fixed_ips).iter().filter_map(|one| one.subnet_id);
+            subnets.map(|id| Identity::Subnet(net, id)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Addresses of the network that a line takes, each with the prefix length of a block.
+pub(super) fn taken_by(line: &Line) -> Vec<(IpAddr, Option<u8>)> {
+    match line {
+        Line::Allocation(line) => vec![(line.object.address, line.object.length)],
+        Line::Port(line) => {
+            let addresses = wanted(&line.object.fixed_ips).iter().filter_map(|one| one.ip_address);
+            addresses.map(|address| (address, None)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn wanted(fixed_ips: &Setting<Vec<FixedIpWanted>>) -> &[FixedIpWanted] {
+    match fixed_ips {
+        Setting::Value(wanted) => wanted,
+        Setting::Unset | Setting::Null => &[],
+    }
+}

@@ -1,0 +1,181 @@
+//! `addrd import`: a first pass over the file that changes nothing, then a second that makes what
+//! is not there. Never changes or removes what is there.
+
+use super::identity::{self, Net};
+use super::known::{Known, Seen};
+use super::line::Line;
+use super::lines::Lines;
+use super::maker::Maker;
+use super::reader::Reader;
+use crate::cli::fault::Fault;
+use crate::cli::output;
+use crate::cli::session::Session;
+use addrd_client::{Client, Sessions, Settings};
+use addrd_protocol::{ProjectId, Status};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+/// Faults that are printed; the others are counted.
+const FAULTS_SHOWN_MAX: usize = 100;
+/// Lines between two words of how far it is.
+const PROGRESS_LINES: u64 = 100_000;
+/// Connections of the second pass.
+const LANES: usize = 2;
+
+/// Makes what is in a file of `addrd export`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+First every line is checked against the file and the server, and nothing is changed: all faults are
+counted, the first 100 are shown. With --dry-run that is all. Only a file without faults is made, in
+chunks; the rules of the server hold for it as for everybody. What is there already as the file says
+is left as it is, so the same command can be given again, also after it was interrupted.
+
+Examples:
+  addrd import state.jsonl --dry-run
+  addrd import state.jsonl")]
+pub(crate) struct Import {
+    /// A file that `addrd export` wrote, or one like it
+    file: PathBuf,
+}
+
+/// What is wrong, by line.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    shown: usize,
+    /// All of them.
+    pub(super) count: u64,
+}
+
+impl Faults {
+    pub(super) fn add(&mut self, line: u64, what: &str) {
+        self.count += 1;
+        if self.shown < FAULTS_SHOWN_MAX {
+            self.shown += 1;
+            output::to_stderr(&format!("line {line}: {what}"));
+        }
+    }
+
+    /// A refusal if there are any.
+    fn verdict(&self, what: &str) -> Result<(), Fault> {
+        match self.count {
+            0 => Ok(()),
+            1 => Err(Fault::Refused(format!("1 fault; {what}"))),
+            count => Err(Fault::Refused(format!("{count} faults; {what}"))),
+        }
+    }
+}
+
+pub(crate) async fn run(session: &Session, import: Import) -> Result<(), Fault> {
+    let settings = session.settings(Sessions::Random)?;
+    let client = Client::connect(Settings { lanes: LANES, ..settings }).await?;
+    let says = !session.output.is_quiet();
+    let checked = check(&client, &import.file, says).await?;
+    if says {
+        let (new, there) = (checked.new, checked.there.len());
+        output::to_stderr(&format!("checked: {new} objects to make, {there} there already"));
+    }
+    if session.global.dry_run {
+        return Ok(());
+    }
+    let mut maker = Maker::new(client);
+    let mut lines = Lines::open(&import.file)?;
+    while let Some(numbered) = lines.next()? {
+        let number = numbered.number;
+        let changed =
+            |error| Fault::Refused(format!("line {number}: {error}: the file was changed"));
+        let line = numbered.line.map_err(changed)?;
+        if !checked.there.contains(&number) {
+            maker.line(number, line).await?;
+        }
+        if says && number.is_multiple_of(PROGRESS_LINES) {
+            output::to_stderr(&format!("{number} lines made"));
+        }
+    }
+    let (made, there, faults) = maker.end().await?;
+    let there = there + checked.there.len() as u64;
+    if says {
+        output::to_stderr(&format!("{made} objects made, {there} there already"));
+    }
+    faults.verdict("what the server refused was not made; all else is there")
+}
+
+/// What a first pass counted.
+struct Checked {
+    new: u64,
+    /// Lines whose objects the server has.
+    there: HashSet<u64>,
+}
+
+/// Reads the whole file and compares.
+async fn check(client: &Client, file: &Path, says: bool) -> Result<Checked, Fault> {
+    let mut checker = Checker { client, known: Known::default(), asked: HashSet::new() };
+    Reader::new(client.clone(), &mut checker.known).catalogue(None).await?;
+    let mut faults = Faults::default();
+    let mut checked = Checked { new: 0, there: HashSet::new() };
+    let mut lines = Lines::open(file)?;
+    while let Some(numbered) = lines.next()? {
+        let number = numbered.number;
+        let seen = match numbered.line {
+            Ok(Line::Export(_) | Line::End(_)) => continue,
+            Ok(line) => checker.line(&line, number).await?,
+            Err(error) => Err(error),
+        };
+        match seen {
+            Ok(Seen::New) => checked.new += 1,
+            Ok(Seen::There) => {
+                checked.there.insert(number);
+            }
+            Err(what) => faults.add(number, &what),
+        }
+        if says && number.is_multiple_of(PROGRESS_LINES) {
+            output::to_stderr(&format!("{number} lines checked"));
+        }
+    }
+    faults.verdict("nothing was changed")?;
+    Ok(checked)
+}
+
+/// Asks the server about what lines are in before it compares them.
+struct Checker<'a> {
+    client: &'a Client,
+    known: Known,
+    asked: HashSet<Asked>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+enum Asked {
+    Net(Net),
+    Prefixes(ProjectId),
+}
+
+impl Checker<'_> {
+    async fn line(&mut self, line: &Line, number: u64) -> Result<Result<Seen, String>, Fault> {
+        if let Some(net) = identity::net_of(line)
+            && self.asked.insert(Asked::Net(net))
+            && let Err(what) = self.network(net).await?
+        {
+            return Ok(Err(what));
+        }
+        if let Line::Prefix(prefix) = line
+            && self.asked.insert(Asked::Prefixes(prefix.project_id))
+        {
+            let mut reader = Reader::new(self.client.clone(), &mut self.known);
+            reader.prefixes(prefix.project_id).await?;
+        }
+        Ok(self.known.file(line, number))
+    }
+
+    /// What the server has in a network.
+    async fn network(&mut self, net: Net) -> Result<Result<(), String>, Fault> {
+        let client = self.client.in_project(net.0);
+        let network = match client.network_get(net.1).await {
+            Err(error) if error.is(Status::NOT_FOUND) => return Ok(Ok(())),
+            network => network?,
+        };
+        if network.deleting {
+            return Ok(Err(format!("network {} is being deleted", net.1)));
+        }
+        Reader::new(client.clone(), &mut self.known).network(&client, network).await?;
+        Ok(Ok(()))
+    }
+}

@@ -1,0 +1,267 @@
+//! Makes the objects of lines on a server, in their order: what follows from an object is made
+//! behind it, and what is independent goes in batches, several on their way. Checks nothing.
+
+use super::identity::{self, Net};
+use super::import::Faults;
+use super::line::{Held, Line};
+use crate::cli::fault::Fault;
+use addrd_client::{Client, Error};
+use addrd_protocol::message::batch::BATCH_ITEMS_MAX;
+use addrd_protocol::message::{
+    Allocate, AllocateExtras, AllocateFlags, Batch, BatchItem, BatchMode, BatchResult, Failure,
+    FamilyChoice, SegmentHosts, Strategy,
+};
+use addrd_protocol::{NetworkId, ProjectId, Retry};
+use tokio::task::JoinSet;
+
+/// Requests on their way at once.
+const FLIGHTS_MAX: usize = 8;
+/// Items of a batch of ports: each may have all its addresses and texts in one frame.
+const PORTS_MAX: usize = 128;
+
+/// What became of lines.
+enum Done {
+    Made,
+    There,
+    Refused(Box<Failure>),
+}
+
+type Flight = Result<Vec<(u64, Done)>, Error>;
+
+/// Takes lines and makes objects.
+pub(super) struct Maker {
+    client: Client,
+    /// Lines of one network and one kind.
+    chunk: Vec<(u64, BatchItem)>,
+    chunk_of: Option<(Net, bool)>,
+    flights: JoinSet<Flight>,
+    faults: Faults,
+    made: u64,
+    there: u64,
+}
+
+impl Maker {
+    pub(super) fn new(client: Client) -> Self {
+        Self {
+            client,
+            chunk: Vec::new(),
+            chunk_of: None,
+            flights: JoinSet::new(),
+            faults: Faults::default(),
+            made: 0,
+            there: 0,
+        }
+    }
+
+    /// The next line. `Err` if the server can't be asked any more: the same file can be given again.
+    pub(super) async fn line(&mut self, number: u64, line: Line) -> Result<(), Fault> {
+        let net = identity::net_of(&line);
+        match (line, net) {
+            (Line::Allocation(line), Some(net)) => {
+                let item = BatchItem::Allocate(allocate(line.object));
+                self.add(number, item, net, false, BATCH_ITEMS_MAX).await
+            }
+            (Line::Port(line), Some(net)) => {
+                let item = BatchItem::PortCreate(Box::new(line.object));
+                self.add(number, item, net, true, PORTS_MAX).await
+            }
+            (Line::Prefix(line), _) => {
+                self.send_chunk().await?;
+                let client = self.client.in_project(line.project_id).for_pools();
+                let pool = NetworkId(line.subnet_pool_id.0);
+                let allocate = allocate(line.object);
+                self.fly(async move {
+                    let got = client.allocate(pool, allocate).await;
+                    one(number, got.map(|got| got.first.repeated))
+                })
+                .await
+            }
+            (Line::Export(_) | Line::End(_), _) => Ok(()),
+            (line, _) => {
+                self.land_all().await?;
+                let done = one(number, make(&self.client, line).await);
+                self.count(done)
+            }
+        }
+    }
+
+    /// Waits for everything. Gives made, there already, and what was refused.
+    pub(super) async fn end(mut self) -> Result<(u64, u64, Faults), Fault> {
+        self.land_all().await?;
+        Ok((self.made, self.there, self.faults))
+    }
+
+    async fn add(
+        &mut self,
+        number: u64,
+        item: BatchItem,
+        net: Net,
+        is_port: bool,
+        most: usize,
+    ) -> Result<(), Fault> {
+        if self.chunk_of != Some((net, is_port)) || self.chunk.len() >= most {
+            self.send_chunk().await?;
+            self.chunk_of = Some((net, is_port));
+        }
+        self.chunk.push((number, item));
+        Ok(())
+    }
+
+    async fn send_chunk(&mut self) -> Result<(), Fault> {
+        let Some((Net(project, network), is_port)) = self.chunk_of.take() else { return Ok(()) };
+        // Ports are listed in the order in which they were made; allocations by address.
+        if is_port {
+            self.land_flights().await?;
+        }
+        let chunk = std::mem::take(&mut self.chunk);
+        let client = self.client.in_project(project);
+        self.fly(async move { batch(&client, network, chunk).await }).await
+    }
+
+    async fn fly(
+        &mut self,
+        flight: impl Future<Output = Flight> + Send + 'static,
+    ) -> Result<(), Fault> {
+        while self.flights.len() >= FLIGHTS_MAX {
+            self.land_one().await?;
+        }
+        self.flights.spawn(flight);
+        Ok(())
+    }
+
+    async fn land_all(&mut self) -> Result<(), Fault> {
+        self.send_chunk().await?;
+        self.land_flights().await
+    }
+
+    async fn land_flights(&mut self) -> Result<(), Fault> {
+        while !self.flights.is_empty() {
+            self.land_one().await?;
+        }
+        Ok(())
+    }
+
+    async fn land_one(&mut self) -> Result<(), Fault> {
+        match self.flights.join_next().await {
+            None => Ok(()),
+            Some(Ok(done)) => self.count(done),
+            Some(Err(error)) => Err(Fault::Internal(error.to_string())),
+        }
+    }
+
+    fn count(&mut self, flight: Flight) -> Result<(), Fault> {
+        for (line, done) in flight? {
+            match done {
+                Done::Made => self.made += 1,
+                Done::There => self.there += 1,
+                Done::Refused(failure) => {
+                    self.faults.add(line, &format!("{}: {}", failure.status, failure.message));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn one(number: u64, repeated: Result<bool, Error>) -> Flight {
+    match repeated {
+        Ok(true) => Ok(vec![(number, Done::There)]),
+        Ok(false) => Ok(vec![(number, Done::Made)]),
+        Err(Error::Refused(failure)) if !is_later(&failure) => {
+            Ok(vec![(number, Done::Refused(failure))])
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the server would do it at another time: no fault of a line.
+fn is_later(failure: &Failure) -> bool {
+    failure.status.retry() == Retry::Later
+}
+
+async fn batch(client: &Client, network: NetworkId, chunk: Vec<(u64, BatchItem)>) -> Flight {
+    let (lines, items): (Vec<u64>, Vec<BatchItem>) = chunk.into_iter().unzip();
+    let reply = match client.batch(network, Batch { mode: BatchMode::Independent, items }).await {
+        Ok(reply) => reply,
+        Err(Error::Refused(failure)) if !is_later(&failure) => {
+            let refused = |line| (line, Done::Refused(failure.clone()));
+            return Ok(lines.into_iter().map(refused).collect());
+        }
+        Err(error) => return Err(error),
+    };
+    let done = |result| match result {
+        BatchResult::Allocated(got) if got.first.repeated => Done::There,
+        BatchResult::Port(port) if port.repeated => Done::There,
+        BatchResult::Failed(failure) => Done::Refused(failure),
+        _ => Done::Made,
+    };
+    Ok(lines.into_iter().zip(reply.results.into_iter().map(done)).collect())
+}
+
+/// Exactly what the line says.
+fn allocate(held: Held) -> Allocate {
+    let family = if held.address.is_ipv4() { FamilyChoice::V4 } else { FamilyChoice::V6 };
+    Allocate {
+        owner: held.owner,
+        slot: held.slot,
+        instance: held.instance,
+        family,
+        strategy: Strategy::Exact,
+        length: held.length,
+        flags: AllocateFlags { allow_gateway: true, ..AllocateFlags::default() },
+        extras: Some(Box::new(AllocateExtras {
+            exact: Some(held.address),
+            manager: held.manager,
+            host: held.host,
+            label: held.label,
+            owner_name: held.owner_name,
+            ..AllocateExtras::default()
+        })),
+    }
+}
+
+/// Makes what is rare. Gives whether it was there already.
+async fn make(client: &Client, line: Line) -> Result<bool, Error> {
+    let of = |project: ProjectId| client.in_project(project);
+    match line {
+        Line::Project(line) => Ok(of(line.project_id).project_create(line.object).await?.repeated),
+        Line::Scope(line) => {
+            let (id, client) = (line.address_scope_id, of(line.project_id));
+            Ok(client.scope_create(id, line.object).await?.repeated)
+        }
+        Line::Pool(line) => {
+            let (id, client) = (line.subnet_pool_id, of(line.project_id));
+            Ok(client.pool_create(id, line.object).await?.repeated)
+        }
+        Line::Network(line) => {
+            let (id, client) = (line.network_id, of(line.project_id));
+            Ok(client.network_create(id, line.object).await?.repeated)
+        }
+        Line::Segment(line) => {
+            let (id, client) = (line.network_id, of(line.project_id));
+            Ok(client.segment_create(id, line.object).await?.repeated)
+        }
+        Line::Host(line) => {
+            let (id, client) = (line.network_id, of(line.project_id));
+            let add = vec![line.object.host];
+            let segment_id = line.object.segment_id;
+            let hosts = SegmentHosts { segment_id, add, remove: Vec::new() };
+            Ok(client.segment_hosts(id, hosts).await?.repeated)
+        }
+        Line::Subnet(line) => {
+            let (id, client) = (line.network_id, of(line.project_id));
+            Ok(client.subnet_create(id, line.object).await?.repeated)
+        }
+        Line::Pin(line) => {
+            let (id, client) = (line.network_id, of(line.project_id));
+            Ok(client.pin_create(id, line.object).await?.repeated)
+        }
+        Line::Exclusion(line) => {
+            let (id, client) = (line.network_id, of(line.project_id));
+            Ok(client.subnet_exclude(id, line.object).await?.repeated)
+        }
+        Line::Export(_) | Line::End(_) => Ok(true),
+        // These go in flights.
+        Line::Prefix(_) | Line::Port(_) | Line::Allocation(_) => Ok(true),
+    }
+}
