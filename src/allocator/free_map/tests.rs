@@ -172,3 +172,73 @@ fn whole_prefix_of_every_width() {
         assert_eq!(map.find_free(&store, last, last, 0), None);
     }
 }
+
+/// Everything that a map says about a place equals what the model says.
+fn same_around(store: &MapStore, map: &FreeMap, model: &Model, at: u128, last: u128, text: &str) {
+    for from in [at.saturating_sub(1), at, at.saturating_add(1).min(last)] {
+        assert_eq!(map.is_free(store, from, 0), model.is_free(from, 0), "{text}");
+        assert_eq!(map.next_taken(store, from), model.next_taken(from), "{text}");
+        for order in [0, 1, 3, 6, 7, 8] {
+            let found = map.find_free(store, from, last, order);
+            assert_eq!(found, model.find_free(from, last, order), "{text} order {order}");
+        }
+        let to = from.saturating_add(200).min(last);
+        assert_eq!(map.count(store, from, to), model.count(from, to), "{text}");
+    }
+}
+
+/// Single offsets around the edges of leaves, taken in random order until there is no gap, then
+/// released in random order: leaves become full, join, split and vanish.
+#[test]
+fn leaves_of_huge_prefixes_fill_and_empty() {
+    for (host_bits, seed) in [(33, 1), (64, 2), (64, 3), (127, 4), (128, 5)] {
+        let last = last_of(0, host_bits);
+        let middle = last / 2 + 1;
+        for first in [0, 100, 128, middle - 300, last - 599] {
+            let (mut map, mut model) = (FreeMap::new(host_bits), Model::default());
+            let (mut store, mut state) = (MapStore::new(), seed);
+            let mut places: Vec<u128> = (first..=first + 599).collect();
+            shuffle(&mut places, &mut state);
+            for &at in &places {
+                let text = format!("bits {host_bits} seed {seed} from {first:#x} take {at:#x}");
+                map.take(&mut store, at, 0);
+                model.blocks.insert(at, 0);
+                same_around(&store, &map, &model, at, last, &text);
+            }
+            assert_eq!(map.room(&store), model.room(host_bits));
+            shuffle(&mut places, &mut state);
+            for (step, &at) in places.iter().enumerate() {
+                let text = format!("bits {host_bits} seed {seed} from {first:#x} release {at:#x}");
+                map.release(&mut store, at, 0);
+                model.blocks.remove(&at);
+                same_around(&store, &map, &model, at, last, &text);
+                assert_eq!(map.taken(&store), 599 - step as u128, "{text}");
+                if step % 32 == 0 {
+                    assert_eq!(map.room(&store), model.room(host_bits), "{text}");
+                }
+            }
+            assert_eq!(store.parts(), 0);
+        }
+    }
+}
+
+fn shuffle(places: &mut [u128], state: &mut u64) {
+    for at in (1..places.len()).rev() {
+        let other = (split_mix(state) % (at as u64 + 1)) as usize;
+        places.swap(at, other);
+    }
+}
+
+/// What an address far from all others costs: a leaf, and the twig that it hangs on.
+#[test]
+fn a_lone_address_costs_two_twigs() {
+    let (mut store, mut map, mut state) = (MapStore::new(), FreeMap::new(64), 9);
+    for _ in 0..10_000 {
+        let at = u128::from(split_mix(&mut state));
+        if map.is_free(&store, at, 0) {
+            map.take(&mut store, at, 0);
+        }
+    }
+    assert!(store.parts() < 20_000, "{} twigs", store.parts());
+    assert_eq!(size_of::<Twig>(), 48);
+}
