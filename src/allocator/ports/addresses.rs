@@ -59,9 +59,9 @@ impl Shard {
             list.push((slot, *wish));
         }
         // A wish for any address must not take one that another wish names.
-        let is_exact = |wish: &Wish| matches!(wish, Wish::Exact(..));
-        let (exact, any): (Vec<_>, Vec<_>) = list.into_iter().partition(|(_, w)| is_exact(w));
-        for (slot, wish) in exact.into_iter().chain(any) {
+        let is_exact = |(_, wish): &&(Slot, Wish)| matches!(wish, Wish::Exact(..));
+        let exact = list.iter().filter(is_exact);
+        for &(slot, wish) in exact.chain(list.iter().filter(|named| !is_exact(named))) {
             self.fulfil_one(seeker, wishes, slot, wish, sink)?;
         }
         for &at in &wishes.automatic {

@@ -6,9 +6,7 @@ use crate::allocator::Shard;
 use crate::allocator::refusal::{Refused, limit, out_of_range, refuse_field};
 use crate::allocator::subnets::rules;
 use crate::limits::MAC_TRIES;
-use crate::model::{
-    Effect, EffectSink, Mac, OwnerId, PortId, PortRow, Revision, Status, Text, Thing,
-};
+use crate::model::{EffectSink, Mac, OwnerId, PortId, PortRow, Revision, Status, Text};
 use addrd_protocol::message::{IpAllocation, Port, PortCreate, PortDelete};
 use addrd_protocol::text::DEVICE_OWNER_BYTES_MAX;
 
@@ -52,7 +50,7 @@ impl Shard {
             let wishes = shard.wishes(&seeker, &request.fixed_ips)?;
             let slots = shard.fulfil(&seeker, &wishes, 0, sink)?;
             let row = shard.new_row(network, request, mac, wishes.ip_allocation, slots);
-            Ok(shard.commit_port(network, row, sink))
+            Ok(shard.commit_fresh_port(network, row, sink))
         })?;
         Ok(self.port(made))
     }
@@ -104,16 +102,7 @@ impl Shard {
         for &record in &records {
             self.commit_gone(record, sink);
         }
-        let of = self.ports.at(port);
-        let (network, created) = (of.network, of.created);
-        self.remember_port(network, created);
-        let effect = Effect::ThingGone {
-            thing: Thing::Port,
-            network: self.networks.at(network).handle,
-            revision: self.networks.at(network).next_revision(),
-            created,
-        };
-        self.commit(&effect, sink);
+        self.commit_port_gone(port, sink);
         records.len() + 1
     }
 

@@ -3,8 +3,11 @@
 
 use crate::allocator::index::{Hasher, Index};
 use crate::allocator::slab::Arena;
+use crate::allocator::undo::Step;
 use crate::allocator::{Shard, owned};
-use crate::model::{Effect, EffectSink, Mac, OwnerId, PortId, PortRow, Revision, Slot, Text};
+use crate::model::{
+    Effect, EffectSink, Mac, OwnerId, PortId, PortRow, Revision, Slot, Text, Thing,
+};
 use addrd_protocol::message::IpAllocation;
 
 /// What a device owner means for the rules (protocol/SPEC.md, port_create and subnet_delete).
@@ -181,6 +184,11 @@ impl Shard {
                 self.remove_port(other);
             }
         }
+        self.put_fresh_port(network, row);
+    }
+
+    /// Takes in a port whose id, MAC and revision no other has; gives its place.
+    fn put_fresh_port(&mut self, network: u32, row: &PortRow) -> u32 {
         let texts = Texts {
             host: row.host.as_ref().map(owned),
             device_owner: row.device_owner.as_ref().map(owned),
@@ -205,6 +213,7 @@ impl Shard {
         let hash = |at| mac_hash(&hasher, all.at(at).network, all.at(at).mac);
         by_mac.insert(hash(at), at, hash);
         self.networks.at_mut(network).ports.insert(row.created.0, at);
+        at
     }
 
     /// Takes a port out; its addresses stay.
@@ -255,6 +264,37 @@ impl Shard {
         let effect = Effect::PortPut(Box::new(row));
         self.commit(&effect, sink);
         self.networks.at(network).ports[&created.0]
+    }
+
+    /// The same for a port that was checked to be new: nothing is looked for again.
+    pub(super) fn commit_fresh_port(
+        &mut self,
+        network: u32,
+        row: PortRow,
+        sink: &mut impl EffectSink,
+    ) -> u32 {
+        let created = row.created;
+        let effect = Effect::PortPut(Box::new(row));
+        sink.push(&effect);
+        let Effect::PortPut(row) = &effect else { unreachable!("made two lines above") };
+        if self.undo.active {
+            self.undo.steps.push(Step::PortFresh { network, created });
+        }
+        self.networks.at_mut(network).mark(row.revision);
+        self.put_fresh_port(network, row)
+    }
+
+    /// Pushes and absorbs that a port is gone.
+    pub(super) fn commit_port_gone(&mut self, port: u32, sink: &mut impl EffectSink) {
+        let of = self.ports.at(port);
+        let (network, created) = (of.network, of.created);
+        self.remember_port(network, created);
+        let of = self.networks.at_mut(network);
+        let revision = of.next_revision();
+        of.mark(revision);
+        let (thing, network) = (Thing::Port, of.handle);
+        sink.push(&Effect::ThingGone { thing, network, revision, created });
+        self.remove_port(port);
     }
 }
 
