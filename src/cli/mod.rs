@@ -185,6 +185,7 @@ fn run(cli: Cli) -> Result<(), Fault> {
         Command::Serve(serve) => serve::run(&session, &serve),
         Command::Check(check) => check::run(&session, &check),
         Command::Bench(bench) => bench::run(&session, &bench),
+        Command::Import(import) => transfer::import::run(&session, &import),
         Command::Context(context) => context::run(&session, context),
         Command::Completions(completions) => {
             complete(&completions);
@@ -214,12 +215,12 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         Command::List(list) => allocation::list(session, list).await,
         Command::Usage(usage) => usage::run(session, usage).await,
         Command::Free(free) => free::run(session, free).await,
-        Command::Import(import) => transfer::import::run(session, import).await,
         Command::Compare(compare) => transfer::compare::run(session, compare).await,
         Command::Export(export) => transfer::export::run(session, export).await,
         Command::Serve(_)
         | Command::Check(_)
         | Command::Bench(_)
+        | Command::Import(_)
         | Command::Context(_)
         | Command::Completions(_) => Ok(()),
     }

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// Name of the sample network.
 const DEMO: &str = "demo";
@@ -156,6 +157,43 @@ pub(crate) fn run(_session: &Session, serve: &Serve) -> Result<(), Fault> {
     booted.running.stop();
     telling.block_on(operators.close());
     served
+}
+
+/// Serves a data directory at its Unix socket alone for as long as something takes, then stops in
+/// order: everything is folded and on disk.
+pub(crate) fn serve_during<T>(
+    config: &Config,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    let runtime = threads("reactor", config.reactors())?;
+    let mut sockets = {
+        let _inside = runtime.enter();
+        Sockets::bind(config).map_err(|error| Fault::Usage(told(&error)))?
+    };
+    let progress = Arc::new(StartProgress::default());
+    let operators = runtime.block_on(async { sockets.tell_operators(Arc::clone(&progress)) });
+    let booted = booted(config, progress)?;
+    let engine = booted.running.engine().clone();
+    let worked = runtime.block_on(async {
+        let server = Server::over(sockets, &operators, engine, config, None);
+        let server = server.map_err(|error| Fault::Usage(told(&error)))?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let mut running = std::pin::pin!(server.run(async {
+            // It ends when the sender is dropped.
+            let _ = stopped.await;
+        }));
+        let work = async {
+            let worked = work.await;
+            drop(stop);
+            worked
+        };
+        let (worked, _) = tokio::join!(work, &mut running);
+        operators.close().await;
+        worked
+    });
+    drop(runtime);
+    booted.running.stop();
+    worked
 }
 
 fn threads(name: &str, count: u16) -> std::io::Result<Runtime> {

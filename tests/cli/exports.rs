@@ -281,3 +281,35 @@ fn a_file_is_compared_with_a_server() {
         (&"server".into(), &"10.0.0.77".into())
     );
 }
+
+#[test]
+fn an_import_without_a_server_makes_a_data_directory_that_appears_whole() {
+    let server = full();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.jsonl").display().to_string();
+    let data = folder.path().join("data");
+    server.addrd(&format!("export -q {file}")).ok();
+    let text = fs::read_to_string(&file).unwrap();
+    let import =
+        |more: &str| server.addrd(&format!("import {file} --data {} {more}", data.display()));
+    let names = || {
+        let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    };
+    assert!(import("--dry-run").err.contains("14 objects to make"));
+    assert_eq!(names(), ["state.jsonl"], "a dry run leaves nothing");
+    // A file with a fault leaves nothing either.
+    let fault = text.replace("10.0.0.105", "10.9.0.1");
+    fs::write(&file, &fault).unwrap();
+    assert!(import("").fails(3).contains("lies in no subnet"));
+    assert_eq!(names(), ["state.jsonl"]);
+    fs::write(&file, &text).unwrap();
+    import("").ok();
+    assert_eq!(names(), ["data", "state.jsonl"]);
+    assert!(import("").fails(3).contains("is not empty"));
+    server.addrd(&format!("check {}", data.display())).ok();
+    let made = Server::start(&data, &[]);
+    assert_eq!(made.addrd("export -q").ok(), text);
+}

@@ -6,6 +6,7 @@ use super::known::{Known, Seen};
 use super::line::Line;
 use super::lines::Lines;
 use super::maker::Maker;
+use super::offline;
 use super::reader::Reader;
 use crate::cli::fault::Fault;
 use crate::cli::output;
@@ -32,10 +33,14 @@ is left as it is, so the same command can be given again, also after it was inte
 
 Examples:
   addrd import state.jsonl --dry-run
-  addrd import state.jsonl")]
+  addrd import state.jsonl
+  addrd import state.jsonl --data ./addrd-data    no server runs; the directory appears whole")]
 pub(crate) struct Import {
     /// A file that `addrd export` wrote, or one like it
     file: PathBuf,
+    /// Make this data directory, which is not there or empty, instead of asking a server
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
 }
 
 /// What is wrong, by line.
@@ -65,8 +70,22 @@ impl Faults {
     }
 }
 
-pub(crate) async fn run(session: &Session, import: Import) -> Result<(), Fault> {
-    let settings = session.settings(Sessions::Random)?;
+pub(crate) fn run(session: &Session, import: &Import) -> Result<(), Fault> {
+    match &import.data {
+        Some(directory) => offline::run(session, import, directory),
+        None => {
+            let settings = session.settings(Sessions::Random)?;
+            session.block_on(self::import(session, import, settings))
+        }
+    }
+}
+
+/// Both passes, against the server that the settings name.
+pub(super) async fn import(
+    session: &Session,
+    import: &Import,
+    settings: Settings,
+) -> Result<(), Fault> {
     let client = Client::connect(Settings { lanes: LANES, ..settings }).await?;
     let says = !session.output.is_quiet();
     let checked = check(&client, &import.file, says).await?;

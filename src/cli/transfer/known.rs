@@ -268,11 +268,16 @@ fn differing(line: &Line, content: &Content) -> Result<Option<String>, String> {
             let known = known.into_values().next().unwrap_or_default();
             let given = given.into_values().next().unwrap_or_default();
             let differs = |(name, value): &(String, Value)| known.get(name) != Some(value);
-            // A permission for the request, and nothing of the object.
-            let mut given = given.into_iter().filter(|(name, _)| name != "allow_gateway");
+            let mut given = given.into_iter().filter(|(name, value)| says(name, value));
             Ok(given.find(differs).map(|(name, _)| name))
         }
     }
+}
+
+/// Whether a member says something about the object: `allow_gateway` is a permission for the
+/// request, and the strategy `default` leaves the choice to the server.
+fn says(name: &str, value: &Value) -> bool {
+    name != "allow_gateway" && !(name == "strategy" && value == "default")
 }
 
 type Members = BTreeMap<String, Value>;

@@ -10,5 +10,6 @@ mod known;
 mod line;
 mod lines;
 mod maker;
+mod offline;
 mod reader;
 mod shape;
