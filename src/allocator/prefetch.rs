@@ -44,10 +44,14 @@ fn port_named(request: &Request) -> Option<PortId> {
 
 /// Where the next addresses of a subnet will probably be.
 #[derive(Clone, Copy)]
-struct Guess {
+pub(super) struct Guess {
     network: u32,
     subnet: u32,
     from: u128,
+}
+
+impl Guess {
+    pub(super) const NONE: Self = Self { network: NIL, subnet: NIL, from: 0 };
 }
 
 impl Shard {
@@ -65,8 +69,10 @@ impl Shard {
         ahead.ports.clear();
         for (scope, request) in requests.take(DRAIN_OPERATIONS_MAX as usize) {
             if let Some(port) = port_named(request) {
+                let creates = matches!(request, Request::PortCreate(_));
                 let network = self.seek_network(scope.project, scope.network);
-                ahead.ports.extend(network.map(|network| self.port_spot(network, port)));
+                let spot = network.map(|network| self.port_spot(network, port, creates));
+                ahead.ports.extend(spot);
                 continue;
             }
             let (owner, allocates) = match request {
@@ -90,10 +96,10 @@ impl Shard {
     fn near_stages(&self, spots: &[Spot]) {
         spots.iter().for_each(|spot| self.ledger.near_key(spot.hash));
         spots.iter().for_each(|spot| self.ledger.near_record(spot.hash));
-        let mut guess = Guess { network: NIL, subnet: NIL, from: 0 };
+        let mut guess = Guess::NONE;
         for spot in spots {
             if spot.allocates {
-                self.near_guess(spot.network, &mut guess);
+                self.near_guess(spot.network, None, &mut guess);
             } else {
                 self.near_held(spot.hash);
             }
@@ -110,12 +116,12 @@ impl Shard {
         }
     }
 
-    /// Brings near where the next address of a network's first open subnet will be, if that hands
-    /// out one behind the other.
+    /// Brings near where the next address of a network's first open subnet (of a family, if one is
+    /// named) will be, if that hands out one behind the other.
     #[inline]
-    fn near_guess(&self, network: u32, guess: &mut Guess) {
+    pub(super) fn near_guess(&self, network: u32, family: Option<usize>, guess: &mut Guess) {
         if guess.network != network {
-            *guess = self.first_guess(network);
+            *guess = self.first_guess(network, family);
         }
         let Some(subnet) = self.subnets.get(guess.subnet) else { return };
         let last = super::subnet::last_of(0, subnet.host_bits);
@@ -125,9 +131,11 @@ impl Shard {
         }
     }
 
-    fn first_guess(&self, network: u32) -> Guess {
+    fn first_guess(&self, network: u32, family: Option<usize>) -> Guess {
         let of = self.networks.at(network);
-        let first = of.first_open[0].or(of.first_open[1]).map(|key| key.subnet());
+        let open =
+            family.map_or(of.first_open[0].or(of.first_open[1]), |of_it| of.first_open[of_it]);
+        let first = open.map(|key| key.subnet());
         let first = first.map(|at| (at, self.subnets.at(at)));
         let is_next =
             |subnet: &Subnet| matches!(subnet.strategy, Strategy::Next | Strategy::Default);

@@ -137,7 +137,8 @@ impl Shard {
     /// Releases addresses of a port.
     pub(super) fn release_had(&mut self, had: &[Had], sink: &mut impl EffectSink) -> u128 {
         let mut slots = 0;
-        for address in had {
+        // As in `end_port`.
+        for address in had.iter().rev() {
             self.commit_gone(address.record, sink);
             slots |= slot_bit(address.slot);
         }

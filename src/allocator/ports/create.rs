@@ -99,7 +99,9 @@ impl Shard {
         sink: &mut impl EffectSink,
     ) -> usize {
         let records = self.port_records(port);
-        for &record in &records {
+        // The last one first: the lowest slot is mostly the one that the owner is found by, and if
+        // that goes, the next one has to take its place.
+        for &record in records.iter().rev() {
             self.commit_gone(record, sink);
         }
         self.commit_port_gone(port, sink);

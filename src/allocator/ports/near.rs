@@ -3,6 +3,7 @@
 
 use super::state::mac_hash;
 use crate::allocator::Shard;
+use crate::allocator::prefetch::Guess;
 use crate::model::{OwnerId, PortId, Slot};
 use addrd_sync::prefetch;
 
@@ -14,15 +15,22 @@ pub(in crate::allocator) struct PortSpot {
     id: u64,
     /// Hashes of the keys of its first two addresses: one of each family is what most have.
     keys: [u64; 2],
+    /// It will get addresses.
+    creates: bool,
 }
 
 impl Shard {
-    pub(in crate::allocator) fn port_spot(&self, network: u32, port: PortId) -> PortSpot {
+    pub(in crate::allocator) fn port_spot(
+        &self,
+        network: u32,
+        port: PortId,
+        creates: bool,
+    ) -> PortSpot {
         let owner = OwnerId(port.0);
         let of = self.networks.at(network);
         let first = self.ledger.owner_hash(owner, of.owner_salt);
         let second = self.ledger.key_hash(owner, Slot(1), of.key_salt);
-        PortSpot { network, id: self.port_hash(network, port), keys: [first, second] }
+        PortSpot { network, id: self.port_hash(network, port), keys: [first, second], creates }
     }
 
     /// Stage by stage: lines of the indexes, then what lies under them, then where that leads to.
@@ -40,5 +48,11 @@ impl Shard {
             }
         }
         keys().for_each(|key| self.near_held(key));
+        for family in [0, 1] {
+            let mut guess = Guess::NONE;
+            for spot in spots.iter().filter(|spot| spot.creates) {
+                self.near_guess(spot.network, Some(family), &mut guess);
+            }
+        }
     }
 }
