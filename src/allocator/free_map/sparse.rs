@@ -6,6 +6,8 @@
 //! its offsets; or it is full; or it has taken blocks in both of its halves. Depth is at most the
 //! host bits, and about the logarithm of the number of leaves. What is taken and released counts on
 //! the way down; the way back up ends where the room of a twig stays as it was.
+//!
+//! Source: docs/decisions/0013-leaves-of-128-bits.md.
 
 use super::MapStore;
 use super::runs;
