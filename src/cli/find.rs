@@ -51,23 +51,30 @@ pub(crate) async fn hint_at_network(client: &Client, text: &str) -> Result<Strin
     Ok(hint(text, networks.iter().filter_map(|network| network.name.as_deref())))
 }
 
-/// Of an error that says "not found" about a name: what else there is with a name like it.
-pub(crate) async fn or_nearest<T>(
+/// Where the project has none of that name: the one that another shares under it; else what there
+/// is with a name like it.
+pub(crate) async fn shared_or_nearest<T>(
     error: Error,
     (kind, text): (&str, &str),
     all: Pages<T>,
     name: impl Fn(&T) -> Option<&Text>,
-) -> Fault {
+) -> Result<T, Fault> {
     if !error.is(Status::NOT_FOUND) {
-        return error.into();
+        return Err(error.into());
     }
-    match all.take(NAMES_MAX).await {
-        Ok(all) => {
-            let hint = hint(text, all.iter().filter_map(|one| name(one).map(Text::as_str)));
-            Fault::NotFound(format!("there is no {kind} \"{text}\"{hint}"))
-        }
+    let all = match all.take(NAMES_MAX).await {
+        Ok(all) => all,
         // The answer stands without a suggestion.
-        Err(_) => error.into(),
+        Err(_) => return Err(error.into()),
+    };
+    let hint = hint(text, all.iter().filter_map(|one| name(one).map(Text::as_str)));
+    let mut named = all.into_iter().filter(|one| name(one).is_some_and(|name| &**name == text));
+    match (named.next(), named.next()) {
+        (Some(one), None) => Ok(one),
+        (Some(_), Some(_)) => Err(Fault::Usage(format!(
+            "several projects share a {kind} with the name \"{text}\": give its id"
+        ))),
+        (None, _) => Err(Fault::NotFound(format!("there is no {kind} \"{text}\"{hint}"))),
     }
 }
 

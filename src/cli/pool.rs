@@ -177,7 +177,7 @@ pub(crate) async fn find(client: &Client, text: &str) -> Result<SubnetPool, Faul
         Ok(found) => Ok(found),
         Err(error) => {
             let named = ("subnet pool", text);
-            Err(find::or_nearest(error, named, client.pools(None), |one| one.name.as_ref()).await)
+            find::shared_or_nearest(error, named, client.pools(None), |one| one.name.as_ref()).await
         }
     }
 }

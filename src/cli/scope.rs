@@ -92,7 +92,8 @@ pub(crate) async fn find(client: &Client, text: &str) -> Result<AddressScope, Fa
         Ok(found) => Ok(found),
         Err(error) => {
             let named = ("address scope", text);
-            Err(find::or_nearest(error, named, client.scopes(None), |one| one.name.as_ref()).await)
+            find::shared_or_nearest(error, named, client.scopes(None), |one| one.name.as_ref())
+                .await
         }
     }
 }

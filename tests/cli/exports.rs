@@ -306,10 +306,47 @@ fn an_import_without_a_server_makes_a_data_directory_that_appears_whole() {
     assert!(import("").fails(3).contains("lies in no subnet"));
     assert_eq!(names(), ["state.jsonl"]);
     fs::write(&file, &text).unwrap();
+    // What another import left is neither used nor removed.
+    let part = folder.path().join("data.part");
+    fs::create_dir(&part).unwrap();
+    assert!(import("").fails(3).contains("data.part is there"));
+    assert_eq!(names(), ["data.part", "state.jsonl"]);
+    fs::remove_dir(&part).unwrap();
     import("").ok();
     assert_eq!(names(), ["data", "state.jsonl"]);
     assert!(import("").fails(3).contains("is not empty"));
     server.addrd(&format!("check {}", data.display())).ok();
     let made = Server::start(&data, &[]);
     assert_eq!(made.addrd("export -q").ok(), text);
+}
+
+#[test]
+fn what_projects_share_and_pools_that_take_from_pools_are_made_again() {
+    let (server, other) = (empty(), empty());
+    for line in [
+        "project create team",
+        "scope create inside --family v4 --shared",
+        "pool create nodes 10.128.0.0/16 --scope inside --shared --min 16",
+        "--project team pool create edge --parent nodes --parent-length 20",
+        "--project team network create red",
+        "--project team subnet create red --from-pool edge --length 24 --name first",
+        "--project team subnet create red --from-pool edge --length 25 --gateway 10.128.1.126",
+        "--project team allocate red --owner gw --address 10.128.0.1 --allow-gateway",
+        "network create blue",
+        "subnet create blue fd00:0:0:1::/64 --routed --no-pools",
+        "port create blue 22222222-2222-4222-8222-222222222222 --no-ips --host node-1",
+        "port create blue 33333333-3333-4333-8333-333333333333 --ip fd00:0:0:1::7 --ip fd00:0:0:1::5",
+        "allocate blue --owner big --address fd00:0:0:1:1:: --length 80",
+    ] {
+        server.addrd(line).ok();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let text = server.addrd("export -q").ok();
+    let file = folder.path().join("state.jsonl");
+    fs::write(&file, &text).unwrap();
+    other.addrd(&format!("import -q {}", file.display())).ok();
+    assert_eq!(other.addrd("export -q").ok(), text);
+    // The pool counts what was carved, as before.
+    let taken = |server: &Server| server.addrd("pool get nodes -o json").json()["taken"].clone();
+    assert_eq!(taken(&other), taken(&server));
 }

@@ -189,6 +189,10 @@ async fn batch(client: &Client, network: NetworkId, chunk: Vec<(u64, BatchItem)>
         }
         Err(error) => return Err(error),
     };
+    if reply.results.len() != lines.len() {
+        let counts = format!("{} results for {} items", reply.results.len(), lines.len());
+        return Err(Error::Protocol(counts));
+    }
     let done = |result| match result {
         BatchResult::Allocated(got) if got.first.repeated => Done::There,
         BatchResult::Port(port) if port.repeated => Done::There,

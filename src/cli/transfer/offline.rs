@@ -18,6 +18,13 @@ pub(super) fn run(session: &Session, import: &Import, directory: &Path) -> Resul
     let mut name = directory.as_os_str().to_owned();
     name.push(".part");
     let part = PathBuf::from(name);
+    if part.exists() {
+        // It may be of another file, or nobody's business of ours: what is in it must not get in.
+        return Err(Fault::Refused(format!(
+            "{} is there, perhaps of an import that was interrupted: remove it and try again",
+            part.display()
+        )));
+    }
     let room = Room::make()?;
     let socket = room.0.join("s");
     let config = Config {
@@ -31,7 +38,7 @@ pub(super) fn run(session: &Session, import: &Import, directory: &Path) -> Resul
     let settings = Settings { endpoints, ..session.settings(Sessions::Random)? };
     let made = serve::serve_during(&config, import::import(session, import, settings));
     if made.is_err() || session.global.dry_run {
-        // What an interrupted import left is gone on with; what was refused is of no use.
+        // What was refused is of no use.
         fs::remove_dir_all(&part).map_err(|error| told(&part, &error))?;
         return made;
     }
