@@ -1,6 +1,6 @@
 //! From options, context and environment to the settings of a client. Opens no connection.
 
-use super::context;
+use super::context::{self, Kept};
 use super::fault::Fault;
 use super::global::Global;
 use addrd_client::{Endpoint, Sessions, Settings};
@@ -19,7 +19,7 @@ pub(crate) fn settings(global: &Global, sessions: Sessions) -> Result<Settings, 
         .map(|text| text.trim().parse().map_err(|error| Fault::Usage(format!("{error}"))))
         .collect::<Result<Vec<Endpoint>, Fault>>()?;
     let endpoints = if endpoints.is_empty() { vec![Endpoint::default()] } else { endpoints };
-    let project = named_project(global)?.unwrap_or(ProjectId::DEFAULT);
+    let project = project_of(global, &context)?.unwrap_or(ProjectId::DEFAULT);
     let timeout = Duration::from_secs(global.timeout.into());
     let server_id = match (global.server.is_empty(), &context.server_id) {
         (true, Some(text)) => Some(server_id(text)?),
@@ -40,7 +40,10 @@ pub(crate) fn settings(global: &Global, sessions: Sessions) -> Result<Settings, 
 
 /// The project that options or context name.
 pub(crate) fn named_project(global: &Global) -> Result<Option<ProjectId>, Fault> {
-    let context = context::current(global)?;
+    project_of(global, &context::current(global)?)
+}
+
+fn project_of(global: &Global, context: &Kept) -> Result<Option<ProjectId>, Fault> {
     global.project.as_ref().or(context.project.as_ref()).map(|text| project(text)).transpose()
 }
 

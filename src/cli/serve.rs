@@ -166,30 +166,22 @@ pub(crate) fn serve_during<T>(
     work: impl Future<Output = Result<T, Fault>>,
 ) -> Result<T, Fault> {
     let runtime = threads("reactor", config.reactors())?;
-    let mut sockets = {
-        let _inside = runtime.enter();
-        Sockets::bind(config).map_err(|error| Fault::Usage(told(&error)))?
-    };
-    let progress = Arc::new(StartProgress::default());
-    let operators = runtime.block_on(async { sockets.tell_operators(Arc::clone(&progress)) });
-    let booted = booted(config, progress)?;
+    let booted = booted(config, Arc::new(StartProgress::default()))?;
     let engine = booted.running.engine().clone();
     let worked = runtime.block_on(async {
-        let server = Server::over(sockets, &operators, engine, config, None);
+        let server = Server::bind(engine, config, None);
         let server = server.map_err(|error| Fault::Usage(told(&error)))?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let mut running = std::pin::pin!(server.run(async {
+        let running = server.run(async {
             // It ends when the sender is dropped.
             let _ = stopped.await;
-        }));
+        });
         let work = async {
             let worked = work.await;
             drop(stop);
             worked
         };
-        let (worked, _) = tokio::join!(work, &mut running);
-        operators.close().await;
-        worked
+        tokio::join!(work, running).0
     });
     drop(runtime);
     booted.running.stop();

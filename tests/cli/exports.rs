@@ -306,6 +306,9 @@ fn an_import_without_a_server_makes_a_data_directory_that_appears_whole() {
     assert!(import("").fails(3).contains("lies in no subnet"));
     assert_eq!(names(), ["state.jsonl"]);
     fs::write(&file, &text).unwrap();
+    // Where no directory can be made, that is what is said.
+    let error = server.addrd(&format!("import {file} --data /proc/nowhere")).fails(2);
+    assert!(error.contains("data directory /proc/nowhere.part"), "{error}");
     // What another import left is neither used nor removed.
     let part = folder.path().join("data.part");
     fs::create_dir(&part).unwrap();

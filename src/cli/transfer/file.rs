@@ -2,9 +2,10 @@
 
 use super::line::{End, Line, Title, VERSION};
 use super::reader::Sink;
+use super::whole;
 use crate::cli::fault::Fault;
 use crate::cli::output;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -86,9 +87,7 @@ impl Unfinished {
         if final_path.is_dir() {
             return Err(Fault::Usage(format!("{} is a directory", final_path.display())));
         }
-        let mut name = final_path.as_os_str().to_owned();
-        name.push(".part");
-        let path = PathBuf::from(name);
+        let path = whole::part_of(final_path);
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
         let file = options.open(&path).map_err(|error| told(&path, &error))?;
@@ -100,13 +99,7 @@ impl Unfinished {
         let Self { out, path, final_path } = self;
         let file = out.into_inner().map_err(|error| told(&path, error.error()))?;
         file.sync_all().map_err(|error| told(&path, &error))?;
-        fs::rename(&path, &final_path).map_err(|error| told(&final_path, &error))?;
-        let directory = match final_path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let synced = File::open(directory).and_then(|directory| directory.sync_all());
-        synced.map_err(|error| told(directory, &error))
+        whole::appear(&path, &final_path).map_err(|error| told(&final_path, &error))
     }
 
     fn failed(&self, error: &io::Error) -> Fault {

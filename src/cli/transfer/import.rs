@@ -48,7 +48,7 @@ pub(crate) struct Import {
 pub(super) struct Faults {
     shown: usize,
     /// All of them.
-    pub(super) count: u64,
+    count: u64,
 }
 
 impl Faults {

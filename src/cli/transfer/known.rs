@@ -1,10 +1,10 @@
 //! What is known of a server and of the lines read so far: whether a further line agrees with all
 //! of it. Asks nobody.
 //!
-//! Memory: about 150 bytes a line.
+//! Memory: about 390 bytes a line, measured with a million allocations.
 
 use super::identity::{self, Identity, Net};
-use super::line::Line;
+use super::line::{self, Line};
 use super::reader::Sink;
 use crate::cli::fault::Fault;
 use addrd_protocol::Prefix;
@@ -262,11 +262,9 @@ fn differing(line: &Line, content: &Content) -> Result<Option<String>, String> {
             Ok(differs.then(|| "address, length, instance or text".to_owned()))
         }
         Content::Text(known) => {
-            let members = |text: &str| serde_json::from_str::<HashMap<String, Members>>(text);
-            let known = members(known).map_err(|error| error.to_string())?;
-            let given = members(&text(line)?).map_err(|error| error.to_string())?;
-            let known = known.into_values().next().unwrap_or_default();
-            let given = given.into_values().next().unwrap_or_default();
+            let fault = |error: serde_json::Error| error.to_string();
+            let known = line::members(known).map_err(fault)?;
+            let given = line::members(&text(line)?).map_err(fault)?;
             let differs = |(name, value): &(String, Value)| known.get(name) != Some(value);
             let mut given = given.into_iter().filter(|(name, value)| says(name, value));
             Ok(given.find(differs).map(|(name, _)| name))
@@ -280,10 +278,8 @@ fn says(name: &str, value: &Value) -> bool {
     name != "allow_gateway" && !(name == "strategy" && value == "default")
 }
 
-type Members = BTreeMap<String, Value>;
-
 fn text(line: &Line) -> Result<String, String> {
-    serde_json::to_string(line).map_err(|error| error.to_string())
+    line.text().map_err(|error| error.to_string())
 }
 
 fn digest(line: &Line) -> Result<u64, String> {

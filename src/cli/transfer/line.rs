@@ -7,6 +7,8 @@ use addrd_protocol::message::{
 };
 use addrd_protocol::{AddressScopeId, Instance, NetworkId, OwnerId, PoolId, ProjectId, Slot, Text};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// Version of the lines.
@@ -44,6 +46,22 @@ pub(super) enum Line {
     Exclusion(Box<InNetwork<SubnetExclude>>),
     /// The last line: a file without it was cut short.
     End(End),
+}
+
+impl Line {
+    /// As it stands in a file, without the line feed.
+    pub(super) fn text(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
+    }
+}
+
+/// Members of an object.
+pub(super) type Members = BTreeMap<String, Value>;
+
+/// Members of the object of a line.
+pub(super) fn members(text: &str) -> serde_json::Result<Members> {
+    let object: BTreeMap<String, Members> = serde_json::from_str(text)?;
+    Ok(object.into_values().next().unwrap_or_default())
 }
 
 /// What the lines are.

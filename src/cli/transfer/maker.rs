@@ -226,46 +226,44 @@ fn allocate(held: Held) -> Allocate {
 
 /// Makes what is rare. Gives whether it was there already.
 async fn make(client: &Client, line: Line) -> Result<bool, Error> {
-    let of = |project: ProjectId| client.in_project(project);
-    match line {
-        Line::Project(line) => Ok(of(line.project_id).project_create(line.object).await?.repeated),
-        Line::Scope(line) => {
-            let (id, client) = (line.address_scope_id, of(line.project_id));
-            Ok(client.scope_create(id, line.object).await?.repeated)
+    let in_project = |project: ProjectId| client.in_project(project);
+    match (identity::net_of(&line), line) {
+        (None, Line::Project(line)) => {
+            Ok(in_project(line.project_id).project_create(line.object).await?.repeated)
         }
-        Line::Pool(line) => {
-            let (id, client) = (line.subnet_pool_id, of(line.project_id));
-            Ok(client.pool_create(id, line.object).await?.repeated)
+        (None, Line::Scope(line)) => {
+            let client = in_project(line.project_id);
+            Ok(client.scope_create(line.address_scope_id, line.object).await?.repeated)
         }
-        Line::Network(line) => {
-            let (id, client) = (line.network_id, of(line.project_id));
-            Ok(client.network_create(id, line.object).await?.repeated)
+        (None, Line::Pool(line)) => {
+            let client = in_project(line.project_id);
+            Ok(client.pool_create(line.subnet_pool_id, line.object).await?.repeated)
         }
-        Line::Segment(line) => {
-            let (id, client) = (line.network_id, of(line.project_id));
-            Ok(client.segment_create(id, line.object).await?.repeated)
+        (Some(Net(project, network)), line) => {
+            make_inside(&in_project(project), network, line).await
         }
-        Line::Host(line) => {
-            let (id, client) = (line.network_id, of(line.project_id));
-            let add = vec![line.object.host];
-            let segment_id = line.object.segment_id;
-            let hosts = SegmentHosts { segment_id, add, remove: Vec::new() };
-            Ok(client.segment_hosts(id, hosts).await?.repeated)
-        }
-        Line::Subnet(line) => {
-            let (id, client) = (line.network_id, of(line.project_id));
-            Ok(client.subnet_create(id, line.object).await?.repeated)
-        }
-        Line::Pin(line) => {
-            let (id, client) = (line.network_id, of(line.project_id));
-            Ok(client.pin_create(id, line.object).await?.repeated)
-        }
-        Line::Exclusion(line) => {
-            let (id, client) = (line.network_id, of(line.project_id));
-            Ok(client.subnet_exclude(id, line.object).await?.repeated)
-        }
-        Line::Export(_) | Line::End(_) => Ok(true),
-        // These go in flights.
-        Line::Prefix(_) | Line::Port(_) | Line::Allocation(_) => Ok(true),
+        (None, line) => Err(goes_in_flights(&line)),
     }
+}
+
+/// The same for a network and what is in it.
+async fn make_inside(client: &Client, network: NetworkId, line: Line) -> Result<bool, Error> {
+    Ok(match line {
+        Line::Network(line) => client.network_create(network, line.object).await?.repeated,
+        Line::Segment(line) => client.segment_create(network, line.object).await?.repeated,
+        Line::Host(line) => {
+            let (segment_id, add) = (line.object.segment_id, vec![line.object.host]);
+            let hosts = SegmentHosts { segment_id, add, remove: Vec::new() };
+            client.segment_hosts(network, hosts).await?.repeated
+        }
+        Line::Subnet(line) => client.subnet_create(network, line.object).await?.repeated,
+        Line::Pin(line) => client.pin_create(network, line.object).await?.repeated,
+        Line::Exclusion(line) => client.subnet_exclude(network, line.object).await?.repeated,
+        line => return Err(goes_in_flights(&line)),
+    })
+}
+
+/// A fault of ours: nobody must believe that it was made.
+fn goes_in_flights(line: &Line) -> Error {
+    Error::Request(format!("not made one by one: {line:?}"))
 }

@@ -13,3 +13,4 @@ mod maker;
 mod offline;
 mod reader;
 mod shape;
+mod whole;

@@ -2,12 +2,13 @@
 //! own at a socket that nobody else can reach, so that the rules are the same as everywhere.
 
 use super::import::{self, Import};
+use super::whole;
 use crate::cli::fault::Fault;
 use crate::cli::serve;
 use crate::cli::session::Session;
 use addrd::config::Config;
 use addrd_client::{Endpoint, Sessions, Settings};
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -15,9 +16,7 @@ use std::path::{Path, PathBuf};
 /// Imports into a directory that is not there yet, or empty.
 pub(super) fn run(session: &Session, import: &Import, directory: &Path) -> Result<(), Fault> {
     refuse_content(directory)?;
-    let mut name = directory.as_os_str().to_owned();
-    name.push(".part");
-    let part = PathBuf::from(name);
+    let part = whole::part_of(directory);
     if part.exists() {
         // It may be of another file, or nobody's business of ours: what is in it must not get in.
         return Err(Fault::Refused(format!(
@@ -38,17 +37,14 @@ pub(super) fn run(session: &Session, import: &Import, directory: &Path) -> Resul
     let settings = Settings { endpoints, ..session.settings(Sessions::Random)? };
     let made = serve::serve_during(&config, import::import(session, import, settings));
     if made.is_err() || session.global.dry_run {
-        // What was refused is of no use.
-        fs::remove_dir_all(&part).map_err(|error| told(&part, &error))?;
-        return made;
+        // What was refused is of no use; why it was is told first.
+        let removed = match fs::remove_dir_all(&part) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(told(&part, &error)),
+            _ => Ok(()),
+        };
+        return made.and(removed);
     }
-    fs::rename(&part, directory).map_err(|error| told(directory, &error))?;
-    let parent = match directory.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let synced = File::open(parent).and_then(|parent| parent.sync_all());
-    synced.map_err(|error| told(parent, &error))
+    whole::appear(&part, directory).map_err(|error| told(directory, &error))
 }
 
 fn refuse_content(directory: &Path) -> Result<(), Fault> {
