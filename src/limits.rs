@@ -224,6 +224,17 @@ pub const DHCP_SUBNETS_MAX: usize = 256;
 pub const DELETION_LOOKS_MAX: usize = 4_096;
 /// Allocations that an unforced deletion of a subnet releases at once; more go in a job.
 pub const DELETION_AT_ONCE_MAX: usize = 64;
+/// Subnets that go into a pool at once.
+pub const ONBOARD_SUBNETS_MAX: usize = 256;
+/// Bytes of the record of a prefix that a subnet has of a pool: two ids, a text with two, a project.
+pub const SUBNET_PREFIX_RECORD_BYTES_MAX: usize = 256;
+/// Bytes of the record of a pool with all its prefixes.
+pub const POOL_RECORD_BYTES_MAX: usize = 4_096;
+/// Bytes of the records of subnets that go into a pool at once: what they leave of a hand-over is
+/// for the pool's record and those of their prefixes.
+pub const ONBOARD_ROW_BYTES_MAX: usize = HAND_OVER_RECORD_BYTES_MAX
+    - POOL_RECORD_BYTES_MAX
+    - ONBOARD_SUBNETS_MAX * SUBNET_PREFIX_RECORD_BYTES_MAX;
 /// Pins of a subnet: each is a piece that an automatic choice passes.
 pub const PINS_PER_SUBNET_MAX: usize = 256;
 /// Tries for a MAC that no port has. The chance that one fails is 2^-18 with 4 million ports.

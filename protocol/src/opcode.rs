@@ -87,6 +87,8 @@ opcodes! {
     USAGE = 0x0208, "usage";
     /// Free ranges of a subnet.
     FREE_RANGES = 0x0209, "free_ranges";
+    /// Takes the subnets of a network into a subnet pool.
+    SUBNET_ONBOARD = 0x020a, "subnet_onboard";
 
     /// Allocates one address, one of each family, or a block.
     ALLOCATE = 0x0301, "allocate";
@@ -197,6 +199,7 @@ impl Opcode {
             Self::ALLOCATE
                 | Self::RELEASE
                 | Self::ALLOCATION_UPDATE
+                | Self::BATCH
                 | Self::ALLOCATION_GET
                 | Self::ALLOCATION_LIST
                 | Self::LOOKUP

@@ -17,13 +17,10 @@ impl Shard {
         request: &Batch,
         sink: &mut impl EffectSink,
     ) -> Result<BatchReply, Refused> {
-        let count = request.items.len();
-        if !(1..=BATCH_ITEMS_MAX).contains(&count) {
-            return Err(out_of_range("items", count as u128, 1, BATCH_ITEMS_MAX as u128));
-        }
+        check_items(request)?;
         let start = sink.bytes();
         let savepoint = self.begin_undo(network);
-        let outcome = self.batch_items(network, request, start, sink);
+        let outcome = run_items(request, sink, |item, sink| self.batch_item(network, item, sink));
         match outcome {
             Ok(results) => {
                 self.end_undo(savepoint);
@@ -35,36 +32,6 @@ impl Shard {
                 Err(refused)
             }
         }
-    }
-
-    fn batch_items(
-        &mut self,
-        network: u32,
-        request: &Batch,
-        start: usize,
-        sink: &mut impl EffectSink,
-    ) -> Result<Vec<BatchResult>, Refused> {
-        let mut results = Vec::with_capacity(request.items.len());
-        for (number, item) in request.items.iter().enumerate() {
-            match self.batch_item(network, item, sink) {
-                Ok(result) => results.push(result),
-                Err(mut refused) => {
-                    refused.item = u16::try_from(number).ok();
-                    if request.mode == BatchMode::AllOrNothing {
-                        return Err(refused);
-                    }
-                    results.push(BatchResult::Failed(refused));
-                }
-            }
-            let bytes = sink.bytes() - start;
-            if bytes > HAND_OVER_RECORD_BYTES_MAX {
-                let most = HAND_OVER_RECORD_BYTES_MAX as u128;
-                let mut refused = limit("HAND_OVER_RECORD_BYTES_MAX", bytes as u128, most);
-                refused.item = u16::try_from(number).ok();
-                return Err(refused);
-            }
-        }
-        Ok(results)
     }
 
     fn batch_item(
@@ -96,4 +63,43 @@ impl Shard {
             }
         }
     }
+}
+
+/// Refuses a batch without items, or with too many.
+pub(super) fn check_items(request: &Batch) -> Result<(), Refused> {
+    let count = request.items.len();
+    if (1..=BATCH_ITEMS_MAX).contains(&count) {
+        return Ok(());
+    }
+    Err(out_of_range("items", count as u128, 1, BATCH_ITEMS_MAX as u128))
+}
+
+/// Does the items in order. On a refusal of the whole, the caller takes back what was done.
+pub(super) fn run_items<S: EffectSink>(
+    request: &Batch,
+    sink: &mut S,
+    mut run: impl FnMut(&BatchItem, &mut S) -> Result<BatchResult, Refused>,
+) -> Result<Vec<BatchResult>, Refused> {
+    let start = sink.bytes();
+    let mut results = Vec::with_capacity(request.items.len());
+    for (number, item) in request.items.iter().enumerate() {
+        match run(item, sink) {
+            Ok(result) => results.push(result),
+            Err(mut refused) => {
+                refused.item = u16::try_from(number).ok();
+                if request.mode == BatchMode::AllOrNothing {
+                    return Err(refused);
+                }
+                results.push(BatchResult::Failed(refused));
+            }
+        }
+        let bytes = sink.bytes() - start;
+        if bytes > HAND_OVER_RECORD_BYTES_MAX {
+            let most = HAND_OVER_RECORD_BYTES_MAX as u128;
+            let mut refused = limit("HAND_OVER_RECORD_BYTES_MAX", bytes as u128, most);
+            refused.item = u16::try_from(number).ok();
+            return Err(refused);
+        }
+    }
+    Ok(results)
 }

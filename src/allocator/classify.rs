@@ -11,7 +11,7 @@ pub fn is_spanning(scope: &Scope, request: &Request) -> bool {
     match request {
         Request::Allocate(_) | Request::Release(_) => scope.pool,
         Request::NetworkCreate(_) | Request::NetworkDelete(_) => true,
-        Request::SubnetCreate(_) | Request::SubnetDelete(_) => true,
+        Request::SubnetCreate(_) | Request::SubnetDelete(_) | Request::SubnetOnboard(_) => true,
         Request::NetworkUpdate(request) => is_spanning_update(request),
         _ => needs_no_shard(scope, request),
     }
@@ -72,6 +72,7 @@ pub fn is_mutation(request: &Request) -> bool {
             | Request::SubnetDelete(_)
             | Request::SubnetExclude(_)
             | Request::SubnetInclude(_)
+            | Request::SubnetOnboard(_)
             | Request::Allocate(_)
             | Request::Release(_)
             | Request::AllocationUpdate(_)

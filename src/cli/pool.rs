@@ -6,7 +6,9 @@ use super::session::Session;
 use super::{ask, find, scope};
 use addrd_client::Client;
 use addrd_protocol::id::NAMESPACE;
-use addrd_protocol::message::{PoolCreate, PoolPreview, PoolPreviewed, PoolUpdate, SubnetPool};
+use addrd_protocol::message::{
+    PoolCreate, PoolPreview, PoolPreviewed, PoolUpdate, SubnetOnboard, SubnetPool,
+};
 use addrd_protocol::{Family, NetworkId, PoolId, Prefix, Revision, Setting, Text};
 use uuid::Uuid;
 
@@ -39,6 +41,21 @@ Examples:
         after_help = "Example:\n  addrd pool preview nodes --length 26 --avoid 10.128.0.0/16"
     )]
     Preview(Preview),
+    /// Takes all subnets that a network has into a pool of their family, as if they had come from it.
+    ///
+    /// What lies outside of the pool's prefixes is added to them.
+    #[command(after_help = "Example:\n  addrd pool onboard nodes --network prod")]
+    Onboard(Onboard),
+}
+
+/// Takes the subnets of a network into a subnet pool.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Onboard {
+    /// Name or id of the pool
+    pool: String,
+    /// Name or id of the network
+    #[arg(long, short)]
+    network: String,
 }
 
 /// Creates a subnet pool.
@@ -210,6 +227,17 @@ pub(crate) async fn run(session: &Session, pool: Pool) -> Result<(), Fault> {
         }
         Pool::Update(update) => self::update(session, *update).await,
         Pool::Delete(get) => delete(session, &get.pool).await,
+        Pool::Onboard(onboard) => {
+            let client = session.client().await?;
+            let network = find::network(&client, &onboard.network).await?.network_id;
+            let id = find(&client, &onboard.pool).await?.subnet_pool_id;
+            let request = SubnetOnboard { subnet_pool_id: id, expected: Revision(0) };
+            if session.is_dry("take the subnets of this network into the pool", &request)? {
+                return Ok(());
+            }
+            let pool = client.subnet_onboard(network, id, request.expected).await?;
+            session.output.one(&pool)
+        }
         Pool::Preview(preview) => {
             let client = session.client().await?;
             let id = find(&client, &preview.pool).await?.subnet_pool_id;

@@ -246,6 +246,22 @@ fn subnets_and_prefixes_come_from_a_pool() {
 }
 
 #[test]
+fn subnets_that_a_network_has_go_into_a_pool() {
+    let server = blue();
+    server.addrd("pool create nodes 10.128.0.0/16").ok();
+    let onboard = "pool onboard nodes --network blue";
+    let plan = server.addrd(&format!("{onboard} --dry-run")).ok();
+    assert!(plan.contains("subnet_pool_id"), "{plan}");
+    assert_eq!(server.addrd("pool get nodes -o json").json()["taken"], 0);
+    let pooled = server.addrd(&format!("{onboard} -o json")).json();
+    assert_eq!(pooled["prefixes"], serde_json::json!(["10.0.0.0/24", "10.128.0.0/16"]));
+    assert_eq!(server.addrd(&format!("{onboard} -o json")).json()["repeated"], true);
+    server.addrd("pool create other 10.0.0.0/8").ok();
+    let error = server.addrd("pool onboard other --network blue").fails(3);
+    assert!(error.contains("POOL_AFFINITY") && error.contains("10.0.0.0/24"), "{error}");
+}
+
+#[test]
 fn projects_and_address_scopes_are_made_used_and_deleted() {
     let server = blue();
     server.addrd("project create team").ok();

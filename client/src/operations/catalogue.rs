@@ -6,7 +6,7 @@ use crate::error::Error;
 use addrd_protocol::message::{
     AddressScope, PageRequest, PoolCreate, PoolDelete, PoolGet, PoolList, PoolPreview, PoolUpdate,
     Project, ProjectCreate, ProjectDelete, ProjectGet, ProjectList, ProjectUpdate, Request,
-    ScopeCreate, ScopeDelete, ScopeGet, ScopeList, ScopeUpdate, SubnetPool,
+    ScopeCreate, ScopeDelete, ScopeGet, ScopeList, ScopeUpdate, SubnetOnboard, SubnetPool,
 };
 use addrd_protocol::{AddressScopeId, NetworkId, PoolId, Prefix, Revision, Text};
 
@@ -185,6 +185,23 @@ impl Client {
     pub async fn pool_delete(&self, id: PoolId, expected: Revision) -> Result<Deleted, Error> {
         let request = Request::PoolDelete(PoolDelete { expected });
         self.delete(&self.scope(NetworkId(id.0)), &request).await
+    }
+
+    /// Takes all subnets of a network that are of the pool's family into a subnet pool. Sent again it
+    /// says `repeated`.
+    ///
+    /// # Errors
+    /// Refused: `NOT_FOUND`, `STALE`, `DELETING`, `POOL_AFFINITY`, `SCOPE_AFFINITY`, `PREFIX_TAKEN`,
+    /// `OUTSIDE_POOL`, `SCOPE_OVERLAP`, `LENGTH_BELOW_MIN`, `LENGTH_ABOVE_MAX`, `QUOTA`, `LIMIT`;
+    /// others see [`Error`].
+    pub async fn subnet_onboard(
+        &self,
+        network: NetworkId,
+        subnet_pool_id: PoolId,
+        expected: Revision,
+    ) -> Result<SubnetPool, Error> {
+        let request = Request::SubnetOnboard(SubnetOnboard { subnet_pool_id, expected });
+        Ok(*expect_reply!(self.call(&self.scope(network), &request).await?, Pool)?)
     }
 
     /// The prefix that a request would get from a subnet pool.

@@ -7,7 +7,7 @@ use crate::error::{DecodeError, Fault};
 use crate::id::Revision;
 use crate::message::pool::{
     CHOICE_PREFIXES_MAX, POOL_PREFIXES_MAX, PoolCreate, PoolDelete, PoolGet, PoolList, PoolPage,
-    PoolPreview, PoolPreviewed, PoolUpdate, SubnetPool,
+    PoolPreview, PoolPreviewed, PoolUpdate, SubnetOnboard, SubnetPool,
 };
 use crate::prefix::Prefix;
 use crate::text::{NAME_BYTES_MAX, TEXT_BYTES_MAX, Text};
@@ -225,6 +225,20 @@ impl Layout for PoolDelete {
     }
 
     fn write(&self, writer: &mut Writer<'_>) {
+        writer.u64(self.expected.0);
+    }
+}
+
+impl Layout for SubnetOnboard {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let subnet_pool_id = reader.nonzero_id("subnet_pool_id")?;
+        let expected = Revision(reader.u64("expected")?);
+        reader.no_tags()?;
+        Ok(Self { subnet_pool_id, expected })
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        writer.slice(self.subnet_pool_id.as_bytes());
         writer.u64(self.expected.0);
     }
 }

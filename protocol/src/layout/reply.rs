@@ -31,6 +31,7 @@ pub(crate) fn read_reply(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Reply>
         Opcode::SUBNET_LIST => Layout::read(reader).map(Reply::Subnets),
         Opcode::USAGE => Layout::read(reader).map(Reply::Usage),
         Opcode::FREE_RANGES => Layout::read(reader).map(Reply::FreeRanges),
+        Opcode::SUBNET_ONBOARD => Layout::read(reader).map(Reply::Pool),
         Opcode::ALLOCATION_UPDATE | Opcode::ALLOCATION_GET => {
             Layout::read(reader).map(Reply::Allocation)
         }
@@ -144,7 +145,13 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         }
         Reply::Scopes(_) => opcode == Opcode::SCOPE_LIST,
         Reply::Pool(_) => {
-            matches!(opcode, Opcode::POOL_CREATE | Opcode::POOL_GET | Opcode::POOL_UPDATE)
+            matches!(
+                opcode,
+                Opcode::POOL_CREATE
+                    | Opcode::POOL_GET
+                    | Opcode::POOL_UPDATE
+                    | Opcode::SUBNET_ONBOARD
+            )
         }
         Reply::Pools(_) => opcode == Opcode::POOL_LIST,
         Reply::Previewed(_) => opcode == Opcode::POOL_PREVIEW,

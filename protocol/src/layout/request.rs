@@ -64,6 +64,7 @@ requests! {
     SUBNET_INCLUDE => SubnetInclude;
     USAGE => Usage;
     FREE_RANGES => FreeRanges;
+    SUBNET_ONBOARD => SubnetOnboard;
     ALLOCATION_UPDATE => AllocationUpdate;
     BATCH => Batch;
     ALLOCATION_GET => AllocationGet;

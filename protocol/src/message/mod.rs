@@ -39,7 +39,7 @@ pub use network::{
 pub use pin::{Pin, PinCreate, PinDelete, PinList, PinPage};
 pub use pool::{
     FromPool, PoolCreate, PoolDelete, PoolGet, PoolList, PoolPage, PoolPreview, PoolPreviewed,
-    PoolUpdate, PrefixChoice, SubnetPool,
+    PoolUpdate, PrefixChoice, SubnetOnboard, SubnetPool,
 };
 pub use port::{
     FixedIp, FixedIpWanted, IpAllocation, Port, PortCreate, PortDelete, PortFilter, PortGet,
@@ -128,6 +128,8 @@ pub enum Request {
     Usage(Box<Usage>),
     /// [`Opcode::FREE_RANGES`].
     FreeRanges(Box<FreeRanges>),
+    /// [`Opcode::SUBNET_ONBOARD`].
+    SubnetOnboard(SubnetOnboard),
     /// [`Opcode::ALLOCATE`].
     Allocate(Allocate),
     /// [`Opcode::RELEASE`].

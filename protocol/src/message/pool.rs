@@ -152,6 +152,17 @@ pub struct PoolPreviewed {
     pub cidr: Prefix,
 }
 
+/// Takes all subnets of the header's network that are of a pool's family into the pool: what lies
+/// outside of its prefixes is added to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubnetOnboard {
+    /// The pool.
+    pub subnet_pool_id: PoolId,
+    /// The revision of the pool that the caller knows; 0 = whatever it is.
+    #[serde(default)]
+    pub expected: Revision,
+}
+
 /// How a subnet is taken from a pool (part of [`super::SubnetCreate`]).
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FromPool {

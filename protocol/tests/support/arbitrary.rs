@@ -520,6 +520,7 @@ made_of_fields! {
         disallowed = |s| s.list(pool::CHOICE_PREFIXES_MAX),
     }
     PoolPreviewed { cidr }
+    SubnetOnboard { subnet_pool_id, expected }
     SubnetPool {
         subnet_pool_id, project_id, revision, taken, size, used, used_by_project, family,
         min_length = |s| s.up_to(128) as u8, max_length = |s| s.up_to(128) as u8,
@@ -614,6 +615,7 @@ pub(crate) fn request(opcode: Opcode, s: &mut Source) -> Option<Request> {
         Opcode::POOL_UPDATE => Request::PoolUpdate(s.make()),
         Opcode::POOL_DELETE => Request::PoolDelete(s.make()),
         Opcode::POOL_PREVIEW => Request::PoolPreview(s.make()),
+        Opcode::SUBNET_ONBOARD => Request::SubnetOnboard(s.make()),
         _ => return port_request(opcode, s),
     })
 }

@@ -565,6 +565,7 @@ fn catalogue_replies() -> Vec<(&'static str, Opcode, Reply)> {
         ("pool_plain", Opcode::POOL_CREATE, Reply::Pool(Box::new(pool()))),
         ("pool_full", Opcode::POOL_GET, Reply::Pool(Box::new(full_pool.clone()))),
         ("pool_updated", Opcode::POOL_UPDATE, Reply::Pool(Box::new(full_pool))),
+        ("subnet_onboarded", Opcode::SUBNET_ONBOARD, Reply::Pool(Box::new(pool()))),
         ("pools", Opcode::POOL_LIST, Reply::Pools(Box::new(pools))),
         ("pool_deleted", Opcode::POOL_DELETE, Reply::Empty),
         ("pool_previewed", Opcode::POOL_PREVIEW, Reply::Previewed(previewed)),

@@ -627,12 +627,14 @@ fn pool_choices() -> Vec<(&'static str, Request)> {
         allowed: vec![read("10.0.0.0/20")],
         disallowed: vec![read("10.0.0.0/24"), read("10.0.3.0/24")],
     };
+    let onboard = SubnetOnboard { subnet_pool_id: POOL, expected: Revision(7) };
     let exact = PoolPreview { exact: Some(read("10.0.7.0/24")), ..PoolPreview::default() };
     vec![
         ("pool_delete", Request::PoolDelete(PoolDelete::default())),
         ("pool_preview_plain", Request::PoolPreview(Box::default())),
         ("pool_preview_full", Request::PoolPreview(Box::new(preview))),
         ("pool_preview_exact", Request::PoolPreview(Box::new(exact))),
+        ("subnet_onboard", Request::SubnetOnboard(onboard)),
     ]
 }
 

@@ -44,6 +44,11 @@ pub fn apply_spanning(
             let made = catalogue.subnet_create(shard, network, scope.project, request, sink)?;
             Reply::Subnet(Box::new(made))
         }
+        Request::SubnetOnboard(request) => {
+            let network = shard.network_of(scope)?;
+            let pool = catalogue.subnet_onboard(shard, network, scope.project, request, sink)?;
+            Reply::Pool(Box::new(pool))
+        }
         Request::SubnetDelete(request) => {
             let network = shard.network_of(scope)?;
             catalogue.subnet_delete(shard, network, request, sink)?

@@ -16,7 +16,7 @@ use crate::allocator::subnets::rules;
 use crate::limits::JOB_SLICE_OBJECTS;
 use crate::model::{
     Effect, EffectSink, Family, NetworkHandle, ObjectRef, OwnerId, PoolId, Prefix, ProjectId,
-    Setting, Status, SubnetHandle,
+    Setting, Status, SubnetHandle, SubnetId,
 };
 use addrd_protocol::message::{FromPool, PrefixChoice, Reply, Subnet, SubnetCreate, SubnetDelete};
 
@@ -64,11 +64,25 @@ impl Catalogue {
         let made = shard.subnet_create(network, &asked, Some(pool), &mut tee)?;
         let kept = tee.kept;
         self.note_all(&kept);
-        let network_id = shard.networks.at(network).id;
-        let text = format!("subnet:{network_id}/{}", request.subnet_id);
-        let owner = OwnerId(request.subnet_id.0);
-        self.take(pool.handle, block, project, owner, network_id.0, &text, sink);
+        self.take_for_subnet(pool.handle, shard, network, project, request.subnet_id, block, sink);
         Ok(made)
+    }
+
+    /// Takes the block of a subnet, which is its owner.
+    #[expect(clippy::too_many_arguments, reason = "a subnet's place, and a pool's")]
+    pub(super) fn take_for_subnet(
+        &mut self,
+        pool: NetworkHandle,
+        shard: &Shard,
+        network: u32,
+        project: ProjectId,
+        subnet: SubnetId,
+        block: Block,
+        sink: &mut impl EffectSink,
+    ) {
+        let network = shard.networks.at(network).id;
+        let text = format!("subnet:{network}/{subnet}");
+        self.take(pool, block, project, OwnerId(subnet.0), network.0, &text, sink);
     }
 
     /// Whether the subnet that exists is what the request asks for; gives its prefix if the request

@@ -8,12 +8,14 @@
 //! Source: docs/decisions/0008-catalogue.md.
 
 mod apply;
+mod batch;
 mod blocks;
 mod carve;
 mod choose;
 mod networks;
 mod note;
 mod objects;
+mod onboard;
 mod pool;
 mod pools;
 mod prefixes;
@@ -261,8 +263,7 @@ impl<S: EffectSink> EffectSink for Tee<'_, S> {
     }
 
     fn truncate(&mut self, bytes: usize) {
-        // Only batches go back, and none goes through the catalogue.
-        self.sink.truncate(bytes);
-        self.kept.clear();
+        // Only a batch goes back, and a batch has no batches in it.
+        unreachable!("a sink of one item is cut back to {bytes} bytes");
     }
 }

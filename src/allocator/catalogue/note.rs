@@ -46,7 +46,7 @@ impl Catalogue {
         }
     }
 
-    fn note_prefix(&mut self, row: &AllocationRow) {
+    pub(super) fn note_prefix(&mut self, row: &AllocationRow) {
         let Some(pool) = self.pools.get_mut(&row.place.network) else { return };
         let project = row.extras.as_deref().and_then(|extras| extras.project);
         let project = project.unwrap_or(pool.row.project);
@@ -228,6 +228,10 @@ impl Catalogue {
         let scope = network.and_then(|network| network.scopes[family_index(row.prefix.family())]);
         let pool = row.pool.map(|pool| pool.handle);
         let scope = if pool.is_some() { None } else { scope };
+        if self.bound.get(&(row.network, row.subnet)).is_some_and(|old| old.scope != scope) {
+            // It was in the scope by itself; now it is by its pool.
+            self.note_subnet_gone(row.network, row.subnet);
+        }
         if pool.is_none() && scope.is_none() {
             return;
         }

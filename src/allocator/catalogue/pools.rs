@@ -533,7 +533,7 @@ fn wrong_family(field: &str, what: &str, family: Family) -> Refused {
     refuse_field(Status::FAMILY_MISMATCH, field, message)
 }
 
-fn check_prefix_count(count: usize) -> Result<(), Refused> {
+pub(super) fn check_prefix_count(count: usize) -> Result<(), Refused> {
     if count <= POOL_PREFIXES_MAX {
         return Ok(());
     }

@@ -16,8 +16,8 @@ use crate::model::{
 use addrd_protocol::message::allocate::AllocateExtras;
 use addrd_protocol::message::release::Target;
 use addrd_protocol::message::{
-    Allocate, Allocated, AllocationState, FamilyChoice, Lookup, NetworkUsage, Reply, Request,
-    Strategy, SubnetUsage, Usage,
+    Allocate, Allocated, Allocation, AllocationState, AllocationUpdate, FamilyChoice, Lookup,
+    NetworkUsage, Release, Released, Reply, Request, Strategy, SubnetUsage, Usage,
 };
 use addrd_protocol::prefix::number_of;
 use std::net::IpAddr;
@@ -62,21 +62,56 @@ impl Catalogue {
                     NetworkUsage { revision: self.last_revision(handle), ..usage(pool, request)? };
                 return Ok((Status::OK, Reply::Usage(Box::new(usage))));
             }
-            Request::Release(release) => self.check_own(handle, network, &release.target)?,
-            Request::AllocationUpdate(update) => {
-                self.check_own(handle, network, &update.target)?;
+            Request::Batch(request) => {
+                return self.batch(handle, network, scope.project, request, sink);
+            }
+            Request::Release(request) => {
+                let released = self.release_prefix(handle, network, request, sink)?;
+                return Ok(match released {
+                    Some(released) => (Status::OK, Reply::Released(released)),
+                    None => (Status::NOT_HELD, Reply::Empty),
+                });
+            }
+            Request::AllocationUpdate(request) => {
+                let updated = self.update_prefix(handle, network, request, sink)?;
+                return Ok((Status::OK, Reply::Allocation(Box::new(updated))));
             }
             Request::AllocationGet(_) | Request::AllocationList(_) => {}
             _ => return Err(unsupported("opcode", "this operation on a subnet pool")),
         }
-        let pool = self.pools.get(&handle).ok_or_else(lost)?;
         let within =
             Scope { project: pool.row.project, network: NetworkId(pool.row.id.0), pool: true };
+        self.prefixes.apply(at, &within, request, sink)
+    }
+
+    pub(super) fn release_prefix(
+        &mut self,
+        pool: NetworkHandle,
+        network: u32,
+        request: &Release,
+        sink: &mut impl EffectSink,
+    ) -> Result<Option<Released>, Refused> {
+        self.check_own(pool, network, &request.target)?;
         let mut tee = Tee::new(sink);
-        let answer = self.prefixes.apply(at, &within, request, &mut tee)?;
+        let released = self.prefixes.release(network, request, &mut tee)?;
         let kept = tee.kept;
         self.note_all(&kept);
-        Ok(answer)
+        Ok(released)
+    }
+
+    pub(super) fn update_prefix(
+        &mut self,
+        pool: NetworkHandle,
+        network: u32,
+        request: &AllocationUpdate,
+        sink: &mut impl EffectSink,
+    ) -> Result<Allocation, Refused> {
+        self.check_own(pool, network, &request.target)?;
+        let mut tee = Tee::new(sink);
+        let updated = self.prefixes.allocation_update(network, request, &mut tee)?;
+        let kept = tee.kept;
+        self.note_all(&kept);
+        Ok(updated)
     }
 
     /// In the pool of the header, or in all if it names none.
@@ -94,7 +129,7 @@ impl Catalogue {
         Ok((Status::OK, Reply::Lookups(Box::new(found))))
     }
 
-    fn allocate_prefix(
+    pub(super) fn allocate_prefix(
         &mut self,
         handle: NetworkHandle,
         network: u32,
@@ -166,6 +201,14 @@ impl Catalogue {
         };
         debug_assert!(self.is_pool(pool), "the caller found it");
         Err(refuse_field(Status::HELD_BY_OBJECT, "target", format_args!("{message}")))
+    }
+
+    /// What begins at an address of a pool, as its record would put it now.
+    pub(super) fn row_at(&self, pool: NetworkHandle, base: u128) -> Option<AllocationRow> {
+        let network = self.prefixes.find_network_handle(pool)?;
+        let subnet = self.prefixes.find_subnet_handle(network, SubnetHandle(0))?;
+        let held = self.prefixes.ledger.find_at(subnet, base)?;
+        Some(self.prefixes.ledger.row_of(&self.prefixes.subnets, held))
     }
 
     /// The revision that the next record of a pool has.

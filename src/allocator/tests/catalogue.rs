@@ -2,13 +2,14 @@
 //! promises. Tests that show a rule of Neutron's, or a difference on purpose, are named after it.
 
 use super::*;
+use addrd_protocol::message::batch::BatchItem;
 use addrd_protocol::message::{
-    AddressScope, AllocationGet, AllocationList, Detail, Lookup, Lookups, PoolCreate, PoolDelete,
-    PoolGet, PoolList, PoolPreview, PoolUpdate, Project, ProjectCreate, ProjectDelete, ProjectGet,
-    ProjectList, ProjectUpdate, Released, ScopeCreate, ScopeDelete, ScopeUpdate, Strategy,
-    SubnetPool,
+    AddressScope, AllocationGet, AllocationList, Batch, BatchMode, BatchResult, Detail, Lookup,
+    Lookups, PoolCreate, PoolDelete, PoolGet, PoolList, PoolPreview, PoolUpdate, PortDelete,
+    Project, ProjectCreate, ProjectDelete, ProjectGet, ProjectList, ProjectUpdate, Released,
+    ScopeCreate, ScopeDelete, ScopeUpdate, Strategy, SubnetPool,
 };
-use addrd_protocol::{AddressScopeId, Family, Instance, PoolId, Setting};
+use addrd_protocol::{AddressScopeId, Family, Instance, PoolId, PortId, Setting};
 
 pub(super) fn project(number: u128) -> ProjectId {
     if number == 0 { ProjectId::DEFAULT } else { ProjectId::from_u128(number) }
@@ -142,7 +143,7 @@ fn sized(number: u128, length: u8) -> Allocate {
     Allocate { length: Some(length), ..allocate(number) }
 }
 
-fn exactly(number: u128, prefix: &str) -> Allocate {
+pub(super) fn exactly(number: u128, prefix: &str) -> Allocate {
     let prefix: crate::model::Prefix = prefix.parse().unwrap();
     let exact = allocate_with(number, |extras| extras.exact = Some(prefix.first()));
     Allocate { length: Some(prefix.length()), ..exact }
@@ -504,12 +505,60 @@ fn prefixes_have_keys_fences_and_repeats_like_addresses() {
     let crooked = Allocate { length: Some(24), ..crooked };
     assert_eq!(world.no_prefix(0, 1, crooked), Status::INVALID_ADDRESS);
     assert_eq!(world.no_prefix(0, 9, sized(1, 24)), Status::NOT_FOUND);
-    let batch = Request::FreeRanges(Box::new(addrd_protocol::message::FreeRanges {
+    let ranges = Request::FreeRanges(Box::new(addrd_protocol::message::FreeRanges {
         subnet: addrd_protocol::message::SubnetName::Id(subnet_id(1)),
         limit: 0,
         from: None,
     }));
-    assert_eq!(world.refused_as(&in_pool(0, 1), batch).status, Status::UNSUPPORTED);
+    assert_eq!(world.refused_as(&in_pool(0, 1), ranges).status, Status::UNSUPPORTED);
+}
+
+/// Four /26 fill the pool, so the fifth is refused; what came before it in the batch is as if it had
+/// never been: free blocks, quota, the owner's old prefix, revisions.
+#[test]
+fn a_batch_on_a_pool_is_done_whole_or_leaves_nothing_behind() {
+    let mut world = World::with_projects();
+    world.pool(1, PoolCreate { default_quota: Some(256), ..pool(&["10.0.0.0/24"]) });
+    assert_eq!(world.prefix(0, 1, sized(1, 26)), "10.0.0.0/26");
+    let batch = |mode, items| Request::Batch(Box::new(Batch { mode, items }));
+    let swap = || {
+        vec![
+            BatchItem::Release(release(1)),
+            BatchItem::Allocate(sized(2, 25)),
+            BatchItem::Allocate(sized(3, 26)),
+            BatchItem::Allocate(sized(1, 25)),
+        ]
+    };
+    let refused = world.refused_as(&in_pool(0, 1), batch(BatchMode::AllOrNothing, swap()));
+    assert_eq!((refused.status, refused.item), (Status::POOL_EXHAUSTED, Some(3)));
+    let kept = world.pool_get(1);
+    assert_eq!((kept.taken, kept.used, kept.used_by_project), (1, 64, 64));
+    let Reply::Batch(done) = world.done_as(&in_pool(0, 1), batch(BatchMode::Independent, swap()))
+    else {
+        panic!()
+    };
+    let shown: Vec<String> = done.results.iter().map(in_short).collect();
+    assert_eq!(shown, ["released", "10.0.0.0/25", "10.0.0.128/26", "POOL_EXHAUSTED"]);
+    // The quota counts what the batch itself took.
+    world.update_pool(1, PoolUpdate { default_quota: Setting::Value(192), ..Default::default() });
+    let more = vec![BatchItem::Allocate(sized(4, 26))];
+    let refused = world.refused_as(&in_pool(0, 1), batch(BatchMode::AllOrNothing, more));
+    assert_eq!((refused.status, refused.item), (Status::QUOTA, Some(0)));
+    let none = world.refused_as(&in_pool(0, 1), batch(BatchMode::AllOrNothing, Vec::new()));
+    assert_eq!(none.status, Status::OUT_OF_RANGE);
+    let (port_id, expected) = (PortId::from_u128(1), addrd_protocol::Revision(0));
+    let port = vec![BatchItem::PortDelete(PortDelete { port_id, expected })];
+    let refused = world.refused_as(&in_pool(0, 1), batch(BatchMode::AllOrNothing, port));
+    assert_eq!((refused.status, refused.item), (Status::UNSUPPORTED, Some(0)));
+}
+
+fn in_short(result: &BatchResult) -> String {
+    match result {
+        BatchResult::Allocated(got) => format!("{}/{}", got.first.address, got.first.length),
+        BatchResult::Released(_) => "released".to_owned(),
+        BatchResult::Failed(refused) => refused.status.to_string(),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

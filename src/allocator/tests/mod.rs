@@ -8,6 +8,7 @@ mod costs;
 mod dice;
 mod machine;
 mod naive;
+mod onboarding;
 mod places;
 mod polling;
 mod pool_machine;

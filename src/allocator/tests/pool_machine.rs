@@ -5,6 +5,9 @@
 //!
 //! `ADDRD_PROPTEST_CASES` sets the number of cases; a failing case prints its steps.
 
+mod batch;
+mod onboard;
+
 use super::catalogue::{in_pool, of, pool};
 use super::dice::Dice;
 use super::machine::cases;
@@ -103,6 +106,13 @@ impl Known {
     fn may(&self, project: u128, more: Cells) -> bool {
         let sum = self.used_by(project) + u64::from(more.count_ones());
         self.quota.is_none_or(|quota| sum <= quota)
+    }
+
+    fn release(&mut self, project: u128, owner: u128) -> bool {
+        let before = self.taken.len();
+        let own = |taken: &Taken| taken.project == project && taken.by == By::Owner(owner);
+        self.taken.retain(|taken| !own(taken));
+        self.taken.len() < before
     }
 
     fn is_seen_by(&self, project: u128) -> bool {
@@ -219,10 +229,12 @@ impl Machine {
             4 => self.pool_quota(),
             5 => self.pool_scope(),
             6 => self.pool_delete(),
-            7..11 => self.allocate(),
+            7..9 => self.allocate(),
+            9..11 => self.batch(),
             11..13 => self.release(),
             13 => self.network(),
-            14..17 => self.subnet_create(),
+            14..16 => self.subnet_create(),
+            16 => self.onboard(),
             17..19 => self.subnet_delete(),
             _ => self.lose_power(),
         }
@@ -420,8 +432,29 @@ impl Machine {
 
     fn allocate(&mut self) {
         let (number, project, owner) = (self.a_pool(), self.number(PROJECTS), self.number(6));
+        let Some(known) = self.model.pools.get(&number).cloned() else { return };
+        let (request, got) = self.one_prefix(&known, project, owner);
+        let got = got.filter(|_| known.is_seen_by(project));
+        // Pools that projects share are named by their id alone, so the model's numbers do.
+        let reply = self.ask(&in_pool(project, number), &Request::Allocate(request), got.is_some());
+        let (Some((cells, repeated)), Some(Reply::Allocated(done))) = (got, reply) else { return };
+        let given = Prefix::new(done.first.address, done.first.length).unwrap();
+        assert_eq!((cells_of(&given), done.first.repeated), (cells, repeated), "{given}");
+        if !repeated {
+            let taken = Taken { cells, project, by: By::Owner(owner) };
+            self.model.pools.get_mut(&number).unwrap().taken.push(taken);
+        }
+    }
+
+    /// A request for a prefix, and what it must get from a pool in this state: which cells, and
+    /// whether they are held already.
+    fn one_prefix(
+        &mut self,
+        known: &Known,
+        project: u128,
+        owner: u128,
+    ) -> (Allocate, Option<(Cells, bool)>) {
         let ((order, at), exactly) = (self.block(), self.dice.once_in(2));
-        let Some(known) = self.model.pools.get(&number) else { return };
         let own = |taken: &&Taken| taken.project == project && taken.by == By::Owner(owner);
         let held = known.taken.iter().find(own).map(|taken| taken.cells);
         let wanted = match exactly {
@@ -434,32 +467,20 @@ impl Machine {
             false => held.count_ones() == 1 << order,
         });
         let got = if held.is_some() { repeats } else { wanted };
-        let got = got.filter(|_| known.is_seen_by(project));
         let request = Allocate {
             length: Some(26 - order),
             ..allocate_with(1_000 + owner, |extras| {
                 extras.exact = exactly.then(|| prefix(order, at).first());
             })
         };
-        // Pools that projects share are named by their id alone, so the model's numbers do.
-        let reply = self.ask(&in_pool(project, number), &Request::Allocate(request), got.is_some());
-        let (Some(cells), Some(Reply::Allocated(done))) = (got, reply) else { return };
-        let given = Prefix::new(done.first.address, done.first.length).unwrap();
-        assert_eq!((cells_of(&given), done.first.repeated), (cells, held.is_some()), "{given}");
-        if held.is_none() {
-            let taken = Taken { cells, project, by: By::Owner(owner) };
-            self.model.pools.get_mut(&number).unwrap().taken.push(taken);
-        }
+        (request, got.map(|cells| (cells, held.is_some())))
     }
 
     fn release(&mut self) {
         let (number, project, owner) = (self.a_pool(), self.number(PROJECTS), self.number(6));
         let Some(known) = self.model.pools.get_mut(&number) else { return };
         let seen = known.is_seen_by(project);
-        let before = known.taken.len();
-        let own = |taken: &Taken| taken.project == project && taken.by == By::Owner(owner);
-        known.taken.retain(|taken| !own(taken));
-        let released = known.taken.len() < before;
+        let released = known.release(project, owner);
         let request = Request::Release(release(1_000 + owner));
         let reply = self.ask(&in_pool(project, number), &request, seen);
         assert!(seen || !released);

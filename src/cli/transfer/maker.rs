@@ -19,6 +19,15 @@ const FLIGHTS_MAX: usize = 8;
 /// Items of a batch of ports: each may have all its addresses and texts in one frame.
 const PORTS_MAX: usize = 128;
 
+/// What a batch is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Allocations,
+    Ports,
+    /// The id is that of their subnet pool, not of a network.
+    Prefixes,
+}
+
 /// What became of lines.
 enum Done {
     Made,
@@ -33,7 +42,7 @@ pub(super) struct Maker {
     client: Client,
     /// Lines of one network and one kind.
     chunk: Vec<(u64, BatchItem)>,
-    chunk_of: Option<(Net, bool)>,
+    chunk_of: Option<(Net, Kind)>,
     flights: JoinSet<Flight>,
     faults: Faults,
     made: u64,
@@ -59,22 +68,16 @@ impl Maker {
         match (line, net) {
             (Line::Allocation(line), Some(net)) => {
                 let item = BatchItem::Allocate(allocate(line.object));
-                self.add(number, item, net, false, BATCH_ITEMS_MAX).await
+                self.add(number, item, net, Kind::Allocations, BATCH_ITEMS_MAX).await
             }
             (Line::Port(line), Some(net)) => {
                 let item = BatchItem::PortCreate(Box::new(line.object));
-                self.add(number, item, net, true, PORTS_MAX).await
+                self.add(number, item, net, Kind::Ports, PORTS_MAX).await
             }
             (Line::Prefix(line), _) => {
-                self.send_chunk().await?;
-                let client = self.client.in_project(line.project_id).for_pools();
-                let pool = NetworkId(line.subnet_pool_id.0);
-                let allocate = allocate(line.object);
-                self.fly(async move {
-                    let got = client.allocate(pool, allocate).await;
-                    one(number, got.map(|got| got.first.repeated))
-                })
-                .await
+                let net = Net(line.project_id, NetworkId(line.subnet_pool_id.0));
+                let item = BatchItem::Allocate(allocate(line.object));
+                self.add(number, item, net, Kind::Prefixes, BATCH_ITEMS_MAX).await
             }
             (Line::Export(_) | Line::End(_), _) => Ok(()),
             (line, _) => {
@@ -96,25 +99,26 @@ impl Maker {
         number: u64,
         item: BatchItem,
         net: Net,
-        is_port: bool,
+        kind: Kind,
         most: usize,
     ) -> Result<(), Fault> {
-        if self.chunk_of != Some((net, is_port)) || self.chunk.len() >= most {
+        if self.chunk_of != Some((net, kind)) || self.chunk.len() >= most {
             self.send_chunk().await?;
-            self.chunk_of = Some((net, is_port));
+            self.chunk_of = Some((net, kind));
         }
         self.chunk.push((number, item));
         Ok(())
     }
 
     async fn send_chunk(&mut self) -> Result<(), Fault> {
-        let Some((Net(project, network), is_port)) = self.chunk_of.take() else { return Ok(()) };
+        let Some((Net(project, network), kind)) = self.chunk_of.take() else { return Ok(()) };
         // Ports are listed in the order in which they were made; allocations by address.
-        if is_port {
+        if kind == Kind::Ports {
             self.land_flights().await?;
         }
         let chunk = std::mem::take(&mut self.chunk);
         let client = self.client.in_project(project);
+        let client = if kind == Kind::Prefixes { client.for_pools() } else { client };
         self.fly(async move { batch(&client, network, chunk).await }).await
     }
 

@@ -293,6 +293,7 @@ REPLIES = {
     "subnet_include": ("subnet", SUBNET),
     "usage": ("usage", USAGE),
     "free_ranges": ("free_ranges", FREE_RANGES),
+    "subnet_onboard": ("pool", POOL),
     "allocate": ("allocated", ALLOCATED),
     "release": ("released", RELEASED),
     "allocation_update": ("allocation", ALLOCATION),

@@ -392,6 +392,7 @@ REQUESTS = {
     "subnet_include": SUBNET_INCLUDE,
     "usage": USAGE,
     "free_ranges": FREE_RANGES,
+    "subnet_onboard": Layout(("subnet_pool_id", Id(zero=False)), ("expected", revision())),
     "allocate": ALLOCATE,
     "release": RELEASE,
     "allocation_update": ALLOCATION_UPDATE,

@@ -34,6 +34,7 @@ OPCODES = {
     0x0207: "subnet_include",
     0x0208: "usage",
     0x0209: "free_ranges",
+    0x020A: "subnet_onboard",
     0x0301: "allocate",
     0x0302: "release",
     0x0303: "allocation_update",
@@ -80,7 +81,7 @@ NETWORK_NONE = (
 )
 NETWORK_OPTIONAL = ("lookup", "scope_get", "pool_get")
 MAY_NAME_POOL = (
-    "allocate", "release", "allocation_update", "allocation_get", "allocation_list", "lookup", "usage",
+    "allocate", "release", "allocation_update", "batch", "allocation_get", "allocation_list", "lookup", "usage",
 )
 
 STATUSES = {
