@@ -16,6 +16,7 @@ mod port_machine;
 mod ports;
 mod reads;
 mod recovery;
+mod subnets;
 mod survey;
 
 use super::*;

@@ -23,7 +23,7 @@ fn on_host(number: u128, host: &str) -> PortCreate {
     PortCreate { host: Some(text(host)), ..port(number) }
 }
 
-fn change_of(id: u128) -> SubnetUpdate {
+pub(super) fn change_of(id: u128) -> SubnetUpdate {
     SubnetUpdate {
         subnet_id: subnet_id(id),
         expected: Default::default(),
