@@ -13,6 +13,8 @@ mod lists;
 mod markdown;
 #[path = "tidy/private.rs"]
 mod private;
+#[path = "tidy/rules.rs"]
+mod rules;
 #[path = "tidy/rust_paths.rs"]
 mod rust_paths;
 #[path = "tidy/rust_text.rs"]
