@@ -47,13 +47,13 @@ def hello_body(session=NO_ID, epoch=0, **more):
     return body | {"client": "interop/1"} | more
 
 
-def request(opcode, request_id, body, network=NO_ID, timeout_ms=0, project=DEFAULT_PROJECT):
-    """The bytes of a request."""
+def request(opcode, request_id, body, network=NO_ID, timeout_ms=0, project=DEFAULT_PROJECT, **more):
+    """The bytes of a request; `more` are other members of its header."""
     header = {
         "opcode": opcode, "request_id": str(request_id), "timeout_ms": timeout_ms, "project": project,
         "network": network,
     }
-    return encode_request(header, body)
+    return encode_request(header | more, body)
 
 
 class Connection:
@@ -96,7 +96,7 @@ class Connection:
         """How many requests have no reply yet."""
         return len(self._waiting)
 
-    def submit(self, opcode, body, network=NO_ID, timeout_ms=0):
+    def submit(self, opcode, body, network=NO_ID, timeout_ms=0, **header):
         """Sends a request as soon as there is credit; the future has a `Reply`, or says why there is none."""
         future = Future()
         with self._sending:
@@ -108,14 +108,14 @@ class Connection:
                 self._waiting[self._last_id] = future
             future.request_id = self._last_id
             try:
-                self._socket.sendall(request(opcode, self._last_id, body, network, timeout_ms))
+                self._socket.sendall(request(opcode, self._last_id, body, network, timeout_ms, **header))
             except OSError:
                 self.cut()
         return future
 
-    def call(self, opcode, body, network=NO_ID, timeout_ms=0):
+    def call(self, opcode, body, network=NO_ID, timeout_ms=0, **header):
         """Sends a request and waits for its reply."""
-        return self.submit(opcode, body, network, timeout_ms).result()
+        return self.submit(opcode, body, network, timeout_ms, **header).result()
 
     @property
     def _closing(self):
