@@ -3,14 +3,16 @@
 
 use super::history::{Exhausted, Grant, Possible, Tenure};
 use super::line::Answer;
-use super::operation::{By, Operation};
+use super::network::{POOLED, POOLED_LENGTH};
+use super::operation::{By, Operation, port_of};
 use super::state::{Change, Hold, Key, Unknown};
 use addrd_client::protocol::message::allocate::AllocatedAddress;
 use addrd_client::protocol::message::{
-    Allocated, Allocation, BatchMode, BatchReply, BatchResult, Failure, Released, Reply,
+    Allocated, Allocation, BatchMode, BatchReply, BatchResult, Failure, Port, Released, Reply,
 };
-use addrd_client::protocol::{NetworkId, Retry, Status};
+use addrd_client::protocol::{NetworkId, Retry, Revision, Status};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// When a request was sent and its answer was there, in ns of one clock.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +53,8 @@ enum Item<'a> {
     Released(&'a Released),
     NotHeld,
     Updated(&'a Allocation),
+    Port(&'a Port),
+    PortDeleted,
     Failed(&'a Failure),
 }
 
@@ -62,9 +66,8 @@ impl<'a> Item<'a> {
             BatchResult::NotHeld => Self::NotHeld,
             BatchResult::Updated(allocation) => Self::Updated(allocation),
             BatchResult::Failed(failure) => Self::Failed(failure),
-            BatchResult::Port(_) | BatchResult::PortDeleted => {
-                panic!("a port where none was asked for: {result:?}")
-            }
+            BatchResult::Port(port) => Self::Port(port),
+            BatchResult::PortDeleted => Self::PortDeleted,
         }
     }
 
@@ -73,6 +76,7 @@ impl<'a> Item<'a> {
             Ok(Reply::Allocated(allocated)) => Self::Allocated(allocated),
             Ok(Reply::Released(released)) => Self::Released(released),
             Ok(Reply::Empty) => Self::NotHeld,
+            Ok(Reply::Port(port)) => Self::Port(port),
             Ok(Reply::Allocation(allocation)) => Self::Updated(allocation),
             Err(failure) => Self::Failed(failure),
             Ok(_) => return None,
@@ -115,13 +119,16 @@ impl Book {
     }
 
     fn batch(&mut self, mode: BatchMode, items: &[Operation], answer: &Answer, span: Span) -> bool {
-        let must_fail =
-            mode == BatchMode::AllOrNothing && items.iter().any(|item| item.is_stale(&self.known));
+        let must_fail = mode == BatchMode::AllOrNothing
+            && items.iter().any(|item| item.is_refused(&self.known));
         // A repeat of one that was in: somebody else may hold the address by now.
         let others = |item: &Operation| matches!(item, Operation::Drop { key, by: By::Address(_), .. } if self.hold(key).is_none());
         let may_fail = mode == BatchMode::AllOrNothing && items.iter().any(others);
         match answer {
-            Err(failure) => (must_fail || may_fail) && failure.status == Status::STALE,
+            Err(failure) => {
+                let why = [Status::STALE, Status::NOT_FOUND];
+                (must_fail || may_fail) && why.contains(&failure.status)
+            }
             Ok(Reply::Batch(reply)) if !must_fail => self.results(items, reply, span),
             Ok(_) => false,
         }
@@ -146,6 +153,17 @@ impl Book {
                 let second = got.second.as_ref();
                 self.took(key, &got.first, span)
                     && second.is_some_and(|second| self.took(&key.second(), second, span))
+            }
+            (Operation::MakePort { key }, Item::Port(port)) => self.made_port(key, port, span),
+            // By itself a deletion's reply is as empty as that of a release that found nothing.
+            (Operation::EndPort { key }, Item::PortDeleted | Item::NotHeld) => {
+                let fits = self.hold(key).is_some() && self.hold(&key.second()).is_some();
+                self.dropped(key, span);
+                self.dropped(&key.second(), span);
+                fits
+            }
+            (Operation::EndPort { key }, Item::Failed(failure)) => {
+                failure.status == Status::NOT_FOUND && self.hold(key).is_none()
             }
             (Operation::Take { key, may_fail: true, .. }, Item::Failed(failure)) => {
                 self.refused(key, failure, span)
@@ -175,15 +193,40 @@ impl Book {
     }
 
     fn took(&mut self, key: &Key, got: &AllocatedAddress, span: Span) -> bool {
-        let fits =
-            got.slot == key.slot && got.length == if got.address.is_ipv4() { 32 } else { 128 };
-        if let Some(hold) = self.hold(key) {
-            let same = (got.address, got.revision) == (hold.address, hold.revision);
-            return fits && same && got.repeated;
+        let length = match got.address.is_ipv4() {
+            true if key.network == POOLED => POOLED_LENGTH,
+            true => 32,
+            false => 128,
+        };
+        let fits = got.slot == key.slot && got.length == length;
+        self.holds(key, got.address, got.revision, got.repeated, span) && fits
+    }
+
+    /// A port has one address of each family; all of it is new, or all of it was there.
+    fn made_port(&mut self, key: &Key, port: &Port, span: Span) -> bool {
+        let keys = [*key, key.second()];
+        let mut fits = port.port_id == port_of(key) && port.fixed_ips.len() == keys.len();
+        for (key, got) in keys.iter().zip(&port.fixed_ips) {
+            fits &= got.slot == key.slot;
+            fits &= self.holds(key, got.ip_address, got.revision, port.repeated, span);
         }
-        let hold = Hold { address: got.address, revision: got.revision, label: None };
-        self.begin(key, hold, span);
-        fits && !got.repeated
+        fits
+    }
+
+    /// A key holds this, as it did before if it is repeated.
+    fn holds(
+        &mut self,
+        key: &Key,
+        address: IpAddr,
+        revision: Revision,
+        repeated: bool,
+        span: Span,
+    ) -> bool {
+        if let Some(hold) = self.hold(key) {
+            return (address, revision) == (hold.address, hold.revision) && repeated;
+        }
+        self.begin(key, Hold { address, revision, label: None }, span);
+        !repeated
     }
 
     /// A key holds something new.

@@ -2,13 +2,16 @@
 
 use super::history::{double_allocations, false_exhaustion, revisions};
 use super::network::held;
+use super::operation::port_of;
 use super::seed::Choices;
 use super::server::Site;
 use super::state::{Hold, Key, Unknown, Verdict, compare};
-use super::workload::{End, NETWORKS, Run, TIGHT, TIGHT_SIZE, Worker};
+use super::workload::{End, NETWORKS, PORTED, Run, TIGHT, TIGHT_SIZE, Worker};
 use super::{say, soon};
-use addrd_client::ConnectionError;
-use std::collections::BTreeMap;
+use addrd_client::protocol::message::PortFilter;
+use addrd_client::protocol::{NetworkId, PortId};
+use addrd_client::{Client, ConnectionError};
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::task::JoinSet;
 
 /// Findings that are shown; the others are counted.
@@ -73,6 +76,9 @@ impl Crowd {
         for network in NETWORKS {
             listed.extend(held(&client, network).await);
         }
+        let ports = ports_of(&client, PORTED).await;
+        let with_addresses = listed.keys().filter(|key| key.network == PORTED).map(port_of);
+        assert_eq!(ports, with_addresses.collect(), "ports, and owners of their addresses");
         let mut known = BTreeMap::new();
         for worker in &self.workers {
             known.extend(worker.book.known.clone());
@@ -131,6 +137,16 @@ impl Crowd {
     pub(crate) fn acknowledged(&self) -> u64 {
         self.workers.iter().map(|worker| worker.book.acknowledged).sum()
     }
+}
+
+/// Every port of a network.
+async fn ports_of(client: &Client, network: NetworkId) -> BTreeSet<PortId> {
+    let mut pages = client.ports(network, PortFilter::default());
+    let mut found = BTreeSet::new();
+    while let Some(port) = pages.next().await.expect("a list goes on") {
+        assert!(found.insert(port.port_id), "{port:?} is listed twice");
+    }
+    found
 }
 
 /// Whether a connection ended as one does when its peer dies.

@@ -1,6 +1,7 @@
 //! One raw connection: requests out, replies in, in whatever order and amount a test wants.
 //! Repeats nothing and hides nothing.
 
+use super::network::POOLED;
 use super::soon;
 use addrd_client::protocol::codec::ReplyOrFailure;
 use addrd_client::protocol::header::ReplyHeader;
@@ -28,7 +29,7 @@ pub(crate) fn hello_of(session: SessionId, epoch: u64) -> Hello {
     Hello { session, epoch, ..plain_hello() }
 }
 
-/// A header for a request; the codec puts the operation in.
+/// A header for a request, on the prefixes of [`POOLED`] if it names that; the codec puts the operation in.
 pub(crate) fn header(network: NetworkId, request_id: u64) -> RequestHeader {
     RequestHeader {
         opcode: Opcode::PING,
@@ -36,7 +37,7 @@ pub(crate) fn header(network: NetworkId, request_id: u64) -> RequestHeader {
         timeout_ms: 0,
         project: ProjectId::DEFAULT,
         network,
-        pool: false,
+        pool: network == POOLED,
     }
 }
 

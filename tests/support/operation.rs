@@ -1,13 +1,13 @@
 //! Operations of the workload: what is sent, and what it may change. Judges nothing.
 
-use super::network::text;
+use super::network::{POOLED, POOLED_LENGTH, text};
 use super::state::{Change, Hold, Key, Unknown};
 use addrd_client::plain_allocate;
 use addrd_client::protocol::message::{
     Allocate, AllocateExtras, AllocationUpdate, Batch, BatchItem, BatchMode, FamilyChoice, Fences,
-    Release, Request, Strategy, Target,
+    PortCreate, PortDelete, Release, Request, Strategy, Target,
 };
-use addrd_client::protocol::{NetworkId, Revision, Setting, Slot};
+use addrd_client::protocol::{NetworkId, PortId, Revision, Setting, Slot};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -22,6 +22,10 @@ pub(crate) enum Operation {
     Drop { key: Key, revision: Revision, by: By },
     /// A new label, fenced by a revision.
     Label { key: Key, revision: Revision, label: String },
+    /// A port with one address of each family, in this slot and the next.
+    MakePort { key: Key },
+    /// A port ends, and both its addresses with it.
+    EndPort { key: Key },
     /// Several, on one network.
     Batch { network: NetworkId, mode: BatchMode, items: Vec<Operation> },
 }
@@ -53,6 +57,8 @@ impl Operation {
         match self {
             Self::Take { key, .. }
             | Self::TakeEach { key }
+            | Self::MakePort { key }
+            | Self::EndPort { key }
             | Self::Drop { key, .. }
             | Self::Label { key, .. } => key.network,
             Self::Batch { network, .. } => *network,
@@ -70,7 +76,9 @@ impl Operation {
                 BatchItem::Allocate(allocate) => Request::Allocate(allocate),
                 BatchItem::Release(release) => Request::Release(release),
                 BatchItem::Update(update) => Request::AllocationUpdate(update),
-                ports => panic!("no operation here has ports: {ports:?}"),
+                BatchItem::PortCreate(create) => Request::PortCreate(create),
+                BatchItem::PortUpdate(update) => Request::PortUpdate(update),
+                BatchItem::PortDelete(delete) => Request::PortDelete(delete),
             },
         }
     }
@@ -81,6 +89,11 @@ impl Operation {
             Self::TakeEach { key } => {
                 let one = allocate(key, How::Any(Strategy::Default));
                 BatchItem::Allocate(Allocate { family: FamilyChoice::Each, ..one })
+            }
+            Self::MakePort { key } => BatchItem::PortCreate(Box::new(port_create(key))),
+            Self::EndPort { key } => {
+                let expected = Revision(0);
+                BatchItem::PortDelete(PortDelete { port_id: port_of(key), expected })
             }
             Self::Drop { key, revision, by } => BatchItem::Release(release(key, *revision, *by)),
             Self::Label { key, revision, label } => {
@@ -97,9 +110,13 @@ impl Operation {
             Self::Take { key, may_fail, .. } if held(key).is_none() => {
                 vec![Change::Take { key: *key, sure: !may_fail }]
             }
-            Self::TakeEach { key } if held(key).is_none() => {
+            Self::TakeEach { key } | Self::MakePort { key } if held(key).is_none() => {
                 let take = |key| Change::Take { key, sure: true };
                 vec![take(*key), take(key.second())]
+            }
+            Self::EndPort { key } if held(key).is_some() => {
+                let drop = |key| Change::Drop { key };
+                vec![drop(*key), drop(key.second())]
             }
             Self::Drop { key, revision, .. } if is_held_at(held(key), *revision) => {
                 vec![Change::Drop { key: *key }]
@@ -108,7 +125,7 @@ impl Operation {
                 vec![Change::Label { key: *key, label: label.clone() }]
             }
             Self::Batch { mode, items, .. } if *mode == BatchMode::AllOrNothing => {
-                match items.iter().any(|item| item.is_stale(known)) {
+                match items.iter().any(|item| item.is_refused(known)) {
                     true => Vec::new(),
                     false => items.iter().flat_map(|item| item.changes(known)).collect(),
                 }
@@ -131,6 +148,14 @@ impl Operation {
         }
     }
 
+    /// Whether it must be refused: by its fence, or since there is no port that could end.
+    pub(crate) fn is_refused(&self, known: &BTreeMap<Key, Option<Hold>>) -> bool {
+        match self {
+            Self::EndPort { key } => known.get(key).and_then(Option::as_ref).is_none(),
+            _ => self.is_stale(known),
+        }
+    }
+
     /// The record of it when no reply came.
     pub(crate) fn unknown(&self, known: &BTreeMap<Key, Option<Hold>>) -> Unknown {
         let all_or_nothing = match self {
@@ -145,8 +170,26 @@ fn is_held_at(held: Option<&Hold>, revision: Revision) -> bool {
     held.is_some_and(|hold| hold.revision == revision)
 }
 
+/// The port whose addresses an owner's keys are.
+pub(crate) fn port_of(key: &Key) -> PortId {
+    PortId(key.owner.0)
+}
+
+fn port_create(key: &Key) -> PortCreate {
+    PortCreate {
+        port_id: port_of(key),
+        mac: None,
+        allow_gateway: false,
+        fixed_ips: Setting::Unset,
+        host: None,
+        device_owner: None,
+        description: None,
+    }
+}
+
 fn allocate(key: &Key, how: How) -> Allocate {
-    let plain = Allocate { slot: key.slot, ..plain_allocate(key.owner) };
+    let length = (key.network == POOLED).then_some(POOLED_LENGTH);
+    let plain = Allocate { slot: key.slot, length, ..plain_allocate(key.owner) };
     match how {
         How::Any(strategy) => Allocate { strategy, ..plain },
         How::V6 => Allocate { family: FamilyChoice::V6, ..plain },

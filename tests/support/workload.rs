@@ -3,12 +3,12 @@
 
 use super::book::{Book, Span};
 use super::line::{Line, hello_of};
-use super::network::{create, subnet};
+use super::network::{POOLED, create, prefix, subnet};
 use super::operation::{By, How, Operation};
 use super::seed::Choices;
 use super::state::{Hold, Key, Unknown};
-use addrd_client::protocol::message::{BatchMode, Strategy};
-use addrd_client::protocol::{NetworkId, OwnerId, SessionId, Slot};
+use addrd_client::protocol::message::{BatchMode, PoolCreate, Strategy};
+use addrd_client::protocol::{Family, NetworkId, OwnerId, PoolId, SessionId, Slot};
 use addrd_client::{Client, ConnectionError};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -23,8 +23,10 @@ pub(crate) const TIGHT: NetworkId = NetworkId::from_u128(0x12);
 pub(crate) const CONTESTED: NetworkId = NetworkId::from_u128(0x13);
 /// Big, used in batches.
 pub(crate) const BATCHED: NetworkId = NetworkId::from_u128(0x14);
-/// All of them.
-pub(crate) const NETWORKS: [NetworkId; 4] = [WIDE, TIGHT, CONTESTED, BATCHED];
+/// Big, with both families: only ports have addresses there.
+pub(crate) const PORTED: NetworkId = NetworkId::from_u128(0x16);
+/// All of them, and the pool.
+pub(crate) const NETWORKS: [NetworkId; 6] = [WIDE, TIGHT, CONTESTED, BATCHED, POOLED, PORTED];
 /// Usable addresses of [`TIGHT`]: a /27 without network, broadcast and gateway.
 pub(crate) const TIGHT_SIZE: usize = 29;
 
@@ -42,18 +44,39 @@ const BATCH_MAX: u64 = 8;
 /// # Panics
 /// When the server refuses.
 pub(crate) async fn make_networks(client: &Client) {
-    let all: [(NetworkId, &str, &[&str], Strategy); 4] = [
+    let all: [(NetworkId, &str, &[&str], Strategy); 5] = [
         (WIDE, "wide", &["10.1.0.0/20", "fd00:1::/64"], Strategy::Next),
         (TIGHT, "tight", &["10.2.0.0/27"], Strategy::Random),
         (CONTESTED, "contested", &["10.3.0.0/22"], Strategy::Lowest),
         (BATCHED, "batched", &["10.4.0.0/20"], Strategy::Hashed),
+        (PORTED, "ported", &["10.6.0.0/20", "fd00:6::/64"], Strategy::Next),
     ];
+    let pool = PoolCreate { family: Family::V4, prefixes: vec![prefix("10.5.0.0/16")], ..pool() };
+    client.pool_create(PoolId(POOLED.0), pool).await.expect("a pool is made");
     for (network, name, cidrs, strategy) in all {
         create(client, network, name).await.expect("a network is made");
         for cidr in cidrs {
             let made = client.subnet_create(network, subnet(network, cidr, strategy)).await;
             made.expect("a subnet is made");
         }
+    }
+}
+
+fn pool() -> PoolCreate {
+    PoolCreate {
+        family: Family::V4,
+        prefixes: Vec::new(),
+        min_length: None,
+        max_length: None,
+        default_length: None,
+        default_quota: None,
+        address_scope_id: None,
+        parent_id: None,
+        parent_length: None,
+        is_default: false,
+        shared: false,
+        name: None,
+        description: None,
     }
 }
 
@@ -225,11 +248,15 @@ impl Worker {
         let mut used: Vec<Key> = Vec::new();
         let mut flight = Vec::new();
         for _ in 0..count {
-            let operation = match self.choices.below(0..10) {
+            let operation = match self.choices.below(0..14) {
                 0..=3 => self.on_wide(),
                 4..=5 => self.on_tight(),
                 6..=7 => self.on_contested(),
-                8 => self.on_batched(),
+                8 => self.on_batched(BATCHED),
+                9 => self.on_one_of(POOLED),
+                10 => self.on_batched(POOLED),
+                11 => self.on_one_of(PORTED),
+                12 => self.on_batched(PORTED),
                 _ => self.late_release(),
             };
             let keys = keys_of(&operation);
@@ -317,19 +344,34 @@ impl Worker {
         }
     }
 
-    fn on_batched(&mut self) -> Operation {
+    /// One key of a network on which batches are used too.
+    fn on_one_of(&mut self, network: NetworkId) -> Operation {
+        let owner = self.choices.below(0..BATCH_OWNERS);
+        let key = self.key(network, owner, 0);
+        self.make_or_end(key)
+    }
+
+    /// Takes what a key doesn't hold, or does something with what it does.
+    fn make_or_end(&mut self, key: Key) -> Operation {
+        match (self.book.hold(&key), key.network == PORTED) {
+            (None, true) => Operation::MakePort { key },
+            (Some(_), true) if self.choices.one_in(4) => Operation::MakePort { key },
+            (Some(_), true) => Operation::EndPort { key },
+            (None, false) => {
+                let how = How::Any(Strategy::Default);
+                Operation::Take { key, how, may_fail: false }
+            }
+            (Some(_), false) => self.on_held(key, false),
+        }
+    }
+
+    fn on_batched(&mut self, network: NetworkId) -> Operation {
         let first = self.choices.below(0..BATCH_OWNERS);
         let count = self.choices.below(1..BATCH_MAX + 1);
         let mut items = Vec::new();
         for at in 0..count {
-            let key = self.key(BATCHED, (first + at) % BATCH_OWNERS, 0);
-            items.push(match self.book.hold(&key) {
-                None => {
-                    let how = How::Any(Strategy::Default);
-                    Operation::Take { key, how, may_fail: false }
-                }
-                Some(_) => self.on_held(key, false),
-            });
+            let key = self.key(network, (first + at) % BATCH_OWNERS, 0);
+            items.push(self.make_or_end(key));
         }
         let mode = *self.choices.pick(&[BatchMode::Independent, BatchMode::AllOrNothing]);
         if self.choices.one_in(4)
@@ -338,7 +380,7 @@ impl Worker {
             // The fence of the last item stops it, or all of them.
             revision.0 ^= 1;
         }
-        Operation::Batch { network: BATCHED, mode, items }
+        Operation::Batch { network, mode, items }
     }
 
     /// A release of a former life: it must never touch what came after (P5).
@@ -369,7 +411,9 @@ fn keys_of(operation: &Operation) -> Vec<Key> {
         Operation::Take { key, .. }
         | Operation::Drop { key, .. }
         | Operation::Label { key, .. } => vec![*key],
-        Operation::TakeEach { key } => vec![*key, key.second()],
+        Operation::TakeEach { key } | Operation::MakePort { key } | Operation::EndPort { key } => {
+            vec![*key, key.second()]
+        }
         Operation::Batch { items, .. } => items.iter().flat_map(keys_of).collect(),
     }
 }
