@@ -55,8 +55,16 @@ mod tests {
     /// Names the bug that is planted in a process of tests.
     pub(super) const VARIABLE: &str = "ADDRD_PLANTED";
 
+    /// T12: none of its own, but all four must be found by it.
+    const SCHEDULES: &str =
+        "engine::tests::schedule::random_schedules_lose_nothing_and_give_nothing_twice";
+
     /// Each bug, and the test that is meant for it.
-    const CAUGHT_BY: [(Bug, &str); 13] = [
+    const CAUGHT_BY: [(Bug, &str); 17] = [
+        (Bug::ReplyBeforeCommit, SCHEDULES),
+        (Bug::ReadBeforeCommit, SCHEDULES),
+        (Bug::FailedWriteBelieved, SCHEDULES),
+        (Bug::ReleaseRecordDropped, SCHEDULES),
         (
             Bug::ReplyBeforeCommit,
             "engine::tests::gate::no_answer_leaves_before_what_it_reveals_is_durable",

@@ -1,5 +1,6 @@
 //! A file: what is durable, what is readable, and what lies between.
 
+use super::content::Content;
 use super::random::Random;
 use std::io;
 
@@ -8,8 +9,8 @@ const SECTOR_BYTES: u64 = 512;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct FileState {
-    durable: Vec<u8>,
-    current: Vec<u8>,
+    durable: Content,
+    current: Content,
     /// What was done since the last sync, in order.
     pending: Vec<Change>,
 }
@@ -22,42 +23,40 @@ enum Change {
 
 impl FileState {
     pub(super) fn len(&self) -> u64 {
-        self.current.len() as u64
+        self.current.len()
     }
 
     pub(super) fn content(&self) -> Vec<u8> {
-        self.current.clone()
+        self.current.to_vec()
     }
 
     pub(super) fn damage(&mut self, change: impl Fn(&mut Vec<u8>)) {
         self.sync();
-        change(&mut self.durable);
+        let mut bytes = self.durable.to_vec();
+        change(&mut bytes);
+        self.durable = bytes.into();
         self.current = self.durable.clone();
     }
 
     pub(super) fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let end = start.saturating_add(out.len());
-        let found = self.current.get(start..end).ok_or(io::ErrorKind::UnexpectedEof)?;
-        out.copy_from_slice(found);
-        Ok(())
+        self.current.read(offset, out)
     }
 
     pub(super) fn write(&mut self, offset: u64, data: &[u8]) {
-        put(&mut self.current, offset, data);
+        self.current.put(offset, data);
         self.pending.push(Change::Write { offset, data: data.to_vec() });
     }
 
     pub(super) fn set_len(&mut self, len: u64) {
-        cut(&mut self.current, len);
+        self.current.cut(len);
         self.pending.push(Change::SetLen(len));
     }
 
     pub(super) fn sync(&mut self) {
         for change in self.pending.drain(..) {
             match change {
-                Change::Write { offset, data } => put(&mut self.durable, offset, &data),
-                Change::SetLen(len) => cut(&mut self.durable, len),
+                Change::Write { offset, data } => self.durable.put(offset, &data),
+                Change::SetLen(len) => self.durable.cut(len),
             }
         }
     }
@@ -72,8 +71,8 @@ impl FileState {
         self.current.clone_from(&self.durable);
         for change in &self.pending {
             match change {
-                Change::Write { offset, data } => put(&mut self.current, *offset, data),
-                Change::SetLen(len) => cut(&mut self.current, *len),
+                Change::Write { offset, data } => self.current.put(*offset, data),
+                Change::SetLen(len) => self.current.cut(*len),
             }
         }
     }
@@ -92,32 +91,19 @@ impl FileState {
                 Change::Write { offset, data } => {
                     for (at, piece) in sectors(offset, &data) {
                         if keep(random) {
-                            put(&mut self.durable, at, piece);
+                            self.durable.put(at, piece);
                         }
                     }
                 }
                 Change::SetLen(len) => {
                     if keep(random) {
-                        cut(&mut self.durable, len);
+                        self.durable.cut(len);
                     }
                 }
             }
         }
         self.current.clone_from(&self.durable);
     }
-}
-
-fn put(content: &mut Vec<u8>, offset: u64, data: &[u8]) {
-    let start = usize::try_from(offset).unwrap_or(usize::MAX);
-    let end = start.saturating_add(data.len());
-    if content.len() < end {
-        content.resize(end, 0);
-    }
-    content[start..end].copy_from_slice(data);
-}
-
-fn cut(content: &mut Vec<u8>, len: u64) {
-    content.resize(usize::try_from(len).unwrap_or(usize::MAX), 0);
 }
 
 /// Data in pieces that end at multiples of [`SECTOR_BYTES`].

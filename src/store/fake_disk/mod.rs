@@ -7,6 +7,7 @@
 //! [`FakeDisk::power_loss`] or [`FakeDisk::restart`], which give the next process its own, the old
 //! one and its files only fail.
 
+mod content;
 mod file;
 mod plan;
 mod random;
