@@ -3,6 +3,8 @@
 
 #[path = "cli/codes.rs"]
 mod codes;
+#[path = "cli/converts_kea.rs"]
+mod converts_kea;
 #[path = "cli/exports.rs"]
 mod exports;
 #[path = "cli/forms.rs"]

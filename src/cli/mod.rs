@@ -132,6 +132,9 @@ enum Command {
     Compare(transfer::compare::Compare),
     /// Makes what is in a file of `addrd export`.
     Import(transfer::import::Import),
+    /// Makes such a file of what another system kept.
+    #[command(subcommand)]
+    Convert(transfer::convert::Convert),
     /// Checks a data directory without changing it; no server may use it.
     Check(check::Check),
     /// Servers and settings under a name: set, use, list, delete.
@@ -186,6 +189,7 @@ fn run(cli: Cli) -> Result<(), Fault> {
         Command::Check(check) => check::run(&session, &check),
         Command::Bench(bench) => bench::run(&session, &bench),
         Command::Import(import) => transfer::import::run(&session, &import),
+        Command::Convert(convert) => transfer::convert::run(&session, convert),
         Command::Context(context) => context::run(&session, context),
         Command::Completions(completions) => {
             complete(&completions);
@@ -221,6 +225,7 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         | Command::Check(_)
         | Command::Bench(_)
         | Command::Import(_)
+        | Command::Convert(_)
         | Command::Context(_)
         | Command::Completions(_) => Ok(()),
     }

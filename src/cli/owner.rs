@@ -17,6 +17,11 @@ impl Owner {
     pub(crate) fn random() -> Self {
         Self { id: OwnerId(Uuid::new_v4()), name: None }
     }
+
+    /// For people.
+    pub(crate) fn told(&self) -> String {
+        self.name.as_ref().map_or_else(|| self.id.to_string(), ToString::to_string)
+    }
 }
 
 impl FromStr for Owner {

@@ -1,6 +1,7 @@
 //! `addrd import`: a first pass over the file that changes nothing, then a second that makes what
 //! is not there. Never changes or removes what is there.
 
+use super::faults::Faults;
 use super::identity::{self, Net};
 use super::known::{Known, Seen};
 use super::line::Line;
@@ -16,8 +17,6 @@ use addrd_protocol::{ProjectId, Status};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// Faults that are printed; the others are counted.
-const FAULTS_SHOWN_MAX: usize = 100;
 /// Lines between two words of how far it is.
 const PROGRESS_LINES: u64 = 100_000;
 /// Connections of the second pass.
@@ -41,33 +40,6 @@ pub(crate) struct Import {
     /// Make this data directory, which is not there or empty, instead of asking a server
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-}
-
-/// What is wrong, by line.
-#[derive(Debug, Default)]
-pub(super) struct Faults {
-    shown: usize,
-    /// All of them.
-    count: u64,
-}
-
-impl Faults {
-    pub(super) fn add(&mut self, line: u64, what: &str) {
-        self.count += 1;
-        if self.shown < FAULTS_SHOWN_MAX {
-            self.shown += 1;
-            output::to_stderr(&format!("line {line}: {what}"));
-        }
-    }
-
-    /// A refusal if there are any.
-    fn verdict(&self, what: &str) -> Result<(), Fault> {
-        match self.count {
-            0 => Ok(()),
-            1 => Err(Fault::Refused(format!("1 fault; {what}"))),
-            count => Err(Fault::Refused(format!("{count} faults; {what}"))),
-        }
-    }
 }
 
 pub(crate) fn run(session: &Session, import: &Import) -> Result<(), Fault> {
@@ -144,7 +116,7 @@ async fn check(client: &Client, file: &Path, says: bool) -> Result<Checked, Faul
             Ok(Seen::There) => {
                 checked.there.insert(number);
             }
-            Err(what) => faults.add(number, &what),
+            Err(what) => faults.add(format_args!("line {number}"), what),
         }
         if says && number.is_multiple_of(PROGRESS_LINES) {
             output::to_stderr(&format!("{number} lines checked"));

@@ -1,8 +1,8 @@
 //! Makes the objects of lines on a server, in their order: what follows from an object is made
 //! behind it, and what is independent goes in batches, several on their way. Checks nothing.
 
+use super::faults::Faults;
 use super::identity::{self, Net};
-use super::import::Faults;
 use super::line::{Held, Line};
 use crate::cli::fault::Fault;
 use addrd_client::{Client, Error};
@@ -159,7 +159,8 @@ impl Maker {
                 Done::Made => self.made += 1,
                 Done::There => self.there += 1,
                 Done::Refused(failure) => {
-                    self.faults.add(line, &format!("{}: {}", failure.status, failure.message));
+                    let what = format!("{}: {}", failure.status, failure.message);
+                    self.faults.add(format_args!("line {line}"), what);
                 }
             }
         }

@@ -2,7 +2,9 @@
 //! and decides nothing about addresses.
 
 pub(crate) mod compare;
+pub(crate) mod convert;
 pub(crate) mod export;
+mod faults;
 mod file;
 mod identity;
 pub(crate) mod import;

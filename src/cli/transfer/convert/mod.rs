@@ -1,0 +1,23 @@
+//! `addrd convert`: what another system kept, as the lines of an export, which `addrd import` makes.
+//! Asks no server, and leaves nothing out without saying so.
+
+mod account;
+mod kea;
+mod target;
+
+use crate::cli::fault::Fault;
+use crate::cli::session::Session;
+use clap::Subcommand;
+
+/// Makes a file for `addrd import` of what another system kept.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Convert {
+    /// Kea: its lease files and configurations.
+    Kea(kea::Kea),
+}
+
+pub(crate) fn run(session: &Session, convert: Convert) -> Result<(), Fault> {
+    match convert {
+        Convert::Kea(kea) => kea::run(session, &kea),
+    }
+}
