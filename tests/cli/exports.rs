@@ -349,6 +349,8 @@ fn what_projects_share_and_pools_that_take_from_pools_are_made_again() {
     fs::write(&file, &text).unwrap();
     other.addrd(&format!("import -q {}", file.display())).ok();
     assert_eq!(other.addrd("export -q").ok(), text);
+    // What subnets and pools have of a pool follows from their lines.
+    assert!(!text.contains("{\"prefix\""), "{text}");
     // The pool counts what was carved, as before.
     let taken = |server: &Server| server.addrd("pool get nodes -o json").json()["taken"].clone();
     assert_eq!(taken(&other), taken(&server));

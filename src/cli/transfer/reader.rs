@@ -8,8 +8,8 @@ use addrd_client::{Client, Error, Pages};
 use addrd_protocol::message::{
     Allocation, AllocationFilter, FixedIp, Network, PortFilter, Subnet, SubnetPool,
 };
-use addrd_protocol::{NetworkId, PoolId, ProjectId, Status};
-use std::collections::HashSet;
+use addrd_protocol::{NetworkId, PoolId, Prefix, ProjectId, Status};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 /// Takes the lines that a reader makes.
@@ -24,11 +24,13 @@ pub(super) struct Reader<'a, S> {
     sink: &'a mut S,
     /// Networks and subnets that a job is deleting.
     pub(super) left_out: u64,
+    /// What subnets and pools that were read have of pools: it follows from their lines.
+    carved: HashMap<PoolId, BTreeMap<IpAddr, Prefix>>,
 }
 
 impl<'a, S: Sink> Reader<'a, S> {
     pub(super) fn new(client: Client, sink: &'a mut S) -> Self {
-        Self { client, sink, left_out: 0 }
+        Self { client, sink, left_out: 0, carved: HashMap::new() }
     }
 
     /// Everything, of all projects or of one. Gives the count of projects.
@@ -93,6 +95,9 @@ impl<'a, S: Sink> Reader<'a, S> {
                 return Err(Fault::Internal("pools take from each other in a circle".to_owned()));
             }
             for pool in now {
+                if let Some(parent) = pool.parent_id {
+                    self.carve(parent, &pool.prefixes);
+                }
                 self.sink.object(&shape::pool(pool))?;
             }
             waiting = rest;
@@ -108,12 +113,24 @@ impl<'a, S: Sink> Reader<'a, S> {
             let id = NetworkId(pool.subnet_pool_id.0);
             let mut held = client.for_pools().allocations(id, AllocationFilter::default());
             while let Some(held) = there(held.next().await)? {
-                if held.project_id == project {
+                if held.project_id == project && !self.is_carved(PoolId(id.0), &held) {
                     self.sink.object(&shape::prefix(PoolId(id.0), held))?;
                 }
             }
         }
         Ok(())
+    }
+
+    fn carve(&mut self, pool: PoolId, prefixes: &[Prefix]) {
+        let carved = self.carved.entry(pool).or_default();
+        carved.extend(prefixes.iter().map(|prefix| (prefix.first(), *prefix)));
+    }
+
+    /// Whether a subnet or a pool that was read has it: nobody else can have a part of theirs.
+    fn is_carved(&self, pool: PoolId, held: &Allocation) -> bool {
+        let carved = self.carved.get(&pool);
+        let before = carved.and_then(|carved| carved.range(..=held.address).next_back());
+        before.is_some_and(|(_, prefix)| prefix.contains(&held.address))
     }
 
     async fn networks(&mut self, project: ProjectId) -> Result<(), Fault> {
@@ -158,6 +175,9 @@ impl<'a, S: Sink> Reader<'a, S> {
             if subnet.deleting {
                 self.left_out += 1;
                 continue;
+            }
+            if let Some(pool) = subnet.subnet_pool_id {
+                self.carve(pool, &[subnet.cidr]);
             }
             self.sink.object(&place.subnet(subnet.clone()))?;
             all.push(subnet);
