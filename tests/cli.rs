@@ -5,6 +5,8 @@
 mod codes;
 #[path = "cli/converts_kea.rs"]
 mod converts_kea;
+#[path = "cli/converts_neutron.rs"]
+mod converts_neutron;
 #[path = "cli/exports.rs"]
 mod exports;
 #[path = "cli/forms.rs"]

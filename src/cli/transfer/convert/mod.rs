@@ -3,7 +3,9 @@
 
 mod account;
 mod kea;
+mod neutron;
 mod target;
+mod text_lines;
 
 use crate::cli::fault::Fault;
 use crate::cli::session::Session;
@@ -14,10 +16,13 @@ use clap::Subcommand;
 pub(crate) enum Convert {
     /// Kea: its lease files and configurations.
     Kea(kea::Kea),
+    /// Neutron: the tables of its database.
+    Neutron(neutron::Neutron),
 }
 
 pub(crate) fn run(session: &Session, convert: Convert) -> Result<(), Fault> {
     match convert {
         Convert::Kea(kea) => kea::run(session, &kea),
+        Convert::Neutron(neutron) => neutron::run(session, &neutron),
     }
 }

@@ -1,24 +1,15 @@
 //! Rows of a lease file, by the names of its columns. Keeps one row and understands no lease.
 
 use crate::cli::fault::Fault;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use crate::cli::transfer::convert::text_lines::TextLines;
+use std::path::Path;
 
-/// Longest row, bytes: a hostname and a context of some KiB.
-const ROW_BYTES_MAX: u64 = 64 << 10;
-/// Buffer of the file, bytes.
-const BUFFER_BYTES: usize = 1 << 20;
 /// How Kea writes a comma inside a field.
 const COMMA: &str = "&#x2c";
 
 /// A file that is read from its beginning.
 pub(super) struct Rows {
-    path: PathBuf,
-    file: BufReader<File>,
-    buffer: Vec<u8>,
-    /// Of the last line that was read; the first is 1.
-    number: u64,
+    lines: TextLines,
     columns: Vec<String>,
 }
 
@@ -28,19 +19,19 @@ pub(super) struct Row<'a> {
     fields: Vec<&'a str>,
 }
 
+/// A row and its line, or what is wrong with it.
+pub(super) type Numbered<'a> = (u64, Result<Row<'a>, String>);
+
 impl Rows {
     /// Reads the names of the columns too.
     pub(super) fn open(path: &Path) -> Result<Self, Fault> {
-        let file = File::open(path);
-        let file = file.map_err(|error| Fault::Usage(format!("{}: {error}", path.display())))?;
-        let file = BufReader::with_capacity(BUFFER_BYTES, file);
-        let (buffer, columns) = (Vec::new(), Vec::new());
-        let mut rows = Self { path: path.to_owned(), file, buffer, number: 0, columns };
-        if rows.read()? {
-            let first = std::str::from_utf8(&rows.buffer).unwrap_or_default();
-            rows.columns = first.split(',').map(|name| name.trim().to_owned()).collect();
+        let mut lines = TextLines::open(path)?;
+        let mut columns = Vec::new();
+        if lines.advance()?.is_some() {
+            let first = std::str::from_utf8(lines.line()).unwrap_or_default();
+            columns = first.split(',').map(|name| name.trim().to_owned()).collect();
         }
-        Ok(rows)
+        Ok(Self { lines, columns })
     }
 
     /// Whether there is a column of this name.
@@ -49,17 +40,10 @@ impl Rows {
     }
 
     /// The next row that is not empty, or what is wrong with it; `None` at the end of the file.
-    pub(super) fn next(&mut self) -> Result<Option<(u64, Result<Row<'_>, String>)>, Fault> {
-        loop {
-            if !self.read()? {
-                return Ok(None);
-            }
-            if !self.buffer.is_empty() {
-                break;
-            }
-        }
+    pub(super) fn next(&mut self) -> Result<Option<Numbered<'_>>, Fault> {
+        let Some(number) = self.lines.advance()? else { return Ok(None) };
         let columns = self.columns.as_slice();
-        let row = std::str::from_utf8(&self.buffer).map_err(|_| "it is not UTF-8".to_owned());
+        let row = std::str::from_utf8(self.lines.line()).map_err(|_| "it is not UTF-8".to_owned());
         let row = row.and_then(|text| {
             let fields: Vec<&str> = text.split(',').collect();
             match fields.len() == columns.len() {
@@ -67,25 +51,7 @@ impl Rows {
                 false => Err(format!("{} fields for {} columns", fields.len(), columns.len())),
             }
         });
-        Ok(Some((self.number, row)))
-    }
-
-    /// The next line without its end into the buffer; false at the end of the file.
-    fn read(&mut self) -> Result<bool, Fault> {
-        self.buffer.clear();
-        let mut most = (&mut self.file).take(ROW_BYTES_MAX + 1);
-        let failed = |what: String| Fault::Usage(format!("{}: {what}", self.path.display()));
-        let read = most.read_until(b'\n', &mut self.buffer);
-        let read = read.map_err(|error| failed(error.to_string()))?;
-        self.number += 1;
-        if read as u64 > ROW_BYTES_MAX {
-            let number = self.number;
-            return Err(failed(format!("line {number} is longer than {ROW_BYTES_MAX} bytes")));
-        }
-        while self.buffer.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
-            self.buffer.pop();
-        }
-        Ok(read > 0)
+        Ok(Some((number, row)))
     }
 }
 
