@@ -254,6 +254,8 @@ pub const PREFETCH_RECORDS_MIN: u32 = 16 * 1024;
 pub const CHOICE_SUBNETS_MAX: usize = 256;
 /// Objects that a request for a page looks at, at about 0.2 us each: well below 1 ms.
 pub const LIST_OBJECTS_MAX: usize = 2_048;
+/// Deleted subnets that a shard remembers for whoever polls counts, at about 100 bytes each: 6.5 MiB.
+pub const DEPARTED_SUBNETS_MAX: usize = 64 * 1024;
 /// Pieces of pools that a request for counts looks at.
 pub const USAGE_PIECES_MAX: usize = 8_192;
 /// Bytes of the records of one slice: each object one release, or one address of a port and its

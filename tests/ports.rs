@@ -249,10 +249,22 @@ async fn usage_of_many_subnets_is_polled() {
     assert_eq!(all.subnets.len(), many as usize);
     client.allocate(NETWORK, plain_allocate(OwnerId::from_u128(1))).await.unwrap();
     let changed = client.usage_changed(NETWORK, all.revision).await.unwrap();
-    let polled = began.elapsed();
+    let (polled, began) = (began.elapsed(), Instant::now());
     assert_eq!(changed.subnets.len(), 1, "the one that gave an address");
-    assert_eq!(client.usage_changed(NETWORK, changed.revision).await.unwrap().subnets, []);
-    say(&format!("{many} subnets: made in {made:?}, counted in {listed:?}, polled in {polled:?}"));
+    assert_eq!((changed.whole, &changed.gone[..]), (false, &[][..]));
+    let sums = client.usage_totals(NETWORK).await.unwrap();
+    let summed = began.elapsed();
+    let [of] = &sums.totals[..] else { panic!("{sums:?}") };
+    assert_eq!((of.subnets, of.size, of.allocated), (many, u128::from(many) * 4, 1));
+    assert_eq!((sums.totals, sums.subnets), (changed.totals, Vec::new()));
+    let gone = SubnetId::from_u128(many.into());
+    let delete = SubnetDelete { subnet_id: gone, force: false, expected: Revision(0) };
+    client.subnet_delete(NETWORK, delete).await.unwrap();
+    let polled_again = client.usage_changed(NETWORK, changed.revision).await.unwrap();
+    assert_eq!((polled_again.subnets, polled_again.gone), (Vec::new(), vec![gone]));
+    say(&format!(
+        "{many} subnets: made in {made:?}, counted in {listed:?}, polled in {polled:?}, summed in {summed:?}"
+    ));
 }
 
 #[expect(clippy::print_stderr, reason = "figures are read in the output of the run")]

@@ -10,6 +10,7 @@ use super::free_map::FreeMap;
 use super::network::{Network, family_index};
 use super::subnet::{Subnet, last_of};
 use super::undo::{Savepoint, Step};
+use crate::limits::DEPARTED_SUBNETS_MAX;
 use crate::model::{
     AllocationPlace, AllocationRow, Effect, EffectSink, ExclusionRow, NetworkHandle, NetworkRow,
     Revision, SubnetHandle, SubnetRow, Thing,
@@ -67,6 +68,9 @@ impl Shard {
             Effect::SubnetPut(row) => return self.put_subnet(row),
             Effect::SubnetGone { network, subnet, revision } => {
                 let of = self.marked(*network, *revision)?;
+                // Rows that are ahead of the journal may have another subnet under this handle, or
+                // none, so nobody knows any more which one it was.
+                self.networks.at_mut(of).forget_before(*revision);
                 if let Some(at) = self.find_subnet_handle(of, *subnet) {
                     self.drop_subnet(at);
                 }
@@ -83,6 +87,7 @@ impl Shard {
                 let of = self.marked(place.network, *revision)?;
                 if let Some(at) = self.find_subnet_handle(of, place.subnet) {
                     self.drop_allocation(at, place);
+                    self.subnets.at_mut(at).counted = self.networks.at(of).revision;
                 }
             }
             Effect::SegmentPut(row) => {
@@ -134,8 +139,7 @@ impl Shard {
     pub fn restore_marks(&mut self, network: NetworkHandle, revision: Revision) {
         self.mark_if_known(network, revision);
         if let Some(at) = self.find_network_handle(network) {
-            let network = self.networks.at_mut(at);
-            network.counted_from = network.counted_from.max(revision);
+            self.networks.at_mut(at).forget_before(revision);
         }
     }
 
@@ -226,6 +230,28 @@ impl Shard {
         revision
     }
 
+    /// Pushes and absorbs that an empty subnet without pins is gone, and remembers it for whoever
+    /// polls.
+    pub(super) fn commit_subnet_gone(&mut self, at: u32, sink: &mut impl EffectSink) -> Effect {
+        let subnet = self.subnets.at(at);
+        let (id, family) = (subnet.row.id, subnet.family);
+        let (network, subnet) = (subnet.network_handle, subnet.handle);
+        let of = self.networks.at_mut(self.subnets.at(at).network);
+        let revision = of.next_revision();
+        of.mark(revision);
+        let effect = Effect::SubnetGone { network, subnet, revision };
+        sink.push(&effect);
+        self.drop_subnet(at);
+        let place = (network, revision.0);
+        let forgotten = self.departed.note(place, (id, family), DEPARTED_SUBNETS_MAX);
+        if let Some((network, revision)) = forgotten
+            && let Some(of) = self.find_network_handle(network)
+        {
+            self.networks.at_mut(of).forget_before(Revision(revision));
+        }
+        effect
+    }
+
     fn remember(&mut self, handle: u32) {
         if self.undo.active {
             let row = self.ledger.row_of(&self.subnets, handle);
@@ -305,7 +331,8 @@ impl Shard {
                 scope_v4: row.scope_v4,
                 scope_v6: row.scope_v6,
                 allocations: 0,
-                counted_from: Revision(0),
+                known_from: row.revision,
+                totals: [None, None],
                 usable: [0; 2],
                 first_open: [None; 2],
                 order: Default::default(),
@@ -339,6 +366,7 @@ impl Shard {
             self.drop_port(at, Revision(created));
         }
         self.remove_network(at);
+        self.departed.forget(handle);
     }
 
     fn first_subnet(&self, network: u32) -> Option<u32> {
@@ -380,10 +408,9 @@ impl Shard {
         *usable = *usable + u32::from(subnet.is_usable()) - u32::from(was_usable);
         subnet.strategy = row.strategy;
         *subnet.row = owned_row(row);
-        subnet.cut(&self.maps);
         self.enter_subnet_name(at);
         self.enter_plan(at);
-        self.refresh_room(at);
+        self.recut(at);
         Ok(())
     }
 
@@ -446,8 +473,7 @@ impl Shard {
         subnet.exclusions.retain(|other| !overlapping.contains(&other.range));
         let place = subnet.exclusions.partition_point(|other| other.range.first() < range.first());
         subnet.exclusions.insert(place, exclusion);
-        subnet.cut(&self.maps);
-        self.refresh_room(at);
+        self.recut(at);
         Ok(())
     }
 
@@ -455,8 +481,7 @@ impl Shard {
         let subnet = self.subnets.at_mut(at);
         let Some(address) = subnet.row.prefix.address_at(first) else { return };
         subnet.exclusions.retain(|exclusion| exclusion.range.first() != address);
-        subnet.cut(&self.maps);
-        self.refresh_room(at);
+        self.recut(at);
     }
 
     fn put_allocation(&mut self, row: &AllocationRow) -> Result<(), AbsorbError> {
@@ -485,6 +510,8 @@ impl Shard {
             Some(handle) => {
                 self.ledger.write(handle, row);
                 self.move_cursor(at, row);
+                // At recovery the row may have been there before this revision was reached.
+                self.subnets.at_mut(at).counted = self.networks.at(of).revision;
             }
             None => {
                 self.push_out(of, at, row);

@@ -5,6 +5,7 @@ use super::Shard;
 use super::order::Key;
 use super::slab::NIL;
 use super::subnet::{Subnet, last_of};
+use super::totals::Totals;
 use crate::model::Family;
 
 impl Shard {
@@ -81,6 +82,15 @@ impl Shard {
             if open.copied() != network.first_open[index] {
                 found.push(format!("network {}: wrong first open subnet", network.id));
             }
+            let subnets = of.clone().map(|key| self.subnets.at(key.subnet()));
+            let sums =
+                subnets.map(|subnet| Totals::of(subnet, &self.maps)).reduce(|mut sum, one| {
+                    sum.add(&one);
+                    sum
+                });
+            if sums != network.totals[index].as_deref().copied() {
+                found.push(format!("network {}: wrong sums of counts", network.id));
+            }
             let usable = of.filter(|key| self.subnets.at(key.subnet()).is_usable()).count();
             if usable != network.usable[index] as usize {
                 found.push(format!("network {}: wrong count of usable subnets", network.id));
@@ -137,7 +147,7 @@ impl Shard {
                 found.push(format!("subnet {name}: {piece:?} has {taken} taken"));
             }
         }
-        let open = subnet.pieces.all().iter().filter(|piece| piece.open);
+        let open = subnet.pieces.all().iter().filter(|piece| piece.is_open());
         if open.map(|piece| piece.free).sum::<u128>() != subnet.pieces.free() {
             found.push(format!("subnet {name}: the free sum is wrong"));
         }

@@ -10,6 +10,7 @@ mod batch;
 mod catalogue;
 mod check;
 mod classify;
+mod departed;
 mod free_map;
 mod gather;
 mod index;
@@ -38,6 +39,7 @@ mod subnets;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod undo;
 mod usage;
 

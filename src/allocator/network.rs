@@ -2,6 +2,7 @@
 
 use super::order::{Key, Order};
 use super::segments::Plan;
+use super::totals::Totals;
 use crate::model::{Family, NetworkHandle, NetworkId, ObjectRef, ProjectId, Revision, Text};
 use std::collections::BTreeMap;
 
@@ -25,9 +26,12 @@ pub(super) struct Network {
     pub(super) scope_v6: Option<ObjectRef>,
     /// Live allocations.
     pub(super) allocations: u64,
-    /// At recovery, what the state was folded up to: releases before it have left no trace, so any
-    /// subnet's counts may have changed until then.
-    pub(super) counted_from: Revision,
+    /// What changed up to here has left no trace: where it was made, what its state was folded up
+    /// to at recovery, or the last deletion of a subnet that is remembered no more. Until then any
+    /// subnet's counts may have changed, and any subnet may have gone.
+    pub(super) known_from: Revision,
+    /// Sums over its subnets of each family; none = it has none.
+    pub(super) totals: [Option<Box<Totals>>; 2],
     /// Subnets for everybody that are not being deleted, of each family.
     pub(super) usable: [u32; 2],
     /// First subnet of each family with something free for automatic allocation.
@@ -57,6 +61,11 @@ impl Network {
         self.revision = self.revision.max(revision);
     }
 
+    /// Notes that what changed up to a revision may have left no trace.
+    pub(super) fn forget_before(&mut self, revision: Revision) {
+        self.known_from = self.known_from.max(revision);
+    }
+
     /// Keeps order and shortcut in step with a subnet's room.
     pub(super) fn set_room(&mut self, key: Key, room: u8) {
         self.order.set_room(key, room);
@@ -70,13 +79,28 @@ impl Network {
         }
     }
 
-    pub(super) fn add_subnet(&mut self, key: Key) {
+    /// Takes in a subnet with its counts.
+    pub(super) fn add_subnet(&mut self, key: Key, counts: &Totals) {
         self.order.insert(key, 0);
+        self.totals_mut(key.family).add(counts);
     }
 
-    pub(super) fn remove_subnet(&mut self, key: Key) {
+    /// Takes out a subnet with its counts.
+    pub(super) fn remove_subnet(&mut self, key: Key, counts: &Totals) {
         self.set_room(key, 0);
         self.order.remove(key);
+        let totals = self.totals_mut(key.family);
+        totals.subtract(counts);
+        if totals.subnets() == 0 {
+            debug_assert_eq!(*totals, Totals::default(), "what was added was subtracted again");
+            self.totals[family_index(key.family)] = None;
+        }
+    }
+
+    /// The sums of a family, to be changed.
+    #[inline]
+    pub(super) fn totals_mut(&mut self, family: Family) -> &mut Totals {
+        self.totals[family_index(family)].get_or_insert_default()
     }
 
     fn seek_open(&mut self, from: Key) {

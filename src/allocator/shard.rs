@@ -1,6 +1,7 @@
 //! The state of a worker's networks and the small steps that change it. Every step is taken by
 //! absorbing an effect or by undoing one; decisions lie elsewhere.
 
+use super::departed::Departed;
 use super::free_map::MapStore;
 use super::index::{Index, split_mix};
 use super::ledger::{KeyOf, Ledger};
@@ -8,6 +9,7 @@ use super::network::{Network, family_index};
 use super::ports::Ports;
 use super::slab::{Arena, NIL};
 use super::subnet::{Subnet, last_of};
+use super::totals::Totals;
 use super::undo::Undo;
 use crate::limits::RECORDS_FULL_PERCENT;
 use crate::model::{
@@ -94,6 +96,7 @@ pub struct Shard {
     pub(super) finished: VecDeque<JobId>,
     pub(super) undo: Undo,
     pub(super) ports: Ports,
+    pub(super) departed: Departed,
     networks_by_id: Index,
     networks_by_handle: Index,
     network_names: Index,
@@ -132,6 +135,7 @@ impl Shard {
             finished: VecDeque::new(),
             undo: Undo::default(),
             ports: Ports::new(),
+            departed: Departed::default(),
             networks_by_id: Index::new(),
             networks_by_handle: Index::new(),
             network_names: Index::new(),
@@ -429,8 +433,9 @@ impl Shard {
         let place = self.everywhere_of(at);
         self.everywhere.insert(place);
         self.lengths[family_index(place.family)][usize::from(place.length)] += 1;
-        let key = self.subnets.at(at).key(at);
-        self.networks.at_mut(network).add_subnet(key);
+        let subnet = self.subnets.at(at);
+        let counts = Totals::of(subnet, &self.maps);
+        self.networks.at_mut(network).add_subnet(subnet.key(at), &counts);
         at
     }
 
@@ -463,6 +468,7 @@ impl Shard {
         self.everywhere.remove(&place);
         self.lengths[family_index(place.family)][usize::from(place.length)] -= 1;
         let subnet = self.subnets.at_mut(at);
+        let counts = Totals::of(subnet, &self.maps);
         subnet.map.clear(&mut self.maps);
         let (network, key) = (subnet.network, subnet.key(at));
         let salt = u64::from(network);
@@ -470,7 +476,7 @@ impl Shard {
         let by_handle = self.ledger.hasher.hash(subnet.handle.0.into(), salt);
         let of = self.networks.at_mut(network);
         of.usable[family_index(place.family)] -= u32::from(subnet.is_usable());
-        of.remove_subnet(key);
+        of.remove_subnet(key, &counts);
         self.subnets_by_id.remove(by_id, at);
         self.subnets_by_handle.remove(by_handle, at);
         self.subnets.remove(at);
@@ -493,7 +499,6 @@ impl Shard {
     #[inline]
     pub(super) fn occupy(&mut self, at: u32, offset: u128, order: u8, taken: bool) {
         let subnet = self.subnets.at_mut(at);
-        let last = last_of(offset, order);
         if taken {
             subnet.map.take(&mut self.maps, offset, order);
             subnet.allocations += 1;
@@ -501,14 +506,15 @@ impl Shard {
             subnet.map.release(&mut self.maps, offset, order);
             subnet.allocations -= 1;
         }
+        let network = self.networks.at_mut(subnet.network);
+        let totals = network.totals_mut(subnet.family);
         if order == 0 {
-            subnet.pieces.count_single(offset, taken);
+            totals.count_single(subnet.pieces.count_single(offset, taken), taken);
         } else {
-            subnet.pieces.count(offset, last, taken);
+            totals.count(&subnet.pieces.count(offset, last_of(offset, order), taken), taken);
             count_block(subnet, order, taken);
         }
         let room = subnet.room_now(&self.maps);
-        let network = self.networks.at_mut(subnet.network);
         subnet.counted = network.revision;
         network.allocations = if taken { network.allocations + 1 } else { network.allocations - 1 };
         if room != subnet.room {
@@ -517,14 +523,21 @@ impl Shard {
         }
     }
 
-    /// Brings a subnet's room up to date after its pools, exclusions or flags changed.
-    pub(super) fn refresh_room(&mut self, at: u32) {
+    /// Cuts a subnet's pieces anew after its pools, exclusions, pins or flags changed, and brings
+    /// its room and the sums of its network up to date.
+    pub(super) fn recut(&mut self, at: u32) {
         let subnet = self.subnets.at_mut(at);
+        let before = Totals::of(subnet, &self.maps);
+        subnet.cut(&self.maps);
+        let after = Totals::of(subnet, &self.maps);
         subnet.room = subnet.room_now(&self.maps);
         let (key, room) = (subnet.key(at), subnet.room);
         let network = self.networks.at_mut(subnet.network);
         subnet.counted = network.revision;
         network.set_room(key, room);
+        let totals = network.totals_mut(key.family);
+        totals.subtract(&before);
+        totals.add(&after);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::free_map::{FreeMap, MapStore};
 use super::order::Key;
-use super::pieces::{Pieces, Span};
+use super::pieces::{Closed, Part, Pieces, Span};
 use crate::model::{
     Family, NetworkHandle, Prefix, ProjectId, Range, Revision, SubnetHandle, SubnetRow,
 };
@@ -111,12 +111,14 @@ impl Subnet {
             ranges.filter_map(|range| self.span_of(&range)).collect()
         };
         let pools = spans(&mut self.row.pools.iter().copied());
-        let mut excluded = spans(&mut self.exclusions.iter().map(|exclusion| exclusion.range));
-        let ranges = excluded.clone();
+        let ranges = spans(&mut self.exclusions.iter().map(|exclusion| exclusion.range));
         let is_apart = |at: u128| !ranges.iter().any(|&(from, to)| from <= at && at <= to);
-        excluded.extend(self.pins.iter().filter(|at| is_apart(**at)).map(|&at| (at, at)));
-        excluded.sort_unstable();
-        self.pieces = Pieces::new(&pools, &excluded, &self.map, store);
+        let pins = self.pins.iter().filter(|at| is_apart(**at));
+        let pins = pins.map(|&at| ((at, at), Part::Pinned));
+        let mut closed: Vec<Closed> =
+            ranges.iter().map(|&span| (span, Part::Excluded)).chain(pins).collect();
+        closed.sort_unstable();
+        self.pieces = Pieces::new(&pools, &closed, &self.map, store);
     }
 
     /// First exclusion that shares an offset with `first..=last`.

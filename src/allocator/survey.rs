@@ -88,7 +88,7 @@ impl Shard {
 
 /// Level and thousandths of use; `None` without addresses to hand out.
 fn fill_of(subnet: &Subnet) -> Option<(usize, u16)> {
-    let (size, free) = (subnet.pieces.size() - subnet.pieces.excluded(), subnet.pieces.free());
+    let (size, free) = (subnet.pieces.size() - subnet.pieces.closed(), subnet.pieces.free());
     if size == 0 {
         return None;
     }

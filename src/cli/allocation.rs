@@ -118,8 +118,10 @@ pub(crate) struct Update {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum FamilyName {
     /// IPv4
+    #[value(alias = "4")]
     V4,
     /// IPv6
+    #[value(alias = "6")]
     V6,
 }
 

@@ -49,6 +49,16 @@ impl Output {
         !self.quiet && self.format == Format::Json
     }
 
+    /// Whether objects are printed as they are, in JSON of either form.
+    pub(crate) fn is_objects(&self) -> bool {
+        !self.quiet && matches!(self.format, Format::Json | Format::Jsonl)
+    }
+
+    /// Whether people read it.
+    pub(crate) fn is_table(&self) -> bool {
+        !self.quiet && self.format == Format::Table
+    }
+
     /// Prints one object.
     pub(crate) fn one<T: View>(&self, object: &T) -> Result<(), Fault> {
         let mut out = stdout();
@@ -72,7 +82,7 @@ impl Output {
 
     /// A remark for people: to standard error, and not when programs read.
     pub(crate) fn remark(&self, text: &str) {
-        if !self.quiet && self.format == Format::Table {
+        if self.is_table() {
             to_stderr(text);
         }
     }

@@ -1,18 +1,20 @@
 //! `addrd usage`: counts of addresses. Counts nothing itself.
 
+use super::allocation::FamilyName;
 use super::fault::Fault;
+use super::output::{ListOutput, Output};
 use super::session::Session;
-use super::view::{self, View, text};
+use super::view::{self, View, text, word};
 use super::{find, held::Names};
 use addrd_client::Client;
-use addrd_protocol::message::SubnetUsage;
+use addrd_protocol::message::{NetworkUsage, SubnetUsage, Usage as Request, UsageTotals};
 use addrd_protocol::{NetworkId, Revision, Text};
 use serde::Serialize;
 
 /// Counts of addresses: free, allocated, excluded.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  addrd usage\n  addrd usage blue\n  addrd usage blue 10.0.0.0/24\n  addrd usage --pool nodes"
+    after_help = "Examples:\n  addrd usage\n  addrd usage blue\n  addrd usage blue 10.0.0.0/24\n  addrd usage --totals --ip-version 4\n  addrd usage blue --changed-since 1761234567890 -o json\n  addrd usage --pool nodes\n\nIn JSON each network is one object: its sums by family (totals), its subnets, and the revision to poll with. After\n--changed-since, forget all other subnets if it says whole, else those in gone; then take the subnets."
 )]
 pub(crate) struct Usage {
     /// Name or id of a network [default: all]
@@ -25,19 +27,31 @@ pub(crate) struct Usage {
     /// Only subnets whose counts may have changed behind this revision of the network
     #[arg(long, value_name = "REVISION", requires = "network", conflicts_with_all = ["subnet", "pool"])]
     changed_since: Option<u64>,
+    /// Only this family
+    #[arg(long, visible_alias = "ip-version", value_name = "FAMILY", conflicts_with = "subnet")]
+    family: Option<FamilyName>,
+    /// Only the sums of each network, without its subnets
+    #[arg(long, conflicts_with_all = ["subnet", "changed_since"])]
+    totals: bool,
 }
 
-/// Counts of a subnet (of a pool: of a prefix), and whose it is.
+/// Counts of a network as programs read them.
 #[derive(Debug, Serialize)]
-struct Counted {
+struct Counts {
     #[serde(flatten)]
-    usage: SubnetUsage,
-    network_id: NetworkId,
+    usage: NetworkUsage,
     #[serde(skip_serializing_if = "Option::is_none")]
     network_name: Option<Text>,
 }
 
-impl View for Counted {
+/// A line for people: counts of a subnet, or the sums of a family.
+#[derive(Debug, Serialize)]
+struct Line {
+    cells: Vec<String>,
+    key: String,
+}
+
+impl View for Line {
     const COLUMNS: &'static [&'static str] = &[
         "cidr",
         "pool_size",
@@ -54,51 +68,168 @@ impl View for Counted {
     ];
 
     fn cells(&self) -> Vec<String> {
-        let usage = &self.usage;
-        vec![
-            usage.cidr.to_string(),
-            usage.pool_size.to_string(),
-            usage.free.to_string(),
-            usage.allocated.to_string(),
-            usage.held.to_string(),
-            usage.quarantined.to_string(),
-            usage.excluded.to_string(),
-            usage.pinned.to_string(),
-            usage.used_outside.to_string(),
-            view::percent(usage.pool_size.saturating_sub(usage.free), usage.pool_size),
-            text(self.network_name.as_ref()),
-            usage.subnet_id.to_string(),
-        ]
+        self.cells.clone()
     }
 
     fn keys(&self) -> Vec<String> {
-        vec![self.usage.subnet_id.to_string()]
+        vec![self.key.clone()]
+    }
+}
+
+impl View for Counts {
+    const COLUMNS: &'static [&'static str] = &["network", "network_id"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![text(self.network_name.as_ref()), self.usage.network_id.to_string()]
+    }
+
+    fn keys(&self) -> Vec<String> {
+        vec![self.usage.network_id.to_string()]
+    }
+}
+
+impl Counts {
+    fn subnet_line(&self, usage: &SubnetUsage) -> Line {
+        let counts = [
+            usage.pool_size,
+            usage.free,
+            usage.allocated,
+            usage.held,
+            usage.quarantined,
+            usage.excluded,
+            usage.pinned,
+            usage.used_outside,
+        ];
+        self.line(usage.cidr.to_string(), counts, usage.subnet_id.to_string())
+    }
+
+    /// The sums of a family; its key is the network's id.
+    fn totals_line(&self, totals: &UsageTotals) -> Line {
+        let counts = [
+            totals.pool_size,
+            totals.free,
+            totals.allocated,
+            totals.held,
+            totals.quarantined,
+            totals.excluded,
+            totals.pinned,
+            totals.used_outside,
+        ];
+        let label = format!("all {} {}", totals.subnets, word(&totals.family));
+        let line = self.line(label, counts, String::new());
+        Line { key: self.usage.network_id.to_string(), ..line }
+    }
+
+    fn line(&self, label: String, counts: [u128; 8], key: String) -> Line {
+        let [pool_size, free, ..] = counts;
+        let mut cells = vec![label];
+        cells.extend(counts.iter().map(u128::to_string));
+        cells.push(view::percent(pool_size.saturating_sub(free), pool_size));
+        cells.push(text(self.network_name.as_ref()));
+        cells.push(key.clone());
+        Line { cells, key }
+    }
+
+    /// What people are told below the lines of one network.
+    fn remark(&self, output: &Output, usage: &Usage) {
+        if usage.changed_since.is_some() {
+            if self.usage.whole {
+                output.remark("what changed since then is not remembered; these are all subnets");
+            }
+            let gone: Vec<String> = self.usage.gone.iter().map(ToString::to_string).collect();
+            if !gone.is_empty() {
+                output.remark(&format!("deleted since then: {}", gone.join(", ")));
+            }
+        }
+        if let (Some(network), None, None) = (&usage.network, &usage.subnet, &usage.pool) {
+            let revision = self.usage.revision;
+            output.remark(&format!(
+                "revision {revision}; what changes from now on: addrd usage {network} --changed-since {revision}"
+            ));
+        }
+    }
+}
+
+/// Prints networks: objects for programs, lines for people.
+struct Printer<'a> {
+    most: usize,
+    subnets: usize,
+    objects: Option<ListOutput<'a, Counts>>,
+    lines: Option<ListOutput<'a, Line>>,
+    /// Sums after the subnets.
+    sums: bool,
+}
+
+impl<'a> Printer<'a> {
+    fn new(output: &'a Output, usage: &Usage) -> Self {
+        let objects = output.is_objects();
+        Self {
+            most: output.objects_max(),
+            subnets: 0,
+            objects: objects.then(|| output.list()),
+            lines: (!objects).then(|| output.list()),
+            sums: usage.totals || (output.is_table() && usage.network.is_some()),
+        }
+    }
+
+    /// Prints a network; false if that was as much as may be printed.
+    fn add(&mut self, mut counts: Counts) -> Result<bool, Fault> {
+        let left = self.most - self.subnets;
+        let is_cut = counts.usage.subnets.len() > left;
+        counts.usage.subnets.truncate(left);
+        self.subnets += counts.usage.subnets.len();
+        if let Some(lines) = &mut self.lines {
+            for usage in &counts.usage.subnets {
+                lines.add(counts.subnet_line(usage))?;
+            }
+            for totals in counts.usage.totals.iter().filter(|_| self.sums) {
+                lines.add(counts.totals_line(totals))?;
+            }
+        }
+        if let Some(objects) = &mut self.objects {
+            objects.add(counts)?;
+        }
+        Ok(!is_cut)
+    }
+
+    fn end(self, more: bool) -> Result<(), Fault> {
+        if let Some(lines) = self.lines {
+            lines.end(more)?;
+        }
+        self.objects.map_or(Ok(()), |objects| objects.end(more))
     }
 }
 
 pub(crate) async fn run(session: &Session, usage: Usage) -> Result<(), Fault> {
     let client = session.client().await?;
-    let subnet = usage.subnet.as_deref().map(find::subnet_name).transpose()?;
+    let request = Request {
+        subnet: usage.subnet.as_deref().map(find::subnet_name).transpose()?,
+        cursor: None,
+        changed_since: usage.changed_since.map(Revision),
+        family: usage.family.map(FamilyName::family),
+        totals_only: usage.totals,
+    };
     let Some((client, id)) = counted(&client, &usage).await? else {
-        return all(session, &client).await;
+        return all(session, &client, &usage, &request).await;
     };
     if let Some(text) = &usage.subnet {
         find::subnet(&client, id, text).await?;
     }
     let network_name = Names::new(&client, &session.output).of(id).await?;
-    let most = session.output.objects_max();
-    let mut out = session.output.list::<Counted>();
-    let counts = match usage.changed_since {
-        Some(since) => client.usage_changed(id, Revision(since)).await?,
-        None => client.usage(id, subnet).await?,
-    };
-    for usage in counts.subnets {
-        if out.count() >= most {
-            return out.end(true);
-        }
-        out.add(Counted { usage, network_id: id, network_name: network_name.clone() })?;
+    let mut counts = Counts { usage: client.usage_where(id, request).await?, network_name };
+    if session.output.is_objects() {
+        counts.usage.subnets.truncate(session.output.objects_max());
+        return session.output.one(&counts);
     }
-    out.end(false)
+    let told = Counts {
+        usage: NetworkUsage { subnets: Vec::new(), ..counts.usage.clone() },
+        network_name: None,
+    };
+    let mut printer = Printer::new(&session.output, &usage);
+    let all = printer.add(counts)?;
+    printer.end(!all)?;
+    told.remark(&session.output, &usage);
+    Ok(())
 }
 
 /// The network or pool that is named, and the client to ask about it.
@@ -110,18 +241,19 @@ async fn counted(client: &Client, usage: &Usage) -> Result<Option<(Client, Netwo
     }
 }
 
-async fn all(session: &Session, client: &Client) -> Result<(), Fault> {
-    let most = session.output.objects_max();
-    let mut out = session.output.list::<Counted>();
+async fn all(
+    session: &Session,
+    client: &Client,
+    usage: &Usage,
+    request: &Request,
+) -> Result<(), Fault> {
+    let mut printer = Printer::new(&session.output, usage);
     let mut networks = client.networks(None);
     while let Some(network) = networks.next().await? {
-        let id = network.network_id;
-        for usage in client.usage(id, None).await?.subnets {
-            if out.count() >= most {
-                return out.end(true);
-            }
-            out.add(Counted { usage, network_id: id, network_name: network.name.clone() })?;
+        let usage = client.usage_where(network.network_id, request.clone()).await?;
+        if !printer.add(Counts { usage, network_name: network.name })? {
+            return printer.end(true);
         }
     }
-    out.end(false)
+    printer.end(false)
 }

@@ -157,12 +157,53 @@ fn counts_and_free_ranges_agree_with_what_is_held() {
     let server = blue();
     server.addrd("allocate blue --owner a").ok();
     let usage = server.addrd("usage blue web -o json").json();
-    assert_eq!((&usage[0]["pool_size"], &usage[0]["free"]), (&"253".into(), &"252".into()));
+    let counts = &usage["subnets"][0];
+    assert_eq!((&counts["pool_size"], &counts["free"]), (&"253".into(), &"252".into()));
     assert_eq!(server.addrd("free blue web -q").ok(), "10.0.0.3-10.0.0.254\n");
     let next = server.addrd("free blue web --addresses 2 -q").ok();
     assert_eq!(next, "10.0.0.3\n10.0.0.4\n");
     assert_eq!(server.addrd("free blue web --from 10.0.0.250 -q").ok(), "10.0.0.250-10.0.0.254\n");
     assert_eq!(server.addrd("usage -q").ok().lines().count(), 3);
+}
+
+#[test]
+fn counts_are_summed_and_polled_with_the_revision_that_is_printed() {
+    let server = blue();
+    server.addrd("subnet create blue fd00:9::/64 --name web6").ok();
+    let first = server.addrd("usage blue -o json").json();
+    let sums = |usage: &serde_json::Value| -> Vec<(String, String)> {
+        let totals = usage["totals"].as_array().unwrap().iter();
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        totals.map(|one| (text(&one["family"]), text(&one["allocated"]))).collect()
+    };
+    let pair = |family: &str, allocated: &str| (family.to_owned(), allocated.to_owned());
+    assert_eq!(sums(&first), [pair("v4", "0"), pair("v6", "0")], "{first}");
+    let since = first["revision"].as_str().unwrap();
+    let poll = format!("usage blue --changed-since {since}");
+    let polled = server.addrd(&format!("{poll} -o json")).json();
+    assert_eq!((&polled["whole"], &polled["subnets"]), (&false.into(), &serde_json::json!([])));
+    server.addrd("allocate blue --owner a --family v4").ok();
+    let gone = server.addrd("subnet get blue web6 -q").ok();
+    server.addrd("subnet delete blue web6").ok();
+    let polled = server.addrd(&format!("{poll} -o json")).json();
+    assert_eq!(polled["subnets"].as_array().unwrap().len(), 1, "{polled}");
+    assert_eq!(polled["gone"], serde_json::json!([gone.trim()]));
+    assert_eq!(sums(&polled), [pair("v4", "1")]);
+    let table = server.addrd(&poll);
+    let told = table.err.clone();
+    let shown = table.ok();
+    assert!(shown.lines().last().unwrap().starts_with("all 1 v4 "), "sums stand below: {shown}");
+    assert!(told.contains(gone.trim()), "{told}");
+    let next = polled["revision"].as_str().unwrap();
+    assert!(told.contains(&format!("addrd usage blue --changed-since {next}")), "{told}");
+    let unknown = server.addrd("usage blue --changed-since 1").err;
+    assert!(unknown.contains("not remembered"), "{unknown}");
+    assert_eq!(server.addrd("usage blue --ip-version 6 -q").ok(), "");
+    let networks = server.addrd("usage --totals --ip-version 4 -o json").json();
+    let blue = networks.as_array().unwrap().iter().find(|one| one["network_name"] == "blue");
+    assert_eq!(sums(blue.unwrap()), [pair("v4", "1")]);
+    assert_eq!(blue.unwrap()["subnets"], serde_json::json!([]));
+    server.addrd("usage blue web --ip-version 4").fails(2);
 }
 
 #[test]
@@ -226,7 +267,8 @@ fn subnets_and_prefixes_come_from_a_pool() {
     let listed = server.addrd("list --pool nodes -q").ok();
     assert_eq!(listed, "10.128.0.0/24\n10.128.1.0/26\n");
     let usage = server.addrd("usage --pool nodes -o json").json();
-    assert_eq!(usage[0]["allocated"], "320");
+    assert_eq!(usage["subnets"][0]["allocated"], "320");
+    assert_eq!((&usage["totals"][0]["allocated"], &usage["whole"]), (&"320".into(), &true.into()));
     assert_eq!(server.addrd("lookup node-7 --pool nodes -q").ok(), "10.128.0.0/24\n");
     let error = server.addrd("release 10.128.1.0 --pool nodes").fails(3);
     assert!(error.contains("HELD_BY_OBJECT"), "{error}");

@@ -51,7 +51,10 @@ fn counts_are_shown_with_the_name_of_their_network() {
     for line in ["usage", "usage green"] {
         assert!(has_line(&server.addrd(line).ok(), &["10.1.0.0/24", "green"]), "{line}");
         let counted = server.addrd(&format!("{line} -o json")).json();
-        let green = counted.as_array().unwrap().iter().find(|one| one["cidr"] == "10.1.0.0/24");
+        // One network is an object, all of them are a list.
+        let networks = counted.as_array().cloned().unwrap_or_else(|| vec![counted.clone()]);
+        assert_eq!(counted.is_array(), line == "usage", "{counted}");
+        let green = networks.iter().find(|one| one["subnets"][0]["cidr"] == "10.1.0.0/24");
         assert_eq!(green.unwrap()["network_name"], "green", "{counted}");
     }
 }

@@ -184,6 +184,27 @@ class Counts(ServerCase):
         self.assertEqual(int(usage["pool_size"]), 1 << 80)
         self.assertEqual(int(usage["free"]), (1 << 80) - 1)
         self.assertEqual(sum(int(usage[part]) for part in parts), int(usage["pool_size"]))
+        self.assertTrue(body["whole"])
+        [totals] = body["totals"]
+        self.assertEqual((totals["family"], totals["subnets"]), ("v6", 1))
+        self.assertEqual({part: totals[part] for part in parts}, {part: usage[part] for part in parts})
+
+    def test_who_polls_learns_what_changed_and_what_is_gone(self):
+        call = self.connect().call
+        network, front = self.network(call, "10.0.0.0/24")
+        since = self.ok(call, "usage", {}, network)["revision"]
+        polled = self.ok(call, "usage", {"changed_since": since}, network)
+        self.assertEqual((polled["whole"], polled["subnets"], polled["gone"]), (False, [], []))
+        self.ok(call, "allocate", allocate("web-1"), network)
+        [changed] = self.ok(call, "usage", {"changed_since": since}, network)["subnets"]
+        self.assertEqual((changed["subnet_id"], changed["allocated"]), (front, "1"))
+        totals = self.ok(call, "usage", {"totals_only": True, "family": "v4"}, network)
+        self.assertEqual((totals["subnets"], totals["totals"][0]["allocated"]), ([], "1"))
+        self.assertEqual(self.ok(call, "usage", {"family": "v6"}, network)["totals"], [])
+        self.ok(call, "release", key("web-1"), network)
+        self.ok(call, "subnet_delete", {"subnet_id": front}, network)
+        polled = self.ok(call, "usage", {"changed_since": since}, network)
+        self.assertEqual((polled["whole"], polled["subnets"], polled["gone"]), (False, [], [front]))
 
     def test_free_ranges_of_a_large_subnet(self):
         call = self.connect().call

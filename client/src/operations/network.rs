@@ -102,11 +102,11 @@ impl Client {
         network: NetworkId,
         subnet: Option<SubnetName>,
     ) -> Result<NetworkUsage, Error> {
-        self.usage_of(network, Usage { subnet, ..Usage::default() }).await
+        self.usage_where(network, Usage { subnet, ..Usage::default() }).await
     }
 
     /// Counts of a network's subnets, of those that may have changed behind a revision: that of an
-    /// earlier answer.
+    /// earlier answer. If the answer is `whole`, forget all others, else those that are `gone`.
     ///
     /// # Errors
     /// Refused: `NOT_FOUND`; others see [`Error`].
@@ -115,11 +115,27 @@ impl Client {
         network: NetworkId,
         since: Revision,
     ) -> Result<NetworkUsage, Error> {
-        self.usage_of(network, Usage { changed_since: Some(since), ..Usage::default() }).await
+        self.usage_where(network, Usage { changed_since: Some(since), ..Usage::default() }).await
     }
 
-    /// All pages; the revision is that of the first.
-    async fn usage_of(&self, network: NetworkId, asked: Usage) -> Result<NetworkUsage, Error> {
+    /// The sums of a network by family, without its subnets.
+    ///
+    /// # Errors
+    /// Refused: `NOT_FOUND`; others see [`Error`].
+    pub async fn usage_totals(&self, network: NetworkId) -> Result<NetworkUsage, Error> {
+        self.usage_where(network, Usage { totals_only: true, ..Usage::default() }).await
+    }
+
+    /// Counts as they are asked for, all pages from the first one on; revision, sums and what is gone
+    /// are those of the first.
+    ///
+    /// # Errors
+    /// Refused: `NOT_FOUND`, `CONFLICTING_FIELDS`; others see [`Error`].
+    pub async fn usage_where(
+        &self,
+        network: NetworkId,
+        mut asked: Usage,
+    ) -> Result<NetworkUsage, Error> {
         let mut whole: Option<NetworkUsage> = None;
         let mut cursor = None;
         loop {
@@ -129,7 +145,11 @@ impl Client {
             cursor = page.next.take();
             match &mut whole {
                 Some(whole) => whole.subnets.append(&mut page.subnets),
-                None => whole = Some(page),
+                None => {
+                    // What is behind a whole page has to be whole too.
+                    asked.changed_since = asked.changed_since.filter(|_| !page.whole);
+                    whole = Some(page);
+                }
             }
             if cursor.is_none() {
                 return whole.ok_or(Error::Closed);

@@ -5,12 +5,19 @@ use super::list::{read_count, read_cursor, read_limit, write_cursor};
 use super::{Layout, Read};
 use crate::error::{DecodeError, Fault};
 use crate::id::Revision;
-use crate::message::usage::{FreeRanges, FreeRangesReply, NetworkUsage, SubnetUsage, Usage};
+use crate::message::usage::{
+    FreeRanges, FreeRangesReply, NetworkUsage, SubnetUsage, USAGE_GONE_MAX, USAGE_TOTALS_MAX,
+    Usage, UsageTotals,
+};
 use crate::prefix::Range;
-use crate::wire::{Reader, Writer};
+use crate::wire::{Reader, Writer, limit};
 
 /// Bytes of a subnet's counts.
 const SUBNET_USAGE_BYTES: usize = 184;
+/// Bytes of the sums of a family.
+const USAGE_TOTALS_BYTES: usize = 152;
+/// Bit of the flags of a reply.
+const WHOLE: u16 = 1;
 /// Bytes of a range of IPv4, the shorter one.
 const RANGE_BYTES_MIN: usize = 9;
 
@@ -26,6 +33,14 @@ impl Layout for Usage {
                 usage.changed_since = Some(Revision(value.u64("changed_since")?));
                 Ok(true)
             }
+            0x8006 => {
+                usage.family = Some(value.numbered("family")?);
+                Ok(true)
+            }
+            0x8007 => {
+                usage.totals_only = only_set(value)?;
+                Ok(true)
+            }
             _ => value.subnet_name(tag, &mut usage.subnet),
         })?;
         Ok(usage)
@@ -39,6 +54,20 @@ impl Layout for Usage {
         if let Some(since) = self.changed_since {
             writer.entry(0x8005, |w| w.u64(since.0));
         }
+        if let Some(family) = self.family {
+            writer.entry(0x8006, |w| w.numbered(family));
+        }
+        if self.totals_only {
+            writer.entry(0x8007, |w| w.u8(1));
+        }
+    }
+}
+
+/// A flag that is left out unless it is set.
+fn only_set(value: &mut Reader<'_>) -> Read<bool> {
+    match value.u8("totals_only")? {
+        1 => Ok(true),
+        other => Err(DecodeError::new(Fault::Unknown { value: other.into() }, "totals_only")),
     }
 }
 
@@ -83,17 +112,66 @@ impl Layout for SubnetUsage {
     }
 }
 
+impl Layout for UsageTotals {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let family = reader.numbered("family")?;
+        reader.zero::<3>("reserved")?;
+        let totals = Self {
+            family,
+            subnets: reader.u32("subnets")?,
+            size: reader.u128("size")?,
+            pool_size: reader.u128("pool_size")?,
+            free: reader.u128("free")?,
+            held: reader.u128("held")?,
+            allocated: reader.u128("allocated")?,
+            quarantined: reader.u128("quarantined")?,
+            excluded: reader.u128("excluded")?,
+            pinned: reader.u128("pinned")?,
+            used_outside: reader.u128("used_outside")?,
+        };
+        reader.no_tags()?;
+        Ok(totals)
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        writer.numbered(self.family);
+        writer.slice(&[0; 3]);
+        writer.u32(self.subnets);
+        writer.u128(self.size);
+        writer.u128(self.pool_size);
+        writer.u128(self.free);
+        writer.u128(self.held);
+        writer.u128(self.allocated);
+        writer.u128(self.quarantined);
+        writer.u128(self.excluded);
+        writer.u128(self.pinned);
+        writer.u128(self.used_outside);
+    }
+}
+
 impl Layout for NetworkUsage {
     fn read(reader: &mut Reader<'_>) -> Read<Self> {
         let network_id = reader.id("network_id")?;
         let count = read_count(reader)?;
-        reader.zero::<4>("reserved")?;
+        let flags = reader.flags(WHOLE)?;
+        let families = reader.u16("totals")?.into();
+        limit(families, USAGE_TOTALS_MAX, "totals")?;
+        let totals = reader.items(families, USAGE_TOTALS_BYTES, UsageTotals::read)?;
         let subnets = reader.items(count, SUBNET_USAGE_BYTES, SubnetUsage::read)?;
-        let mut usage = Self { network_id, subnets, next: None, revision: Revision(0) };
+        let mut usage = Self {
+            network_id,
+            whole: flags & WHOLE != 0,
+            totals,
+            subnets,
+            next: None,
+            revision: Revision(0),
+            gone: Vec::new(),
+        };
         reader.tail(|tag, value| {
             match tag {
                 0x0001 => usage.next = read_cursor(value, "next")?,
                 0x0002 => usage.revision = Revision(value.u64("revision")?),
+                0x0003 => usage.gone = value.list(USAGE_GONE_MAX, "gone", |r| r.id("gone"))?,
                 _ => return Ok(false),
             }
             Ok(true)
@@ -104,12 +182,15 @@ impl Layout for NetworkUsage {
     fn write(&self, writer: &mut Writer<'_>) {
         writer.slice(self.network_id.as_bytes());
         writer.count32(self.subnets.len());
-        writer.u32(0);
+        writer.u16(if self.whole { WHOLE } else { 0 });
+        writer.count16(self.totals.len());
+        self.totals.iter().for_each(|totals| writer.item(|w| totals.write(w)));
         self.subnets.iter().for_each(|usage| writer.item(|w| usage.write(w)));
         write_cursor(0x0001, self.next.as_ref(), writer);
         if self.revision.0 > 0 {
             writer.entry(0x0002, |w| w.u64(self.revision.0));
         }
+        writer.entry_list(0x0003, &self.gone, |w, id| w.slice(id.as_bytes()));
     }
 }
 

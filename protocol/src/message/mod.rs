@@ -61,7 +61,7 @@ pub use subnet::{
     SubnetExclude, SubnetGet, SubnetInclude, SubnetKind, SubnetList, SubnetName, SubnetPage,
     SubnetUpdate,
 };
-pub use usage::{FreeRanges, FreeRangesReply, NetworkUsage, SubnetUsage, Usage};
+pub use usage::{FreeRanges, FreeRangesReply, NetworkUsage, SubnetUsage, Usage, UsageTotals};
 
 /// Header of a request, without its length (SPEC.md section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

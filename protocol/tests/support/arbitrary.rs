@@ -556,12 +556,19 @@ made_of_fields! {
         overlaps = |s| s.list(subnet::OVERLAPS_MAX), subnet_pool_id, service, filling,
     }
     SubnetPage { position, items = |s| s.list(4), next }
-    Usage { subnet, cursor, changed_since }
+    Usage { subnet, cursor, changed_since, family, totals_only }
     SubnetUsage {
         subnet_id, cidr, size, pool_size, free, held, allocated, quarantined, excluded, pinned,
         used_outside,
     }
-    NetworkUsage { network_id, subnets = |s| s.list(8), next, revision }
+    UsageTotals {
+        family, subnets, size, pool_size, free, held, allocated, quarantined, excluded, pinned,
+        used_outside,
+    }
+    NetworkUsage {
+        network_id, whole, totals = |s| s.list(usage::USAGE_TOTALS_MAX), subnets = |s| s.list(8),
+        next, revision, gone = |s| s.list(8),
+    }
     FreeRanges { subnet, limit = |s| s.up_to(1_000) as u32, from }
     FreeRangesReply { subnet_id, ranges = |s| s.list(8), next }
     Candidate {

@@ -228,6 +228,24 @@ fn usage() -> SubnetUsage {
     }
 }
 
+fn usage_totals() -> Vec<UsageTotals> {
+    let v6 = UsageTotals {
+        family: Family::V6,
+        subnets: 1,
+        size: 1 << 64,
+        pool_size: (1 << 64) - 2,
+        free: (1 << 64) - 8,
+        held: 1,
+        allocated: 2,
+        quarantined: 1,
+        excluded: 1,
+        pinned: 1,
+        used_outside: 1,
+    };
+    let v4 = UsageTotals { family: Family::V4, subnets: 70_000, free: u128::MAX - 7, ..v6.clone() };
+    vec![v4, v6]
+}
+
 fn plain_replies() -> Vec<(&'static str, Opcode, Reply)> {
     let page = JobPage { items: vec![job()], next: cursor() };
     let done = Job { state: JobState::Done, done: 1_000, ..job() };
@@ -262,9 +280,12 @@ fn list_replies() -> Vec<(&'static str, Opcode, Reply)> {
     let empty = AllocationPage { position, items: Vec::new(), next: cursor() };
     let usages = NetworkUsage {
         network_id: NETWORK,
+        whole: true,
+        totals: usage_totals().split_off(1),
         subnets: vec![usage()],
         next: cursor(),
         revision: Revision(0),
+        gone: Vec::new(),
     };
     let ranges = FreeRangesReply {
         subnet_id: SUBNET,
@@ -446,17 +467,23 @@ pub(crate) fn replies() -> Vec<ReplySample> {
     }));
     let changed = NetworkUsage {
         network_id: NETWORK,
+        whole: false,
+        totals: usage_totals(),
         subnets: vec![usage()],
         next: cursor(),
         revision: REVISION,
+        gone: vec![SUBNET, SUBNET6],
     };
-    samples.push(ReplySample {
-        name: "usage_changed".to_owned(),
+    let totals =
+        NetworkUsage { subnets: Vec::new(), next: None, gone: Vec::new(), ..changed.clone() };
+    let usages = [("usage_changed", changed), ("usage_totals", totals)];
+    samples.extend((3_000..).zip(usages).map(|(request_id, (name, usage))| ReplySample {
+        name: name.to_owned(),
         opcode: Opcode::USAGE,
-        request_id: 3_000,
+        request_id,
         status: Status::OK,
-        body: ReplyOrFailure::Reply(Reply::Usage(Box::new(changed))),
-    });
+        body: ReplyOrFailure::Reply(Reply::Usage(Box::new(usage))),
+    }));
     samples
 }
 

@@ -335,12 +335,19 @@ fn subnet_changes() -> Vec<(&'static str, Request)> {
 
 fn polling_requests() -> Vec<(&'static str, Request)> {
     let changed = Usage { cursor: cursor(), changed_since: Some(REVISION), ..Usage::default() };
-    vec![("usage_changed", Request::Usage(Box::new(changed)))]
+    let family =
+        Usage { changed_since: Some(REVISION), family: Some(Family::V6), ..Usage::default() };
+    let totals = Usage { family: Some(Family::V4), totals_only: true, ..Usage::default() };
+    vec![
+        ("usage_changed", Request::Usage(Box::new(changed))),
+        ("usage_changed_family", Request::Usage(Box::new(family))),
+        ("usage_totals", Request::Usage(Box::new(totals))),
+    ]
 }
 
 fn usage_requests() -> Vec<(&'static str, Request)> {
     let usage =
-        |subnet, cursor| Request::Usage(Box::new(Usage { subnet, cursor, changed_since: None }));
+        |subnet, cursor| Request::Usage(Box::new(Usage { subnet, cursor, ..Usage::default() }));
     let free =
         |subnet, limit, from| Request::FreeRanges(Box::new(FreeRanges { subnet, limit, from }));
     vec![

@@ -214,7 +214,7 @@ impl Shard {
     ) -> Candidate {
         let subnet = self.subnets.at(at);
         let size = subnet.pieces.size();
-        let excluded = subnet.pieces.excluded();
+        let excluded = subnet.pieces.closed();
         Candidate {
             subnet_id: subnet.row.id,
             reason,

@@ -15,8 +15,8 @@ use crate::allocator::refusal::{Refused, refuse_field, with};
 use crate::allocator::subnets::rules;
 use crate::limits::JOB_SLICE_OBJECTS;
 use crate::model::{
-    Effect, EffectSink, Family, NetworkHandle, ObjectRef, OwnerId, PoolId, Prefix, ProjectId,
-    Setting, Status, SubnetHandle, SubnetId,
+    EffectSink, Family, NetworkHandle, ObjectRef, OwnerId, PoolId, Prefix, ProjectId, Setting,
+    Status, SubnetId,
 };
 use addrd_protocol::message::{FromPool, PrefixChoice, Reply, Subnet, SubnetCreate, SubnetDelete};
 
@@ -278,20 +278,13 @@ impl Catalogue {
         for _ in 0..JOB_SLICE_OBJECTS {
             let Some(subnet) = shard.emptied_subnet(network) else { return };
             let row = &shard.subnets.at(subnet).row;
-            let (handle, carved) =
-                (row.subnet, row.pool.map(|pool| (pool.handle, row.prefix.base())));
-            let gone = self.subnet_gone(shard, network, handle);
-            shard.commit(&gone, sink);
+            let carved = row.pool.map(|pool| (pool.handle, row.prefix.base()));
+            let gone = shard.commit_subnet_gone(subnet, sink);
             self.note(&gone);
             if let Some((pool, base)) = carved {
                 self.give(pool, base, sink);
             }
         }
-    }
-
-    fn subnet_gone(&self, shard: &Shard, network: u32, subnet: SubnetHandle) -> Effect {
-        let of = shard.networks.at(network);
-        Effect::SubnetGone { network: of.handle, subnet, revision: of.next_revision() }
     }
 }
 

@@ -17,7 +17,7 @@ use addrd_protocol::message::allocate::AllocateExtras;
 use addrd_protocol::message::release::Target;
 use addrd_protocol::message::{
     Allocate, Allocated, Allocation, AllocationState, AllocationUpdate, FamilyChoice, Lookup,
-    NetworkUsage, Release, Released, Reply, Request, Strategy, SubnetUsage, Usage,
+    NetworkUsage, Release, Released, Reply, Request, Strategy, SubnetUsage, Usage, UsageTotals,
 };
 use addrd_protocol::prefix::number_of;
 use std::net::IpAddr;
@@ -336,10 +336,13 @@ fn prefix_at(field: &str, address: &IpAddr, length: u8) -> Result<Prefix, Refuse
 
 /// Counts of a pool: an item for each of its prefixes.
 fn usage(pool: &Pool, request: &Usage) -> Result<NetworkUsage, Refused> {
-    if *request != Usage::default() {
+    let pages = request.subnet.is_some() || request.cursor.is_some();
+    if pages || request.changed_since.is_some() {
         let message = format_args!("a pool's counts are by prefix, all of them in one reply");
         return Err(refuse_field(Status::CONFLICTING_FIELDS, "subnet", message));
     }
+    let family = pool.row.family;
+    let is_shown = request.family.is_none_or(|only| only == family);
     let item = |prefix: &Prefix| {
         let block = block_of(prefix);
         let inside = pool.taken.range(block.base..=block.last());
@@ -358,7 +361,22 @@ fn usage(pool: &Pool, request: &Usage) -> Result<NetworkUsage, Refused> {
             used_outside: 0,
         }
     };
-    let subnets = pool.row.prefixes.iter().map(item).collect();
-    let network_id = NetworkId(pool.row.id.0);
-    Ok(NetworkUsage { network_id, subnets, next: None, revision: Revision(0) })
+    let mut subnets: Vec<SubnetUsage> = match is_shown {
+        true => pool.row.prefixes.iter().map(item).collect(),
+        false => Vec::new(),
+    };
+    let totals = subnets.iter().fold(UsageTotals::none(family), UsageTotals::with);
+    let totals = Some(totals).filter(|totals| totals.subnets > 0).into_iter().collect();
+    if request.totals_only {
+        subnets.clear();
+    }
+    Ok(NetworkUsage {
+        network_id: NetworkId(pool.row.id.0),
+        whole: !request.totals_only,
+        totals,
+        subnets,
+        next: None,
+        revision: Revision(0),
+        gone: Vec::new(),
+    })
 }

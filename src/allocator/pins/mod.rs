@@ -174,17 +174,6 @@ impl Shard {
         })
     }
 
-    /// Pins of a subnet inside its pools and outside of its exclusions that nobody holds.
-    pub(super) fn pins_unheld(&self, at: u32) -> u128 {
-        let subnet = self.subnets.at(at);
-        let in_pool = |offset: u128| {
-            let inside = |pool: &crate::model::Range| pool.contains(&subnet.address(offset));
-            subnet.row.pools.iter().any(inside) && subnet.excluded(offset, offset).next().is_none()
-        };
-        let unheld = |offset: &&u128| subnet.map.is_free(&self.maps, **offset, 0);
-        subnet.pins.iter().filter(unheld).filter(|offset| in_pool(**offset)).count() as u128
-    }
-
     fn pin_place(&self, network: u32, address: &IpAddr) -> Result<(u32, u128), Refused> {
         let found = self.find_subnet_with(network, address);
         let place = found.and_then(|at| {

@@ -237,7 +237,8 @@ impl Shard {
         thing: Thing,
         created: Revision,
     ) {
-        let Some(plan) = self.networks.at_mut(network).plan.as_mut() else { return };
+        let mut none = Plan::default();
+        let plan = self.networks.at_mut(network).plan.as_deref_mut().unwrap_or(&mut none);
         let mut freed = None;
         match thing {
             Thing::Segment => {
@@ -250,8 +251,14 @@ impl Shard {
             Thing::Port => {}
         }
         self.tidy_plan(network);
-        if let Some(at) = freed {
-            self.recut_pins(network, at);
+        match (thing, freed) {
+            (_, Some(at)) => self.recut_pins(network, at),
+            // It had gone from the rows before this revision was reached.
+            (Thing::Pin, None) => {
+                let of = self.networks.at_mut(network);
+                of.forget_before(of.revision);
+            }
+            _ => {}
         }
     }
 
@@ -262,9 +269,7 @@ impl Shard {
             let inside = plan.pin_places.range((at, 0)..=(at, u128::MAX));
             inside.map(|((_, offset), _)| *offset).collect()
         });
-        let subnet = self.subnets.at_mut(at);
-        subnet.pins = pins.unwrap_or_default();
-        subnet.cut(&self.maps);
-        self.refresh_room(at);
+        self.subnets.at_mut(at).pins = pins.unwrap_or_default();
+        self.recut(at);
     }
 }

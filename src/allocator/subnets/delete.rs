@@ -55,17 +55,6 @@ impl Shard {
         }
     }
 
-    /// Pushes and absorbs that an empty subnet without pins is gone.
-    pub(in crate::allocator) fn commit_subnet_gone(&mut self, at: u32, sink: &mut impl EffectSink) {
-        let subnet = self.subnets.at(at);
-        let effect = Effect::SubnetGone {
-            network: subnet.network_handle,
-            subnet: subnet.handle,
-            revision: self.networks.at(subnet.network).next_revision(),
-        };
-        self.commit(&effect, sink);
-    }
-
     /// Refuses the deletion of a subnet in which something does not yield to it.
     ///
     /// Shape: looks at no more than [`DELETION_LOOKS_MAX`] allocations.

@@ -7,7 +7,8 @@ use super::*;
 use crate::model::Family;
 use addrd_protocol::message::{
     Allocation, AllocationFilter, AllocationGet, AllocationList, FreeRanges, Lookup, NetworkFind,
-    NetworkGet, NetworkList, PageRequest, SubnetGet, SubnetList, SubnetName, Usage,
+    NetworkGet, NetworkList, PageRequest, SubnetGet, SubnetList, SubnetName, SubnetUsage, Usage,
+    UsageTotals,
 };
 use addrd_protocol::prefix::number_of;
 
@@ -152,10 +153,21 @@ fn allocations(world: &mut World, network: u128, net: &Net, filter: AllocationFi
     seen.iter().zip(shown).for_each(|(real, held)| assert_same(real, held));
 }
 
+/// The sums of what is told of each subnet, by family.
+pub(super) fn sums(subnets: &[SubnetUsage]) -> Vec<UsageTotals> {
+    let of = |family| {
+        let of_family = subnets.iter().filter(|one| one.cidr.family() == family);
+        of_family.fold(UsageTotals::none(family), UsageTotals::with)
+    };
+    let all = [Family::V4, Family::V6].into_iter().map(of);
+    all.filter(|totals| totals.subnets > 0).collect()
+}
+
 fn usage(world: &mut World, network: u128, net: &Net) {
     let reply = world.done(network, Request::Usage(Box::default()));
     let Reply::Usage(usage) = reply else { panic!("{reply:?}") };
     assert_eq!(usage.subnets.len(), net.subnets.len());
+    assert_eq!(usage.totals, sums(&usage.subnets));
     for (real, sub) in usage.subnets.iter().zip(net.sorted()) {
         let size = |(a, b): (u128, u128)| b - a + 1;
         let pools: Vec<_> = sub.pools.iter().map(super::naive::numbers).collect();

@@ -3,7 +3,7 @@
 from . import ports
 from .layout import Items, KindItems, Layout, Plain, Tag
 from .parts import (
-    ALLOCATION, NEXT, OTHER, PLACE, RESERVED, gather_address, gather_prefix, page, revision, scatter_address,
+    ALLOCATION, NEXT, OTHER, PAGE_OBJECTS_MAX, PLACE, RESERVED, gather_address, gather_prefix, page, revision, scatter_address,
     scatter_prefix,
 )
 from .tables import (
@@ -18,6 +18,7 @@ from .values import (
 NO_ITEM = 0xFFFF
 LOOKUPS_MAX = 256
 DETAILS_MAX = 32
+USAGE_GONE_MAX = 1_000
 
 
 def count():
@@ -139,9 +140,16 @@ USAGE_OF_SUBNET = Layout(
     ("quarantined", count()), ("excluded", count()), ("pinned", count()), ("used_outside", count()),
     gather=gather_prefix, scatter=scatter_prefix,
 )
+USAGE_OF_FAMILY = Layout(
+    ("family", Enumeration(ONE_FAMILY)), (RESERVED, Reserved(3)), ("subnets", Number(4)),
+    ("size", count()), ("pool_size", count()), ("free", count()), ("held", count()), ("allocated", count()),
+    ("quarantined", count()), ("excluded", count()), ("pinned", count()), ("used_outside", count()),
+)
 USAGE = Layout(
-    ("network_id", Id()), ("subnets", Count(4)), (RESERVED, Reserved(4)),
-    items=[Items("subnets", USAGE_OF_SUBNET)], tail=NEXT | {0x0002: Tag("revision", revision())},
+    ("network_id", Id()), ("subnets", Count(4, most=PAGE_OBJECTS_MAX)), (None, Flags(2, "whole")),
+    ("totals", Count(2, most=2)),
+    items=[Items("totals", USAGE_OF_FAMILY), Items("subnets", USAGE_OF_SUBNET)],
+    tail=NEXT | {0x0002: Tag("revision", revision()), 0x0003: Tag("gone", ListOf(Id(), USAGE_GONE_MAX), default=[])},
 )
 FREE_RANGES = Layout(
     ("subnet_id", Id()), ("ranges", Count(4)), (RESERVED, Reserved(4)),

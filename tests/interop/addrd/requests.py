@@ -149,7 +149,10 @@ SUBNET_EXCLUDE = excluded_range(("mode", Enumeration(EXCLUSION_MODES)), {0x8001:
 SUBNET_INCLUDE = excluded_range((RESERVED, Reserved(1)), {})
 
 USAGE = Layout(
-    tail=SUBNET_NAMES | {0x8004: Tag("cursor", Cursor()), 0x8005: Tag("changed_since", revision())},
+    tail=SUBNET_NAMES | {
+        0x8004: Tag("cursor", Cursor()), 0x8005: Tag("changed_since", revision()),
+        0x8006: Tag("family", Enumeration(ONE_FAMILY)), 0x8007: Tag("totals_only", Enumeration({1: True})),
+    },
     gather=lambda raw: gather_subnet_name(raw, needed=False), scatter=scatter_subnet_name,
 )
 FREE_RANGES = Layout(
