@@ -5,8 +5,8 @@
 
 use crate::error::{DecodeError, EncodeError, FrameError};
 use crate::header::{
-    FLAG_TAIL, REPLY_HEADER_BYTES, REQUEST_HEADER_BYTES, ReplyHeader, VERSION, read_reply,
-    read_request, reply_bytes, request_bytes,
+    FLAG_NETWORK_PROJECT, FLAG_TAIL, REPLY_HEADER_BYTES, REQUEST_HEADER_BYTES, ReplyHeader,
+    VERSION, read_reply, read_request, reply_bytes, request_bytes,
 };
 use crate::layout::failure::FAILURE_DETAILS_BYTES_MAX;
 use crate::layout::{
@@ -347,7 +347,12 @@ pub fn encode_request(
 ) -> Result<(), EncodeError> {
     let opcode = request.opcode();
     let most = FrameBounds::REQUESTS.of(opcode);
-    frame(out, &request_bytes(header, opcode), most, |writer| request.write(writer))
+    frame(out, &request_bytes(header, opcode), most, |writer| {
+        if let Some(project) = &header.network_project {
+            writer.slice(project.as_bytes());
+        }
+        request.write(writer);
+    })
 }
 
 /// Appends a reply of class done: `OK`, or a status whose reply is [`Reply::Empty`].
@@ -541,7 +546,8 @@ impl Decoder for ReplyDecoder {
 /// release (0x03, 0x01 or 0x02) without a tail.
 #[inline]
 fn is_plain(buffer: &BytesMut) -> bool {
-    matches!(buffer.first_chunk(), Some([_, _, _, _, _, 0, 3, 1 | 2]))
+    const SHARED: u8 = FLAG_NETWORK_PROJECT;
+    matches!(buffer.first_chunk(), Some([_, _, _, _, _, 0 | SHARED, 3, 1 | 2]))
 }
 
 fn end_of<T>(decoded: Option<T>, buffer: &BytesMut) -> Result<Option<T>, FrameError> {

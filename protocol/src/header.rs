@@ -18,6 +18,8 @@ pub const REPLY_HEADER_BYTES: usize = 24;
 pub const FLAG_TAIL: u8 = 1;
 /// Flag of a request: the network field carries the id of a subnet pool.
 pub const FLAG_POOL: u8 = 1 << 1;
+/// Flag of a request: the network belongs to another project, whose id stands behind the header.
+pub const FLAG_NETWORK_PROJECT: u8 = 1 << 2;
 
 /// Header of a reply, without its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,12 +41,15 @@ pub const fn negotiate(min: u8, max: u8) -> Option<u8> {
     if min <= VERSION && VERSION <= max { Some(VERSION) } else { None }
 }
 
-/// A request's header as 64 bytes; `length` and `flags` are put in by the caller.
+/// A request's header as 64 bytes, without the project of its network; `length` and the tail's flag
+/// are put in by the caller.
 #[inline]
 pub(crate) fn request_bytes(header: &RequestHeader, opcode: Opcode) -> [u8; REQUEST_HEADER_BYTES] {
     let mut bytes = [0; REQUEST_HEADER_BYTES];
     let mut put = Place(&mut bytes);
-    put.next([0, 0, 0, 0, VERSION, if header.pool { FLAG_POOL } else { 0 }]);
+    let pool = if header.pool { FLAG_POOL } else { 0 };
+    let shared = if header.network_project.is_some() { FLAG_NETWORK_PROJECT } else { 0 };
+    put.next([0, 0, 0, 0, VERSION, pool | shared]);
     put.next(opcode.0.to_be_bytes());
     put.next(header.request_id.to_be_bytes());
     put.next(header.timeout_ms.to_be_bytes());
@@ -104,18 +109,67 @@ pub(crate) fn read_request(
     let project = ProjectId::from_bytes(reader.array("project")?);
     let network = NetworkId::from_bytes(reader.array("network")?);
     let reserved_end = reader.u64("reserved")?;
-    let project = if project.is_nil() { ProjectId::DEFAULT } else { project };
     let pool = flags & FLAG_POOL != 0;
-    let header = RequestHeader { opcode, request_id, timeout_ms, project, network, pool };
+    let mut header = RequestHeader {
+        opcode,
+        request_id,
+        timeout_ms,
+        project: named_project(project),
+        network,
+        pool,
+        network_project: None,
+    };
     let fault = |fault, field| Err(DecodeError::new(fault, field));
     let verdict = if reserved != 0 || reserved_end != 0 {
         fault(Fault::Reserved, "reserved")
     } else {
-        let known = if header.pool && opcode.may_name_pool() { FLAG_POOL } else { 0 };
-        check_flags(flags, known | FLAG_TAIL).and_then(|()| check_network(&header))
+        let known = FLAG_TAIL | place_flags(flags, opcode);
+        check_flags(flags, known)
+            .and_then(|()| check_network(&header))
+            .and_then(|()| read_network_project(flags, &mut header, outer))
     };
     Ok((flags, header, verdict))
 }
+
+/// All zero stands for the default project.
+#[inline]
+fn named_project(project: ProjectId) -> ProjectId {
+    if project.is_nil() { ProjectId::DEFAULT } else { project }
+}
+
+/// Which flags about the network may be set: of those that the operation knows at most one.
+#[inline]
+const fn place_flags(flags: u8, opcode: Opcode) -> u8 {
+    if flags & FLAG_POOL != 0 {
+        return if opcode.may_name_pool() { FLAG_POOL } else { 0 };
+    }
+    if flags & FLAG_NETWORK_PROJECT != 0 && opcode.may_be_shared() {
+        FLAG_NETWORK_PROJECT
+    } else {
+        0
+    }
+}
+
+/// The project of a shared network, where the flag announces it.
+#[inline]
+fn read_network_project(
+    flags: u8,
+    header: &mut RequestHeader,
+    outer: &mut Reader<'_>,
+) -> Result<(), DecodeError> {
+    if flags & FLAG_NETWORK_PROJECT == 0 {
+        return Ok(());
+    }
+    if header.network.is_nil() {
+        return Err(DecodeError::new(Fault::Missing, "network"));
+    }
+    let project = outer.block::<PROJECT_BYTES>("network_project")?.array("network_project")?;
+    header.network_project = Some(named_project(ProjectId::from_bytes(project)));
+    Ok(())
+}
+
+/// Bytes of the project of a shared network behind the header.
+const PROJECT_BYTES: usize = 16;
 
 #[inline]
 fn check_flags(flags: u8, known: u8) -> Result<(), DecodeError> {

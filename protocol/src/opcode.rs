@@ -206,6 +206,32 @@ impl Opcode {
                 | Self::USAGE
         )
     }
+
+    /// Whether it may be about a network that another project shares: it uses or reads one, and
+    /// never changes the network or what it is made of.
+    #[must_use]
+    pub const fn may_be_shared(self) -> bool {
+        matches!(
+            self,
+            Self::NETWORK_GET
+                | Self::SUBNET_GET
+                | Self::SUBNET_LIST
+                | Self::USAGE
+                | Self::FREE_RANGES
+                | Self::ALLOCATE
+                | Self::RELEASE
+                | Self::ALLOCATION_UPDATE
+                | Self::BATCH
+                | Self::ALLOCATION_GET
+                | Self::ALLOCATION_LIST
+                | Self::LOOKUP
+                | Self::PORT_CREATE
+                | Self::PORT_GET
+                | Self::PORT_LIST
+                | Self::PORT_UPDATE
+                | Self::PORT_DELETE
+        )
+    }
 }
 
 impl std::fmt::Debug for Opcode {

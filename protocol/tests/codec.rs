@@ -21,6 +21,7 @@ fn header(opcode: Opcode) -> RequestHeader {
         project: ProjectId::DEFAULT,
         network: NetworkId::from_u128(0x11),
         pool: false,
+        network_project: None,
     }
 }
 
@@ -212,7 +213,9 @@ fn header_rules_are_answered() {
     assert_eq!(wrong(23, 1), Fault::Reserved);
     assert_eq!(wrong(63, 1), Fault::Reserved);
     assert_eq!(wrong(55, 0), Fault::Missing);
-    assert_eq!(wrong(5, 4), Fault::Unknown { value: 4 });
+    assert_eq!(wrong(5, 8), Fault::Unknown { value: 8 });
+    assert_eq!(wrong(5, 6), Fault::Unknown { value: 4 });
+    assert_eq!(wrong(5, 4), Fault::Short, "half of the body is read as a project");
     assert_eq!(wrong(5, 1), Fault::TailFlag);
     assert_eq!(wrong(6, 0x7f), Fault::Unknown { value: 0x7f01 });
     let mut zero = request_bytes(&Request::Allocate(allocate()));
@@ -253,6 +256,7 @@ fn held() -> Detail {
         label: long.clone(),
         host: long,
         manager: Text::new(&"m".repeat(64)).ok(),
+        network_project: Some(ProjectId::from_u128(4)),
     }))
 }
 

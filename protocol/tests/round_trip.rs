@@ -31,6 +31,9 @@ fn config() -> ProptestConfig {
 
 fn header(opcode: Opcode, source: &mut Source) -> RequestHeader {
     let network: NetworkId = source.make();
+    let pool = opcode.may_name_pool() && source.make();
+    let shared = opcode.may_be_shared() && !pool && source.make();
+    let network_project: Option<ProjectId> = source.make();
     RequestHeader {
         opcode,
         request_id: source.make::<u64>().max(1),
@@ -40,7 +43,8 @@ fn header(opcode: Opcode, source: &mut Source) -> RequestHeader {
             NetworkRule::None => NetworkId::NIL,
             _ => network,
         },
-        pool: opcode.may_name_pool() && source.make(),
+        pool,
+        network_project: network_project.filter(|_| shared),
     }
 }
 

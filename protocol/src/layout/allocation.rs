@@ -25,7 +25,11 @@ pub(super) const ALLOCATION_BYTES: usize = 112;
 pub(crate) const ALLOCATION_BYTES_MAX: usize = ALLOCATION_BYTES
     + 3 * (TAIL_ENTRY_HEADER_BYTES + TEXT_BYTES_MAX)
     + TAIL_ENTRY_HEADER_BYTES
-    + MANAGER_BYTES_MAX;
+    + MANAGER_BYTES_MAX
+    + TAIL_ENTRY_HEADER_BYTES
+    + ID_BYTES;
+/// Bytes of an id.
+const ID_BYTES: usize = 16;
 /// Bytes of a subnet's place.
 const SUBNET_REF_BYTES: usize = 56;
 
@@ -53,6 +57,7 @@ impl Layout for Allocation {
             label: None,
             host: None,
             manager: None,
+            network_project: None,
         };
         reader.tail(|tag, value| {
             match tag {
@@ -60,6 +65,7 @@ impl Layout for Allocation {
                 0x0002 => allocation.label = Some(value.any_text("label")?),
                 0x0003 => allocation.host = Some(value.any_text("host")?),
                 0x0004 => allocation.manager = Some(value.text(MANAGER_BYTES_MAX, "manager")?),
+                0x0005 => allocation.network_project = Some(value.id("network_project")?),
                 _ => return Ok(false),
             }
             Ok(true)
@@ -86,6 +92,7 @@ impl Layout for Allocation {
         writer.entry_text(0x0002, self.label.as_ref());
         writer.entry_text(0x0003, self.host.as_ref());
         writer.entry_text(0x0004, self.manager.as_ref());
+        writer.entry_id(0x0005, self.network_project.as_ref().map(|id| id.as_bytes()));
     }
 }
 
@@ -298,8 +305,15 @@ impl Layout for SubnetRef {
         let number = reader.u128("cidr")?;
         let (family, length) = (reader.u8("cidr")?, reader.u8("cidr")?);
         reader.zero::<6>("reserved")?;
-        reader.no_tags()?;
-        Ok(Self { network_id, subnet_id, cidr: fixed_prefix(family, number, length)? })
+        let cidr = fixed_prefix(family, number, length)?;
+        let mut network_project = None;
+        reader.tail(|tag, value| {
+            if tag == 0x0001 {
+                network_project = Some(value.id("network_project")?);
+            }
+            Ok(tag == 0x0001)
+        })?;
+        Ok(Self { network_id, subnet_id, cidr, network_project })
     }
 
     fn write(&self, writer: &mut Writer<'_>) {
@@ -309,5 +323,6 @@ impl Layout for SubnetRef {
         writer.family(&self.cidr.first());
         writer.u8(self.cidr.length());
         writer.slice(&[0; 6]);
+        writer.entry_id(0x0001, self.network_project.as_ref().map(|id| id.as_bytes()));
     }
 }

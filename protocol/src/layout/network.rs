@@ -16,6 +16,7 @@ pub(super) const NETWORK_BYTES: usize = 56;
 
 const DELETING: u16 = 1;
 const REPEATED: u16 = 1 << 1;
+const SHARED: u16 = 1 << 2;
 const FORCE: u16 = 1;
 
 impl Layout for NetworkCreate {
@@ -27,6 +28,7 @@ impl Layout for NetworkCreate {
                 0x8002 => create.description = Some(value.any_text("description")?),
                 0x8020 => create.scope_v4 = Some(value.nonzero_id("scope_v4")?),
                 0x8021 => create.scope_v6 = Some(value.nonzero_id("scope_v6")?),
+                0x8022 => create.shared = value.bool("shared")?,
                 _ => return Ok(false),
             }
             Ok(true)
@@ -39,6 +41,9 @@ impl Layout for NetworkCreate {
         writer.entry_text(0x8002, self.description.as_ref());
         writer.entry_id(0x8020, self.scope_v4.as_ref().map(|id| id.as_bytes()));
         writer.entry_id(0x8021, self.scope_v6.as_ref().map(|id| id.as_bytes()));
+        if self.shared {
+            writer.entry(0x8022, |writer| writer.u8(1));
+        }
     }
 }
 
@@ -99,6 +104,7 @@ impl Layout for NetworkUpdate {
                     update.description =
                         value.setting("description", |r| r.any_text("description"))?;
                 }
+                0x8003 => update.shared = value.setting("shared", |r| r.bool("shared"))?,
                 _ => return Ok(false),
             }
             Ok(true)
@@ -110,6 +116,7 @@ impl Layout for NetworkUpdate {
         writer.u64(self.expected.0);
         writer.entry_text_setting(0x8001, &self.name);
         writer.entry_text_setting(0x8002, &self.description);
+        writer.entry_setting(0x8003, &self.shared, |w, on| w.u8((*on).into()));
     }
 }
 
@@ -136,7 +143,7 @@ impl Layout for Network {
         let revision = Revision(reader.u64("revision")?);
         let allocations = reader.u64("allocations")?;
         let subnets = reader.u32("subnets")?;
-        let flags = reader.flags(DELETING | REPEATED)?;
+        let flags = reader.flags(DELETING | REPEATED | SHARED)?;
         reader.zero::<2>("reserved")?;
         let (mut name, mut description) = (None, None);
         let (mut scope_v4, mut scope_v6) = (None, None);
@@ -158,6 +165,7 @@ impl Layout for Network {
             allocations,
             deleting: flags & DELETING != 0,
             repeated: flags & REPEATED != 0,
+            shared: flags & SHARED != 0,
             name,
             description,
             scope_v4,
@@ -172,7 +180,8 @@ impl Layout for Network {
         writer.u64(self.revision.0);
         writer.u64(self.allocations);
         writer.u32(self.subnets);
-        writer.u16(bit(self.deleting, DELETING) | bit(self.repeated, REPEATED));
+        let flags = bit(self.deleting, DELETING) | bit(self.repeated, REPEATED);
+        writer.u16(flags | bit(self.shared, SHARED));
         writer.u16(0);
         writer.entry_text(0x0001, self.name.as_ref());
         writer.entry_text(0x0002, self.description.as_ref());

@@ -66,6 +66,9 @@ pub struct Allocation {
     /// Manager.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manager: Option<Text>,
+    /// The project of its network or subnet pool, if that is not its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_project: Option<ProjectId>,
 }
 
 /// Reads one allocation of the network of the header.
@@ -184,4 +187,7 @@ pub struct SubnetRef {
     pub subnet_id: SubnetId,
     /// Its prefix.
     pub cidr: crate::prefix::Prefix,
+    /// The project of its network, if that is not the one that asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_project: Option<ProjectId>,
 }

@@ -82,6 +82,9 @@ pub struct RequestHeader {
     /// prefixes of that pool.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pool: bool,
+    /// The project that the network belongs to, if it is shared by another one than `project`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_project: Option<ProjectId>,
 }
 
 /// A decoded request body. Rare and large ones are boxed, so that a ring slot stays small.

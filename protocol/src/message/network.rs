@@ -21,6 +21,9 @@ pub struct NetworkCreate {
     /// Address scope of its IPv6 subnets; never changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope_v6: Option<AddressScopeId>,
+    /// Other projects may use it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
 }
 
 /// Reads the network of the header.
@@ -34,7 +37,7 @@ pub struct NetworkFind {
     pub name: Text,
 }
 
-/// Lists the networks of the project, ordered by id.
+/// Lists the networks of the project and those that others share, ordered by id.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NetworkList {
     /// Which part.
@@ -57,6 +60,9 @@ pub struct NetworkUpdate {
     /// New description; null = none.
     #[serde(default, skip_serializing_if = "Setting::is_unset")]
     pub description: Setting<Text>,
+    /// Whether other projects may use it; null = no. It stays shared while one does.
+    #[serde(default, skip_serializing_if = "Setting::is_unset")]
+    pub shared: Setting<bool>,
 }
 
 /// Deletes the network of the header. With live allocations only if forced, as a job.
@@ -88,6 +94,9 @@ pub struct Network {
     /// It existed before with the same unchangeable fields (only in the reply to a creation).
     #[serde(default)]
     pub repeated: bool,
+    /// Other projects may use it.
+    #[serde(default)]
+    pub shared: bool,
     /// Its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Text>,
@@ -107,7 +116,7 @@ pub struct Network {
 pub struct NetworkPage {
     /// Durable position at which the page was read.
     pub position: Seq,
-    /// The networks, ordered by id.
+    /// The networks, ordered by id, then by project.
     pub items: Vec<Network>,
     /// Where to go on; none = the list is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]

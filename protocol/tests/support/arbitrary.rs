@@ -294,7 +294,7 @@ made_by! {
             state: s.make(), network_id: s.make(), subnet_id: s.make(), project_id: s.make(),
             owner: s.make(), slot: s.make(), instance: s.make(), revision: s.make(),
             time_left_ms: s.make(), repeated: s.make(), owner_name: s.make(), label: s.make(),
-            host: s.make(), manager: s.maybe(Source::manager),
+            host: s.make(), manager: s.maybe(Source::manager), network_project: s.make(),
         }
     };
     BatchItem = |s| match s.byte() % 6 {
@@ -435,7 +435,7 @@ made_of_fields! {
     AllocationList { page, filter }
     AllocationPage { position, items = |s| s.list(8), next }
     Lookups { allocations = |s| s.list(6), subnets = |s| s.list(6), more }
-    SubnetRef { network_id, subnet_id, cidr }
+    SubnetRef { network_id, subnet_id, cidr, network_project }
     Batch { mode, items = |s| { let mut items = s.list(6); items.push(s.make()); items } }
     BatchReply { results = |s| s.list(2) }
     Ping {}
@@ -451,15 +451,15 @@ made_of_fields! {
     JobGet { job_id }
     JobList { page }
     JobPage { items = |s| s.list(8), next }
-    NetworkCreate { name = |s| s.maybe(Source::name), description, scope_v4, scope_v6 }
+    NetworkCreate { name = |s| s.maybe(Source::name), description, scope_v4, scope_v6, shared }
     NetworkGet {}
     NetworkFind { name = |s| s.name() }
     NetworkList { page, name_prefix = |s| s.maybe(Source::name) }
-    NetworkUpdate { expected, name = |s| s.setting(Source::name), description }
+    NetworkUpdate { expected, name = |s| s.setting(Source::name), description, shared }
     NetworkDelete { force, expected }
     Network {
         network_id, project_id, revision, subnets, allocations, deleting, repeated,
-        name = |s| s.maybe(Source::name), description, scope_v4, scope_v6,
+        shared, name = |s| s.maybe(Source::name), description, scope_v4, scope_v6,
     }
     NetworkPage { position, items = |s| s.list(8), next }
     SubnetCreate {

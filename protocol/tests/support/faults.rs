@@ -128,6 +128,11 @@ pub(crate) fn streams() -> Vec<StreamSample> {
         request("sixteen_unknown_tags", allocate_tail(&many)),
         request("mapped_address_becomes_ipv4", allocate_tail(&[(0x8002, &mapped())])),
         request("empty_list_is_no_list", empty_list),
+        request("network_project_zero_is_the_default", {
+            let mut frame = request_frame(Opcode::NETWORK_GET, &[0; 16], false);
+            frame[5] = 4;
+            frame
+        }),
         request("project_zero_is_the_default", {
             let mut frame = encoded(&Request::Allocate(plain_allocate()));
             frame[24..40].fill(0);
@@ -220,6 +225,17 @@ fn bad_headers() -> Named {
         ("header_opcode_of_the_server", request_frame(Opcode::GOAWAY, &[0; 16], false)),
         ("header_network_missing", without_network),
         ("header_network_without_use", with_network),
+        ("shared_flag_where_nothing_is_shared", changed(sample("subnet_create_plain"), 5, 4)),
+        ("shared_flag_beside_that_of_a_pool", changed(plain.clone(), 5, 6)),
+        ("shared_network_without_its_project", {
+            let cut = request_frame(Opcode::NETWORK_GET, &[7; 15], false);
+            changed(cut, 5, 4)
+        }),
+        ("shared_network_missing", {
+            let mut frame = sample("lookup_owner");
+            frame[40..56].fill(0);
+            changed(frame, 5, 4)
+        }),
         ("pool_flag_where_no_pool_can_be", changed(sample("subnet_create_plain"), 5, 2)),
         ("pool_choice_without_pool", {
             let plain = sample("subnet_create_plain");

@@ -11,7 +11,7 @@ fn wanted(subnet_id: Option<SubnetId>, address: Option<&str>) -> FixedIpWanted {
     FixedIpWanted { subnet_id, ip_address: address.map(read) }
 }
 
-fn port_create() -> PortCreate {
+pub(super) fn port_create() -> PortCreate {
     PortCreate {
         port_id: PORT,
         mac: None,

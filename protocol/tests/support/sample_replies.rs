@@ -52,7 +52,7 @@ fn full_allocated() -> Allocated {
     }
 }
 
-fn allocation() -> Allocation {
+pub(super) fn allocation() -> Allocation {
     Allocation {
         address: read("10.0.0.2"),
         length: 32,
@@ -71,6 +71,7 @@ fn allocation() -> Allocation {
         label: None,
         host: None,
         manager: None,
+        network_project: None,
     }
 }
 
@@ -86,7 +87,7 @@ fn full_allocation() -> Allocation {
     }
 }
 
-fn network() -> Network {
+pub(super) fn network() -> Network {
     Network {
         network_id: NETWORK,
         project_id: PROJECT,
@@ -95,6 +96,7 @@ fn network() -> Network {
         allocations: 0,
         deleting: false,
         repeated: false,
+        shared: false,
         name: None,
         description: None,
         scope_v4: None,
@@ -292,8 +294,13 @@ fn list_replies() -> Vec<(&'static str, Opcode, Reply)> {
         ranges: vec![range("10.0.0.3", "10.0.0.99"), range("fd00:64::3", "fd00:64::ffff")],
         next: Some(read("10.0.0.110")),
     };
-    let subnets_found =
-        vec![SubnetRef { network_id: NETWORK, subnet_id: SUBNET, cidr: read("10.0.0.0/24") }];
+    let subnet_found = SubnetRef {
+        network_id: NETWORK,
+        subnet_id: SUBNET,
+        cidr: read("10.0.0.0/24"),
+        network_project: None,
+    };
+    let subnets_found = vec![subnet_found];
     let found =
         Lookups { allocations: vec![full_allocation()], subnets: subnets_found, more: true };
     vec![
@@ -455,6 +462,7 @@ pub(crate) fn replies() -> Vec<ReplySample> {
         body: ReplyOrFailure::Reply(Reply::Empty),
     });
     samples.extend(sample_ports::replies());
+    samples.extend(sample_shared::replies());
     samples.extend(goaways());
     samples.extend(failures());
     let catalogue = (1_000..).zip(catalogue_replies());

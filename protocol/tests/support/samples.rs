@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 mod sample_ports;
 mod sample_replies;
+mod sample_shared;
 pub(crate) use sample_replies::replies;
 
 /// A request with its name.
@@ -229,6 +230,7 @@ fn network_requests() -> Vec<(&'static str, Request)> {
         expected: REVISION,
         name: Setting::Value(text("green")),
         description: Setting::Null,
+        ..NetworkUpdate::default()
     };
     let list = NetworkList { page: page(), name_prefix: some("bl") };
     let force = NetworkDelete { force: true, expected: REVISION };
@@ -482,6 +484,7 @@ pub(crate) fn requests() -> Vec<RequestSample> {
     samples.extend((3_000..).zip(polling_requests()).map(sample));
     samples.extend(prefix_requests());
     samples.extend(sample_ports::requests());
+    samples.extend(sample_shared::requests());
     samples
 }
 
@@ -704,5 +707,13 @@ pub(crate) fn header(opcode: Opcode, request_id: u64) -> RequestHeader {
         NetworkRule::None => NetworkId::NIL,
         _ => NETWORK,
     };
-    RequestHeader { opcode, request_id, timeout_ms: 5_000, project: PROJECT, network, pool: false }
+    RequestHeader {
+        opcode,
+        request_id,
+        timeout_ms: 5_000,
+        project: PROJECT,
+        network,
+        pool: false,
+        network_project: None,
+    }
 }

@@ -83,6 +83,7 @@ pub(crate) fn request_bytes() -> Vec<u8> {
             project: ProjectId::DEFAULT,
             network,
             pool: false,
+            network_project: None,
         };
         encode_request(&header, &request, &mut out).unwrap();
     }
@@ -115,6 +116,7 @@ fn network() -> Network {
         allocations: 0,
         deleting: false,
         repeated: false,
+        shared: false,
         name: Text::new("blue").ok(),
         description: None,
         scope_v4: None,

@@ -11,6 +11,8 @@ from .values import NO_ID, Fault, Id, Number, Reader, Reserved
 
 TAIL_FLAG = 1
 POOL_FLAG = 2
+NETWORK_PROJECT_FLAG = 4
+PROJECT_BYTES = 16
 LENGTH_BYTES = 4
 LENGTH_TO_OPCODE_BYTES = 8
 OTHER_PROTOCOLS = re.compile(rb"[A-Z]{3}[A-Z ]|\x16\x03")
@@ -100,26 +102,34 @@ def read_header(layout, frame):
     known = TAIL_FLAG
     if layout is REQUEST_HEADER and header["opcode"] in tables.MAY_NAME_POOL:
         known |= POOL_FLAG
+    if layout is REQUEST_HEADER and header["opcode"] in tables.MAY_BE_SHARED and not flags & POOL_FLAG:
+        known |= NETWORK_PROJECT_FLAG
     if flags & ~known:
         raise Fault("UNSUPPORTED", "flags")
     if flags & POOL_FLAG:
         header["pool"] = True
-    return header, bool(flags & TAIL_FLAG)
+    return header, bool(flags & TAIL_FLAG), bool(flags & NETWORK_PROJECT_FLAG)
 
 
 def decode_request(frame):
     """Header and body of a request, as canonical JSON has them."""
     check_begin(frame, may_be_zero=False)
-    header, tail = read_header(REQUEST_HEADER, frame)
+    header, tail, is_shared = read_header(REQUEST_HEADER, frame)
     opcode = header["opcode"]
     if opcode not in REQUESTS:
         raise Fault("UNSUPPORTED", "opcode")
     if opcode not in tables.NETWORK_OPTIONAL:
         if (header["network"] == NO_ID) != (opcode in tables.NETWORK_NONE):
             raise Fault("MALFORMED", "network")
-    if header["project"] == NO_ID:
-        header["project"] = tables.DEFAULT_PROJECT
-    return header, REQUESTS[opcode].read(Reader(frame[REQUEST_HEADER.size:]), tail)
+    reader = Reader(frame[REQUEST_HEADER.size:])
+    if is_shared:
+        if header["network"] == NO_ID:
+            raise Fault("MALFORMED", "network")
+        header["network_project"] = Id().read(Reader(reader.take(PROJECT_BYTES, "network_project")), "network_project")
+    for name in ("project", "network_project"):
+        if header.get(name) == NO_ID:
+            header[name] = tables.DEFAULT_PROJECT
+    return header, REQUESTS[opcode].read(reader, tail)
 
 
 def encode_request(header, body):
@@ -129,7 +139,7 @@ def encode_request(header, body):
 def decode_reply(frame):
     """Header, form of the body, and body of a reply or of another frame of the server."""
     check_begin(frame, may_be_zero=True)
-    header, tail = read_header(REPLY_HEADER, frame)
+    header, tail, _ = read_header(REPLY_HEADER, frame)
     form, layout = reply_form(header["opcode"], header["status"])
     body = layout.read(Reader(frame[REPLY_HEADER.size:]), tail)
     if form == "failure":
@@ -146,10 +156,14 @@ def encode_reply(header, body):
 
 def encode(layout, header, parts):
     body, tail = parts
+    shared = "network_project" in header
+    if shared:
+        body = Id().write(header["network_project"]) + body
     fields = header | {
         "length": layout.size + len(body) + len(tail),
         "version": tables.VERSION,
-        "flags": (TAIL_FLAG if tail else 0) | (POOL_FLAG if header.get("pool") else 0),
+        "flags": (TAIL_FLAG if tail else 0) | (POOL_FLAG if header.get("pool") else 0)
+        | (NETWORK_PROJECT_FLAG if shared else 0),
         "opcode": tables.OPCODE_NUMBERS[header["opcode"]],
     }
     return layout.write(fields)[0] + body + tail

@@ -160,6 +160,7 @@ ALLOCATION = Layout(
         0x0002: Tag("label", Text()),
         0x0003: Tag("host", Text()),
         0x0004: Tag("manager", Text(MANAGER_BYTES_MAX)),
+        0x0005: Tag("network_project", Id()),
     },
     gather=gather_address, scatter=scatter_address,
 )
@@ -167,6 +168,7 @@ ALLOCATION = Layout(
 PLACE = Layout(
     ("network_id", Id()), ("subnet_id", Id()), ("cidr", Number(16)), ("family", Number(1)), ("length", Number(1)),
     (RESERVED, Reserved(6)),
+    tail={0x0001: Tag("network_project", Id())},
     gather=gather_prefix, scatter=scatter_prefix,
 )
 

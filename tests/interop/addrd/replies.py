@@ -44,7 +44,7 @@ JOB = Layout(
 )
 NETWORK = Layout(
     ("network_id", Id()), ("project_id", Id()), ("revision", revision()), ("allocations", Number(8)),
-    ("subnets", Number(4)), (None, Flags(2, "deleting", "repeated")), (RESERVED, Reserved(2)),
+    ("subnets", Number(4)), (None, Flags(2, "deleting", "repeated", "shared")), (RESERVED, Reserved(2)),
     tail={
         0x0001: Tag("name", Name()),
         0x0002: Tag("description", Text()),

@@ -52,11 +52,16 @@ NETWORK_CREATE = Layout(tail={
     0x8002: Tag("description", Text()),
     0x8020: Tag("scope_v4", Id(zero=False)),
     0x8021: Tag("scope_v6", Id(zero=False)),
+    0x8022: Tag("shared", boolean()),
 })
 NETWORK_FIND = Layout(tail={0x8001: Tag("name", Name(), needed=True)})
 NETWORK_UPDATE = Layout(
     ("expected", revision()),
-    tail={0x8001: Tag("name", Setting(Name())), 0x8002: Tag("description", Setting(Text()))},
+    tail={
+        0x8001: Tag("name", Setting(Name())),
+        0x8002: Tag("description", Setting(Text())),
+        0x8003: Tag("shared", Setting(boolean())),
+    },
 )
 DELETE = ((None, Flags(2, "force")), (RESERVED, Reserved(6)), ("expected", revision()))
 

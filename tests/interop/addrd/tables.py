@@ -83,6 +83,11 @@ NETWORK_OPTIONAL = ("lookup", "scope_get", "pool_get")
 MAY_NAME_POOL = (
     "allocate", "release", "allocation_update", "batch", "allocation_get", "allocation_list", "lookup", "usage",
 )
+MAY_BE_SHARED = (
+    "network_get", "subnet_get", "subnet_list", "usage", "free_ranges", "allocate", "release", "allocation_update",
+    "batch", "allocation_get", "allocation_list", "lookup", "port_create", "port_get", "port_list", "port_update",
+    "port_delete",
+)
 
 STATUSES = {
     0x0000: "OK",
