@@ -123,7 +123,7 @@ impl Bench {
 
 fn scope(network: u64) -> Scope {
     let network = NetworkId::from_u128(u128::from(network) + 1);
-    Scope { project: ProjectId::DEFAULT, network, pool: false }
+    Scope { project: ProjectId::DEFAULT, network, pool: false, network_project: None }
 }
 
 fn owner(number: u64) -> OwnerId {

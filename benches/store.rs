@@ -53,6 +53,7 @@ fn objects(cells: u64) -> Vec<Effect> {
                 project: ProjectId::DEFAULT,
                 id: NetworkId::from_u128(u128::from(network.0)),
                 deleting: false,
+                shared: false,
                 name: None,
                 description: None,
                 scope_v4: None,

@@ -139,6 +139,8 @@ pub const BATCH_HEADER_BYTES: usize = 96;
 pub const HAND_OVER_RECORD_BYTES_MAX: usize = JOURNAL_ROW_BYTES_MAX - BATCH_HEADER_BYTES;
 /// Bytes of a plain allocation's record: one IPv6 address, owner, no rare fields.
 pub const PLAIN_RECORD_BYTES_MAX: usize = 48;
+/// Bytes that it has besides on a network of another project.
+pub const RECORD_PROJECT_BYTES: usize = 16;
 
 /// Bytes of one record with every rare field at its longest.
 pub const RECORD_BYTES_MAX: usize = 1_200;
@@ -241,7 +243,8 @@ pub const PINS_PER_SUBNET_MAX: usize = 256;
 pub const MAC_TRIES: usize = 16;
 /// Bytes of the records of one operation on a port: its own, and all addresses released and made.
 pub const PORT_RECORD_BYTES_MAX: usize = RECORD_BYTES_MAX
-    + addrd_protocol::message::port::PORT_ADDRESSES_MAX * 2 * PLAIN_RECORD_BYTES_MAX;
+    + addrd_protocol::message::port::PORT_ADDRESSES_MAX
+        * (2 * PLAIN_RECORD_BYTES_MAX + RECORD_PROJECT_BYTES);
 
 /// Of the records that memory has room for, the percentage at which creation ends.
 pub const RECORDS_FULL_PERCENT: u64 = 95;
@@ -308,7 +311,7 @@ pub const RESERVE_PIECE_PAUSE_MS: u64 = 250;
 pub const RESERVE_RETRY_MS: u64 = 10_000;
 
 const _: () = assert!(
-    BATCH_ITEMS_MAX * 2 * PLAIN_RECORD_BYTES_MAX <= DRAIN_RECORD_BYTES_MAX,
+    BATCH_ITEMS_MAX * 2 * (PLAIN_RECORD_BYTES_MAX + RECORD_PROJECT_BYTES) <= DRAIN_RECORD_BYTES_MAX,
     "a batch of plain items, two families each, fits one drain"
 );
 const _: () = assert!(

@@ -142,7 +142,7 @@ fn objects_belong_to_their_keys_and_tables() {
         assert_eq!(reread(table, 7, &key, &longer, &[]), None, "a byte behind a record");
         objects += 1;
     }
-    assert_eq!(objects, 15);
+    assert_eq!(objects, 17);
 }
 
 /// Seeds: what the golden records and the example of a configuration give.

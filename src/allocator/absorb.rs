@@ -316,16 +316,19 @@ impl Shard {
     }
 
     fn put_network(&mut self, row: &NetworkRow) {
+        let lent = (row.id, row.project);
         let Some(at) = self.find_network_handle(row.network) else {
             let owner_salt = self.owner_salt(row.project);
             let key_salt = self.ledger.hasher.hash(u128::from(row.network.0), 3);
-            self.add_network(Network {
+            let at = self.add_network(Network {
                 handle: row.network,
                 project: row.project,
                 id: row.id,
                 revision: row.revision,
                 attributes: row.revision,
                 deleting: row.deleting,
+                shared: row.shared,
+                guests: Default::default(),
                 name: row.name.as_ref().map(super::owned),
                 description: row.description.as_ref().map(super::owned),
                 scope_v4: row.scope_v4,
@@ -343,6 +346,7 @@ impl Shard {
                 ports: Default::default(),
                 plan: None,
             });
+            self.lend(lent, at, row.shared);
             return;
         };
         // At recovery a network of the same id may have come and gone meanwhile.
@@ -352,9 +356,11 @@ impl Shard {
         network.mark(row.revision);
         network.attributes = row.revision;
         network.deleting = row.deleting;
+        network.shared = row.shared;
         network.name = row.name.as_ref().map(super::owned);
         network.description = row.description.as_ref().map(super::owned);
         self.enter_network_name(at);
+        self.lend(lent, at, row.shared);
     }
 
     fn drop_network(&mut self, handle: NetworkHandle) {
@@ -555,6 +561,9 @@ impl Shard {
         let handle = self.ledger.insert(&self.subnets, subnet, row);
         self.occupy(subnet, row.place.offset, row.place.block_bits, true);
         self.move_cursor(subnet, row);
+        if let Some(guest) = row.extras.as_deref().and_then(|extras| extras.project) {
+            self.count_guest(self.subnets.at(subnet).network, guest, true);
+        }
         handle
     }
 
@@ -568,8 +577,12 @@ impl Shard {
         let record = self.ledger.at(handle);
         let (subnet, order) = (record.subnet, record.block_bits);
         let offset = self.ledger.offset(record);
+        let guest = self.ledger.extras_row(record).and_then(|row| row.project);
         self.ledger.remove(&self.subnets, handle);
         self.occupy(subnet, offset, order, false);
+        if let Some(guest) = guest {
+            self.count_guest(self.subnets.at(subnet).network, guest, false);
+        }
     }
 
     /// The network of a handle, its revision counter moved on.

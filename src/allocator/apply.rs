@@ -21,6 +21,9 @@ impl Shard {
         request: &Request,
         sink: &mut impl EffectSink,
     ) -> Answer {
+        if !scope.pool {
+            self.acting = scope.guest();
+        }
         match request {
             Request::Allocate(request) => {
                 let network = self.seek(scope)?;
@@ -39,6 +42,7 @@ impl Shard {
             | Request::JobGet(_)
             | Request::JobList(_) => self.read_any(at, scope, request),
             _ => {
+                super::classify::check_guest(scope, request)?;
                 let network = self.network_of(scope)?;
                 self.apply_on(at, network, request, sink)
             }
@@ -193,14 +197,22 @@ impl Shard {
     /// The network of a header.
     #[inline]
     pub(super) fn seek(&mut self, scope: &Scope) -> Result<u32, Refused> {
-        let found = self.seek_network(scope.project, scope.network);
-        found.ok_or_else(|| no_network(scope.network))
+        let found = self.seek_network(scope.home(), scope.network);
+        let found = found.ok_or_else(|| no_network(scope.network))?;
+        if scope.network_project.is_some() {
+            return self.admit_guest(scope, found);
+        }
+        Ok(found)
     }
 
     /// The network of a header.
     pub(super) fn network_of(&self, scope: &Scope) -> Result<u32, Refused> {
-        let found = self.find_network(scope.project, scope.network);
-        found.ok_or_else(|| no_network(scope.network))
+        let found = self.find_network(scope.home(), scope.network);
+        let found = found.ok_or_else(|| no_network(scope.network))?;
+        if scope.network_project.is_some() {
+            return self.admit_guest(scope, found);
+        }
+        Ok(found)
     }
 
     /// Refuses creation when the bound on records is nearly reached.
@@ -214,7 +226,7 @@ impl Shard {
 }
 
 #[cold]
-fn no_network(id: NetworkId) -> Refused {
+pub(super) fn no_network(id: NetworkId) -> Refused {
     refuse(Status::NOT_FOUND, format_args!("there is no network {id}"))
 }
 

@@ -6,7 +6,8 @@ use super::order::Key;
 use super::slab::NIL;
 use super::subnet::{Subnet, last_of};
 use super::totals::Totals;
-use crate::model::Family;
+use crate::model::{Family, ProjectId};
+use std::collections::BTreeMap;
 
 impl Shard {
     /// What does not hold, in words; empty = everything does.
@@ -31,6 +32,7 @@ impl Shard {
         }
         self.ledger.check(&mut found);
         self.check_ports(&mut found);
+        self.check_guests(&mut found);
         found
     }
 
@@ -43,7 +45,7 @@ impl Shard {
         }
         for (at, port) in self.ports.iter() {
             let network = self.networks.at(port.network);
-            let here = self.find_port(port.network, port.id) == Some(at)
+            let here = self.find_port_of(port.network, port.guest(), port.id) == Some(at)
                 && self.find_mac(port.network, port.mac) == Some(at)
                 && network.ports.get(&port.created.0) == Some(&at);
             if !here {
@@ -65,6 +67,39 @@ impl Shard {
             if closed.count() != noted || cut != pins || network.pinned != (pins > 0) {
                 found.push(format!("the plan of network {} is wrong", network.id));
             }
+        }
+    }
+
+    /// What projects have on networks of others is counted, and shared networks are known.
+    fn check_guests(&self, found: &mut Vec<String>) {
+        let mut counts: BTreeMap<(u32, ProjectId), u64> = BTreeMap::new();
+        let allocations = self.ledger.live().filter_map(|at| {
+            let record = self.ledger.at(at);
+            let guest = self.ledger.extras_row(record).and_then(|row| row.project)?;
+            Some((self.subnets.at(record.subnet).network, guest))
+        });
+        let ports = self.ports.iter().filter_map(|(_, port)| Some((port.network, port.guest()?)));
+        for place in allocations.chain(ports) {
+            *counts.entry(place).or_default() += 1;
+        }
+        let mut sums: BTreeMap<ProjectId, u64> = BTreeMap::new();
+        for ((_, guest), count) in &counts {
+            *sums.entry(*guest).or_default() += count;
+        }
+        let noted = self.networks.iter().flat_map(|(at, network)| {
+            network.guests.iter().map(move |(guest, count)| ((at, *guest), *count))
+        });
+        if counts != noted.collect() || sums != self.guests {
+            found.push("what guests have is counted wrong".to_owned());
+        }
+        let shared = self.networks.iter().filter(|(_, network)| network.shared);
+        let shared = shared.map(|(at, network)| ((network.id, network.project), at));
+        if self.lent != shared.collect() {
+            found.push("shared networks are not those that are known as such".to_owned());
+        }
+        let foreign = counts.keys().any(|(at, guest)| self.networks.at(*at).project == *guest);
+        if foreign {
+            found.push("a project is its own guest".to_owned());
         }
     }
 

@@ -1,7 +1,8 @@
 //! Which way a request goes. Looks at no state.
 
+use super::refusal::{Refused, refuse_field};
 use super::shard::Scope;
-use crate::model::{NetworkId, Setting};
+use crate::model::{NetworkId, Setting, Status};
 use addrd_protocol::message::{BatchItem, NetworkUpdate, Request};
 
 /// Whether the request needs the catalogue: networks' names, projects, address scopes, subnet pools
@@ -13,6 +14,8 @@ pub fn is_spanning(scope: &Scope, request: &Request) -> bool {
         Request::NetworkCreate(_) | Request::NetworkDelete(_) => true,
         Request::SubnetCreate(_) | Request::SubnetDelete(_) | Request::SubnetOnboard(_) => true,
         Request::NetworkUpdate(request) => is_spanning_update(request),
+        // Every shard knows which projects there are, for guests of shared networks.
+        Request::ProjectCreate(_) | Request::ProjectDelete(_) => true,
         _ => needs_no_shard(scope, request),
     }
 }
@@ -23,11 +26,9 @@ pub fn needs_no_shard(scope: &Scope, request: &Request) -> bool {
     scope.pool
         || matches!(
             request,
-            Request::ProjectCreate(_)
-                | Request::ProjectGet(_)
+            Request::ProjectGet(_)
                 | Request::ProjectList(_)
                 | Request::ProjectUpdate(_)
-                | Request::ProjectDelete(_)
                 | Request::ScopeCreate(_)
                 | Request::ScopeGet(_)
                 | Request::ScopeList(_)
@@ -40,6 +41,16 @@ pub fn needs_no_shard(scope: &Scope, request: &Request) -> bool {
                 | Request::PoolDelete(_)
                 | Request::PoolPreview(_)
         )
+}
+
+/// Refuses, on a network that another project shares, what its guests may not do. The decoder lets
+/// nothing of the kind in.
+pub(super) fn check_guest(scope: &Scope, request: &Request) -> Result<(), Refused> {
+    if scope.network_project.is_none() || request.opcode().may_be_shared() {
+        return Ok(());
+    }
+    let message = format_args!("only its own project may do this to a network");
+    Err(refuse_field(Status::UNSUPPORTED, "flags", message))
 }
 
 /// Whether an update of a network changes its name.

@@ -56,8 +56,9 @@ fn networks(at: &At, replies: Vec<Reply>, most: usize) -> NetworkPage {
             pages.add(page.items, page.next);
         }
     }
-    let (items, next) =
-        pages.join(Kind::Network, at, most, |network| network.network_id.0.as_u128());
+    let (items, next) = pages.join(Kind::Network, at, most, |network| {
+        (network.network_id.0.as_u128(), network.project_id.0.as_u128())
+    });
     NetworkPage { position: position.unwrap_or_default(), items, next }
 }
 
@@ -68,7 +69,7 @@ fn jobs(at: &At, replies: Vec<Reply>, most: usize) -> JobPage {
             pages.add(page.items, page.next);
         }
     }
-    let (items, next) = pages.join(Kind::Job, at, most, |job| u128::from(job.job_id.0));
+    let (items, next) = pages.join(Kind::Job, at, most, |job| (u128::from(job.job_id.0), 0));
     JobPage { items, next }
 }
 
@@ -99,7 +100,7 @@ impl<T> Pages<T> {
         kind: Kind,
         at: &At,
         most: usize,
-        key_of: impl Fn(&T) -> u128,
+        key_of: impl Fn(&T) -> (u128, u128),
     ) -> (Vec<T>, Option<CursorBytes>) {
         self.items.sort_unstable_by_key(&key_of);
         if let Some(cursor) = &self.next {
@@ -110,13 +111,13 @@ impl<T> Pages<T> {
             return (self.items, self.next);
         }
         self.items.truncate(most);
-        let key = self.items.last().map(key_of).unwrap_or_default();
-        let cursor = Cursor { family: Family::V4, key };
+        let (key, beside) = self.items.last().map(key_of).unwrap_or_default();
+        let cursor = Cursor { family: Family::V4, key, beside };
         (self.items, Some(cursor.write(kind, at)))
     }
 }
 
-fn key(cursor: &CursorBytes) -> u128 {
+fn key(cursor: &CursorBytes) -> (u128, u128) {
     Cursor::key_of(cursor)
 }
 

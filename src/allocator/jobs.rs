@@ -39,6 +39,7 @@ impl Shard {
         if self.jobs.len() == self.finished.len() {
             return JobProgress::Idle;
         }
+        self.act_for(None);
         let mut ready = None;
         let running = self.jobs.values().filter(|job| !job.finished);
         let mut todo = None;

@@ -186,7 +186,8 @@ impl Ledger {
                 (record.next, record.previous) = (next, home);
                 self.records.at_mut(home).next = handle;
                 self.records.at_mut(next).previous = handle;
-                let hash = self.key_hash(row.owner, row.slot, place.key_salt);
+                let salt = key_salt(&self.hasher, place.key_salt, other);
+                let hash = self.key_hash(row.owner, row.slot, salt);
                 self.add_key(subnets, hash, handle);
                 handle
             }
@@ -367,14 +368,21 @@ impl Ledger {
 /// Under which hash a record lies in the key index; `place` is its subnet.
 #[inline]
 fn index_hash(hasher: &Hasher, extras: &Arena<Extras>, record: &Record, place: &Subnet) -> u64 {
+    let row = extras.get(record.extras).and_then(|extras| extras.row.as_deref());
+    let other = row.and_then(|row| row.project);
     if record.is_home() {
-        let row = extras.get(record.extras).and_then(|extras| extras.row.as_deref());
-        let other = row.and_then(|row| row.project);
         let salt = other.map_or(place.owner_salt, |project| owner_salt(hasher, project));
         hasher.hash(record.owner().0.as_u128(), salt)
     } else {
-        key_hash(hasher, record.owner(), record.slot, place.key_salt)
+        let salt = key_salt(hasher, place.key_salt, other);
+        key_hash(hasher, record.owner(), record.slot, salt)
     }
+}
+
+/// Part of the hashes of keys: that of a network, or of another project on it.
+#[inline]
+pub(super) fn key_salt(hasher: &Hasher, of_network: u64, other: Option<ProjectId>) -> u64 {
+    other.map_or(of_network, |project| hasher.hash(project.0.as_u128(), of_network))
 }
 
 /// Part of the hashes of a project's owners.

@@ -15,10 +15,9 @@ use addrd_protocol::message::{
     Allocation, AllocationFilter, AllocationList, AllocationPage, NetworkList, NetworkPage,
     SubnetList, SubnetPage,
 };
-use std::ops::Bound;
 
 impl Shard {
-    /// Networks of a project by id.
+    /// Networks of a project, and those that others share, by id and project.
     pub(super) fn network_list(
         &self,
         at: &At,
@@ -26,21 +25,40 @@ impl Shard {
         request: &NetworkList,
     ) -> Result<NetworkPage, Refused> {
         let most = check_page_limit(request.page.limit, PAGE_OBJECTS_MAX)?;
-        let from = match Cursor::read(Kind::Network, at, &request.page)? {
-            None => Bound::Included((project, NetworkId::NIL)),
-            Some(cursor) => Bound::Excluded((project, NetworkId::from_u128(cursor.key))),
-        };
-        let to = Bound::Included((project, NetworkId::from_u128(u128::MAX)));
+        let behind = Cursor::read(Kind::Network, at, &request.page)?;
+        let behind = behind
+            .map(|cursor| (NetworkId::from_u128(cursor.key), ProjectId::from_u128(cursor.beside)));
         let mut page = Page::new(most);
-        for (&(_, id), &network) in self.ordered.range((from, to)) {
+        for (id, of, network) in self.visible_networks(project, behind) {
             let name = self.networks.at(network).name.as_deref().unwrap_or_default();
             let shown = request.name_prefix.as_deref().is_none_or(|start| name.starts_with(start));
-            if !page.look_at(id.0.as_u128(), shown.then(|| self.network(network))) {
+            let item = shown.then(|| self.network(network));
+            if !page.look_beside(id.0.as_u128(), of.0.as_u128(), item) {
                 break;
             }
         }
         let (items, next) = page.finish(Kind::Network, at, Family::V4);
         Ok(NetworkPage { position: at.position, items, next })
+    }
+
+    /// A project's own networks and those that others share, by id and project, from behind one on.
+    fn visible_networks(
+        &self,
+        project: ProjectId,
+        behind: Option<(NetworkId, ProjectId)>,
+    ) -> impl Iterator<Item = (NetworkId, ProjectId, u32)> {
+        let (first, last) = (NetworkId::NIL, NetworkId::from_u128(u128::MAX));
+        // The own one with the id of the last one looked at, if any, comes again; `is_behind` passes
+        // it.
+        let from = behind.map_or(first, |(id, _)| id);
+        let own = self.ordered.range((project, from)..=(project, last));
+        let own = own.map(|(&(of, id), &network)| (id, of, network));
+        let lent = self.lent.range((from, ProjectId::NIL)..);
+        let lent = lent.map(|(&(id, of), &network)| (id, of, network));
+        let lent = lent.filter(move |(_, of, _)| *of != project);
+        let is_behind =
+            move |(id, of, _): &(NetworkId, ProjectId, u32)| behind.is_none_or(|b| (*id, *of) > b);
+        merged(own, lent).filter(is_behind)
     }
 
     /// Subnets of a network by family and prefix.
@@ -84,7 +102,7 @@ impl Shard {
         }
         let cursor = Cursor::read(Kind::Allocation, at, &request.page)?;
         let mut walk = Walk { page: Page::new(most), family: Family::V4, subnets: 0 };
-        let start = cursor.unwrap_or(Cursor { family: Family::V4, key: 0 });
+        let start = cursor.unwrap_or(Cursor { family: Family::V4, key: 0, beside: 0 });
         let begun = cursor.is_some();
         let first = self.subnet_at_or_before(network, start);
         for key in self.networks.at(network).order.iter_from(first) {
@@ -161,6 +179,14 @@ impl Shard {
         if !self.sees(of) {
             return false;
         }
+        // What is not shown of a guest's allocation can't be asked for either.
+        let asks_who = filter.owner.is_some()
+            || filter.manager.is_some()
+            || filter.host.is_some()
+            || filter.label.is_some();
+        if asks_who && !self.is_own(of) {
+            return false;
+        }
         if filter.state.is_some_and(|state| state != of.state())
             || filter.owner.is_some_and(|owner| owner != of.owner())
         {
@@ -184,6 +210,19 @@ impl Shard {
                 row.label.as_deref().is_some_and(|held| has_label(held, wanted))
             })
     }
+}
+
+/// Two rising sequences as one.
+fn merged<T: Ord>(
+    left: impl Iterator<Item = T>,
+    right: impl Iterator<Item = T>,
+) -> impl Iterator<Item = T> {
+    let (mut left, mut right) = (left.peekable(), right.peekable());
+    std::iter::from_fn(move || match (left.peek(), right.peek()) {
+        (Some(a), Some(b)) if b < a => right.next(),
+        (Some(_), _) => left.next(),
+        (None, _) => right.next(),
+    })
 }
 
 /// A list of allocations under way. A subnet without allocations counts as one look, so that a

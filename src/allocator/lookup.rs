@@ -11,11 +11,11 @@ use addrd_protocol::message::{Lookup, Lookups, SubnetName};
 use std::net::IpAddr;
 
 impl Shard {
-    /// Finds allocations and subnets by address, or allocations by owner; in one network or in all
-    /// of the project that this shard has.
+    /// Finds allocations and subnets by address, or allocations by owner; in one network, or in all
+    /// that the project has or others share.
     ///
     /// Shape: by address one look for each prefix length that subnets have, and one for each
-    /// subnet found; by owner one for each allocation found, and in one network one for each that
+    /// subnet found and each shared network, at most [`crate::limits::LIST_OBJECTS_MAX`]; by owner one for each allocation found, and in one network one for each that
     /// the owner has, at most [`crate::limits::LIST_OBJECTS_MAX`].
     pub(super) fn lookup(
         &self,
@@ -43,7 +43,7 @@ impl Shard {
                         found.more = true;
                         break;
                     }
-                    found.allocations.push(self.allocation(record));
+                    found.allocations.push(self.allocation_for(record, project));
                 }
                 found
             }
@@ -59,7 +59,7 @@ impl Shard {
         let mut found = Lookups::default();
         if let Some(network) = network {
             if let Some(at) = self.find_subnet_with(network, address) {
-                self.add_lookup(at, address, &mut found);
+                self.add_lookup(project, at, address, &mut found);
             }
             return found;
         }
@@ -74,24 +74,41 @@ impl Shard {
                     found.more = true;
                     return found;
                 }
-                self.add_lookup(place.subnet, address, &mut found);
+                self.add_lookup(project, place.subnet, address, &mut found);
             }
         }
+        self.lookup_lent(project, address, &mut found);
         found
     }
 
-    fn add_lookup(&self, at: u32, address: &IpAddr, found: &mut Lookups) {
+    /// Looks at the networks that other projects share.
+    fn lookup_lent(&self, project: ProjectId, address: &IpAddr, found: &mut Lookups) {
+        let others = self.lent.iter().filter(|((_, of), _)| *of != project);
+        for (looks, (_, &network)) in others.enumerate() {
+            if looks >= crate::limits::LIST_OBJECTS_MAX || found.subnets.len() == LOOKUPS_MAX {
+                found.more = true;
+                return;
+            }
+            if let Some(at) = self.find_subnet_with(network, address) {
+                self.add_lookup(project, at, address, found);
+            }
+        }
+    }
+
+    fn add_lookup(&self, viewer: ProjectId, at: u32, address: &IpAddr, found: &mut Lookups) {
         let subnet = self.subnets.at(at);
+        let of = self.networks.at(subnet.network);
         found.subnets.push(SubnetRef {
-            network_id: self.networks.at(subnet.network).id,
+            network_id: of.id,
             subnet_id: subnet.row.id,
             cidr: subnet.row.prefix,
+            network_project: Some(of.project).filter(|home| *home != viewer),
         });
         let Some(offset) = subnet.row.prefix.offset_of(address) else { return };
         if let Some(record) = self.find_covering(at, offset)
-            && self.sees(self.ledger.at(record))
+            && self.sees_as(self.ledger.at(record), viewer)
         {
-            found.allocations.push(self.allocation(record));
+            found.allocations.push(self.allocation_for(record, viewer));
         }
     }
 

@@ -13,6 +13,7 @@ mod classify;
 mod departed;
 mod free_map;
 mod gather;
+mod guests;
 mod index;
 mod jobs;
 mod ledger;
@@ -52,7 +53,6 @@ pub use gather::merge;
 pub use jobs::JobProgress;
 pub use shard::{Answer, At, Scope, Shard, ShardCounters, ShardSettings};
 pub use snapshot::Snapshot;
-pub use subnets::check_subnet;
 pub use survey::{FILL_LEVELS, FillReport, SubnetFill, Survey};
 
 use classify::is_spanning_update;

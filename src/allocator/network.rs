@@ -17,6 +17,10 @@ pub(super) struct Network {
     /// Of its attributes.
     pub(super) attributes: Revision,
     pub(super) deleting: bool,
+    /// Other projects may use it.
+    pub(super) shared: bool,
+    /// What other projects have here: allocations and ports of each.
+    pub(super) guests: BTreeMap<ProjectId, u64>,
     /// It has pins, so that no request is plain.
     pub(super) pinned: bool,
     pub(super) name: Option<Text>,

@@ -2,16 +2,41 @@
 
 use super::Shard;
 use super::network::Network;
-use crate::model::{AddressScopeId, JobRow, PoolId};
+use crate::model::{AddressScopeId, Instance, JobRow, OwnerId, PoolId, ProjectId, Slot};
 use addrd_protocol::message::{Allocation, Job, JobState, Network as NetworkReply, Subnet};
 
 impl Shard {
-    /// An allocation as it is.
+    /// An allocation as the request at hand may see it.
     pub(super) fn allocation(&self, at: u32) -> Allocation {
+        let network = self.subnets.at(self.ledger.at(at).subnet).network;
+        self.allocation_for(at, self.actor(network))
+    }
+
+    /// An allocation as a project sees it: of another one's where it is, and whose.
+    pub(super) fn allocation_for(&self, at: u32, viewer: ProjectId) -> Allocation {
+        let whole = self.whole_allocation(at);
+        if whole.project_id == viewer {
+            return whole;
+        }
+        Allocation {
+            owner: OwnerId::NIL,
+            slot: Slot(0),
+            instance: Instance(0),
+            time_left_ms: 0,
+            owner_name: None,
+            label: None,
+            host: None,
+            manager: None,
+            ..whole
+        }
+    }
+
+    fn whole_allocation(&self, at: u32) -> Allocation {
         let record = self.ledger.at(at);
         let subnet = self.subnets.at(record.subnet);
         let network = self.networks.at(subnet.network);
         let extras = self.ledger.extras_row(record).cloned().unwrap_or_default();
+        let project_id = extras.project.unwrap_or(network.project);
         Allocation {
             address: subnet.address(self.ledger.offset(record)),
             length: subnet.family.bits() - record.block_bits,
@@ -19,7 +44,7 @@ impl Shard {
             state: record.state(),
             network_id: network.id,
             subnet_id: subnet.row.id,
-            project_id: self.ledger.project_of(&self.subnets, record),
+            project_id,
             owner: record.owner(),
             slot: record.slot,
             instance: record.instance,
@@ -30,6 +55,7 @@ impl Shard {
             label: extras.label,
             host: extras.host,
             manager: extras.manager,
+            network_project: extras.project.map(|_| network.project),
         }
     }
 
@@ -74,6 +100,7 @@ impl Shard {
             allocations: network.allocations,
             deleting: network.deleting,
             repeated: false,
+            shared: network.shared,
             name: network.name.clone(),
             description: network.description.clone(),
             scope_v4: network.scope_v4.map(|scope| AddressScopeId(scope.id)),

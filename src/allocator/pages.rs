@@ -13,7 +13,7 @@ use addrd_protocol::message::{Cursor as CursorBytes, PageRequest};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Kind {
-    /// Networks by id.
+    /// Networks by id and project.
     Network = 1,
     /// Jobs by number.
     Job = 2,
@@ -44,11 +44,15 @@ pub(super) enum Kind {
 pub(super) struct Cursor {
     pub(super) family: Family,
     pub(super) key: u128,
+    /// Tells apart what has the same key; only networks have it, by project.
+    pub(super) beside: u128,
 }
 
 /// Bytes of a cursor: kind, incarnation, family, key.
 const CURSOR_BYTES: usize = 1 + 4 + 1 + 16;
-const _: () = assert!(CURSOR_BYTES <= addrd_protocol::message::list::CURSOR_BYTES_MAX);
+/// The same and what tells apart equal keys.
+const LONG_CURSOR_BYTES: usize = CURSOR_BYTES + 16;
+const _: () = assert!(LONG_CURSOR_BYTES <= addrd_protocol::message::list::CURSOR_BYTES_MAX);
 
 impl Cursor {
     /// The cursor of a page request; `None` = from the beginning.
@@ -62,7 +66,12 @@ impl Cursor {
             let message = format_args!("this cursor is not one of this list; begin without one");
             refuse_field(Status::OUT_OF_RANGE, "cursor", message)
         };
-        let fields: &[u8; CURSOR_BYTES] = bytes.0[..].try_into().map_err(|_| foreign())?;
+        let (fields, rest) = bytes.0.split_first_chunk::<CURSOR_BYTES>().ok_or_else(foreign)?;
+        let beside = match (kind, rest) {
+            (Kind::Network, rest) => rest.try_into().map_err(|_| foreign())?,
+            (_, []) => [0; 16],
+            _ => return Err(foreign()),
+        };
         let family = match fields[5] {
             4 => Family::V4,
             6 => Family::V6,
@@ -77,23 +86,30 @@ impl Cursor {
         }
         let mut key = [0; 16];
         key.copy_from_slice(&fields[6..]);
-        Ok(Self { family, key: u128::from_be_bytes(key) })
+        let (key, beside) = (u128::from_be_bytes(key), u128::from_be_bytes(beside));
+        Ok(Self { family, key, beside })
     }
 
     /// As it travels.
     pub(super) fn write(&self, kind: Kind, at: &At) -> CursorBytes {
-        let mut bytes = [0; CURSOR_BYTES];
-        bytes[0] = kind as u8;
-        bytes[1..5].copy_from_slice(&at.incarnation.0.to_be_bytes());
-        bytes[5] = self.family as u8;
-        bytes[6..].copy_from_slice(&self.key.to_be_bytes());
-        CursorBytes(bytes.to_vec().into())
+        let mut bytes = Vec::with_capacity(LONG_CURSOR_BYTES);
+        bytes.push(kind as u8);
+        bytes.extend_from_slice(&at.incarnation.0.to_be_bytes());
+        bytes.push(self.family as u8);
+        bytes.extend_from_slice(&self.key.to_be_bytes());
+        if kind == Kind::Network {
+            bytes.extend_from_slice(&self.beside.to_be_bytes());
+        }
+        CursorBytes(bytes.into())
     }
 
-    /// The key of a cursor that one of our own pages carries.
-    pub(super) fn key_of(bytes: &CursorBytes) -> u128 {
-        let fields = bytes.0.get(6..CURSOR_BYTES).and_then(|key| key.try_into().ok());
-        u128::from_be_bytes(fields.unwrap_or_default())
+    /// The key of a cursor that one of our own pages carries, and what tells apart equal ones.
+    pub(super) fn key_of(bytes: &CursorBytes) -> (u128, u128) {
+        let number = |from: usize| {
+            let field = bytes.0.get(from..from + 16).and_then(|field| field.try_into().ok());
+            u128::from_be_bytes(field.unwrap_or_default())
+        };
+        (number(CURSOR_BYTES - 16), number(CURSOR_BYTES))
     }
 }
 
@@ -105,12 +121,14 @@ pub(super) struct Page<T> {
     looks: usize,
     /// The last key looked at, and whether there may be more behind it.
     last: u128,
+    /// Tells apart the last one from others with its key.
+    beside: u128,
     more: bool,
 }
 
 impl<T> Page<T> {
     pub(super) const fn new(most: u32) -> Self {
-        Self { items: Vec::new(), most: most as usize, looks: 0, last: 0, more: false }
+        Self { items: Vec::new(), most: most as usize, looks: 0, last: 0, beside: 0, more: false }
     }
 
     /// Looks at the object behind the last one: shown if it matches. False: the page is full, and
@@ -124,6 +142,15 @@ impl<T> Page<T> {
         self.last = key;
         self.items.extend(item);
         true
+    }
+
+    /// The same where keys may be equal, and `beside` tells them apart.
+    pub(super) fn look_beside(&mut self, key: u128, beside: u128, item: Option<T>) -> bool {
+        let looked = self.look_at(key, item);
+        if looked {
+            self.beside = beside;
+        }
+        looked
     }
 
     /// Whether anything was looked at.
@@ -149,7 +176,7 @@ impl<T> Page<T> {
         at: &At,
         family: Family,
     ) -> (Vec<T>, Option<CursorBytes>) {
-        let cursor = Cursor { family, key: self.last };
+        let cursor = Cursor { family, key: self.last, beside: self.beside };
         (self.items, self.more.then(|| cursor.write(kind, at)))
     }
 }

@@ -70,8 +70,9 @@ impl Shard {
         for (scope, request) in requests.take(DRAIN_OPERATIONS_MAX as usize) {
             if let Some(port) = port_named(request) {
                 let creates = matches!(request, Request::PortCreate(_));
-                let network = self.seek_network(scope.project, scope.network);
-                let spot = network.map(|network| self.port_spot(network, port, creates));
+                let network = self.seek_network(scope.home(), scope.network);
+                let guest = scope.guest();
+                let spot = network.map(|network| self.port_spot(network, guest, port, creates));
                 ahead.ports.extend(spot);
                 continue;
             }
@@ -82,8 +83,9 @@ impl Shard {
                 }
                 _ => continue,
             };
-            if let Some(network) = self.seek_network(scope.project, scope.network) {
-                let salt = self.networks.at(network).owner_salt;
+            if let Some(network) = self.seek_network(scope.home(), scope.network) {
+                let own = self.networks.at(network).owner_salt;
+                let salt = scope.guest().map_or(own, |guest| self.owner_salt(guest));
                 let hash = self.ledger.owner_hash(owner, salt);
                 ahead.spots.push(Spot { hash, network, allocates });
             }

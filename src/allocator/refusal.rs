@@ -1,6 +1,6 @@
 //! How a lawful no is put together: status, field, message, details. Decides nothing.
 
-use crate::model::{Status, Text};
+use crate::model::{ProjectId, Status, Text};
 use addrd_protocol::message::{Detail, Failure};
 use addrd_protocol::text::TEXT_BYTES_MAX;
 use std::fmt::Arguments;
@@ -52,6 +52,13 @@ pub(super) fn limit(bound: &str, count: u128, most: u128) -> Refused {
 #[cold]
 pub(super) fn unsupported(field: &str, what: &str) -> Refused {
     refuse_field(Status::UNSUPPORTED, field, format_args!("{what} is not built in this version"))
+}
+
+/// No project with this id.
+#[cold]
+pub(super) fn no_project(id: ProjectId) -> Refused {
+    let message = format_args!("there is no project {id}; create it first");
+    refuse_field(Status::NOT_FOUND, "project", message)
 }
 
 /// The same refusal with one detail more.

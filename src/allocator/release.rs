@@ -25,6 +25,7 @@ impl Shard {
             return Err(no_fence("; or any, to release it whoever holds it"));
         }
         let Some(at) = self.find_target(network, &request.target)? else { return Ok(None) };
+        self.check_own(at)?;
         self.check_fences(at, &request.fences)?;
         let record = self.ledger.at(at);
         let subnet = self.subnets.at(record.subnet);
@@ -62,6 +63,7 @@ impl Shard {
         }
         let at = self.find_target(network, &request.target)?;
         let at = at.ok_or_else(|| nothing_held(&request.target))?;
+        self.check_own(at)?;
         self.check_fences(at, &request.fences)?;
         let mut row = self.ledger.row_of(&self.subnets, at);
         let mut extras = row.extras.take().unwrap_or_default();
@@ -114,6 +116,14 @@ impl Shard {
     pub(super) fn sees(&self, record: &Record) -> bool {
         let own = |project| self.ledger.project_of(&self.subnets, record) == project;
         self.acting.is_none_or(own)
+    }
+
+    /// Whether a request of this project, on whatever network, may learn of an allocation: its own,
+    /// and on its own network everybody's.
+    pub(super) fn sees_as(&self, record: &Record, viewer: ProjectId) -> bool {
+        let home = self.subnets.at(record.subnet).project;
+        let is_home = self.acting.is_none() && home == viewer;
+        is_home || self.ledger.project_of(&self.subnets, record) == viewer
     }
 
     /// The order of what a key holds.

@@ -49,6 +49,31 @@ pub struct Scope {
     pub network: NetworkId,
     /// The network is a subnet pool.
     pub pool: bool,
+    /// The project of the network, if it is another one, which shares it; never the same.
+    pub network_project: Option<ProjectId>,
+}
+
+impl Scope {
+    /// The project that the network belongs to.
+    #[inline]
+    #[must_use]
+    pub fn home(&self) -> ProjectId {
+        self.network_project.unwrap_or(self.project)
+    }
+
+    /// The project that asks, if the network is another's.
+    #[inline]
+    #[must_use]
+    pub fn guest(&self) -> Option<ProjectId> {
+        self.network_project.map(|_| self.project)
+    }
+
+    /// Whether both are about the same network or pool, whoever asks.
+    #[inline]
+    #[must_use]
+    pub fn is_beside(&self, other: &Self) -> bool {
+        self.network == other.network && self.pool == other.pool && self.home() == other.home()
+    }
 }
 
 /// Status of class done and a reply, or a refusal.
@@ -105,6 +130,12 @@ pub struct Shard {
     subnet_names: Index,
     /// Networks by project and id.
     pub(super) ordered: BTreeMap<(ProjectId, NetworkId), u32>,
+    /// Shared networks by id and project.
+    pub(super) lent: BTreeMap<(NetworkId, ProjectId), u32>,
+    /// Projects that have something on networks of others: allocations and ports of each.
+    pub(super) guests: BTreeMap<ProjectId, u64>,
+    /// Projects that exist, besides the default one.
+    pub(super) projects: BTreeSet<ProjectId>,
     /// Subnets of all networks by project, family and prefix.
     pub(super) everywhere: BTreeSet<Everywhere>,
     /// Subnets of each family and prefix length.
@@ -143,6 +174,9 @@ impl Shard {
             subnets_by_handle: Index::new(),
             subnet_names: Index::new(),
             ordered: BTreeMap::new(),
+            lent: BTreeMap::new(),
+            guests: BTreeMap::new(),
+            projects: BTreeSet::new(),
             everywhere: BTreeSet::new(),
             lengths: [[0; 129]; 2],
             random,
@@ -317,7 +351,7 @@ impl Shard {
         KeyOf {
             network,
             project: other.unwrap_or(of.project),
-            key_salt: of.key_salt,
+            key_salt: super::ledger::key_salt(&self.ledger.hasher, of.key_salt, other),
             owner_salt: other.map_or(of.owner_salt, |project| self.owner_salt(project)),
             owner,
             slot,
@@ -410,6 +444,10 @@ impl Shard {
         self.networks_by_handle.remove(by_handle, at);
         if self.ordered.get(&key) == Some(&at) {
             self.ordered.remove(&key);
+        }
+        let lent = (key.1, key.0);
+        if self.lent.get(&lent) == Some(&at) {
+            self.lent.remove(&lent);
         }
         self.networks.remove(at);
     }

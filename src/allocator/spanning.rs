@@ -2,6 +2,7 @@
 //! ([`super::catalogue`]).
 
 use super::Shard;
+use super::catalogue::switch;
 use super::order::Key;
 use super::refusal::Refused;
 use super::release::write;
@@ -56,11 +57,15 @@ impl Shard {
         let mut row = self.network_row(at);
         let renamed = write(&mut row.name, &request.name);
         let described = write(&mut row.description, &request.description);
-        if !renamed && !described {
+        switch(&mut row.shared, &request.shared);
+        if !renamed && !described && row.shared == network.shared {
             return Ok(Network { repeated: true, ..self.network(at) });
         }
         if request.expected.0 != 0 && request.expected != known {
             return Err(rules::stale(known, request.expected));
+        }
+        if !row.shared {
+            self.check_unused_by_guests(at)?;
         }
         self.commit(&Effect::NetworkPut(Box::new(row)), sink);
         Ok(self.network(at))
@@ -75,6 +80,7 @@ impl Shard {
             project: network.project,
             id: network.id,
             deleting: network.deleting,
+            shared: network.shared,
             name: network.name.clone(),
             description: network.description.clone(),
             scope_v4: network.scope_v4,

@@ -126,7 +126,7 @@ impl Engine {
             return Route::Gather;
         }
         let workers = u16::try_from(self.inner.doors.len()).unwrap_or(u16::MAX);
-        Route::Worker(worker_of(scope.project, scope.network, workers).0)
+        Route::Worker(worker_of(scope.home(), scope.network, workers).0)
     }
 
     /// Pushes a parcel. Never waits.

@@ -59,6 +59,9 @@ impl Recovery {
     #[must_use]
     pub fn finish(mut self, highest: u32) -> (Vec<Shard>, Box<Catalogue>) {
         self.catalogue.restore_handles(highest);
+        for shard in &mut self.shards {
+            self.catalogue.project_ids().for_each(|project| shard.know_project(project, true));
+        }
         (self.shards, self.catalogue)
     }
 

@@ -274,7 +274,7 @@ impl Sequencer {
             return allocator::merge(&at, request, scope, parts);
         }
         let workers = u16::try_from(shards.len()).unwrap_or(u16::MAX);
-        let owner = usize::from(worker_of(scope.project, scope.network, workers).0);
+        let owner = usize::from(worker_of(scope.home(), scope.network, workers).0);
         match shards.get_mut(owner) {
             Some(shard) => answer::decide(shard, &at, refuse, operation, records),
             None => panic!("network of a worker that was not lent"),

@@ -87,7 +87,12 @@ fn boot_at(path: &Path, workers: u16) -> Booted {
 }
 
 fn scope(network: u128) -> Scope {
-    Scope { project: ProjectId::DEFAULT, network: NetworkId::from_u128(network), pool: false }
+    Scope {
+        project: ProjectId::DEFAULT,
+        network: NetworkId::from_u128(network),
+        pool: false,
+        network_project: None,
+    }
 }
 
 fn operation(request_id: u64, network: u128, opcode: Opcode, request: Request) -> Operation {

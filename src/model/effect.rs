@@ -117,6 +117,8 @@ pub struct NetworkRow {
     pub id: NetworkId,
     /// A job is deleting it.
     pub deleting: bool,
+    /// Other projects may use it.
+    pub shared: bool,
     /// Unique in the project.
     pub name: Option<Text>,
     /// For people.

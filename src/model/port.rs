@@ -3,7 +3,7 @@
 
 use super::handle::{NetworkHandle, SubnetHandle};
 use addrd_protocol::message::IpAllocation;
-use addrd_protocol::{Mac, OwnerId, PortId, Revision, SegmentId, Slot, Text};
+use addrd_protocol::{Mac, OwnerId, PortId, ProjectId, Revision, SegmentId, Slot, Text};
 
 /// What kind of thing a row is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +81,8 @@ pub struct PortRow {
     pub ip_allocation: IpAllocation,
     /// Slots that its addresses were given, a bit each. One whose allocation is gone may stay.
     pub slots: u128,
+    /// Its project, if it is not that of the network.
+    pub project: Option<ProjectId>,
     /// The machine that it lives on.
     pub host: Option<Text>,
     /// Who uses it.

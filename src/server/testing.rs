@@ -347,8 +347,15 @@ pub(super) fn frame_with(
     change: impl FnOnce(&mut RequestHeader),
 ) -> Vec<u8> {
     let (opcode, project) = (request.opcode(), ProjectId::NIL);
-    let mut header =
-        RequestHeader { opcode, request_id, timeout_ms: 0, project, network: on, pool: false };
+    let mut header = RequestHeader {
+        opcode,
+        request_id,
+        timeout_ms: 0,
+        project,
+        network: on,
+        pool: false,
+        network_project: None,
+    };
     change(&mut header);
     let mut bytes = BytesMut::new();
     encode_request(&header, request, &mut bytes).unwrap();

@@ -66,6 +66,7 @@ fn network() -> Effect {
         project: ProjectId::DEFAULT,
         id: NetworkId::from_u128(1),
         deleting: false,
+        shared: false,
         name: None,
         description: None,
         scope_v4: None,

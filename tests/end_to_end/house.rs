@@ -173,6 +173,7 @@ pub(crate) fn header(number: u64, on: NetworkId, request: &Request) -> RequestHe
         project: ProjectId::DEFAULT,
         network: on,
         pool: false,
+        network_project: None,
     }
 }
 

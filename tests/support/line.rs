@@ -38,6 +38,7 @@ pub(crate) fn header(network: NetworkId, request_id: u64) -> RequestHeader {
         project: ProjectId::DEFAULT,
         network,
         pool: network == POOLED,
+        network_project: None,
     }
 }
 

@@ -280,8 +280,11 @@ impl Shard {
         }
     }
 
-    /// What is held under a key, as a refusal's detail.
+    /// What is held, as a refusal's detail; of another project's only the fact.
     fn shown(&self, refused: Refused, record: u32) -> Refused {
+        if !self.is_own(self.ledger.at(record)) {
+            return refused;
+        }
         with(refused, Detail::Held(Box::new(self.allocation(record))))
     }
 }

@@ -23,7 +23,8 @@ impl Shard {
         if request.extras.is_some() || request.length.is_some() {
             return None;
         }
-        if flags.allow_resting || flags.want_subnet || self.undo.active {
+        // A guest's allocation names its project, which is rare.
+        if flags.allow_resting || flags.want_subnet || self.undo.active || self.acting.is_some() {
             return None;
         }
         let of = self.networks.at(network);

@@ -6,7 +6,7 @@ use crate::allocator::Shard;
 use crate::allocator::refusal::{Refused, refuse, unsupported};
 use crate::allocator::shard::{Answer, At, Scope};
 use crate::model::{
-    AddressScopeId, Effect, EffectSink, JobRow, NetworkHandle, PoolId, Status, worker_of,
+    AddressScopeId, Effect, EffectSink, JobRow, NetworkHandle, PoolId, ProjectId, Status, worker_of,
 };
 use addrd_protocol::message::{JobKind, Reply, Request};
 
@@ -29,8 +29,13 @@ pub fn apply_spanning(
     if crate::allocator::needs_no_shard(scope, request) {
         return catalogue.apply_alone(at, scope, request, sink);
     }
+    if matches!(request, Request::ProjectCreate(_) | Request::ProjectDelete(_)) {
+        return catalogue.apply_to_project(shards, at, scope.project, request, sink);
+    }
+    crate::allocator::classify::check_guest(scope, request)?;
     let owner = owner_of(shards, scope)?;
     let shard = &mut *shards[owner];
+    shard.act_for(None);
     let reply = match request {
         Request::NetworkCreate(request) => {
             Reply::Network(Box::new(catalogue.network_create(shard, at, scope, request, sink)?))
@@ -70,6 +75,7 @@ pub fn finish_network(
 ) {
     for shard in shards {
         let Some(at) = shard.find_network_handle(network) else { continue };
+        shard.act_for(None);
         catalogue.finish_subnets(shard, at, sink);
         let of = shard.networks.at(at);
         let all = of.deleting && shard.is_bare(at);
@@ -100,6 +106,38 @@ pub fn finish_network(
 }
 
 impl Catalogue {
+    /// Creates or deletes a project: every shard learns of it, and says what a project to be
+    /// deleted has on networks of others.
+    fn apply_to_project(
+        &mut self,
+        shards: &mut [&mut Shard],
+        at: &At,
+        project: ProjectId,
+        request: &Request,
+        sink: &mut impl EffectSink,
+    ) -> Answer {
+        let (answer, exists) = match request {
+            Request::ProjectCreate(request) => {
+                let made = self.project_create(at, project, request, sink)?;
+                ((Status::OK, Reply::Project(Box::new(made))), true)
+            }
+            Request::ProjectDelete(request) => {
+                let as_guest = shards.iter().map(|shard| shard.guest_count(project)).sum();
+                (self.project_delete(project, as_guest, request, sink)?, false)
+            }
+            _ => return Err(unsupported("opcode", "this operation over all workers")),
+        };
+        for shard in shards {
+            shard.know_project(project, exists);
+        }
+        Ok(answer)
+    }
+
+    /// Projects that exist, besides the default one.
+    pub fn project_ids(&self) -> impl Iterator<Item = ProjectId> {
+        self.projects.keys().copied()
+    }
+
     /// Requests that concern the catalogue alone.
     fn apply_alone(
         &mut self,
@@ -110,9 +148,6 @@ impl Catalogue {
     ) -> Answer {
         let project = scope.project;
         let reply = match request {
-            Request::ProjectCreate(request) => {
-                Reply::Project(Box::new(self.project_create(at, project, request, sink)?))
-            }
             Request::ProjectGet(request) => {
                 Reply::Project(Box::new(self.project_get(project, request)?))
             }
@@ -121,9 +156,6 @@ impl Catalogue {
             }
             Request::ProjectUpdate(request) => {
                 Reply::Project(Box::new(self.project_update(at, project, request, sink)?))
-            }
-            Request::ProjectDelete(request) => {
-                return self.project_delete(project, request, sink);
             }
             _ => return self.apply_to_scope_or_pool(at, scope, request, sink),
         };
@@ -179,7 +211,7 @@ impl Catalogue {
 
 fn owner_of(shards: &[&mut Shard], scope: &Scope) -> Result<usize, Refused> {
     let workers = u16::try_from(shards.len()).unwrap_or(u16::MAX);
-    let owner = usize::from(worker_of(scope.project, scope.network, workers).0);
+    let owner = usize::from(worker_of(scope.home(), scope.network, workers).0);
     if owner >= shards.len() {
         return Err(refuse(Status::OUTCOME_UNKNOWN, format_args!("there is no worker")));
     }

@@ -23,6 +23,7 @@ mod projects;
 mod scopes;
 
 pub use apply::{apply_spanning, finish_network};
+pub(super) use scopes::switch;
 
 use super::Shard;
 use super::absorb::AbsorbError;

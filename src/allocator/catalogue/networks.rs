@@ -48,6 +48,7 @@ impl Catalogue {
             project: scope.project,
             id: scope.network,
             deleting: false,
+            shared: request.shared,
             name: request.name.clone(),
             description: request.description.clone(),
             scope_v4,

@@ -131,6 +131,7 @@ impl Catalogue {
             project: row.project,
             id: NetworkId(row.id.0),
             deleting: false,
+            shared: false,
             name: None,
             description: None,
             scope_v4: None,

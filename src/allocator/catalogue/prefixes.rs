@@ -79,8 +79,12 @@ impl Catalogue {
             Request::AllocationGet(_) | Request::AllocationList(_) => {}
             _ => return Err(unsupported("opcode", "this operation on a subnet pool")),
         }
-        let within =
-            Scope { project: pool.row.project, network: NetworkId(pool.row.id.0), pool: true };
+        let within = Scope {
+            project: pool.row.project,
+            network: NetworkId(pool.row.id.0),
+            pool: true,
+            network_project: None,
+        };
         self.prefixes.apply(at, &within, request, sink)
     }
 

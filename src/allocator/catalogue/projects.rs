@@ -2,7 +2,7 @@
 
 use super::{Catalogue, Named};
 use crate::allocator::pages::{Cursor, Kind, Page};
-use crate::allocator::refusal::{Refused, limit, refuse, refuse_field, with};
+use crate::allocator::refusal::{Refused, limit, no_project, refuse, refuse_field, with};
 use crate::allocator::release::write;
 use crate::allocator::shard::{Answer, At};
 use crate::allocator::subnets::{check_page_limit, rules};
@@ -23,8 +23,7 @@ impl Catalogue {
         if id == ProjectId::DEFAULT || self.projects.contains_key(&id) {
             return Ok(());
         }
-        let message = format_args!("there is no project {id}; create it first");
-        Err(refuse_field(Status::NOT_FOUND, "project", message))
+        Err(no_project(id))
     }
 
     pub(super) fn project_create(
@@ -95,6 +94,7 @@ impl Catalogue {
     pub(super) fn project_delete(
         &mut self,
         id: ProjectId,
+        as_guest: u64,
         request: &ProjectDelete,
         sink: &mut impl EffectSink,
     ) -> Answer {
@@ -109,10 +109,11 @@ impl Catalogue {
         let used = self.pools.values().filter(|pool| pool.used_by(id) > 0).count() as u64;
         let count =
             u64::from(counts.networks) + u64::from(counts.pools) + u64::from(counts.scopes) + used;
+        let count = count + as_guest;
         if count > 0 {
             let message = format_args!(
-                "the project has {} networks, {} subnet pools and {} address scopes, and uses {used} \
-                 pools",
+                "the project has {} networks, {} subnet pools and {} address scopes, uses {used} \
+                 pools, and has {as_guest} allocations and ports on networks of others",
                 counts.networks, counts.pools, counts.scopes
             );
             let count = count.into();

@@ -189,7 +189,7 @@ impl Scope {
 }
 
 /// Writes a setting of a switch; null is off.
-pub(super) fn switch(field: &mut bool, setting: &Setting<bool>) {
+pub(in crate::allocator) fn switch(field: &mut bool, setting: &Setting<bool>) {
     match setting {
         Setting::Unset => {}
         Setting::Null => *field = false,

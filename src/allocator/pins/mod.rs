@@ -143,6 +143,10 @@ impl Shard {
 
     /// The place that a pinned key leads to, if what is asked for allows it and it is free.
     pub(super) fn pinned_place(&self, network: u32, seeker: &PinSeeker<'_>) -> Option<(u32, u128)> {
+        // Pins are for owners of the network's own project.
+        if self.acting.is_some() {
+            return None;
+        }
         let created = self.pin_of(network, (seeker.owner, seeker.slot))?;
         let pin = self.networks.at(network).plan.as_deref()?.pins.get(&created)?;
         let (at, offset) = (pin.subnet, pin.row.offset);
@@ -170,7 +174,8 @@ impl Shard {
         let mut inside = plan.pin_places.range((at, first)..=(at, last));
         inside.any(|(_, created)| {
             let pin = plan.pins.get(created);
-            pin.is_some_and(|pin| (pin.row.owner, pin.row.slot) != (owner, slot))
+            let is_guest = self.acting.is_some();
+            pin.is_some_and(|pin| is_guest || (pin.row.owner, pin.row.slot) != (owner, slot))
         })
     }
 

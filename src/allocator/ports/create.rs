@@ -72,6 +72,7 @@ impl Shard {
             mac,
             ip_allocation,
             slots,
+            project: self.acting,
             host: request.host.clone(),
             device_owner: request.device_owner.clone(),
             description: request.description.clone(),

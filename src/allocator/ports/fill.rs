@@ -37,9 +37,16 @@ impl Shard {
         false
     }
 
-    /// One port: nothing happens if it has the address, is none that should, or another owner has
-    /// the address.
+    /// One port, for its own project.
     fn fill_port(&mut self, port: u32, subnet: u32, sink: &mut impl EffectSink) {
+        self.act_for(self.ports.at(port).guest());
+        self.fill_own_port(port, subnet, sink);
+        self.act_for(None);
+    }
+
+    /// Nothing happens if it has the address, is none that should, or another owner has
+    /// the address.
+    fn fill_own_port(&mut self, port: u32, subnet: u32, sink: &mut impl EffectSink) {
         let of = self.ports.at(port);
         let (network, texts) = (of.network, of.texts().clone());
         let seeker = Seeker {

@@ -3,8 +3,9 @@
 
 use super::state::mac_hash;
 use crate::allocator::Shard;
+use crate::allocator::ledger::key_salt;
 use crate::allocator::prefetch::Guess;
-use crate::model::{OwnerId, PortId, Slot};
+use crate::model::{OwnerId, PortId, ProjectId, Slot};
 use addrd_sync::prefetch;
 
 /// A request on a port, on its way through the stages.
@@ -23,14 +24,18 @@ impl Shard {
     pub(in crate::allocator) fn port_spot(
         &self,
         network: u32,
+        guest: Option<ProjectId>,
         port: PortId,
         creates: bool,
     ) -> PortSpot {
         let owner = OwnerId(port.0);
         let of = self.networks.at(network);
-        let first = self.ledger.owner_hash(owner, of.owner_salt);
-        let second = self.ledger.key_hash(owner, Slot(1), of.key_salt);
-        PortSpot { network, id: self.port_hash(network, port), keys: [first, second], creates }
+        let salt = guest.map_or(of.owner_salt, |guest| self.owner_salt(guest));
+        let first = self.ledger.owner_hash(owner, salt);
+        let key_salt = key_salt(&self.ledger.hasher, of.key_salt, guest);
+        let second = self.ledger.key_hash(owner, Slot(1), key_salt);
+        let id = self.port_hash(network, guest, port);
+        PortSpot { network, id, keys: [first, second], creates }
     }
 
     /// Stage by stage: lines of the indexes, then what lies under them, then where that leads to.

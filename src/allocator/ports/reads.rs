@@ -86,7 +86,8 @@ impl Shard {
     fn matches_port(&self, at: u32, filter: &PortFilter) -> bool {
         let port = self.ports.at(at);
         let texts = port.texts();
-        filter.mac.is_none_or(|mac| mac == port.mac)
+        port.guest() == self.acting
+            && filter.mac.is_none_or(|mac| mac == port.mac)
             && filter.changed_since.is_none_or(|since| port.revision > since)
             && (filter.host.is_none() || filter.host == texts.host)
             && (filter.device_owner.is_none() || filter.device_owner == texts.device_owner)

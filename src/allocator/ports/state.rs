@@ -6,7 +6,7 @@ use crate::allocator::slab::Arena;
 use crate::allocator::undo::Step;
 use crate::allocator::{Shard, owned};
 use crate::model::{
-    Effect, EffectSink, Mac, OwnerId, PortId, PortRow, Revision, Slot, Text, Thing,
+    Effect, EffectSink, Mac, OwnerId, PortId, PortRow, ProjectId, Revision, Slot, Text, Thing,
 };
 use addrd_protocol::message::IpAllocation;
 
@@ -52,6 +52,8 @@ pub(in crate::allocator) struct Texts {
     pub(in crate::allocator) host: Option<Text>,
     pub(in crate::allocator) device_owner: Option<Text>,
     pub(in crate::allocator) description: Option<Text>,
+    /// Its project, if it is not that of its network; no text, but as rare.
+    project: Option<ProjectId>,
 }
 
 /// A port of the shard.
@@ -67,14 +69,23 @@ pub(in crate::allocator) struct Port {
     pub(in crate::allocator) class: Class,
     /// Slots that its addresses were given; one whose allocation is gone may stay.
     pub(in crate::allocator) slots: u128,
+    /// Its project is not that of its network; it stands with the texts, which few looks need.
+    is_guest: bool,
     texts: Option<Box<Texts>>,
 }
 
-const NO_TEXTS: &Texts = &Texts { host: None, device_owner: None, description: None };
+const NO_TEXTS: &Texts =
+    &Texts { host: None, device_owner: None, description: None, project: None };
 
 impl Port {
     pub(in crate::allocator) fn texts(&self) -> &Texts {
         self.texts.as_deref().unwrap_or(NO_TEXTS)
+    }
+
+    /// Its project, if it is not that of its network.
+    #[inline]
+    pub(in crate::allocator) fn guest(&self) -> Option<ProjectId> {
+        if self.is_guest { self.texts().project } else { None }
     }
 
     /// The owner of its addresses.
@@ -127,9 +138,18 @@ impl Ports {
 
 /// Salts of the hashes of MACs, apart from those of ids.
 const MAC_SALT: u64 = 1 << 40;
+/// Salts of the hashes of guests' ids.
+const GUEST_SALT: u64 = 1 << 41;
 
-fn port_hash(hasher: &Hasher, network: u32, id: PortId) -> u64 {
-    hasher.hash(id.0.as_u128(), network.into())
+#[inline]
+fn port_hash(hasher: &Hasher, network: u32, guest: Option<ProjectId>, id: PortId) -> u64 {
+    let own = u64::from(network);
+    let salt = guest.map_or(own, |guest| hasher.hash(guest.0.as_u128(), GUEST_SALT + own));
+    hasher.hash(id.0.as_u128(), salt)
+}
+
+fn hash_of(hasher: &Hasher, port: &Port) -> u64 {
+    port_hash(hasher, port.network, port.guest(), port.id)
 }
 
 pub(super) fn mac_hash(hasher: &Hasher, network: u32, mac: Mac) -> u64 {
@@ -138,16 +158,28 @@ pub(super) fn mac_hash(hasher: &Hasher, network: u32, mac: Mac) -> u64 {
 
 impl Shard {
     #[inline]
-    pub(super) fn port_hash(&self, network: u32, id: PortId) -> u64 {
-        port_hash(&self.ledger.hasher, network, id)
+    pub(super) fn port_hash(&self, network: u32, guest: Option<ProjectId>, id: PortId) -> u64 {
+        port_hash(&self.ledger.hasher, network, guest, id)
     }
 
+    /// The port of the project that the request at hand acts for.
     #[inline]
     pub(in crate::allocator) fn find_port(&self, network: u32, id: PortId) -> Option<u32> {
-        let hash = self.port_hash(network, id);
+        self.find_port_of(network, self.acting, id)
+    }
+
+    /// The same of a guest, or of the network's own project.
+    #[inline]
+    pub(in crate::allocator) fn find_port_of(
+        &self,
+        network: u32,
+        guest: Option<ProjectId>,
+        id: PortId,
+    ) -> Option<u32> {
+        let hash = self.port_hash(network, guest, id);
         self.ports.by_id.find(hash, |at| {
             let port = self.ports.at(at);
-            port.id == id && port.network == network
+            port.id == id && port.network == network && port.guest() == guest
         })
     }
 
@@ -162,7 +194,9 @@ impl Shard {
     /// The port that an allocation belongs to.
     pub(in crate::allocator) fn port_of(&self, record: u32) -> Option<u32> {
         let of = self.ledger.at(record);
-        let port = self.find_port(self.subnets.at(of.subnet).network, PortId(of.owner().0))?;
+        let guest = self.ledger.extras_row(of).and_then(|row| row.project);
+        let network = self.subnets.at(of.subnet).network;
+        let port = self.find_port_of(network, guest, PortId(of.owner().0))?;
         has_slot(self.ports.at(port).slots, of.slot).then_some(port)
     }
 
@@ -170,7 +204,8 @@ impl Shard {
     pub(in crate::allocator) fn port_records(&self, port: u32) -> Vec<u32> {
         let of = self.ports.at(port);
         let (network, owner) = (of.network, of.owner());
-        let held = |slot| self.ledger.find_key(&self.subnets, &self.key_of(network, owner, slot));
+        let key = |slot| self.key_for(network, of.guest(), owner, slot);
+        let held = |slot| self.ledger.find_key(&self.subnets, &key(slot));
         slots_of(of.slots).filter_map(held).collect()
     }
 
@@ -178,7 +213,8 @@ impl Shard {
     /// nothing has.
     pub(in crate::allocator) fn put_port(&mut self, network: u32, row: &PortRow) {
         let old = self.networks.at(network).ports.get(&row.created.0).copied();
-        let stale = [self.find_port(network, row.id), self.find_mac(network, row.mac), old];
+        let same = self.find_port_of(network, row.project, row.id);
+        let stale = [same, self.find_mac(network, row.mac), old];
         for other in stale.into_iter().flatten() {
             if self.ports.all.get(other).is_some() {
                 self.remove_port(other);
@@ -193,6 +229,7 @@ impl Shard {
             host: row.host.as_ref().map(owned),
             device_owner: row.device_owner.as_ref().map(owned),
             description: row.description.as_ref().map(owned),
+            project: row.project,
         };
         let port = Port {
             network,
@@ -203,16 +240,20 @@ impl Shard {
             ip_allocation: row.ip_allocation,
             class: Class::of(row.device_owner.as_ref()),
             slots: row.slots,
+            is_guest: row.project.is_some(),
             texts: (texts != *NO_TEXTS).then(|| Box::new(texts)),
         };
         let Ports { all, by_id, by_mac } = &mut self.ports;
         let at = all.insert(port);
         let hasher = self.ledger.hasher;
-        let hash = |at| port_hash(&hasher, all.at(at).network, all.at(at).id);
+        let hash = |at| hash_of(&hasher, all.at(at));
         by_id.insert(hash(at), at, hash);
         let hash = |at| mac_hash(&hasher, all.at(at).network, all.at(at).mac);
         by_mac.insert(hash(at), at, hash);
         self.networks.at_mut(network).ports.insert(row.created.0, at);
+        if let Some(guest) = row.project {
+            self.count_guest(network, guest, true);
+        }
         at
     }
 
@@ -226,12 +267,16 @@ impl Shard {
     fn remove_port(&mut self, at: u32) {
         let port = self.ports.at(at);
         let (network, created) = (port.network, port.created);
-        let by_id = self.port_hash(network, port.id);
+        let guest = port.guest();
+        let by_id = hash_of(&self.ledger.hasher, port);
         let by_mac = mac_hash(&self.ledger.hasher, network, port.mac);
         self.ports.by_id.remove(by_id, at);
         self.ports.by_mac.remove(by_mac, at);
         self.ports.all.remove(at);
         self.networks.at_mut(network).ports.remove(&created.0);
+        if let Some(guest) = guest {
+            self.count_guest(network, guest, false);
+        }
     }
 
     /// A port as its effect would put it now.
@@ -246,6 +291,7 @@ impl Shard {
             mac: port.mac,
             ip_allocation: port.ip_allocation,
             slots: port.slots,
+            project: port.guest(),
             host: texts.host.clone(),
             device_owner: texts.device_owner.clone(),
             description: texts.description.clone(),

@@ -218,6 +218,7 @@ impl Dice {
             expected: self.expected(net.map(|net| net.attributes)),
             name: self.setting(Self::name),
             description: self.setting(Self::text),
+            ..NetworkUpdate::default()
         }
     }
 

@@ -16,6 +16,8 @@ mod port_machine;
 mod ports;
 mod reads;
 mod recovery;
+mod shared;
+mod shared_machine;
 mod subnets;
 mod survey;
 
@@ -73,7 +75,12 @@ pub(super) fn owner(number: u128) -> OwnerId {
 }
 
 pub(super) fn scope(network: u128) -> Scope {
-    Scope { project: ProjectId::DEFAULT, network: network_id(network), pool: false }
+    Scope {
+        project: ProjectId::DEFAULT,
+        network: network_id(network),
+        pool: false,
+        network_project: None,
+    }
 }
 
 pub(super) fn text(text: &str) -> Text {
@@ -184,7 +191,7 @@ impl World {
             let parts = parts.collect();
             return merge(at, request, scope, parts);
         }
-        let worker = worker_of(scope.project, scope.network, workers);
+        let worker = worker_of(scope.home(), scope.network, workers);
         shards[usize::from(worker.0)].apply(at, scope, request, log)
     }
 

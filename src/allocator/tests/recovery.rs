@@ -156,8 +156,13 @@ fn run(steps: &[u64], seed: u64) {
         machine.step(step);
         states.push((machine.world.log.effects.len(), machine.world.snapshot()));
     }
+    mends(&machine.world.log.effects, &states, seed);
+}
+
+/// A fold that was cut between two of these states (each with the effects before it) is mended by
+/// the effects behind the first of them.
+pub(super) fn mends(effects: &[Effect], states: &[(usize, Snapshot)], seed: u64) {
     let mut dice = Dice(seed);
-    let effects = &machine.world.log.effects;
     let (_, last) = states.last().unwrap();
     let from = dice.roll(states.len() as u64) as usize;
     let to = from + dice.roll((states.len() - from) as u64) as usize;

@@ -46,6 +46,7 @@ fn unfolded(disk: &FakeDisk, reserve_bytes: u64) -> Unfolded {
             project: ProjectId::DEFAULT,
             id: NetworkId::from_u128(number.into()),
             deleting: false,
+            shared: false,
             name: None,
             description: Some(text.clone()),
             scope_v4: None,

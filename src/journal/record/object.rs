@@ -15,6 +15,7 @@ use addrd_protocol::message::subnet::{DNS_SERVERS_MAX, POOLS_MAX, ROUTES_MAX, SE
 use addrd_protocol::message::{Exclusion, Route, Service};
 
 const DELETING: u8 = 1;
+const SHARED: u8 = 1 << 1;
 const ENABLE_DHCP: u8 = 1 << 1;
 const FINISHED: u8 = 1;
 
@@ -136,7 +137,7 @@ fn decode_texts(
 
 fn network_put(row: &NetworkRow, out: &mut Vec<u8>) {
     let mut head = Head::bare(RecordKind::NetworkPut, row.network, row.revision);
-    head.flags = flag(row.deleting, DELETING);
+    head.flags = flag(row.deleting, DELETING) | flag(row.shared, SHARED);
     head.presence =
         presence(row.name.is_some(), NAME) | presence(row.description.is_some(), DESCRIPTION);
     head.presence |=
@@ -152,7 +153,7 @@ fn network_put(row: &NetworkRow, out: &mut Vec<u8>) {
 }
 
 fn decode_network(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordError> {
-    head.only(DELETING, NAME | DESCRIPTION | SCOPE_V4 | SCOPE_V6)?;
+    head.only(DELETING | SHARED, NAME | DESCRIPTION | SCOPE_V4 | SCOPE_V6)?;
     let project = ProjectId::from_bytes(body.array()?);
     let id = NetworkId::from_bytes(body.array()?);
     let (name, description) = decode_texts(head, body)?;
@@ -164,6 +165,7 @@ fn decode_network(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordEr
         project,
         id,
         deleting: head.flags & DELETING != 0,
+        shared: head.flags & SHARED != 0,
         name,
         description,
         scope_v4,

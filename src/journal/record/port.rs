@@ -5,8 +5,8 @@ use super::object::presence;
 use super::{Head, RecordError, RecordKind, finish};
 use crate::journal::reader::Reader;
 use crate::model::{
-    Effect, HostRow, Mac, NetworkHandle, OwnerId, PinRow, PortId, PortRow, Revision, SegmentId,
-    SegmentRow, Slot, SubnetHandle, Text, Thing,
+    Effect, HostRow, Mac, NetworkHandle, OwnerId, PinRow, PortId, PortRow, ProjectId, Revision,
+    SegmentId, SegmentRow, Slot, SubnetHandle, Text, Thing,
 };
 
 const DESCRIPTION: u16 = 1;
@@ -14,6 +14,7 @@ const HOST: u16 = 1 << 1;
 const DEVICE_OWNER: u16 = 1 << 2;
 /// The slots need more than 4 bytes.
 const MANY_SLOTS: u16 = 1 << 3;
+const PROJECT: u16 = 1 << 4;
 const OWNER_NAME: u16 = 1;
 
 fn texts<'a>(all: impl IntoIterator<Item = &'a Option<Text>>, out: &mut Vec<u8>) {
@@ -37,7 +38,8 @@ pub(super) fn encode_port(row: &PortRow, out: &mut Vec<u8>) {
     head.presence = presence(row.description.is_some(), DESCRIPTION)
         | presence(row.host.is_some(), HOST)
         | presence(row.device_owner.is_some(), DEVICE_OWNER)
-        | presence(few_slots.is_err(), MANY_SLOTS);
+        | presence(few_slots.is_err(), MANY_SLOTS)
+        | presence(row.project.is_some(), PROJECT);
     let start = head.write(out);
     out.extend_from_slice(&row.created.0.to_be_bytes());
     out.extend_from_slice(row.id.as_bytes());
@@ -47,12 +49,15 @@ pub(super) fn encode_port(row: &PortRow, out: &mut Vec<u8>) {
         Ok(slots) => out.extend_from_slice(&slots.to_be_bytes()),
         Err(_) => out.extend_from_slice(&row.slots.to_be_bytes()),
     }
+    if let Some(project) = &row.project {
+        out.extend_from_slice(project.as_bytes());
+    }
     texts([&row.description, &row.host, &row.device_owner], out);
     finish(out, start);
 }
 
 pub(super) fn decode_port(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordError> {
-    head.only(0, DESCRIPTION | HOST | DEVICE_OWNER | MANY_SLOTS)?;
+    head.only(0, DESCRIPTION | HOST | DEVICE_OWNER | MANY_SLOTS | PROJECT)?;
     let created = Revision(body.u64()?);
     let id = PortId::from_bytes(body.array()?);
     let mac = Mac(body.array()?);
@@ -61,6 +66,7 @@ pub(super) fn decode_port(head: &Head, body: &mut Reader<'_>) -> Result<Effect, 
     if head.has(MANY_SLOTS) && slots <= u32::MAX.into() {
         return Err(RecordError::Field("slots"));
     }
+    let project = if head.has(PROJECT) { Some(ProjectId::from_bytes(body.array()?)) } else { None };
     Ok(Effect::PortPut(Box::new(PortRow {
         network: head.network,
         revision: head.revision,
@@ -69,6 +75,7 @@ pub(super) fn decode_port(head: &Head, body: &mut Reader<'_>) -> Result<Effect, 
         mac,
         ip_allocation,
         slots,
+        project,
         description: text_at(head, DESCRIPTION, "description", body)?,
         host: text_at(head, HOST, "host", body)?,
         device_owner: text_at(head, DEVICE_OWNER, "device owner", body)?,

@@ -126,13 +126,14 @@ fn allocation() -> impl Strategy<Value = AllocationRow> {
 
 fn network() -> impl Strategy<Value = NetworkRow> {
     let texts = (prop::option::of(text()), prop::option::of(text()));
-    (any::<u32>(), any::<u64>(), uuid(), uuid(), any::<bool>(), texts).prop_map(
-        |(network, revision, project, id, deleting, (name, description))| NetworkRow {
+    (any::<u32>(), any::<u64>(), uuid(), uuid(), any::<[bool; 2]>(), texts).prop_map(
+        |(network, revision, project, id, [deleting, shared], (name, description))| NetworkRow {
             network: NetworkHandle(network),
             revision: Revision(revision),
             project: ProjectId(project),
             id: NetworkId(id),
             deleting,
+            shared,
             name,
             description,
             scope_v4: None,
@@ -213,8 +214,9 @@ fn port() -> impl Strategy<Value = PortRow> {
     ];
     let slots = prop_oneof![any::<u32>().prop_map(u128::from), any::<u128>()];
     let texts = [(); 3].map(|()| prop::option::of(text()));
-    ((any::<u32>(), any::<u64>(), any::<u64>(), uuid()), any::<u64>(), ip_allocation, slots, texts)
-        .prop_map(|(ids, mac, ip_allocation, slots, [host, device_owner, description])| PortRow {
+    let ids = (any::<u32>(), any::<u64>(), any::<u64>(), uuid(), prop::option::of(uuid()));
+    (ids, any::<u64>(), ip_allocation, slots, texts).prop_map(
+        |(ids, mac, ip_allocation, slots, [host, device_owner, description])| PortRow {
             network: NetworkHandle(ids.0),
             revision: Revision(ids.1),
             created: Revision(ids.2),
@@ -222,10 +224,12 @@ fn port() -> impl Strategy<Value = PortRow> {
             mac: Mac::from_number(mac),
             ip_allocation,
             slots,
+            project: ids.4.map(ProjectId),
             host,
             device_owner,
             description,
-        })
+        },
+    )
 }
 
 /// Segments, hosts, pins, and that they or ports are gone.
@@ -553,6 +557,10 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
     };
     let exclusion = ExclusionRow { network, subnet, revision, exclusion };
     let many_slots = PortRow { slots: 1 << 95, ..golden_port() };
+    let guest = PortRow { project: Some(ProjectId::from_u128(8)), ..golden_port() };
+    let shared = NetworkRow { shared: true, ..golden_network() };
+    let (scope_v4, scope_v6) = (Some(golden_ref(4)), Some(golden_ref(5)));
+    let scoped = NetworkRow { scope_v4, scope_v6, ..golden_network() };
     vec![
         ("network-put", Effect::NetworkPut(Box::new(golden_network()))),
         ("network-gone", Effect::NetworkGone { network, revision }),
@@ -571,14 +579,7 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
         ("scope-put", Effect::ScopePut(Box::new(golden_scope()))),
         ("pool-put", Effect::PoolPut(Box::new(golden_pool()))),
         ("object-gone", Effect::ObjectGone { object: network, revision }),
-        (
-            "network-put-scoped",
-            Effect::NetworkPut(Box::new(NetworkRow {
-                scope_v4: Some(golden_ref(4)),
-                scope_v6: Some(golden_ref(5)),
-                ..golden_network()
-            })),
-        ),
+        ("network-put-scoped", Effect::NetworkPut(Box::new(scoped))),
         (
             "subnet-put-from-pool",
             Effect::SubnetPut(Box::new(SubnetRow {
@@ -594,6 +595,8 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
         ("host-put", Effect::HostPut(Box::new(golden_host()))),
         ("port-put", Effect::PortPut(Box::new(golden_port()))),
         ("port-put-many-slots", Effect::PortPut(Box::new(many_slots))),
+        ("port-put-guest", Effect::PortPut(Box::new(guest))),
+        ("network-put-shared", Effect::NetworkPut(Box::new(shared))),
         ("pin-put", Effect::PinPut(Box::new(golden_pin()))),
         (
             "port-gone",
@@ -656,6 +659,7 @@ fn golden_port() -> PortRow {
         mac: Mac([0xfa, 0x16, 0x3e, 0, 0, 1]),
         ip_allocation: IpAllocation::Immediate,
         slots: 3,
+        project: None,
         host: golden_text("node-7"),
         device_owner: golden_text("compute:nova"),
         description: golden_text("d"),
@@ -715,6 +719,7 @@ fn golden_network() -> NetworkRow {
         project: ProjectId::from_u128(1),
         id: NetworkId::from_u128(2),
         deleting: true,
+        shared: false,
         name: golden_text("blue"),
         description: None,
         scope_v4: None,

@@ -240,7 +240,8 @@ impl<D: Decider> Connection<D> {
             return Err(busy("bytes_in_flight_max", BYTES_RETRY_MS));
         }
         let RequestHeader { project, network, pool, .. } = *header;
-        let scope = Scope { project, network, pool };
+        let network_project = header.network_project.filter(|home| *home != project);
+        let scope = Scope { project, network, pool, network_project };
         let route = self.route(&scope, &request);
         if let Some(failure) = self.refusal(route) {
             return Err(failure);
@@ -274,7 +275,7 @@ impl<D: Decider> Connection<D> {
         let route = self.shared.decider.route(scope, request);
         let follows = matches!(route, Route::Worker(_))
             && !self.intake.sequenced.is_empty()
-            && self.intake.sequenced.iter().any(|(_, other)| other == scope);
+            && self.intake.sequenced.iter().any(|(_, other)| other.is_beside(scope));
         if follows { Route::Sequencer } else { route }
     }
 

@@ -245,6 +245,7 @@ fn named(number: u32, text: &Text) -> Effect {
         project: ProjectId::DEFAULT,
         id: NetworkId::from_u128(1),
         deleting: false,
+        shared: false,
         name: Some(text.clone()),
         description: None,
         scope_v4: None,
