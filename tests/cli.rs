@@ -17,6 +17,8 @@ mod objects;
 mod program;
 #[path = "cli/serving.rs"]
 mod serving;
+#[path = "cli/shared.rs"]
+mod shared;
 #[path = "cli/shown.rs"]
 mod shown;
 #[path = "cli/tour.rs"]

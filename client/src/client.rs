@@ -26,6 +26,8 @@ pub struct Scope {
     pub network: NetworkId,
     /// The network is a subnet pool: allocations are prefixes of it.
     pub pool: bool,
+    /// The project of the network, if another one shares it.
+    pub network_project: Option<ProjectId>,
     /// How long the call may take with all its repetitions.
     pub timeout: Duration,
 }
@@ -43,6 +45,8 @@ pub struct Client {
     project: ProjectId,
     timeout: Duration,
     pools: bool,
+    /// Project of the networks that calls are on, if not the client's.
+    home: Option<ProjectId>,
 }
 
 #[derive(Debug)]
@@ -98,7 +102,7 @@ impl Client {
         let mut tasks = JoinSet::new();
         let lanes = (0..shared.settings.lanes).map(|_| Inbox::open(&shared, &mut tasks)).collect();
         let inner = Arc::new(Inner { shared, lanes, _tasks: tasks });
-        Ok(Self { inner, project, timeout, pools: false })
+        Ok(Self { inner, project, timeout, pools: false, home: None })
     }
 
     /// The same client for another project.
@@ -129,7 +133,22 @@ impl Client {
     /// Scope of the calls of this client on a network (all zero: none).
     #[must_use]
     pub fn scope(&self, network: NetworkId) -> Scope {
-        Scope { project: self.project, network, pool: self.pools, timeout: self.timeout }
+        let other = |home: &ProjectId| *home != self.project && !network.is_nil() && !self.pools;
+        Scope {
+            project: self.project,
+            network,
+            pool: self.pools,
+            network_project: self.home.filter(other),
+            timeout: self.timeout,
+        }
+    }
+
+    /// The same client for networks of another project, which shares them: its calls on a network
+    /// mean that project's network with the id, and what they allocate and create is this client's
+    /// project's. Calls that would change the network or what it is made of are refused.
+    #[must_use]
+    pub fn on_networks_of(&self, home: ProjectId) -> Self {
+        Self { home: Some(home), ..self.clone() }
     }
 
     /// The same client in another project.
@@ -299,6 +318,7 @@ fn encode(scope: &Scope, request: &Request) -> Result<BytesMut, Error> {
         project: scope.project,
         network: scope.network,
         pool: scope.pool,
+        network_project: scope.network_project,
     };
     encode_request(&header, request, &mut frame)?;
     Ok(frame)

@@ -94,6 +94,7 @@ impl From<FrameError> for ConnectionError {
 ///     project: ProjectId::DEFAULT,
 ///     network: NetworkId::NIL,
 ///     pool: false,
+///     network_project: None,
 /// };
 /// connection.queue(&header, &Request::Ping(Ping {}))?;
 /// connection.flush().await?;
@@ -144,6 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             project: ProjectId::NIL,
             network: NetworkId::NIL,
             pool: false,
+            network_project: None,
         };
         encode_request(&header, &request, &mut output)
             .map_err(|error| ConnectionError::Protocol(error.to_string()))?;

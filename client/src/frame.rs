@@ -45,6 +45,7 @@ mod tests {
             project: ProjectId::DEFAULT,
             network: NetworkId::NIL,
             pool: false,
+            network_project: None,
         };
         let mut frame = BytesMut::new();
         encode_request(&header, &Request::Ping(Ping {}), &mut frame).unwrap();

@@ -157,6 +157,7 @@ fn network(number: u128) -> Network {
         allocations: 0,
         deleting: false,
         repeated: false,
+        shared: false,
         name: None,
         description: None,
         scope_v4: None,

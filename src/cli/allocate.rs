@@ -278,10 +278,7 @@ pub(crate) async fn run(session: &Session, allocate: Allocate) -> Result<(), Fau
     let owner = allocate.owner.clone().unwrap_or_else(Owner::random);
     let client = session.client_of(owner.id).await?;
     let (client, network) = match (named, &allocate.pool) {
-        (Some(named), _) => {
-            let network = find::network_id(&client, named).await?;
-            (client, network)
-        }
+        (Some(named), _) => find::usable(&client, named).await?,
         (None, Some(pool)) => super::pool::as_network(&client, pool).await?,
         (None, None) => return Err(Fault::Usage("a network or --pool is needed".to_owned())),
     };

@@ -152,7 +152,7 @@ pub(crate) async fn run(session: &Session, allocation: Allocation) -> Result<(),
         Allocation::Delete(delete) => release::run(session, delete).await,
         Allocation::Get(get) => {
             let client = get.target.client(session.client().await?);
-            let found = get.target.find(&client).await?;
+            let (client, found) = get.target.find(&client).await?;
             session.output.one(&Names::new(&client, &session.output).held(found).await?)
         }
         Allocation::Update(update) => self::update(session, *update).await,
@@ -176,7 +176,8 @@ async fn update(session: &Session, update: Update) -> Result<(), Fault> {
         return Err(Fault::Usage("nothing to change is given".to_owned()));
     }
     let client = update.target.client(session.client().await?);
-    let held = update.target.find(&client).await?;
+    let (client, held) = update.target.find(&client).await?;
+    release::check_own(&held)?;
     let request = AllocationUpdate {
         target: release::key_of(&held),
         fences: update.target.fences_on(&held),
@@ -218,7 +219,7 @@ pub(crate) async fn list(session: &Session, list: List) -> Result<(), Fault> {
     if let Some(pool) = &list.pool {
         let (client, pool) = super::pool::as_network(&client, pool).await?;
         let mut names = Names::new(&client, &session.output);
-        let more = names.add_all(pool, list.filter(None), &mut out, most).await?;
+        let more = names.add_all(&client, pool, list.filter(None), &mut out, most).await?;
         return out.end(more);
     }
     let mut names = Names::new(&client, &session.output);
@@ -230,17 +231,19 @@ pub(crate) async fn list(session: &Session, list: List) -> Result<(), Fault> {
         let mut networks = client.networks(None);
         while let Some(network) = networks.next().await? {
             names.know(&network);
-            if names.add_all(network.network_id, list.filter(None), &mut out, most).await? {
+            let client = client.on_networks_of(network.project_id);
+            let id = network.network_id;
+            if names.add_all(&client, id, list.filter(None), &mut out, most).await? {
                 return out.end(true);
             }
         }
         return out.end(false);
     };
-    let network = find::network_id(&client, named).await?;
+    let (client, network) = find::usable(&client, named).await?;
     let subnet = match &list.subnet {
         Some(text) => Some(find::subnet(&client, network, text).await?.subnet_id),
         None => None,
     };
-    let more = names.add_all(network, list.filter(subnet), &mut out, most).await?;
+    let more = names.add_all(&client, network, list.filter(subnet), &mut out, most).await?;
     out.end(more)
 }

@@ -11,37 +11,80 @@ const NAMES_MAX: usize = 5_000;
 /// Least likeness of a suggestion, 0 to 1.
 const LIKENESS_MIN: f64 = 0.6;
 
-/// The id of a network given by name or id.
+/// A network that the project may use, its own or one that another project shares, given by name or
+/// id; with the client that asks about it.
+pub(crate) async fn usable(client: &Client, text: &str) -> Result<(Client, NetworkId), Fault> {
+    let found = match id(text)? {
+        None => network_by_name(client, text).await?,
+        Some(id) => match by_id(client, NetworkId(id)).await? {
+            Some(network) => network,
+            // The operation itself tells that there is none.
+            None => return Ok((client.clone(), NetworkId(id))),
+        },
+    };
+    Ok((client.on_networks_of(found.project_id), found.network_id))
+}
+
+/// The project's own network with an id, else the one that another project shares under it.
+async fn by_id(client: &Client, id: NetworkId) -> Result<Option<Network>, Fault> {
+    match client.network_get(id).await {
+        Err(error) if error.is(Status::NOT_FOUND) => {}
+        other => return Ok(Some(other?)),
+    }
+    let all = client.networks(None).take(NAMES_MAX).await?;
+    let mut with_id = all.into_iter().filter(|network| network.network_id == id);
+    match (with_id.next(), with_id.next()) {
+        (Some(_), Some(_)) => Err(Fault::Usage(format!(
+            "several projects share a network with the id {id}: give its name"
+        ))),
+        (found, _) => Ok(found),
+    }
+}
+
+/// The id of a network of the project given by name or id.
 ///
 /// An id is believed without asking: the operation itself tells whether it exists.
 pub(crate) async fn network_id(client: &Client, text: &str) -> Result<NetworkId, Fault> {
     match id(text)? {
         Some(id) => Ok(NetworkId(id)),
-        None => Ok(network_by_name(client, text).await?.network_id),
+        None => Ok(own(client, network_by_name(client, text).await?)?.network_id),
     }
 }
 
-/// A network given by name or id.
+/// A network that the project may use, given by name or id.
 pub(crate) async fn network(client: &Client, text: &str) -> Result<Network, Fault> {
     match id(text)? {
-        Some(id) => match client.network_get(NetworkId(id)).await {
-            Err(error) if error.is(Status::NOT_FOUND) => {
-                Err(Fault::NotFound(format!("there is no network {text}")))
-            }
-            other => Ok(other?),
-        },
+        Some(id) => by_id(client, NetworkId(id))
+            .await?
+            .ok_or_else(|| Fault::NotFound(format!("there is no network {text}"))),
         None => network_by_name(client, text).await,
     }
+}
+
+/// The same of the project itself, which may change it.
+pub(crate) async fn own_network(client: &Client, text: &str) -> Result<Network, Fault> {
+    own(client, network(client, text).await?)
+}
+
+fn own(client: &Client, network: Network) -> Result<Network, Fault> {
+    if network.project_id == client.scope(NetworkId::NIL).project {
+        return Ok(network);
+    }
+    let shown = network.name.as_ref().map_or(network.network_id.to_string(), ToString::to_string);
+    Err(Fault::Refused(format!(
+        "network {shown} is of project {}, which shares it and alone can change it",
+        network.project_id
+    )))
 }
 
 async fn network_by_name(client: &Client, text: &str) -> Result<Network, Fault> {
     let name = name(text)?;
     match client.network_find(name).await {
-        Err(error) if error.is(Status::NOT_FOUND) => {
-            let hint = hint_at_network(client, text).await?;
-            Err(Fault::NotFound(format!("there is no network \"{text}\"{hint}")))
+        Err(error) => {
+            let all = client.networks(None);
+            shared_or_nearest(error, ("network", text), all, |one| one.name.as_ref()).await
         }
-        other => Ok(other?),
+        Ok(found) => Ok(found),
     }
 }
 

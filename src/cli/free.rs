@@ -63,7 +63,7 @@ impl View for FreeRange {
 
 pub(crate) async fn run(session: &Session, free: Free) -> Result<(), Fault> {
     let client = session.client().await?;
-    let network = find::network_id(&client, &free.network).await?;
+    let (client, network) = find::usable(&client, &free.network).await?;
     let subnets = match &free.subnet {
         Some(text) => vec![find::subnet(&client, network, text).await?],
         None => client.subnets(network).take(usize::MAX).await?,

@@ -6,7 +6,7 @@ use super::output::{ListOutput, Output};
 use super::view::{self, View, text, word};
 use addrd_client::{Client, Error};
 use addrd_protocol::message::{Allocation, AllocationFilter, Job, Lookups, Network};
-use addrd_protocol::{NetworkId, PoolId, Prefix, Text};
+use addrd_protocol::{NetworkId, PoolId, Prefix, ProjectId, Text};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -34,6 +34,18 @@ impl Held {
     }
 }
 
+/// Whose an allocation is, as people know it; of another project's only which project.
+fn holder(held: &Allocation) -> String {
+    held.owner_name.as_ref().map_or_else(|| holder_id(held), ToString::to_string)
+}
+
+fn holder_id(held: &Allocation) -> String {
+    match held.owner.is_nil() {
+        true => format!("project {}", held.project_id),
+        false => held.owner.to_string(),
+    }
+}
+
 /// A network as people know it: by name, if it has one.
 fn shown(name: Option<&Text>, id: NetworkId) -> String {
     name.map_or_else(|| id.to_string(), ToString::to_string)
@@ -50,7 +62,7 @@ impl View for Held {
         vec![
             view::address(&held.address, held.length),
             word(&held.state),
-            held.owner_name.as_ref().map_or_else(|| held.owner.to_string(), ToString::to_string),
+            holder(held),
             held.slot.0.to_string(),
             text(held.host.as_ref()),
             text(held.manager.as_ref()),
@@ -74,7 +86,7 @@ impl View for Held {
         let instance = held.instance;
         vec![
             ("state", word(&held.state)),
-            ("owner", held.owner.to_string()),
+            ("owner", holder_id(held)),
             ("owner_name", text(held.owner_name.as_ref())),
             ("slot", held.slot.0.to_string()),
             ("instance", if instance.0 == 0 { String::new() } else { instance.to_string() }),
@@ -133,7 +145,8 @@ impl View for NamedJob {
 #[derive(Debug)]
 pub(crate) struct Names {
     client: Client,
-    known: HashMap<NetworkId, Option<Text>>,
+    /// By id and, of shared networks, their project.
+    known: HashMap<(NetworkId, Option<ProjectId>), Option<Text>>,
     /// How many may still be asked for; 0 where no name is printed.
     left: usize,
 }
@@ -146,21 +159,31 @@ impl Names {
 
     /// A network that was read anyway.
     pub(crate) fn know(&mut self, network: &Network) {
-        self.known.insert(network.network_id, network.name.clone());
+        let id = network.network_id;
+        let scope = self.client.on_networks_of(network.project_id).scope(id);
+        self.known.insert((id, scope.network_project), network.name.clone());
     }
 
     /// The name, if there is one that may be seen.
-    pub(crate) async fn of(&mut self, id: NetworkId) -> Result<Option<Text>, Fault> {
-        if let Some(name) = self.known.get(&id) {
+    pub(crate) async fn of(
+        &mut self,
+        id: NetworkId,
+        home: Option<ProjectId>,
+    ) -> Result<Option<Text>, Fault> {
+        let of_home = home.map(|home| self.client.on_networks_of(home));
+        let client = of_home.unwrap_or_else(|| self.client.clone());
+        let scope = client.scope(id);
+        let key = (id, scope.network_project);
+        if let Some(name) = self.known.get(&key) {
             return Ok(name.clone());
         }
         if self.left == 0 || id.is_nil() {
             return Ok(None);
         }
         self.left -= 1;
-        let asked = match self.client.scope(id).pool {
-            true => self.client.for_networks().pool_get(PoolId(id.0)).await.map(|pool| pool.name),
-            false => self.client.network_get(id).await.map(|network| network.name),
+        let asked = match scope.pool {
+            true => client.for_networks().pool_get(PoolId(id.0)).await.map(|pool| pool.name),
+            false => client.network_get(id).await.map(|network| network.name),
         };
         let name = match asked {
             Ok(name) => name,
@@ -168,32 +191,34 @@ impl Names {
             Err(Error::Refused(_)) => None,
             Err(error) => return Err(error.into()),
         };
-        self.known.insert(id, name.clone());
+        self.known.insert(key, name.clone());
         Ok(name)
     }
 
     /// An allocation with its surroundings.
     pub(crate) async fn held(&mut self, allocation: Allocation) -> Result<Held, Fault> {
         let cidr = Prefix::truncated(allocation.address, allocation.subnet_length);
-        let network_name = self.of(allocation.network_id).await?;
+        let home = allocation.network_project;
+        let network_name = self.of(allocation.network_id, home).await?;
         Ok(Held { allocation, cidr, network_name })
     }
 
     /// A job with the name of its network.
     pub(crate) async fn job(&mut self, job: Job) -> Result<NamedJob, Fault> {
-        let network_name = self.of(job.network_id).await?;
+        let network_name = self.of(job.network_id, None).await?;
         Ok(NamedJob { job, network_name })
     }
 
     /// Prints what matches in a network; whether there was more than may be printed.
     pub(crate) async fn add_all(
         &mut self,
+        client: &Client,
         network: NetworkId,
         filter: AllocationFilter,
         out: &mut ListOutput<'_, Held>,
         most: usize,
     ) -> Result<bool, Fault> {
-        let mut allocations = self.client.allocations(network, filter);
+        let mut allocations = client.allocations(network, filter);
         while let Some(allocation) = allocations.next().await? {
             if out.count() >= most {
                 return Ok(true);
@@ -207,7 +232,7 @@ impl Names {
     pub(crate) async fn places(&mut self, found: &Lookups) -> Result<Vec<String>, Fault> {
         let mut places = Vec::new();
         for subnet in &found.subnets {
-            let name = self.of(subnet.network_id).await?;
+            let name = self.of(subnet.network_id, subnet.network_project).await?;
             let network = shown(name.as_ref(), subnet.network_id);
             places.push(format!("subnet {} of {network}", subnet.cidr));
         }

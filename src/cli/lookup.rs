@@ -36,10 +36,7 @@ pub(crate) struct Lookup {
 pub(crate) async fn run(session: &Session, lookup: Lookup) -> Result<(), Fault> {
     let client = session.client().await?;
     let (client, network) = match (&lookup.network, lookup.pool.as_deref()) {
-        (Some(text), _) => {
-            let network = find::network_id(&client, text).await?;
-            (client, network)
-        }
+        (Some(text), _) => find::usable(&client, text).await?,
         (None, Some("*")) => (client.for_pools(), NetworkId::NIL),
         (None, Some(pool)) => super::pool::as_network(&client, pool).await?,
         (None, None) => (client, NetworkId::NIL),
@@ -110,11 +107,12 @@ async fn by_label(
         let mut networks = client.networks(None);
         while let (false, Some(network)) = (more, networks.next().await?) {
             names.know(&network);
+            let client = client.on_networks_of(network.project_id);
             let id = network.network_id;
-            more = names.add_all(id, filter.clone(), &mut out, most).await?;
+            more = names.add_all(&client, id, filter.clone(), &mut out, most).await?;
         }
     } else {
-        more = names.add_all(network, filter, &mut out, most).await?;
+        more = names.add_all(client, network, filter, &mut out, most).await?;
     }
     let nothing = out.count() == 0;
     if nothing {

@@ -20,10 +20,10 @@ pub(crate) enum Network {
     /// Shows a network.
     #[command(visible_alias = "show")]
     Get(Get),
-    /// Lists networks.
+    /// Lists networks, and those that other projects share.
     #[command(visible_alias = "ls")]
     List(List),
-    /// Changes name or description.
+    /// Changes name, description, or whether others may use it.
     #[command(after_help = "Example:\n  addrd network update blue --name green --no-description")]
     Update(Update),
     /// Deletes a network; with live allocations only with --force.
@@ -51,6 +51,9 @@ pub(crate) struct Create {
     /// Name or id of the address scope of its IPv6 subnets; never changes
     #[arg(long, value_name = "SCOPE")]
     scope_v6: Option<String>,
+    /// Let other projects use it
+    #[arg(long)]
+    shared: bool,
 }
 
 /// Names a network.
@@ -85,6 +88,9 @@ pub(crate) struct Update {
     /// Remove the description
     #[arg(long, conflicts_with = "description")]
     no_description: bool,
+    /// Whether other projects may use it
+    #[arg(long, value_name = "TRUE|FALSE")]
+    shared: Option<bool>,
     /// Only if it has this revision
     #[arg(long)]
     revision: Option<u64>,
@@ -128,6 +134,7 @@ async fn create(session: &Session, create: Create) -> Result<(), Fault> {
         description: create.description.clone(),
         scope_v4: scope_id(session, create.scope_v4.as_deref()).await?,
         scope_v6: scope_id(session, create.scope_v6.as_deref()).await?,
+        shared: create.shared,
     };
     if session.is_dry("create this network", &request)? {
         return Ok(());
@@ -192,8 +199,9 @@ async fn update(session: &Session, update: Update) -> Result<(), Fault> {
             update.no_name,
         ),
         description: described(update.description, update.no_description),
+        shared: update.shared.map_or(Setting::Unset, Setting::Value),
     };
-    if request.name.is_unset() && request.description.is_unset() {
+    if request.name.is_unset() && request.description.is_unset() && request.shared.is_unset() {
         return Err(Fault::Usage("nothing to change is given".to_owned()));
     }
     if session.is_dry("change the network so", &request)? {
@@ -206,7 +214,7 @@ async fn update(session: &Session, update: Update) -> Result<(), Fault> {
 
 async fn delete(session: &Session, delete: Delete) -> Result<(), Fault> {
     let client = session.client().await?;
-    let network = find::network(&client, &delete.network).await?;
+    let network = find::own_network(&client, &delete.network).await?;
     let shown = network.name.as_ref().map_or(network.network_id.to_string(), ToString::to_string);
     let what = format!(
         "delete network {shown} ({}) with {} subnets and {} allocations",

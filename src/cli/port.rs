@@ -194,7 +194,7 @@ pub(crate) async fn run(session: &Session, port: Port) -> Result<(), Fault> {
         Port::Create(create) => self::create(session, *create).await,
         Port::Get(get) => {
             let client = session.client().await?;
-            let network = find::network_id(&client, &get.network).await?;
+            let (client, network) = find::usable(&client, &get.network).await?;
             session.output.one(&client.port_get(network, id_of(&get.port)).await?)
         }
         Port::List(list) => self::list(session, list).await,
@@ -205,7 +205,7 @@ pub(crate) async fn run(session: &Session, port: Port) -> Result<(), Fault> {
 
 async fn create(session: &Session, create: Create) -> Result<(), Fault> {
     let client = session.client().await?;
-    let network = find::network_id(&client, &create.network).await?;
+    let (client, network) = find::usable(&client, &create.network).await?;
     let list = wanted(&client, network, &create.addresses.ips).await?;
     let is_ours = create.port.is_none();
     let request = PortCreate {
@@ -236,7 +236,7 @@ async fn create(session: &Session, create: Create) -> Result<(), Fault> {
 
 async fn list(session: &Session, list: List) -> Result<(), Fault> {
     let client = session.client().await?;
-    let network = find::network_id(&client, &list.network).await?;
+    let (client, network) = find::usable(&client, &list.network).await?;
     let filter = PortFilter {
         host: list.host,
         device_owner: list.device_owner,
@@ -257,7 +257,7 @@ async fn list(session: &Session, list: List) -> Result<(), Fault> {
 
 async fn update(session: &Session, update: Update) -> Result<(), Fault> {
     let client = session.client().await?;
-    let network = find::network_id(&client, &update.network).await?;
+    let (client, network) = find::usable(&client, &update.network).await?;
     let list = wanted(&client, network, &update.addresses.ips).await?;
     let fixed_ips = match (update.addresses.no_ips || !list.is_empty(), update.default_ips) {
         (true, _) => Setting::Value(list),
@@ -289,7 +289,7 @@ async fn update(session: &Session, update: Update) -> Result<(), Fault> {
 
 async fn delete(session: &Session, delete: Delete) -> Result<(), Fault> {
     let client = session.client().await?;
-    let network = find::network_id(&client, &delete.network).await?;
+    let (client, network) = find::usable(&client, &delete.network).await?;
     let port = client.port_get(network, id_of(&delete.port)).await?;
     let what = format!("delete port {} with {} addresses", port.port_id, port.fixed_ips.len());
     if session.is_dry(&what, &port)? {

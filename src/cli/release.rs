@@ -148,9 +148,9 @@ impl Target {
     ///
     /// # Errors
     /// [`Fault::NotFound`] if nothing is held there, or no subnet has the address.
-    pub(crate) async fn find(&self, client: &Client) -> Result<Allocation, Fault> {
+    pub(crate) async fn find(&self, client: &Client) -> Result<(Client, Allocation), Fault> {
         match self.held(client).await? {
-            Some(allocation) => Ok(allocation),
+            Some(held) => Ok((on_network_of(client, &held), held)),
             None => Err(Fault::NotFound(match (&self.address, &self.owner) {
                 (Some(address), _) => format!("{address} is not held"),
                 (None, Some(_)) => "the owner holds nothing there".to_owned(),
@@ -161,13 +161,18 @@ impl Target {
 
     /// The allocation as it is; `None` if nothing is held there.
     async fn held(&self, client: &Client) -> Result<Option<Allocation>, Fault> {
-        let network = match (&self.network, &self.pool) {
-            (Some(text), _) => Some(find::network_id(client, text).await?),
-            (None, Some(pool)) => Some(super::pool::as_network(client, pool).await?.1),
-            (None, None) => None,
+        let (client, network) = match (&self.network, &self.pool) {
+            (Some(text), _) => {
+                let (client, network) = find::usable(client, text).await?;
+                (client, Some(network))
+            }
+            (None, Some(pool)) => {
+                (client.clone(), Some(super::pool::as_network(client, pool).await?.1))
+            }
+            (None, None) => (client.clone(), None),
         };
         match (self.address, &self.owner, network) {
-            (Some(address), _, _) => self.by_address(client, network, address).await,
+            (Some(address), _, _) => self.by_address(&client, network, address).await,
             (None, Some(owner), Some(network)) => {
                 let key = Named::Key { owner: owner.id, slot: Slot(self.slot) };
                 match client.allocation_get(network, key).await {
@@ -238,6 +243,22 @@ impl Target {
     }
 }
 
+/// The client that asks about the network of an allocation.
+fn on_network_of(client: &Client, held: &Allocation) -> Client {
+    client.on_networks_of(held.network_project.unwrap_or(held.project_id))
+}
+
+/// Refuses what only the project of an allocation may do.
+pub(crate) fn check_own(held: &Allocation) -> Result<(), Fault> {
+    match held.owner.is_nil() {
+        false => Ok(()),
+        true => Err(Fault::Refused(format!(
+            "{} is held by project {}, which alone can release or change it",
+            held.address, held.project_id
+        ))),
+    }
+}
+
 fn not_holder(held: &[Allocation]) -> Fault {
     let holder = held.first().map(|held| {
         held.owner_name.as_ref().map_or_else(|| held.owner.to_string(), ToString::to_string)
@@ -254,11 +275,13 @@ pub(crate) async fn run(session: &Session, release: Release) -> Result<(), Fault
     let Some(held) = target.held(&client).await? else {
         return not_held(session, target.address);
     };
+    check_own(&held)?;
     // The owner's session, so that an allocate that was given up ends first.
     let client = match &target.owner {
         Some(_) => client,
         None => target.client(session.client_of(held.owner).await?),
     };
+    let client = on_network_of(&client, &held);
     let request =
         ReleaseRequest { target: key_of(&held), fences: target.fences_on(&held), any: false };
     let shown = format!(

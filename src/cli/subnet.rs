@@ -229,7 +229,7 @@ pub(crate) async fn run(session: &Session, subnet: Subnet) -> Result<(), Fault> 
         Subnet::Create(create) => self::create(session, *create).await,
         Subnet::Get(get) => {
             let client = session.client().await?;
-            let network = find::network_id(&client, &get.network).await?;
+            let (client, network) = find::usable(&client, &get.network).await?;
             session.output.one(&find::subnet(&client, network, &get.subnet).await?)
         }
         Subnet::List(list) => self::list(session, &list.network).await,
@@ -330,7 +330,7 @@ pub(crate) fn id_of(network: NetworkId, cidr: &Prefix) -> SubnetId {
 
 async fn list(session: &Session, network: &str) -> Result<(), Fault> {
     let client = session.client().await?;
-    let network = find::network_id(&client, network).await?;
+    let (client, network) = find::usable(&client, network).await?;
     let most = session.output.objects_max();
     let mut subnets = client.subnets(network);
     let mut out = session.output.list::<SubnetObject>();

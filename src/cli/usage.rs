@@ -215,7 +215,7 @@ pub(crate) async fn run(session: &Session, usage: Usage) -> Result<(), Fault> {
     if let Some(text) = &usage.subnet {
         find::subnet(&client, id, text).await?;
     }
-    let network_name = Names::new(&client, &session.output).of(id).await?;
+    let network_name = Names::new(&client, &session.output).of(id, None).await?;
     let mut counts = Counts { usage: client.usage_where(id, request).await?, network_name };
     if session.output.is_objects() {
         counts.usage.subnets.truncate(session.output.objects_max());
@@ -235,7 +235,7 @@ pub(crate) async fn run(session: &Session, usage: Usage) -> Result<(), Fault> {
 /// The network or pool that is named, and the client to ask about it.
 async fn counted(client: &Client, usage: &Usage) -> Result<Option<(Client, NetworkId)>, Fault> {
     match (&usage.network, &usage.pool) {
-        (Some(text), _) => Ok(Some((client.clone(), find::network_id(client, text).await?))),
+        (Some(text), _) => find::usable(client, text).await.map(Some),
         (None, Some(pool)) => super::pool::as_network(client, pool).await.map(Some),
         (None, None) => Ok(None),
     }
@@ -250,6 +250,7 @@ async fn all(
     let mut printer = Printer::new(&session.output, usage);
     let mut networks = client.networks(None);
     while let Some(network) = networks.next().await? {
+        let client = client.on_networks_of(network.project_id);
         let usage = client.usage_where(network.network_id, request.clone()).await?;
         if !printer.add(Counts { usage, network_name: network.name })? {
             return printer.end(true);

@@ -60,16 +60,18 @@ pub(crate) fn address(address: &IpAddr, length: u8) -> String {
 
 impl View for Network {
     const COLUMNS: &'static [&'static str] =
-        &["name", "network_id", "subnets", "allocations", "description", "note"];
+        &["name", "network_id", "subnets", "allocations", "project_id", "description", "note"];
 
     fn cells(&self) -> Vec<String> {
+        let notes = [yes(self.deleting, "being deleted"), yes(self.shared, "shared")];
         vec![
             text(self.name.as_ref()),
             self.network_id.to_string(),
             self.subnets.to_string(),
             self.allocations.to_string(),
+            self.project_id.to_string(),
             text(self.description.as_ref()),
-            yes(self.deleting, "being deleted"),
+            notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join(", "),
         ]
     }
 

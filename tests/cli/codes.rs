@@ -83,7 +83,8 @@ fn failure(status: Status) -> Failure {
 #[test]
 fn every_class_has_its_code() {
     let network = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
-    let delete = format!("allocate {network} --owner a --timeout 1");
+    // One request, which changes something.
+    let update = format!("network update {network} --description a --timeout 1");
     for (answer, code) in [
         (Some(Status::EXHAUSTED), 3),
         (Some(Status::NOT_FOUND), 4),
@@ -93,7 +94,7 @@ fn every_class_has_its_code() {
         (Some(Status::OUTCOME_UNKNOWN), 8),
         (None, 8),
     ] {
-        let ran = addrd(&peer(answer), &delete);
+        let ran = addrd(&peer(answer), &update);
         assert_eq!(ran.code, code, "{answer:?}: {ran:?}");
         assert_eq!(ran.out, "");
         assert!(ran.err.starts_with("error: "), "{ran:?}");

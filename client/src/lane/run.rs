@@ -330,6 +330,7 @@ fn ping(deadline: Instant) -> Ticket {
         project: ProjectId::NIL,
         network: NetworkId::NIL,
         pool: false,
+        network_project: None,
     };
     let written = encode_request(&header, &Request::Ping(Ping {}), &mut frame);
     debug_assert!(written.is_ok(), "a PING has no body");

@@ -30,6 +30,7 @@ fn ticket(number: u64, reads: bool, deadline: Instant) -> (Ticket, Answered) {
         project: ProjectId::DEFAULT,
         network,
         pool: false,
+        network_project: None,
     };
     let mut frame = BytesMut::new();
     encode_request(&header, &request, &mut frame).unwrap();

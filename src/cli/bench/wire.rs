@@ -107,6 +107,7 @@ impl Template {
             project,
             network,
             pool: false,
+            network_project: None,
         };
         let written = encode_request(&header, request, &mut frame);
         debug_assert!(written.is_ok(), "a plain request fits");

@@ -28,6 +28,9 @@ pub(super) enum Identity {
     Port(Net, PortId),
     Mac(Net, Mac),
     Allocation(Net, OwnerId, Slot),
+    /// On a network of another project; boxed, since most have their own.
+    GuestPort(Box<(Net, ProjectId, PortId)>),
+    GuestAllocation(Box<(Net, ProjectId, OwnerId, Slot)>),
     Pin(Net, IpAddr),
     Exclusion(Net, Box<(SubnetId, Range)>),
 }
@@ -52,8 +55,17 @@ impl Identity {
                 Self::Host(net?, Box::new((mapping.segment_id, mapping.host.clone())))
             }
             Line::Subnet(line) => Self::Subnet(net?, line.object.subnet_id),
-            Line::Port(line) => Self::Port(net?, line.object.port_id),
-            Line::Allocation(line) => Self::Allocation(net?, line.object.owner, line.object.slot),
+            Line::Port(line) => match line.is_guest() {
+                true => Self::GuestPort(Box::new((net?, line.project_id, line.object.port_id))),
+                false => Self::Port(net?, line.object.port_id),
+            },
+            Line::Allocation(line) => {
+                let Held { owner, slot, .. } = line.object;
+                match line.is_guest() {
+                    true => Self::GuestAllocation(Box::new((net?, line.project_id, owner, slot))),
+                    false => Self::Allocation(net?, owner, slot),
+                }
+            }
             Line::Pin(line) => Self::Pin(net?, line.object.address),
             Line::Exclusion(line) => {
                 let object = &line.object;
@@ -81,6 +93,12 @@ impl fmt::Display for Identity {
             Self::Allocation(Net(_, network), owner, slot) => {
                 write!(f, "allocation of owner {owner}, slot {}, in network {network}", slot.0)
             }
+            Self::GuestPort(at) => write!(f, "port {} of project {}", at.2, at.1),
+            Self::GuestAllocation(at) => write!(
+                f,
+                "allocation of owner {}, slot {}, of project {} in network {}",
+                at.2, at.3.0, at.1, at.0.1
+            ),
             Self::Pin(_, address) => write!(f, "pin of {address}"),
             Self::Exclusion(_, at) => write!(f, "exclusion of {} to {}", at.1.first(), at.1.last()),
         }
@@ -94,8 +112,8 @@ pub(super) fn net_of(line: &Line) -> Option<Net> {
         Line::Segment(line) => Net(line.project_id, line.network_id),
         Line::Host(line) => Net(line.project_id, line.network_id),
         Line::Subnet(line) => Net(line.project_id, line.network_id),
-        Line::Port(line) => Net(line.project_id, line.network_id),
-        Line::Allocation(line) => Net(line.project_id, line.network_id),
+        Line::Port(line) => Net(line.home(), line.network_id),
+        Line::Allocation(line) => Net(line.home(), line.network_id),
         Line::Pin(line) => Net(line.project_id, line.network_id),
         Line::Exclusion(line) => Net(line.project_id, line.network_id),
         _ => return None,
@@ -108,6 +126,8 @@ pub(super) fn project_of(line: &Line) -> Option<ProjectId> {
         Line::Scope(line) => Some(line.project_id),
         Line::Pool(line) => Some(line.project_id),
         Line::Prefix(line) => Some(line.project_id),
+        Line::Port(line) => Some(line.project_id),
+        Line::Allocation(line) => Some(line.project_id),
         line => net_of(line).map(|net| net.0),
     }
 }

@@ -99,8 +99,9 @@ struct Checked {
 
 /// Reads the whole file and compares.
 async fn check(client: &Client, file: &Path, says: bool) -> Result<Checked, Fault> {
-    let mut checker = Checker { client, known: Known::default(), asked: HashSet::new() };
-    Reader::new(client.clone(), &mut checker.known).catalogue(None).await?;
+    let mut known = Known::default();
+    let projects = Reader::new(client.clone(), &mut known).catalogue(None).await?;
+    let mut checker = Checker { client, projects, known, asked: HashSet::new() };
     let mut faults = Faults::default();
     let mut checked = Checked { new: 0, there: HashSet::new() };
     let mut lines = Lines::open(file)?;
@@ -129,6 +130,8 @@ async fn check(client: &Client, file: &Path, says: bool) -> Result<Checked, Faul
 /// Asks the server about what lines are in before it compares them.
 struct Checker<'a> {
     client: &'a Client,
+    /// Those that the server has: any may have something on a shared network.
+    projects: Vec<ProjectId>,
     known: Known,
     asked: HashSet<Asked>,
 }
@@ -166,7 +169,8 @@ impl Checker<'_> {
         if network.deleting {
             return Ok(Err(format!("network {} is being deleted", net.1)));
         }
-        Reader::new(client.clone(), &mut self.known).network(&client, network).await?;
+        let mut reader = Reader::new(self.client.clone(), &mut self.known);
+        reader.network(&client, network, &self.projects).await?;
         Ok(Ok(()))
     }
 }

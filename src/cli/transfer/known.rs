@@ -3,15 +3,11 @@
 //!
 //! Memory: about 390 bytes a line, measured with a million allocations.
 
-use super::carving::Carving;
 use super::identity::{self, Identity, Net};
 use super::line::{self, Line};
-use super::names::Names;
 use super::reader::Sink;
 use crate::cli::fault::Fault;
-use addrd::allocator;
 use addrd_protocol::Prefix;
-use addrd_protocol::message::pool::PrefixChoice;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -28,7 +24,7 @@ pub(super) enum Seen {
 
 /// Where an object was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+enum Origin {
     Server,
     Line(u64),
 }
@@ -58,8 +54,8 @@ pub(super) struct Known {
     nets: HashMap<Net, Contents>,
     /// Pools and scopes of all projects, since shared ones are named by id alone.
     catalogue: HashSet<uuid::Uuid>,
-    texts: Names,
-    carving: Carving,
+    /// Networks that other projects may use.
+    shared: HashSet<Net>,
 }
 
 /// What lies in a network, as numbers of addresses.
@@ -86,15 +82,6 @@ impl Known {
             };
         }
         self.names(line)?;
-        self.texts.check(line)?;
-        self.carving.check(line)?;
-        // A pool chooses the prefix of one that is not exact.
-        if let Line::Subnet(subnet) = line
-            && subnet.object.from_pool.as_ref().is_none_or(|from| from.by == PrefixChoice::Exact)
-        {
-            let alone = allocator::check_subnet(&subnet.object);
-            alone.map_err(|failure| format!("{}: {}", failure.status, failure.message))?;
-        }
         let mac = mac_of(line);
         if let Some(mac) = &mac
             && let Some(entry) = self.objects.get(mac)
@@ -117,6 +104,11 @@ impl Known {
             if !self.objects.contains_key(&named) {
                 return Err(format!("there is no {named} on the server or in a line before"));
             }
+        }
+        if let Some(net) = guest_net(line)
+            && !self.shared.contains(&net)
+        {
+            return Err(format!("{} is not shared by its project", Identity::Network(net)));
         }
         for (kind, id) in named_of_catalogue(line) {
             if !self.catalogue.contains(&id) {
@@ -160,10 +152,11 @@ impl Known {
             Line::Scope(scope) => {
                 self.catalogue.insert(scope.address_scope_id.0);
             }
+            Line::Network(network) if network.object.shared => {
+                self.shared.insert(Net(network.project_id, network.network_id));
+            }
             _ => {}
         }
-        self.texts.note(line, entry.origin);
-        self.carving.note(line, entry.origin);
         if let Some(net) = identity::net_of(line) {
             let contents = self.nets.entry(net).or_default();
             if let Line::Subnet(subnet) = line {
@@ -204,7 +197,7 @@ impl Content {
 }
 
 impl Origin {
-    pub(super) fn told(self) -> String {
+    fn told(self) -> String {
         match self {
             Self::Server => "on the server".to_owned(),
             Self::Line(number) => format!("by line {number}"),
@@ -229,9 +222,19 @@ impl Contents {
     }
 }
 
+/// The network of another project that a line is in.
+fn guest_net(line: &Line) -> Option<Net> {
+    let is_guest = match line {
+        Line::Port(port) => port.is_guest(),
+        Line::Allocation(held) => held.is_guest(),
+        _ => false,
+    };
+    identity::net_of(line).filter(|_| is_guest)
+}
+
 fn mac_of(line: &Line) -> Option<Identity> {
     let Line::Port(port) = line else { return None };
-    Some(Identity::Mac(Net(port.project_id, port.network_id), port.object.mac?))
+    Some(Identity::Mac(Net(port.home(), port.network_id), port.object.mac?))
 }
 
 /// Pools and scopes that a line names; they may be of other projects.

@@ -91,8 +91,23 @@ pub(super) struct InProject<T> {
 pub(super) struct InNetwork<T> {
     pub(super) project_id: ProjectId,
     pub(super) network_id: NetworkId,
+    /// The project of the network, if another one shares it: of ports and allocations only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) network_project: Option<ProjectId>,
     #[serde(flatten)]
     pub(super) object: T,
+}
+
+impl<T> InNetwork<T> {
+    /// The project of the network.
+    pub(super) fn home(&self) -> ProjectId {
+        self.network_project.unwrap_or(self.project_id)
+    }
+
+    /// Whether the network is another project's.
+    pub(super) fn is_guest(&self) -> bool {
+        self.home() != self.project_id
+    }
 }
 
 /// An address scope.

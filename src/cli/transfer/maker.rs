@@ -37,12 +37,21 @@ enum Done {
 
 type Flight = Result<Vec<(u64, Done)>, Error>;
 
+/// What the lines of a chunk have in common.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct ChunkOf {
+    /// Whose they are; the network may be of another one.
+    project: ProjectId,
+    net: Net,
+    kind: Kind,
+}
+
 /// Takes lines and makes objects.
 pub(super) struct Maker {
     client: Client,
     /// Lines of one network and one kind.
     chunk: Vec<(u64, BatchItem)>,
-    chunk_of: Option<(Net, Kind)>,
+    chunk_of: Option<ChunkOf>,
     flights: JoinSet<Flight>,
     faults: Faults,
     made: u64,
@@ -67,17 +76,21 @@ impl Maker {
         let net = identity::net_of(&line);
         match (line, net) {
             (Line::Allocation(line), Some(net)) => {
+                let of = ChunkOf { project: line.project_id, net, kind: Kind::Allocations };
                 let item = BatchItem::Allocate(allocate(line.object));
-                self.add(number, item, net, Kind::Allocations, BATCH_ITEMS_MAX).await
+                self.add(number, item, of, BATCH_ITEMS_MAX).await
             }
             (Line::Port(line), Some(net)) => {
+                let of = ChunkOf { project: line.project_id, net, kind: Kind::Ports };
                 let item = BatchItem::PortCreate(Box::new(line.object));
-                self.add(number, item, net, Kind::Ports, PORTS_MAX).await
+                self.add(number, item, of, PORTS_MAX).await
             }
             (Line::Prefix(line), _) => {
-                let net = Net(line.project_id, NetworkId(line.subnet_pool_id.0));
+                let project = line.project_id;
+                let net = Net(project, NetworkId(line.subnet_pool_id.0));
+                let of = ChunkOf { project, net, kind: Kind::Prefixes };
                 let item = BatchItem::Allocate(allocate(line.object));
-                self.add(number, item, net, Kind::Prefixes, BATCH_ITEMS_MAX).await
+                self.add(number, item, of, BATCH_ITEMS_MAX).await
             }
             (Line::Export(_) | Line::End(_), _) => Ok(()),
             (line, _) => {
@@ -98,26 +111,26 @@ impl Maker {
         &mut self,
         number: u64,
         item: BatchItem,
-        net: Net,
-        kind: Kind,
+        of: ChunkOf,
         most: usize,
     ) -> Result<(), Fault> {
-        if self.chunk_of != Some((net, kind)) || self.chunk.len() >= most {
+        if self.chunk_of != Some(of) || self.chunk.len() >= most {
             self.send_chunk().await?;
-            self.chunk_of = Some((net, kind));
+            self.chunk_of = Some(of);
         }
         self.chunk.push((number, item));
         Ok(())
     }
 
     async fn send_chunk(&mut self) -> Result<(), Fault> {
-        let Some((Net(project, network), kind)) = self.chunk_of.take() else { return Ok(()) };
+        let Some(ChunkOf { project, net, kind }) = self.chunk_of.take() else { return Ok(()) };
+        let Net(home, network) = net;
         // Ports are listed in the order in which they were made; allocations by address.
         if kind == Kind::Ports {
             self.land_flights().await?;
         }
         let chunk = std::mem::take(&mut self.chunk);
-        let client = self.client.in_project(project);
+        let client = self.client.in_project(project).on_networks_of(home);
         let client = if kind == Kind::Prefixes { client.for_pools() } else { client };
         self.fly(async move { batch(&client, network, chunk).await }).await
     }

@@ -36,8 +36,12 @@ impl<'a, S: Sink> Reader<'a, S> {
     /// Everything, of all projects or of one. Gives the count of projects.
     pub(super) async fn all(&mut self, only: Option<ProjectId>) -> Result<usize, Fault> {
         let ids = self.catalogue(only).await?;
+        let guests = if only.is_none() { &ids[..] } else { &[] };
         for id in &ids {
-            self.networks(*id).await?;
+            self.networks(*id, guests).await?;
+        }
+        if let Some(only) = only {
+            self.as_guest(only).await?;
         }
         for id in &ids {
             self.prefixes(*id).await?;
@@ -133,39 +137,101 @@ impl<'a, S: Sink> Reader<'a, S> {
         before.is_some_and(|(_, prefix)| prefix.contains(&held.address))
     }
 
-    async fn networks(&mut self, project: ProjectId) -> Result<(), Fault> {
-        let client = self.client.in_project(project);
-        let mut networks = client.networks(None);
+    /// What a project has on networks of others.
+    async fn as_guest(&mut self, project: ProjectId) -> Result<(), Fault> {
+        let mut networks = self.client.in_project(project).networks(None);
         while let Some(network) = networks.next().await? {
-            if network.deleting {
-                self.left_out += 1;
-            } else if network.project_id == project {
-                self.network(&client, network).await?;
+            if network.project_id != project && !network.deleting {
+                self.guest(project, network.project_id, network.network_id).await?;
             }
         }
         Ok(())
     }
 
-    /// In the order in which it can be made again: nothing is kept back before what lies in it.
-    pub(super) async fn network(&mut self, client: &Client, network: Network) -> Result<(), Fault> {
-        let id = network.network_id;
-        let place = Place { project_id: network.project_id, network_id: id };
+    /// What a project has on one network of another.
+    pub(super) async fn guest(
+        &mut self,
+        project_id: ProjectId,
+        home: ProjectId,
+        network_id: NetworkId,
+    ) -> Result<(), Fault> {
+        let client = self.client.in_project(project_id).on_networks_of(home);
+        let place = Place { project_id, network_id, network_project: Some(home) };
+        let gateways = self.gateways(&client, network_id).await?;
+        self.held(&client, place, &gateways).await
+    }
+
+    async fn networks(&mut self, project: ProjectId, guests: &[ProjectId]) -> Result<(), Fault> {
+        let client = self.client.in_project(project);
+        let mut networks = client.networks(None);
+        while let Some(network) = networks.next().await? {
+            if network.project_id != project {
+                continue;
+            }
+            if network.deleting {
+                self.left_out += 1;
+            } else {
+                self.network(&client, network, guests).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// In the order in which it can be made again: nothing is kept back before what lies in it, be
+    /// it of the network's project or of a guest.
+    pub(super) async fn network(
+        &mut self,
+        client: &Client,
+        network: Network,
+        guests: &[ProjectId],
+    ) -> Result<(), Fault> {
+        let (id, home, shared) = (network.network_id, network.project_id, network.shared);
+        let place = Place { project_id: home, network_id: id, network_project: None };
         self.sink.object(&place.network(network))?;
         let segments = client.segments(id);
         self.each(segments, |segment| Some(place.segment(segment))).await?;
         let hosts = client.hosts(id, None, None);
         self.each(hosts, |host| Some(place.host(host))).await?;
         let subnets = self.subnets(client, place).await?;
-        let of_ports = self.ports(client, place, &subnets).await?;
-        let held = client.allocations(id, AllocationFilter::default());
-        let own =
-            |held: Allocation| (!of_ports.contains(&held.address)).then(|| place.allocation(held));
-        self.each(held, own).await?;
+        let gateways = subnets.iter().filter_map(|subnet| subnet.gateway).collect();
+        self.held(client, place, &gateways).await?;
+        for guest in guests.iter().filter(|guest| shared && **guest != home) {
+            self.guest(*guest, home, id).await?;
+        }
         self.each(client.pins(id, None), |pin| Some(place.pin(pin))).await?;
         for line in subnets.iter().flat_map(|subnet| place.exclusions(subnet)) {
             self.sink.object(&line)?;
         }
         Ok(())
+    }
+
+    /// Ports and allocations of one project.
+    async fn held(
+        &mut self,
+        client: &Client,
+        place: Place,
+        gateways: &HashSet<IpAddr>,
+    ) -> Result<(), Fault> {
+        let of_ports = self.ports(client, place, gateways).await?;
+        let held = client.allocations(place.network_id, AllocationFilter::default());
+        let own = |held: Allocation| {
+            let is_line = held.project_id == place.project_id && !of_ports.contains(&held.address);
+            is_line.then(|| place.allocation(held))
+        };
+        self.each(held, own).await
+    }
+
+    async fn gateways(
+        &mut self,
+        client: &Client,
+        network: NetworkId,
+    ) -> Result<HashSet<IpAddr>, Fault> {
+        let mut gateways = HashSet::new();
+        let mut subnets = client.subnets(network);
+        while let Some(subnet) = there(subnets.next().await)? {
+            gateways.extend(subnet.gateway);
+        }
+        Ok(gateways)
     }
 
     async fn subnets(&mut self, client: &Client, place: Place) -> Result<Vec<Subnet>, Fault> {
@@ -190,10 +256,8 @@ impl<'a, S: Sink> Reader<'a, S> {
         &mut self,
         client: &Client,
         place: Place,
-        subnets: &[Subnet],
+        gateways: &HashSet<IpAddr>,
     ) -> Result<HashSet<IpAddr>, Fault> {
-        let gateways: HashSet<IpAddr> =
-            subnets.iter().filter_map(|subnet| subnet.gateway).collect();
         let is_gateway = |address: &FixedIp| gateways.contains(&address.ip_address);
         let mut addresses = HashSet::new();
         let mut ports = client.ports(place.network_id, PortFilter::default());

@@ -13,16 +13,19 @@ use addrd_protocol::{NetworkId, PoolId, ProjectId, Setting};
 pub(super) struct Place {
     pub(super) project_id: ProjectId,
     pub(super) network_id: NetworkId,
+    /// The project of the network, if it is not the one whose objects they are.
+    pub(super) network_project: Option<ProjectId>,
 }
 
 impl Place {
     fn of<T>(self, object: T) -> Box<InNetwork<T>> {
-        Box::new(InNetwork { project_id: self.project_id, network_id: self.network_id, object })
+        let Self { project_id, network_id, network_project } = self;
+        Box::new(InNetwork { project_id, network_id, network_project, object })
     }
 
     pub(super) fn network(self, network: Network) -> Line {
-        let Network { name, description, scope_v4, scope_v6, .. } = network;
-        Line::Network(self.of(NetworkCreate { name, description, scope_v4, scope_v6 }))
+        let Network { name, description, scope_v4, scope_v6, shared, .. } = network;
+        Line::Network(self.of(NetworkCreate { name, description, scope_v4, scope_v6, shared }))
     }
 
     pub(super) fn segment(self, segment: Segment) -> Line {

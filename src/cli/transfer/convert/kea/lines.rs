@@ -59,7 +59,12 @@ fn pool_id(net: &Net) -> PoolId {
 
 impl Ids {
     fn of<T>(&self, net: &Net, object: T) -> Box<InNetwork<T>> {
-        Box::new(InNetwork { project_id: self.project_id, network_id: network_id(net), object })
+        Box::new(InNetwork {
+            project_id: self.project_id,
+            network_id: network_id(net),
+            network_project: None,
+            object,
+        })
     }
 
     fn network<'a>(
@@ -97,8 +102,7 @@ impl Ids {
                 cidr: sub.cidr,
                 kind,
                 strategy: Strategy::Next,
-                // addrd serves no DHCP where there is no room for it.
-                enable_dhcp: sub.cidr.host_bits() > 1,
+                enable_dhcp: true,
                 gateway: sub.gateway.map_or(Setting::Null, Setting::Value),
                 pools: Setting::Value(sub.pools.clone()),
                 dns_servers: sub.dns_servers.clone(),

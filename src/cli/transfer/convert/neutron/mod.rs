@@ -3,7 +3,6 @@
 
 mod catalogue;
 mod inside;
-mod net;
 mod rows;
 mod tables;
 
