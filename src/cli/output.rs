@@ -129,7 +129,12 @@ impl<T: View> ListOutput<'_, T> {
     }
 
     /// Ends the list; `more` says that objects were left out.
-    pub(crate) fn end(mut self, more: bool) -> Result<(), Fault> {
+    pub(crate) fn end(self, more: bool) -> Result<(), Fault> {
+        self.end_or(more, "nothing found")
+    }
+
+    /// The same, with another word for an empty list.
+    pub(crate) fn end_or(mut self, more: bool, nothing: &str) -> Result<(), Fault> {
         if !self.output.quiet {
             match self.output.format {
                 Format::Table if self.waiting.is_empty() => {}
@@ -147,7 +152,7 @@ impl<T: View> ListOutput<'_, T> {
         }
         self.out.flush()?;
         if self.count == 0 {
-            self.output.remark("nothing found");
+            self.output.remark(nothing);
         }
         if more {
             self.output.remark("there are more; --limit 0 shows all");

@@ -353,6 +353,30 @@ fn a_configuration_that_does_not_fit_is_told_with_its_place() {
 }
 
 #[test]
+fn what_only_kea_hands_out_can_be_held_too() {
+    let copy = Copy::new();
+    // A subnet of two addresses, and a router at the first address of another one.
+    copy.edit("dhcp4.conf", |text| {
+        let pools = "\"pools\": [ { \"pool\": \"10.70.0.0/31\" } ]";
+        let small =
+            format!("{{ \"id\": 70, \"subnet\": \"10.70.0.0/31\", {pools} }}, {{ \"id\": 30,");
+        let at = text.find("\"id\": 30,").unwrap();
+        let open = text[..at].rfind('{').unwrap();
+        let behind = text[at..].replacen("\"id\": 30,", &small, 1);
+        let behind = behind.replacen("\"10.30.0.1, 10.30.0.2\"", "\"10.30.0.0\"", 1);
+        format!("{}{behind}", &text[..open])
+    });
+    let row = "10.70.0.1,02:aa:00:00:00:70,,60,4102444800,70,0,0,,0,";
+    copy.edit(LEASES_4, |text| format!("{text}{row}\n"));
+    copy.convert_all("").ok();
+    let (_folder, server) = empty();
+    let file = copy.path("state.jsonl").display().to_string();
+    server.addrd(&format!("import {file}")).ok();
+    assert_eq!(server.addrd("export -q").ok(), copy.state());
+    assert!(server.addrd("lookup 10.70.0.1").ok().contains("mac:02:aa:00:00:00:70"));
+}
+
+#[test]
 fn files_that_do_not_belong_together_are_refused() {
     let copy = Copy::new();
     let refused = |files: &[&str]| copy.convert(files, "").fails(2);

@@ -107,6 +107,7 @@ fn what_neutron_has_is_imported_and_exported_as_it_was_converted() {
         let file = room.path("state.jsonl").display().to_string();
         server.addrd(&format!("import {file}")).ok();
         assert_eq!(server.addrd("export -q").ok(), state, "{database}");
+        assert_eq!(account["remarks"], Value::Array(Vec::new()), "{database}");
         let differences = server.addrd(&format!("compare {file} -o json")).json();
         assert_eq!(differences, Value::Array(Vec::new()), "{database}");
         // Each port has its MAC and just its addresses, those that follow from the MAC too.
@@ -271,6 +272,34 @@ fn two_owners_of_an_address_or_a_mac_are_told_and_left_out_if_asked() {
     let mac = |port: &Value| port["mac_address"].as_str().unwrap().to_owned();
     let error = room.refused(&rows.replace(&mac(second), &mac(first)), 3);
     assert!(error.contains("has another port of the network"), "{error}");
+}
+
+#[test]
+fn rows_of_what_is_not_there_are_told_and_addresses_that_are_new_too() {
+    let rows = rows("sqlite");
+    let id = "99999999-9999-4999-8999-999999999999";
+    for (table, name, fault) in [
+        ("\"dnsnameservers\"", "subnet_id", "rows of subnet 99999999"),
+        ("\"ipallocationpools\"", "subnet_id", "rows of subnet 99999999"),
+        ("\"subnetpoolprefixes\"", "subnetpool_id", "prefixes of subnet pool 99999999"),
+    ] {
+        let member = format!("\"{name}\":\"");
+        let to = format!("{member}{id}\",\"x\":\"");
+        let error = Room::new().refused(&edited(&rows, table, &member, &to).0, 3);
+        assert!(error.contains(fault), "{error}");
+    }
+    // An address that follows from a MAC and that Neutron has not: the server makes it all the same.
+    let own = |row: &&str| row.contains("\"ipallocations\"") && row.contains(":f816:");
+    let row = rows.lines().find(own).unwrap_or_else(|| panic!("no address of a MAC"));
+    let count = objects_in(&rows, "ipallocations");
+    let fewer = rows.replacen(&format!("{row}\n"), "", 1).replacen(
+        &format!("\"ipallocations\":{count}"),
+        &format!("\"ipallocations\":{}", count - 1),
+        1,
+    );
+    let account = Room::new().convert(&fewer, "-o json").json();
+    let remarks = account["remarks"].to_string();
+    assert!(remarks.contains("1 addresses that follow from MACs are made in network"), "{account}");
 }
 
 fn objects_in(rows: &str, table: &str) -> usize {

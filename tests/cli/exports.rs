@@ -172,6 +172,15 @@ fn what_was_exported_and_imported_is_exported_again_to_the_byte() {
 }
 
 #[test]
+fn a_file_of_an_older_program_is_read() {
+    let file = format!("{}/tests/fixtures/state.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(&file).unwrap();
+    let other = empty();
+    other.addrd(&format!("import -q {file}")).ok();
+    assert_eq!(other.addrd("export -q").ok(), text);
+}
+
+#[test]
 fn an_import_goes_on_where_another_was_interrupted() {
     let (server, other) = (full(), empty());
     let folder = tempfile::tempdir().unwrap();
@@ -254,6 +263,55 @@ fn every_fault_of_a_file_is_told_with_its_line_and_nothing_is_changed() {
 }
 
 #[test]
+fn what_the_server_would_refuse_is_told_by_the_first_pass() {
+    let file = format!("{}/tests/fixtures/state.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(file).unwrap();
+    let (folder, server) = (tempfile::tempdir().unwrap(), empty());
+    let before = server.addrd("export -q").ok();
+    for (kind, from, to, fault) in [
+        ("subnet", "\"last\":\"10.0.0.254\"", "\"last\":\"10.0.1.254\"", "POOL_OUTSIDE"),
+        ("subnet", "\"gateway\":\"10.0.0.1\"", "\"gateway\":\"10.0.0.2\"", "GATEWAY_IN_POOL"),
+        ("subnet", "\"gateway\":\"10.0.0.1\"", "\"gateway\":\"10.0.0.0\"", "INVALID_GATEWAY"),
+        (
+            "subnet",
+            "\"cidr\":\"10.128.0.0/24\"",
+            "\"cidr\":\"10.127.0.0/24\"",
+            "none of the prefixes",
+        ),
+        ("subnet", "\"name\":\"web\"", "\"name\":\"10.0.0.1\"", "\"10.0.0.1\" is no name"),
+        ("pool", "\"min_length\":8", "\"min_length\":25", "its pool hands out /25 to /32"),
+        ("prefix", "10.128.16.0", "10.128.0.0", "10.128.0.0/20 of the pool is taken by line"),
+        ("network", "\"name\":\"blue\"", "\"name\":\"b/ue\"", "\"b/ue\" is no name"),
+    ] {
+        let start = format!("{{\"{kind}\"");
+        let mut done = false;
+        let lines: Vec<String> = text
+            .lines()
+            .map(|line| match !done && line.starts_with(&start) && line.contains(from) {
+                false => line.to_owned(),
+                true => {
+                    done = true;
+                    line.replacen(from, to, 1)
+                }
+            })
+            .collect();
+        assert!(done, "no {kind} has {from}");
+        let error = server.addrd(&format!("import {}", written(&folder, &lines))).fails(3);
+        assert!(error.contains(fault) && error.contains("nothing was changed"), "{to}: {error}");
+        assert_eq!(server.addrd("export -q").ok(), before);
+    }
+    // A name that another object of the file has.
+    let twice = text.replace("\"name\":\"red\"", "\"name\":\"blue\"");
+    let twice = twice.replace(
+        "\"project_id\":\"7bf55487-68a5-5456-9126-902b5655c437\",\"network_id\"",
+        "\"project_id\":\"61646472-6400-5000-8000-64656661756c\",\"network_id\"",
+    );
+    let lines: Vec<String> = twice.lines().map(str::to_owned).collect();
+    let error = server.addrd(&format!("import {}", written(&folder, &lines))).fails(3);
+    assert!(error.contains("the name \"blue\" is in use by line"), "{error}");
+}
+
+#[test]
 fn a_file_is_compared_with_a_server() {
     let (server, other) = (full(), empty());
     let folder = tempfile::tempdir().unwrap();
@@ -261,7 +319,8 @@ fn a_file_is_compared_with_a_server() {
     server.addrd(&format!("export -q {file}")).ok();
     assert_eq!(server.addrd(&format!("compare {file} -o json")).json(), Value::Array(Vec::new()));
     other.addrd(&format!("import -q {file}")).ok();
-    other.addrd(&format!("compare {file}")).ok();
+    let same = other.addrd(&format!("compare {file}"));
+    assert_eq!((same.code, same.out.as_str(), same.err.as_str()), (0, "", "no difference\n"));
     other.addrd("subnet update blue web --dns 10.0.0.54").ok();
     other.addrd("release --network blue --owner a --slot 1").ok();
     other.addrd("allocate blue --owner new --address 10.0.0.77").ok();

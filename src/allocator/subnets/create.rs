@@ -10,8 +10,10 @@ use crate::limits::SUBNETS_PER_NETWORK_MAX;
 use crate::model::{
     Effect, EffectSink, ObjectRef, Prefix, Setting, Status, SubnetHandle, SubnetRow,
 };
+use addrd_protocol::Range;
 use addrd_protocol::message::subnet::OVERLAPS_MAX;
-use addrd_protocol::message::{Detail, Subnet, SubnetCreate};
+use addrd_protocol::message::{Detail, Failure, Strategy, Subnet, SubnetCreate};
+use std::net::IpAddr;
 
 impl Shard {
     /// Creates a subnet, of a prefix that is taken from a pool if one is given, or shows the one that exists with the same unchangeable fields.
@@ -76,32 +78,11 @@ impl Shard {
     }
 
     fn checked_row(&self, network: u32, request: &SubnetCreate) -> Result<SubnetRow, Refused> {
-        let (prefix, kind) = (&request.cidr, request.kind);
-        rules::check_prefix(prefix, request.enable_dhcp)?;
-        let strategy = rules::check_strategy(request.strategy)?;
-        let gateway = match &request.gateway {
-            Setting::Unset => rules::default_gateway(prefix, kind),
-            Setting::Null => None,
-            Setting::Value(gateway) => {
-                rules::check_gateway(prefix, kind, gateway)?;
-                Some(*gateway)
-            }
-        };
-        let pools = match &request.pools {
-            Setting::Unset | Setting::Null => rules::default_pools(prefix, kind, gateway),
-            Setting::Value(pools) => {
-                rules::check_pools(prefix, kind, gateway, pools)?;
-                pools.clone()
-            }
-        };
-        service::check_service(prefix, request.enable_dhcp, &request.service)?;
-        rules::check_dns_servers(&request.dns_servers)?;
-        rules::check_routes(&request.routes)?;
-        if let Some(name) = &request.name {
-            rules::check_name(name)?;
-            if let Some(other) = self.find_subnet_name(network, name) {
-                return Err(rules::name_in_use(name, self.other(other)));
-            }
+        let Alone { strategy, gateway, pools } = alone(request)?;
+        if let Some(name) = &request.name
+            && let Some(other) = self.find_subnet_name(network, name)
+        {
+            return Err(rules::name_in_use(name, self.other(other)));
         }
         let of = self.networks.at(network);
         Ok(SubnetRow {
@@ -109,8 +90,8 @@ impl Shard {
             subnet: self.free_subnet_handle(network),
             revision: of.next_revision(),
             id: request.subnet_id,
-            prefix: *prefix,
-            kind,
+            prefix: request.cidr,
+            kind: request.kind,
             strategy,
             enable_dhcp: request.enable_dhcp,
             deleting: false,
@@ -199,4 +180,49 @@ impl Shard {
             cidr: Some(subnet.row.prefix),
         }
     }
+}
+
+/// What a subnet has by the rules that concern it alone.
+struct Alone {
+    strategy: Strategy,
+    gateway: Option<IpAddr>,
+    pools: Vec<Range>,
+}
+
+/// Whether a subnet keeps the rules that concern it alone: those of its prefix, gateway, pools,
+/// strategy, modes, service types, servers, routes and name.
+///
+/// Shape: cost grows with its pools, nothing else is looked at.
+/// Errors: the refusal that a request for it would get.
+/// Source: protocol/SPEC.md section 9, subnet_create.
+pub fn check_subnet(request: &SubnetCreate) -> Result<(), Box<Failure>> {
+    alone(request).map(|_| ())
+}
+
+fn alone(request: &SubnetCreate) -> Result<Alone, Refused> {
+    let (prefix, kind) = (&request.cidr, request.kind);
+    rules::check_prefix(prefix, request.enable_dhcp)?;
+    let strategy = rules::check_strategy(request.strategy)?;
+    let gateway = match &request.gateway {
+        Setting::Unset => rules::default_gateway(prefix, kind),
+        Setting::Null => None,
+        Setting::Value(gateway) => {
+            rules::check_gateway(prefix, kind, gateway)?;
+            Some(*gateway)
+        }
+    };
+    let pools = match &request.pools {
+        Setting::Unset | Setting::Null => rules::default_pools(prefix, kind, gateway),
+        Setting::Value(pools) => {
+            rules::check_pools(prefix, kind, gateway, pools)?;
+            pools.clone()
+        }
+    };
+    service::check_service(prefix, request.enable_dhcp, &request.service)?;
+    rules::check_dns_servers(&request.dns_servers)?;
+    rules::check_routes(&request.routes)?;
+    if let Some(name) = &request.name {
+        rules::check_name(name)?;
+    }
+    Ok(Alone { strategy, gateway, pools })
 }

@@ -116,7 +116,7 @@ pub(crate) async fn run(session: &Session, compare: Compare) -> Result<(), Fault
         })?;
     }
     let count = out.count();
-    out.end(false)?;
+    out.end_or(false, "no difference")?;
     match count {
         0 => Ok(()),
         1 => Err(Fault::Refused("1 difference".to_owned())),

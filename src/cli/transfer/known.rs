@@ -3,11 +3,15 @@
 //!
 //! Memory: about 390 bytes a line, measured with a million allocations.
 
+use super::carving::Carving;
 use super::identity::{self, Identity, Net};
 use super::line::{self, Line};
+use super::names::Names;
 use super::reader::Sink;
 use crate::cli::fault::Fault;
+use addrd::allocator;
 use addrd_protocol::Prefix;
+use addrd_protocol::message::pool::PrefixChoice;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -24,7 +28,7 @@ pub(super) enum Seen {
 
 /// Where an object was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
+pub(super) enum Origin {
     Server,
     Line(u64),
 }
@@ -56,6 +60,8 @@ pub(super) struct Known {
     catalogue: HashSet<uuid::Uuid>,
     /// Networks that other projects may use.
     shared: HashSet<Net>,
+    texts: Names,
+    carving: Carving,
 }
 
 /// What lies in a network, as numbers of addresses.
@@ -82,6 +88,15 @@ impl Known {
             };
         }
         self.names(line)?;
+        self.texts.check(line)?;
+        self.carving.check(line)?;
+        // A pool chooses the prefix of one that is not exact.
+        if let Line::Subnet(subnet) = line
+            && subnet.object.from_pool.as_ref().is_none_or(|from| from.by == PrefixChoice::Exact)
+        {
+            let alone = allocator::check_subnet(&subnet.object);
+            alone.map_err(|failure| format!("{}: {}", failure.status, failure.message))?;
+        }
         let mac = mac_of(line);
         if let Some(mac) = &mac
             && let Some(entry) = self.objects.get(mac)
@@ -157,6 +172,8 @@ impl Known {
             }
             _ => {}
         }
+        self.texts.note(line, entry.origin);
+        self.carving.note(line, entry.origin);
         if let Some(net) = identity::net_of(line) {
             let contents = self.nets.entry(net).or_default();
             if let Line::Subnet(subnet) = line {
@@ -197,7 +214,7 @@ impl Content {
 }
 
 impl Origin {
-    fn told(self) -> String {
+    pub(super) fn told(self) -> String {
         match self {
             Self::Server => "on the server".to_owned(),
             Self::Line(number) => format!("by line {number}"),

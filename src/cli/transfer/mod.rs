@@ -1,6 +1,7 @@
 //! The whole state as a file of JSON lines (SPEC.md section 12). Asks servers through the client
 //! and decides nothing about addresses.
 
+mod carving;
 pub(crate) mod compare;
 pub(crate) mod convert;
 pub(crate) mod export;
@@ -12,7 +13,10 @@ mod known;
 mod line;
 mod lines;
 mod maker;
+mod names;
 mod offline;
 mod reader;
 mod shape;
 mod whole;
+#[cfg(test)]
+mod wrong_bytes;

@@ -78,6 +78,19 @@ fn line(out: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Nothing moves, whatever the text is.
+        #[test]
+        fn places_stay(pieces in prop::collection::vec("[#/*<>?,{}\\[\\]\"\\\\ \n1aé]{0,4}", 0..12)) {
+            let text = pieces.concat();
+            if let Ok(plain) = plain(&text) {
+                prop_assert_eq!(plain.len(), text.len());
+                prop_assert_eq!(plain.matches('\n').count(), text.matches('\n').count());
+            }
+        }
+    }
 
     #[test]
     fn comments_and_last_commas_become_spaces_and_lines_stay() {

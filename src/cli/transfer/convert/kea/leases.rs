@@ -214,3 +214,39 @@ fn lease(
     };
     Ok(((is_prefix, address), lease))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const FOUR: &str = include_str!("../../../../../tests/fixtures/kea/kea-leases4.csv");
+    const SIX: &str = include_str!("../../../../../tests/fixtures/kea/kea-leases6.csv");
+
+    proptest! {
+        /// A row with wrong bytes is a lease of its family or a fault, and never more.
+        #[test]
+        fn wrong_bytes_are_faults(
+            is_six: bool,
+            row in 1_usize..200,
+            wrong in prop::collection::vec((0_usize..160, any::<u8>()), 0..4),
+            length in 0_usize..200,
+        ) {
+            let (text, family) = if is_six { (SIX, Family::V6) } else { (FOUR, Family::V4) };
+            let columns: Vec<String> =
+                text.lines().next().unwrap().split(',').map(str::to_owned).collect();
+            let mut line = text.lines().nth(row).unwrap().as_bytes().to_vec();
+            for (at, byte) in &wrong {
+                if let Some(place) = line.get_mut(*at) {
+                    *place = *byte;
+                }
+            }
+            line.truncate(length);
+            let read = Row::of(&columns, &line).and_then(|row| lease(&row, family, (0, 1)));
+            if let Ok(((is_prefix, address), lease)) = read {
+                prop_assert_eq!(Family::of(&address), family);
+                prop_assert_eq!(is_prefix, lease.length.is_some());
+            }
+        }
+    }
+}

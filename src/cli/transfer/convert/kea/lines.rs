@@ -102,7 +102,8 @@ impl Ids {
                 cidr: sub.cidr,
                 kind,
                 strategy: Strategy::Next,
-                enable_dhcp: true,
+                // addrd serves no DHCP where there is no room for it.
+                enable_dhcp: sub.cidr.host_bits() > 1,
                 gateway: sub.gateway.map_or(Setting::Null, Setting::Value),
                 pools: Setting::Value(sub.pools.clone()),
                 dns_servers: sub.dns_servers.clone(),

@@ -68,8 +68,8 @@ pub(super) fn pools(
     if pools.len() > POOLS_MAX {
         return Err(format!("{} pools; a subnet has at most {POOLS_MAX}", pools.len()));
     }
-    let is_routed =
-        pools.iter().any(|pool| [pool.first(), pool.last()].iter().any(|end| is_edge(cidr, end)));
+    let ends = pools.iter().flat_map(|pool| [pool.first(), pool.last()]);
+    let is_routed = ends.chain(gateway).any(|address| is_edge(cidr, &address));
     Ok((pools, is_routed))
 }
 

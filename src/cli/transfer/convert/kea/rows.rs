@@ -42,16 +42,19 @@ impl Rows {
     /// The next row that is not empty, or what is wrong with it; `None` at the end of the file.
     pub(super) fn next(&mut self) -> Result<Option<Numbered<'_>>, Fault> {
         let Some(number) = self.lines.advance()? else { return Ok(None) };
-        let columns = self.columns.as_slice();
-        let row = std::str::from_utf8(self.lines.line()).map_err(|_| "it is not UTF-8".to_owned());
-        let row = row.and_then(|text| {
-            let fields: Vec<&str> = text.split(',').collect();
-            match fields.len() == columns.len() {
-                true => Ok(Row { columns, fields }),
-                false => Err(format!("{} fields for {} columns", fields.len(), columns.len())),
-            }
-        });
-        Ok(Some((number, row)))
+        Ok(Some((number, Row::of(&self.columns, self.lines.line()))))
+    }
+}
+
+impl<'a> Row<'a> {
+    /// Of a line with these columns.
+    pub(super) fn of(columns: &'a [String], line: &'a [u8]) -> Result<Self, String> {
+        let text = std::str::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())?;
+        let fields: Vec<&str> = text.split(',').collect();
+        match fields.len() == columns.len() {
+            true => Ok(Self { columns, fields }),
+            false => Err(format!("{} fields for {} columns", fields.len(), columns.len())),
+        }
     }
 }
 

@@ -2,60 +2,33 @@
 //! Holds everything against the rest of the tables; the other rules are the server's.
 
 use super::catalogue::{self, Catalogue, told};
+use super::net::{Net, device_owner};
 use super::rows;
 use super::tables::{At, Parts, Tables};
 use crate::cli::transfer::convert::account::Account;
 use crate::cli::transfer::faults::Faults;
-use crate::cli::transfer::line::{InNetwork, Line};
-use addrd_protocol::message::port::FIXED_IPS_MAX;
+use crate::cli::transfer::line::Line;
 use addrd_protocol::message::subnet::{
     DNS_SERVERS_MAX, POOLS_MAX, ROUTES_MAX, Route, SERVICE_TYPES_MAX,
 };
 use addrd_protocol::message::{
-    FixedIpWanted, FromPool, HostMapping, NetworkCreate, PortCreate, SegmentCreate, Service,
-    Strategy, SubnetCreate, SubnetKind,
+    FromPool, HostMapping, SegmentCreate, Service, Strategy, SubnetCreate, SubnetKind,
 };
-use addrd_protocol::{
-    Family, Mac, NetworkId, PoolId, PortId, Prefix, ProjectId, SegmentId, Setting, SubnetId, Text,
-};
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::IpAddr;
+use addrd_protocol::{PoolId, Prefix, SegmentId, Setting, SubnetId, Text};
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// Device owners whose ports get no address that follows from their MAC.
-const ROUTERS: [&str; 4] = [
-    "network:router_interface",
-    "network:router_interface_distributed",
-    "network:ha_router_replicated_interface",
-    "network:router_centralized_snat",
-];
 /// What a subnet has in the place of a pool while its prefix comes from a router.
 const DELEGATED: &str = "prefix_delegation";
-/// Bytes of a device owner.
-const DEVICE_OWNER_BYTES_MAX: usize = 64;
-
-/// A network while its lines are made.
-struct Net {
-    project_id: ProjectId,
-    id: Uuid,
-    subnets: BTreeMap<Prefix, SubnetCreate>,
-    /// Segments that subnets are on.
-    segments: HashSet<Uuid>,
-    gateways: HashSet<IpAddr>,
-    macs: HashSet<Mac>,
-    taken: HashSet<IpAddr>,
-    lines: Vec<Line>,
-}
-
 /// Where faults and remarks go.
-struct Told<'a> {
+pub(super) struct Told<'a> {
     file: &'a str,
     faults: &'a mut Faults,
-    account: &'a mut Account,
+    pub(super) account: &'a mut Account,
 }
 
 impl Told<'_> {
-    fn fault(&mut self, line: u64, what: impl std::fmt::Display) {
+    pub(super) fn fault(&mut self, line: u64, what: impl std::fmt::Display) {
         self.faults.add(format_args!("{}:{line}", self.file), what);
     }
 }
@@ -88,10 +61,30 @@ pub(super) fn networks(
         if tables.shared.contains_key(id) {
             told.account.leave_out("sharing of networks");
         }
+        if net.made > 0 {
+            let (count, id) = (net.made, net.id);
+            let what = "addresses that follow from MACs are made in network";
+            told.account.remark(format!("{count} {what} {id}, which Neutron did not have"));
+        }
         out.push(net.line(network, catalogue, told.account));
         out.extend(net.lines);
     }
-    // What belongs to nothing that there is.
+    orphans(tables, &mut told);
+}
+
+/// What belongs to nothing that there is.
+fn orphans(tables: Tables, told: &mut Told<'_>) {
+    for subnet in tables.parts.keys() {
+        told.faults.add(told.file, format_args!("rows of subnet {subnet}, which is not there"));
+    }
+    let pools: HashSet<Uuid> = tables.pools.iter().map(|pool| pool.row.id).collect();
+    for pool in tables.pool_prefixes.keys().filter(|pool| !pools.contains(pool)) {
+        told.faults
+            .add(told.file, format_args!("prefixes of subnet pool {pool}, which is not there"));
+    }
+    for _ in tables.port_hosts {
+        told.account.leave_out("hosts of ports that are not there");
+    }
     for row in tables.allocations.into_values().flatten() {
         let (address, port) = (row.row.ip_address, row.row.port_id.unwrap_or_default());
         told.fault(row.line, format_args!("{address}: there is no port {port}"));
@@ -195,13 +188,6 @@ fn service(row: &rows::Subnet, service_types: Vec<String>) -> Result<Service, St
     })
 }
 
-fn device_owner(text: &str) -> Result<Text, String> {
-    let fits = Text::new(text).ok().filter(|_| text.len() <= DEVICE_OWNER_BYTES_MAX);
-    fits.ok_or_else(|| {
-        format!("\"{text}\" is no text of 1 to {DEVICE_OWNER_BYTES_MAX} bytes: a device owner")
-    })
-}
-
 /// Segments that subnets are on, with the hosts that reach them. Every network of Neutron has a
 /// segment; the others say nothing about addresses.
 fn segments(tables: &Tables, nets: &mut HashMap<Uuid, Net>, told: &mut Told<'_>) {
@@ -254,162 +240,5 @@ fn ports(
         if let Err(what) = net.port(row, allocations, host.as_deref(), on, told) {
             told.fault(line, format_args!("port {id}: {what}"));
         }
-    }
-}
-
-impl Net {
-    fn new(project_id: ProjectId, id: Uuid) -> Self {
-        Self {
-            project_id,
-            id,
-            subnets: BTreeMap::new(),
-            segments: HashSet::new(),
-            gateways: HashSet::new(),
-            macs: HashSet::new(),
-            taken: HashSet::new(),
-            lines: Vec::new(),
-        }
-    }
-
-    fn of<T>(&self, object: T) -> Box<InNetwork<T>> {
-        let (project_id, network_id) = (self.project_id, NetworkId(self.id));
-        Box::new(InNetwork { project_id, network_id, network_project: None, object })
-    }
-
-    fn push(&mut self, line: impl FnOnce(&Self) -> Line) {
-        let line = line(self);
-        self.lines.push(line);
-    }
-
-    fn line(
-        &self,
-        network: &At<rows::Network>,
-        catalogue: &Catalogue,
-        account: &mut Account,
-    ) -> Line {
-        let scope = |family| {
-            let subnets = self.subnets.values().filter(|subnet| subnet.cidr.family() == family);
-            let mut pools = subnets.filter_map(|subnet| subnet.from_pool.as_ref());
-            pools.find_map(|pool| catalogue.pools.get(&pool.subnet_pool_id.0)?.1)
-        };
-        Line::Network(self.of(NetworkCreate {
-            name: None,
-            description: told(network.row.name.as_deref(), account),
-            scope_v4: scope(Family::V4),
-            scope_v6: scope(Family::V6),
-            shared: false,
-        }))
-    }
-
-    fn add_subnet(&mut self, subnet: SubnetCreate) -> Result<(), String> {
-        let cidr = subnet.cidr;
-        // What overlaps it and nothing else stands beside it.
-        let before = self.subnets.range(..=cidr).next_back();
-        let beside = before.into_iter().chain(self.subnets.range(cidr..).next());
-        if let Some((other, _)) = beside.into_iter().find(|(other, _)| other.overlaps(&cidr)) {
-            return Err(format!("{cidr} overlaps {other} of its network"));
-        }
-        if let Setting::Value(gateway) = subnet.gateway {
-            self.gateways.insert(gateway);
-        }
-        self.segments.extend(subnet.service.segment_id.map(|segment| segment.0));
-        self.subnets.insert(cidr, subnet);
-        Ok(())
-    }
-
-    fn subnet_lines(&mut self) {
-        let lines: Vec<Line> =
-            self.subnets.values().map(|subnet| Line::Subnet(self.of(subnet.clone()))).collect();
-        self.lines.extend(lines);
-    }
-
-    fn port(
-        &mut self,
-        row: rows::Port,
-        allocations: Vec<At<rows::Allocation>>,
-        host: Option<&str>,
-        on: &HashMap<Uuid, (Uuid, Prefix)>,
-        told: &mut Told<'_>,
-    ) -> Result<(), String> {
-        let owner = row.device_owner.as_deref().filter(|owner| !owner.is_empty());
-        let device_owner = owner.map(device_owner).transpose()?;
-        let host = host.map(|host| Text::new(host).map_err(|error| format!("host: {error}")));
-        let host = host.transpose()?;
-        if !row.mac_address.is_unicast() {
-            return Err(format!("{} is no MAC of an interface", row.mac_address));
-        }
-        if !self.macs.insert(row.mac_address) {
-            return Err(format!("MAC {} has another port of the network", row.mac_address));
-        }
-        let is_router = owner.is_some_and(|owner| ROUTERS.contains(&owner));
-        let mut addresses = Vec::new();
-        let is_empty = allocations.is_empty();
-        for At { line, row: allocation } in allocations {
-            match self.address(&allocation, on) {
-                Ok(cidr) if self.follows(&allocation, &cidr, row.mac_address, is_router) => {
-                    told.account
-                        .leave_out("addresses that follow from MACs (the server makes them)");
-                }
-                Ok(_) => addresses.push((allocation.ip_address, allocation.subnet_id)),
-                Err(what) => told.fault(line, what),
-            }
-        }
-        addresses.sort_unstable();
-        if addresses.len() > FIXED_IPS_MAX {
-            let count = addresses.len();
-            return Err(format!("{count} addresses; a port is made with at most {FIXED_IPS_MAX}"));
-        }
-        let allow_gateway = addresses.iter().any(|(address, _)| self.gateways.contains(address));
-        let waits = is_empty && row.ip_allocation.as_deref() == Some("deferred");
-        let wanted = addresses.into_iter().map(|(address, subnet)| FixedIpWanted {
-            subnet_id: Some(SubnetId(subnet)),
-            ip_address: Some(address),
-        });
-        let port = PortCreate {
-            port_id: PortId(row.id),
-            mac: Some(row.mac_address),
-            allow_gateway,
-            fixed_ips: if waits { Setting::Unset } else { Setting::Value(wanted.collect()) },
-            host,
-            device_owner,
-            description: catalogue::told(row.name.as_deref(), told.account),
-        };
-        self.push(|net| Line::Port(net.of(port)));
-        Ok(())
-    }
-
-    /// The prefix of an address that belongs here and that nobody else has.
-    fn address(
-        &mut self,
-        allocation: &rows::Allocation,
-        on: &HashMap<Uuid, (Uuid, Prefix)>,
-    ) -> Result<Prefix, String> {
-        let (address, subnet) = (allocation.ip_address, allocation.subnet_id);
-        let (network, cidr) =
-            on.get(&subnet).ok_or_else(|| format!("{address}: there is no subnet {subnet}"))?;
-        if *network != self.id || allocation.network_id != self.id {
-            return Err(format!("{address}: its port, subnet and network don't belong together"));
-        }
-        if !cidr.contains(&address) {
-            return Err(format!("{address} lies outside its subnet {cidr}"));
-        }
-        if !self.taken.insert(address) {
-            return Err(format!("{address} has two owners"));
-        }
-        Ok(*cidr)
-    }
-
-    /// Whether the server makes an address of a port's MAC.
-    fn follows(
-        &self,
-        allocation: &rows::Allocation,
-        cidr: &Prefix,
-        mac: Mac,
-        is_router: bool,
-    ) -> bool {
-        let subnet = self.subnets.get(cidr);
-        !is_router
-            && subnet.is_some_and(|subnet| subnet.service.is_auto_address())
-            && cidr.offset_of(&allocation.ip_address) == Some(u128::from(mac.eui64()))
     }
 }

@@ -3,6 +3,7 @@
 
 mod catalogue;
 mod inside;
+mod net;
 mod rows;
 mod tables;
 

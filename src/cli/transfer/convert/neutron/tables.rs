@@ -68,7 +68,6 @@ impl Tables {
             match row {
                 _ if ended => faults.add(place, "behind the last row"),
                 Ok(Row::Neutron { version: VERSION }) if number == 1 => {}
-                Ok(Row::Neutron { .. }) | Err(_) if number == 1 => return Err(strange(&name)),
                 _ if number == 1 => return Err(strange(&name)),
                 Ok(Row::End { ports, ipallocations }) => {
                     ended = true;
