@@ -3,7 +3,7 @@
 
 use crate::program::{Ran, Server, program, run};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -70,20 +70,23 @@ fn objects(state: &str, kind: &str) -> Vec<Value> {
     lines.filter_map(|line| line.get(kind).cloned()).collect()
 }
 
-/// Each port's MAC and addresses, as the server lists them.
+/// Each port's MAC and addresses, as the server lists them to the project that the file says.
 fn ports_of(server: &Server, state: &str) -> BTreeMap<String, Value> {
     let mut ports = BTreeMap::new();
-    for network in objects(state, "network") {
-        let (project, id) = (&network["project_id"], network["network_id"].as_str().unwrap());
-        let project = project.as_str().unwrap();
-        let line = format!("--project {project} port list {id} -o jsonl");
+    let text = |line: &Value, name: &str| line[name].as_str().unwrap().to_owned();
+    let places: BTreeSet<(String, String)> = objects(state, "port")
+        .iter()
+        .map(|port| (text(port, "project_id"), text(port, "network_id")))
+        .collect();
+    for (project, network) in places {
+        let line = format!("--project {project} port list {network} -o jsonl");
         for port in server.addrd(&line).ok().lines() {
             let port: Value = serde_json::from_str(port).unwrap();
             let addresses = port["fixed_ips"].as_array().unwrap().iter();
             let mut addresses: Vec<_> = addresses.map(|ip| ip["ip_address"].clone()).collect();
             addresses.sort_by_key(|address| address.as_str().unwrap().to_owned());
             let found = serde_json::json!({ "mac": port["mac"], "addresses": addresses });
-            ports.insert(port["port_id"].as_str().unwrap().to_owned(), found);
+            assert_eq!(ports.insert(text(&port, "port_id"), found), None, "one project sees it");
         }
     }
     ports
@@ -173,6 +176,20 @@ fn attributes_are_those_of_neutron() {
     let router = find("port", "device_owner", "network:router_interface");
     assert_eq!((&router["allow_gateway"], &router["description"]), (&true.into(), &Value::Null));
     assert_eq!(find("port", "description", "web-3")["host"], "node-3");
+    // A network that everybody uses, with ports of another project.
+    let network = find("network", "description", "blue");
+    let shared = objects(&state, "network").into_iter().filter(|net| net["shared"] == true);
+    let shared: Vec<Value> = shared.collect();
+    assert_eq!((shared.len(), &shared[0]["project_id"]), (1, &network["project_id"]));
+    let ports = objects(&state, "port");
+    let guests: Vec<&Value> =
+        ports.iter().filter(|port| !port["network_project"].is_null()).collect();
+    assert_eq!(guests.len(), 10);
+    for guest in guests {
+        assert_eq!(guest["network_id"], shared[0]["network_id"]);
+        assert_eq!(guest["network_project"], shared[0]["project_id"]);
+        assert_eq!(guest["project_id"], "0e0e0e0e-0e0e-0e0e-0e0e-0e0e0e0e0e0e");
+    }
 }
 
 /// Changes the first row that has the text.

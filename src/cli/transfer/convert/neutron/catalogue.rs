@@ -78,8 +78,9 @@ fn projects(tables: &Tables, out: &mut Vec<Line>) {
     let scopes = tables.scopes.iter().map(|scope| &scope.row.project_id);
     let pools = tables.pools.iter().map(|pool| &pool.row.project_id);
     let networks = tables.networks.values().map(|network| &network.row.project_id);
+    let ports = tables.ports.iter().map(|port| &port.row.project_id);
     let mut projects = BTreeMap::from([(ProjectId::DEFAULT, Some("default"))]);
-    for project in scopes.chain(pools).chain(networks) {
+    for project in scopes.chain(pools).chain(networks).chain(ports) {
         let text = project.as_deref();
         let is_id = text.is_some_and(|text| Uuid::try_parse(text).is_ok());
         projects.entry(project_id(text)).or_insert(text.filter(|_| !is_id));

@@ -46,7 +46,8 @@ pub(super) fn networks(
     let mut nets: HashMap<Uuid, Net> = HashMap::new();
     for (id, network) in &tables.networks {
         let project_id = catalogue::project_id(network.row.project_id.as_deref());
-        nets.insert(*id, Net::new(project_id, *id));
+        let is_shared = catalogue::is_shared(&tables, *id, "network", told.account);
+        nets.insert(*id, Net::new(project_id, *id, is_shared));
     }
     let on = subnets(&mut tables, catalogue, &mut nets, &mut told);
     segments(&tables, &mut nets, &mut told);
@@ -58,16 +59,13 @@ pub(super) fn networks(
     networks.sort_by_key(|(id, _)| nets.get(*id).map(|net| (net.project_id, **id)));
     for (id, network) in networks {
         let Some(net) = nets.remove(id) else { continue };
-        if tables.shared.contains_key(id) {
-            told.account.leave_out("sharing of networks");
-        }
         if net.made > 0 {
             let (count, id) = (net.made, net.id);
             let what = "addresses that follow from MACs are made in network";
             told.account.remark(format!("{count} {what} {id}, which Neutron did not have"));
         }
         out.push(net.line(network, catalogue, told.account));
-        out.extend(net.lines);
+        out.extend(net.all_lines());
     }
     orphans(tables, &mut told);
 }
@@ -234,9 +232,6 @@ fn ports(
             told.fault(line, format_args!("port {id}: there is no network {network}"));
             continue;
         };
-        if catalogue::project_id(row.project_id.as_deref()) != net.project_id {
-            told.account.leave_out("projects of ports on another project's network");
-        }
         if let Err(what) = net.port(row, allocations, host.as_deref(), on, told) {
             told.fault(line, format_args!("port {id}: {what}"));
         }

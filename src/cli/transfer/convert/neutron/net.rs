@@ -1,7 +1,7 @@
 //! One network while its lines are made: its subnets, and its ports with their addresses, which it
 //! holds against each other. Knows no other network.
 
-use super::catalogue::{Catalogue, told};
+use super::catalogue::{Catalogue, project_id, told};
 use super::inside::Told;
 use super::rows;
 use super::tables::At;
@@ -36,11 +36,14 @@ pub(super) struct Net {
     /// Addresses that follow from MACs and that Neutron did not have.
     pub(super) made: u64,
     taken: HashSet<IpAddr>,
-    pub(super) lines: Vec<Line>,
+    lines: Vec<Line>,
+    is_shared: bool,
+    /// Ports of other projects.
+    guests: Vec<(ProjectId, Line)>,
 }
 
 impl Net {
-    pub(super) fn new(project_id: ProjectId, id: Uuid) -> Self {
+    pub(super) fn new(project_id: ProjectId, id: Uuid, is_shared: bool) -> Self {
         Self {
             project_id,
             id,
@@ -51,12 +54,20 @@ impl Net {
             made: 0,
             taken: HashSet::new(),
             lines: Vec::new(),
+            is_shared,
+            guests: Vec::new(),
         }
     }
 
     pub(super) fn of<T>(&self, object: T) -> Box<InNetwork<T>> {
         let (project_id, network_id) = (self.project_id, NetworkId(self.id));
         Box::new(InNetwork { project_id, network_id, network_project: None, object })
+    }
+
+    /// Everything inside, ports of guests behind the others, by project, as an export has them.
+    pub(super) fn all_lines(mut self) -> impl Iterator<Item = Line> {
+        self.guests.sort_by_key(|(project, _)| *project);
+        self.lines.into_iter().chain(self.guests.into_iter().map(|(_, line)| line))
     }
 
     pub(super) fn push(&mut self, line: impl FnOnce(&Self) -> Line) {
@@ -80,7 +91,7 @@ impl Net {
             description: told(network.row.name.as_deref(), account),
             scope_v4: scope(Family::V4),
             scope_v6: scope(Family::V6),
-            shared: false,
+            shared: self.is_shared,
         }))
     }
 
@@ -163,8 +174,27 @@ impl Net {
             device_owner,
             description: told(row.name.as_deref(), notes.account),
         };
-        self.push(|net| Line::Port(net.of(port)));
+        match self.guest(row.project_id.as_deref(), notes) {
+            None => self.push(|net| Line::Port(net.of(port))),
+            Some(guest) => {
+                let mut line = self.of(port);
+                (line.project_id, line.network_project) = (guest, Some(self.project_id));
+                self.guests.push((guest, Line::Port(line)));
+            }
+        }
         Ok(())
+    }
+
+    /// The project of a port, if it is another one than the network's and may use it.
+    fn guest(&self, project: Option<&str>, notes: &mut Told<'_>) -> Option<ProjectId> {
+        let project = project.filter(|project| !project.is_empty());
+        let guest = Some(project_id(project)).filter(|guest| *guest != self.project_id);
+        let guest = guest.filter(|_| project.is_some())?;
+        if !self.is_shared {
+            notes.account.leave_out("projects of ports on a network that is not shared");
+            return None;
+        }
+        Some(guest)
     }
 
     /// How many addresses the server makes of the MAC of a port, at the least.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// Rows between two words of how far it is.
 const PROGRESS_ROWS: u64 = 100_000;
 /// Action of a row that shares an object.
-const SHARES: [&str; 2] = ["access_as_shared", "access_as_external"];
+const SHARES: &str = "access_as_shared";
 /// Everybody.
 pub(super) const EVERYBODY: &str = "*";
 
@@ -105,7 +105,7 @@ impl Tables {
                 self.pool_prefixes.entry(row.subnetpool_id).or_default().push(row.cidr);
             }
             Row::Addressscoperbacs(row) | Row::Subnetpoolrbacs(row) | Row::Networkrbacs(row) => {
-                if SHARES.contains(&row.action.as_str()) {
+                if row.action == SHARES {
                     self.shared.entry(row.object_id).or_default().insert(row.target);
                 }
             }
