@@ -222,8 +222,8 @@ pub const SPECIAL_SUBNETS_MAX: usize = 64;
 pub const PORT_AUTOMATIC_MAX: usize = 32;
 /// Subnets for everybody among which a DHCP port looks for one with `enable_dhcp`.
 pub const DHCP_SUBNETS_MAX: usize = 256;
-/// Allocations that an unforced deletion of a subnet looks at; more need `force`.
-pub const DELETION_LOOKS_MAX: usize = 4_096;
+/// Allocations among which a refused deletion of a subnet looks for one to show that stands in the way.
+pub const DELETION_LOOKS_MAX: usize = 256;
 /// Allocations that an unforced deletion of a subnet releases at once; more go in a job.
 pub const DELETION_AT_ONCE_MAX: usize = 64;
 /// Subnets that go into a pool at once.

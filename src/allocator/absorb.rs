@@ -192,9 +192,10 @@ impl Shard {
         let Effect::AllocationPut(row) = &effect else { unreachable!("made two lines above") };
         let network = self.subnets.at(subnet).network;
         self.networks.at_mut(network).mark(row.changed);
-        self.ledger.insert_first(&self.subnets, subnet, row, hash);
+        let handle = self.ledger.insert_first(&self.subnets, subnet, row, hash);
         self.occupy(subnet, row.place.offset, row.place.block_bits, true);
         self.move_cursor(subnet, row);
+        self.seek_holder(network, handle);
     }
 
     /// Pushes and absorbs a change of an allocation that keeps its key and place.
@@ -441,6 +442,8 @@ impl Shard {
             base: row.prefix.base(),
             cursor: 0,
             allocations: 0,
+            of_ports: 0,
+            of_yielding: 0,
             counted: Revision(0),
             map: FreeMap::new(row.prefix.host_bits()),
             pieces: Default::default(),
@@ -564,6 +567,7 @@ impl Shard {
         if let Some(guest) = row.extras.as_deref().and_then(|extras| extras.project) {
             self.count_guest(self.subnets.at(subnet).network, guest, true);
         }
+        self.seek_holder(self.subnets.at(subnet).network, handle);
         handle
     }
 
@@ -576,9 +580,10 @@ impl Shard {
     fn take_out(&mut self, handle: u32) {
         let record = self.ledger.at(handle);
         let (subnet, order) = (record.subnet, record.block_bits);
-        let offset = self.ledger.offset(record);
+        let (offset, holder) = (self.ledger.offset(record), record.holder());
         let guest = self.ledger.extras_row(record).and_then(|row| row.project);
         self.ledger.remove(&self.subnets, handle);
+        self.subnets.at_mut(subnet).count_holder(holder, false);
         self.occupy(subnet, offset, order, false);
         if let Some(guest) = guest {
             self.count_guest(self.subnets.at(subnet).network, guest, false);

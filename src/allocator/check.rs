@@ -3,6 +3,7 @@
 
 use super::Shard;
 use super::order::Key;
+use super::record::Holder;
 use super::slab::NIL;
 use super::subnet::{Subnet, last_of};
 use super::totals::Totals;
@@ -145,6 +146,7 @@ impl Shard {
     fn check_subnet(&self, at: u32, subnet: &Subnet, found: &mut Vec<String>) {
         let name = subnet.row.id;
         let (mut from, mut live, mut blocks, mut covered) = (0, 0, 0, 0_u128);
+        let (mut of_ports, mut of_yielding) = (0, 0);
         let mut in_pieces = vec![0_u128; subnet.pieces.all().len()];
         while let Some(offset) = subnet.map.next_taken(&self.maps, from) {
             let Some(handle) = self.ledger.find_at(at, offset) else {
@@ -157,6 +159,13 @@ impl Shard {
             live += 1;
             blocks += u64::from(record.block_bits > 0);
             covered += size;
+            let port = self.port_of(handle).map(|port| self.ports.at(port).class.holder());
+            let holder = port.unwrap_or_default();
+            of_ports += u32::from(holder == Holder::Port);
+            of_yielding += u32::from(holder == Holder::Yielding);
+            if record.holder() != holder {
+                found.push(format!("subnet {name}: offset {offset} is noted as another holder's"));
+            }
             if subnet.map.count(&self.maps, offset, last) != size {
                 found.push(format!("subnet {name}: the block at {offset} is not wholly taken"));
             }
@@ -173,6 +182,9 @@ impl Shard {
         }
         if (live, blocks) != (subnet.allocations, subnet.blocks) {
             found.push(format!("subnet {name}: {live} of {} allocations", subnet.allocations));
+        }
+        if (of_ports, of_yielding) != (subnet.of_ports, subnet.of_yielding) {
+            found.push(format!("subnet {name}: {of_ports} and {of_yielding} of ports"));
         }
         if covered != subnet.map.taken(&self.maps) {
             found.push(format!("subnet {name}: {covered} offsets are not what the map counts"));

@@ -6,7 +6,7 @@
 //! owner with one allocation costs one entry and one look, and no owner costs a walk.
 
 use super::index::{Hasher, Index};
-use super::record::{Extras, Record};
+use super::record::{Extras, Holder, Record};
 use super::slab::{Arena, NIL, Slab};
 use super::subnet::Subnet;
 use crate::model::{
@@ -250,6 +250,14 @@ impl Ledger {
             }
             (false, old) => *self.extras.at_mut(old) = Extras { changed, offset_high, row: kept },
         }
+    }
+
+    /// Notes who holds an allocation; gives its subnet and who held it before.
+    pub(super) fn set_holder(&mut self, handle: u32, holder: Holder) -> (u32, Holder) {
+        let record = self.records.at_mut(handle);
+        let before = record.holder();
+        record.set_holder(holder);
+        (record.subnet, before)
     }
 
     /// Takes an allocation out.

@@ -6,9 +6,28 @@ use addrd_protocol::message::AllocationState;
 
 const _: () = assert!(size_of::<Record>() == 64, "a plain allocation is one cache line");
 
-/// Bits 0 to 1 of `flags`: the state. Bit 2: [`Record::is_home`].
+/// Bits 0 to 1 of `flags`: the state. Bit 2: [`Record::is_home`]. Bits 3 to 4: [`Record::holder`].
 const STATE_MASK: u8 = 0b11;
 const HOME: u8 = 0b100;
+const HOLDER_SHIFT: u32 = 3;
+const HOLDER_MASK: u8 = 0b11 << HOLDER_SHIFT;
+
+/// Who holds an allocation, as far as the deletion of its subnet asks. It follows from the ports of
+/// the network; no record of the journal has it.
+///
+/// Source: docs/decisions/0017-deletion-counts-who-holds.md.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// No port.
+    #[default]
+    Other,
+    /// A port that stands in the way, unless the subnet is auto-address.
+    Port,
+    /// A port that yields.
+    Yielding,
+    /// A router's port, which always stands in the way.
+    Router,
+}
 
 /// A live allocation. Of its offset, the highest 32 bits lie with the extras (prefixes with more
 /// than 96 host bits only).
@@ -104,6 +123,20 @@ impl Record {
 
     pub(super) fn set_state(&mut self, state: AllocationState) {
         self.flags = self.flags & !STATE_MASK | state as u8;
+    }
+
+    #[inline]
+    pub(super) const fn holder(&self) -> Holder {
+        match (self.flags & HOLDER_MASK) >> HOLDER_SHIFT {
+            0 => Holder::Other,
+            1 => Holder::Port,
+            2 => Holder::Yielding,
+            _ => Holder::Router,
+        }
+    }
+
+    pub(super) const fn set_holder(&mut self, holder: Holder) {
+        self.flags = self.flags & !HOLDER_MASK | (holder as u8) << HOLDER_SHIFT;
     }
 
     /// Whether the owner is found by this one of its allocations.

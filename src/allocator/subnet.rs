@@ -3,6 +3,7 @@
 use super::free_map::{FreeMap, MapStore};
 use super::order::Key;
 use super::pieces::{Closed, Part, Pieces, Span};
+use super::record::Holder;
 use crate::model::{
     Family, NetworkHandle, Prefix, ProjectId, Range, Revision, SubnetHandle, SubnetRow,
 };
@@ -35,6 +36,10 @@ pub(super) struct Subnet {
     /// Offset at which `next` goes on.
     pub(super) cursor: u128,
     pub(super) allocations: u64,
+    /// Allocations of ports that stand in the way of its deletion only if it isn't auto-address.
+    pub(super) of_ports: u32,
+    /// Allocations of ports that yield to its deletion.
+    pub(super) of_yielding: u32,
     /// Revision of its network when its counts changed last, or a later one.
     pub(super) counted: Revision,
     pub(super) map: FreeMap,
@@ -98,6 +103,32 @@ impl Subnet {
     pub(super) fn room_now(&self, store: &MapStore) -> u8 {
         let is_shut = self.deleting || !self.open || self.pieces.free() == 0;
         if is_shut { 0 } else { self.map.room(store) }
+    }
+
+    /// Counts an allocation of a holder as there or as gone.
+    #[inline]
+    pub(super) const fn count_holder(&mut self, holder: Holder, there: bool) {
+        let count = match holder {
+            Holder::Other | Holder::Router => return,
+            Holder::Port => &mut self.of_ports,
+            Holder::Yielding => &mut self.of_yielding,
+        };
+        *count = if there { *count + 1 } else { *count - 1 };
+    }
+
+    /// Whether an allocation goes silently with the subnet.
+    pub(super) fn yields(&self, holder: Holder) -> bool {
+        match holder {
+            Holder::Other | Holder::Router => false,
+            Holder::Port => self.row.service.is_auto_address(),
+            Holder::Yielding => true,
+        }
+    }
+
+    /// Allocations that stand in the way of its deletion.
+    pub(super) fn blocking(&self) -> u64 {
+        let ports = if self.yields(Holder::Port) { self.of_ports } else { 0 };
+        self.allocations - u64::from(ports) - u64::from(self.of_yielding)
     }
 
     /// Whether it counts among those that any request may draw from.

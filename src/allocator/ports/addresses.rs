@@ -62,13 +62,16 @@ impl Shard {
         let is_exact = |(_, wish): &&(Slot, Wish)| matches!(wish, Wish::Exact(..));
         let exact = list.iter().filter(is_exact);
         for &(slot, wish) in exact.chain(list.iter().filter(|named| !is_exact(named))) {
-            self.fulfil_one(seeker, wishes, slot, wish, sink)?;
+            let record = self.fulfil_one(seeker, wishes, slot, wish, sink)?;
+            self.set_holder(record, seeker.class.holder());
         }
         for &at in &wishes.automatic {
             let Some(address) = self.eui64_address(at, seeker.mac) else { continue };
             let slot = self.free_slot(seeker, slots)?;
             slots |= slot_bit(slot);
-            self.fulfil_one(seeker, wishes, slot, Wish::Exact(address, at), sink)?;
+            let wish = Wish::Exact(address, at);
+            let record = self.fulfil_one(seeker, wishes, slot, wish, sink)?;
+            self.set_holder(record, seeker.class.holder());
         }
         Ok(slots)
     }

@@ -2,6 +2,7 @@
 //! Decides nothing.
 
 use crate::allocator::index::{Hasher, Index};
+use crate::allocator::record::Holder;
 use crate::allocator::slab::Arena;
 use crate::allocator::undo::Step;
 use crate::allocator::{Shard, owned};
@@ -40,9 +41,13 @@ impl Class {
         }
     }
 
-    /// Whether its addresses go with their subnet.
-    pub(in crate::allocator) const fn yields(self) -> bool {
-        matches!(self, Self::Dhcp | Self::Distributed | Self::Agent)
+    /// What its addresses are to the deletion of their subnet.
+    pub(in crate::allocator) const fn holder(self) -> Holder {
+        match self {
+            Self::Plain => Holder::Port,
+            Self::Dhcp | Self::Distributed | Self::Agent => Holder::Yielding,
+            Self::Router => Holder::Router,
+        }
     }
 }
 
@@ -202,25 +207,67 @@ impl Shard {
 
     /// The allocations of a port by slot.
     pub(in crate::allocator) fn port_records(&self, port: u32) -> Vec<u32> {
+        self.port_records_in(port, u128::MAX)
+    }
+
+    /// Those of them in some slots.
+    fn port_records_in(&self, port: u32, slots: u128) -> Vec<u32> {
         let of = self.ports.at(port);
         let (network, owner) = (of.network, of.owner());
         let key = |slot| self.key_for(network, of.guest(), owner, slot);
         let held = |slot| self.ledger.find_key(&self.subnets, &key(slot));
-        slots_of(of.slots).filter_map(held).collect()
+        slots_of(of.slots & slots).filter_map(held).collect()
+    }
+
+    /// Notes who holds an allocation that was put just now.
+    #[inline]
+    pub(in crate::allocator) fn seek_holder(&mut self, network: u32, record: u32) {
+        if !self.networks.at(network).ports.is_empty() {
+            let port = self.port_of(record).map(|port| self.ports.at(port).class.holder());
+            self.set_holder(record, port.unwrap_or_default());
+        }
+    }
+
+    /// Notes who holds an allocation, with the counts of its subnet.
+    pub(in crate::allocator) fn set_holder(&mut self, record: u32, holder: Holder) {
+        let (subnet, before) = self.ledger.set_holder(record, holder);
+        if before != holder {
+            let subnet = self.subnets.at_mut(subnet);
+            subnet.count_holder(before, false);
+            subnet.count_holder(holder, true);
+        }
+    }
+
+    fn set_holder_of(&mut self, port: u32, slots: u128, holder: Holder) {
+        for record in self.port_records_in(port, slots) {
+            self.set_holder(record, holder);
+        }
     }
 
     /// Takes a port into the state; whatever has its id or MAC goes, which in live operation
     /// nothing has.
     pub(in crate::allocator) fn put_port(&mut self, network: u32, row: &PortRow) {
         let old = self.networks.at(network).ports.get(&row.created.0).copied();
-        let same = self.find_port_of(network, row.project, row.id);
-        let stale = [same, self.find_mac(network, row.mac), old];
+        let named = self.find_port_of(network, row.project, row.id);
+        let stale = [named, self.find_mac(network, row.mac), old];
+        let mut same = (0, Holder::Other);
         for other in stale.into_iter().flatten() {
-            if self.ports.all.get(other).is_some() {
-                self.remove_port(other);
+            let Some(port) = self.ports.all.get(other) else { continue };
+            let (slots, holder) = (port.slots, port.class.holder());
+            let is_same = port.id == row.id && port.created == row.created;
+            if is_same && port.guest() == row.project {
+                same = (slots, holder);
+                self.set_holder_of(other, !row.slots, Holder::Other);
+            } else {
+                self.set_holder_of(other, u128::MAX, Holder::Other);
             }
+            self.remove_port(other);
         }
-        self.put_fresh_port(network, row);
+        let port = self.put_fresh_port(network, row);
+        let holder = self.ports.at(port).class.holder();
+        // What keeps its slot and its holder is noted so already.
+        let slots = if same.1 == holder { !same.0 } else { u128::MAX };
+        self.set_holder_of(port, slots, holder);
     }
 
     /// Takes in a port whose id, MAC and revision no other has; gives its place.
@@ -260,6 +307,7 @@ impl Shard {
     /// Takes a port out; its addresses stay.
     pub(in crate::allocator) fn drop_port(&mut self, network: u32, created: Revision) {
         if let Some(&at) = self.networks.at(network).ports.get(&created.0) {
+            self.set_holder_of(at, u128::MAX, Holder::Other);
             self.remove_port(at);
         }
     }
@@ -312,7 +360,8 @@ impl Shard {
         self.networks.at(network).ports[&created.0]
     }
 
-    /// The same for a port that was checked to be new: nothing is looked for again.
+    /// The same for a port that was checked to be new, and whose addresses note already who holds
+    /// them: nothing is looked for again.
     pub(super) fn commit_fresh_port(
         &mut self,
         network: u32,
@@ -330,7 +379,7 @@ impl Shard {
         self.put_fresh_port(network, row)
     }
 
-    /// Pushes and absorbs that a port is gone.
+    /// Pushes and absorbs that a port is gone, whose addresses were released.
     pub(super) fn commit_port_gone(&mut self, port: u32, sink: &mut impl EffectSink) {
         let of = self.ports.at(port);
         let (network, created) = (of.network, of.created);

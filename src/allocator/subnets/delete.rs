@@ -2,10 +2,9 @@
 //!
 //! Source: protocol/SPEC.md, subnet_delete. A subnet goes at once if it is small, else as a job.
 
+use super::no_subnet;
 use super::rules;
-use super::{in_use, no_subnet};
 use crate::allocator::Shard;
-use crate::allocator::ports::Class;
 use crate::allocator::refusal::{Refused, refuse, with};
 use crate::allocator::subnet::last_of;
 use crate::limits::{DELETION_AT_ONCE_MAX, DELETION_LOOKS_MAX};
@@ -55,45 +54,44 @@ impl Shard {
         }
     }
 
-    /// Refuses the deletion of a subnet in which something does not yield to it.
-    ///
-    /// Shape: looks at no more than [`DELETION_LOOKS_MAX`] allocations.
+    /// Refuses the deletion of a subnet in which something does not yield to it, and shows an example
+    /// if one is found soon.
     fn check_yielding(&self, at: u32) -> Result<(), Refused> {
         let subnet = self.subnets.at(at);
-        let live = subnet.allocations;
-        let (mut from, mut looks) = (0, 0);
-        while let Some(taken) = subnet.map.next_taken(&self.maps, from) {
-            let Some(record) = self.find_covering(at, taken) else { break };
-            if !self.yields(at, record) {
-                let refused = in_use("subnet", live);
-                return Err(with(refused, Detail::Held(Box::new(self.allocation(record)))));
-            }
-            looks += 1;
-            if looks >= DELETION_LOOKS_MAX {
-                return Err(too_many(live));
-            }
-            let of = self.ledger.at(record);
-            match last_of(self.ledger.offset(of), of.block_bits).checked_add(1) {
-                Some(next) => from = next,
-                None => break,
-            }
+        let blocking = subnet.blocking();
+        if blocking == 0 {
+            return Ok(());
         }
-        Ok(())
+        let refused = not_yielding(blocking, subnet.allocations);
+        Err(match self.blocking_example(at) {
+            Some(record) => with(refused, Detail::Held(Box::new(self.allocation(record)))),
+            None => refused,
+        })
     }
 
-    /// Whether an allocation goes silently with its subnet.
-    fn yields(&self, at: u32, record: u32) -> bool {
-        let automatic = self.subnets.at(at).row.service.is_auto_address();
-        let class = self.port_of(record).map(|port| self.ports.at(port).class);
-        class.is_some_and(|class| class.yields() || (automatic && class != Class::Router))
+    /// An allocation that does not yield to the deletion of its subnet.
+    ///
+    /// Shape: looks at no more than [`DELETION_LOOKS_MAX`] allocations.
+    fn blocking_example(&self, at: u32) -> Option<u32> {
+        let subnet = self.subnets.at(at);
+        let mut from = 0;
+        for _ in 0..DELETION_LOOKS_MAX {
+            let record = self.find_covering(at, subnet.map.next_taken(&self.maps, from)?)?;
+            let of = self.ledger.at(record);
+            if !subnet.yields(of.holder()) {
+                return Some(record);
+            }
+            from = last_of(self.ledger.offset(of), of.block_bits).checked_add(1)?;
+        }
+        None
     }
 }
 
 #[cold]
-fn too_many(live: u64) -> Refused {
+fn not_yielding(blocking: u64, live: u64) -> Refused {
     let message = format_args!(
-        "the subnet has {live} live allocations, more than the {DELETION_LOOKS_MAX} that are looked \
-         through for one that stands in the way; force would release them"
+        "{blocking} of the {live} live allocations of the subnet stand in the way; force would \
+         release them"
     );
-    with(refuse(Status::IN_USE, message), Detail::Count { count: live.into() })
+    with(refuse(Status::IN_USE, message), Detail::Count { count: blocking.into() })
 }

@@ -5,6 +5,7 @@ mod basics;
 mod carving;
 mod catalogue;
 mod costs;
+mod deletion;
 mod dice;
 mod machine;
 mod naive;
