@@ -20,7 +20,8 @@ pub(crate) struct Inspector<'a> {
     ids: HashSet<(ProjectId, NetworkId)>,
     names: HashSet<(ProjectId, Text)>,
     subnets: HashMap<(NetworkHandle, SubnetHandle), Prefix>,
-    port_ids: HashSet<(NetworkHandle, PortId)>,
+    /// By project as well: guests of a shared network name their ports for themselves.
+    port_ids: HashSet<(NetworkHandle, Option<ProjectId>, PortId)>,
     macs: HashSet<(NetworkHandle, Mac)>,
     cells: Cells,
 }
@@ -146,7 +147,7 @@ impl<'a> Inspector<'a> {
     fn port(&mut self, row: &PortRow) {
         self.report.ports += 1;
         self.note_revision(row.network, row.revision, "a port");
-        if !self.port_ids.insert((row.network, row.id)) {
+        if !self.port_ids.insert((row.network, row.project, row.id)) {
             self.report.find(format!("port id {} twice in network {}", row.id, row.network.0));
         }
         if !self.macs.insert((row.network, row.mac)) {

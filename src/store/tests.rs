@@ -4,10 +4,11 @@
 use super::*;
 use crate::journal::RecordBuffer;
 use crate::model::{
-    AllocationPlace, AllocationRow, Effect, EffectSink, Instance, NetworkHandle, NetworkId,
-    NetworkRow, OwnerId, ProjectId, Revision, Slot, SubnetHandle, SubnetId, SubnetRow, Tick,
+    AllocationPlace, AllocationRow, Effect, EffectSink, Instance, Mac, NetworkHandle, NetworkId,
+    NetworkRow, OwnerId, PortId, PortRow, ProjectId, Revision, Slot, SubnetHandle, SubnetId,
+    SubnetRow, Tick,
 };
-use addrd_protocol::message::{AllocationState, Strategy, SubnetKind};
+use addrd_protocol::message::{AllocationState, IpAllocation, Strategy, SubnetKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -335,6 +336,43 @@ fn a_check_finds_what_contradicts_itself() {
     for (what, part) in found.iter().zip(["overlaps the one before", "without it", "held twice"]) {
         assert!(what.contains(part), "{what}");
     }
+}
+
+#[test]
+fn a_check_takes_ports_of_two_projects_with_one_id_for_two_ports() {
+    let port = |created, mac, project| {
+        let row = PortRow {
+            network: NetworkHandle(1),
+            revision: Revision(created),
+            created: Revision(created),
+            id: PortId::from_u128(5),
+            mac: Mac([0xfa, 0, 0, 0, 0, mac]),
+            ip_allocation: IpAllocation::Immediate,
+            slots: 0,
+            project,
+            host: None,
+            device_owner: None,
+            description: None,
+        };
+        Effect::PortPut(Box::new(row))
+    };
+    let guest = |number| Some(ProjectId::from_u128(number));
+    let check = |ports: [Effect; 3]| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data");
+        let mut store = create(&path);
+        let [a, b, c] = ports;
+        append(&mut store, &[network(), subnet(), a, b, c], Seq(0));
+        drop(store);
+        let report = checked(&path);
+        assert_eq!(report.ports, 3);
+        report.findings.into_iter().map(|found| found.what).collect::<Vec<_>>()
+    };
+    let found = check([port(11, 1, None), port(12, 2, guest(7)), port(13, 3, guest(8))]);
+    assert_eq!(found, Vec::<String>::new());
+    let found = check([port(11, 1, None), port(12, 2, guest(7)), port(13, 3, guest(7))]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("port id"), "{found:?}");
 }
 
 #[test]
