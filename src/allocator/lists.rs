@@ -15,6 +15,7 @@ use addrd_protocol::message::{
     Allocation, AllocationFilter, AllocationList, AllocationPage, NetworkList, NetworkPage,
     SubnetList, SubnetPage,
 };
+use std::ops::Bound;
 
 impl Shard {
     /// Networks of a project, and those that others share, by id and project.
@@ -42,23 +43,24 @@ impl Shard {
     }
 
     /// A project's own networks and those that others share, by id and project, from behind one on.
+    ///
+    /// Shape: steps over nothing but what both orders have, the project's own shared networks.
     fn visible_networks(
         &self,
         project: ProjectId,
         behind: Option<(NetworkId, ProjectId)>,
     ) -> impl Iterator<Item = (NetworkId, ProjectId, u32)> {
-        let (first, last) = (NetworkId::NIL, NetworkId::from_u128(u128::MAX));
-        // The own one with the id of the last one looked at, if any, comes again; `is_behind` passes
-        // it.
-        let from = behind.map_or(first, |(id, _)| id);
-        let own = self.ordered.range((project, from)..=(project, last));
+        // The own one with the id of the last one looked at may be in front of that one, and is
+        // then passed.
+        let first = behind.map_or(NetworkId::NIL, |(id, _)| id);
+        let last = NetworkId::from_u128(u128::MAX);
+        let own = self.ordered.range((project, first)..=(project, last));
         let own = own.map(|(&(of, id), &network)| (id, of, network));
-        let lent = self.lent.range((from, ProjectId::NIL)..);
+        let own = own.filter(move |(id, of, _)| behind.is_none_or(|b| (*id, *of) > b));
+        let from = behind.map_or(Bound::Unbounded, Bound::Excluded);
+        let lent = self.lent.range((from, Bound::Unbounded));
         let lent = lent.map(|(&(id, of), &network)| (id, of, network));
-        let lent = lent.filter(move |(_, of, _)| *of != project);
-        let is_behind =
-            move |(id, of, _): &(NetworkId, ProjectId, u32)| behind.is_none_or(|b| (*id, *of) > b);
-        merged(own, lent).filter(is_behind)
+        merged(own, lent)
     }
 
     /// Subnets of a network by family and prefix.
@@ -212,7 +214,7 @@ impl Shard {
     }
 }
 
-/// Two rising sequences as one.
+/// Two rising sequences as one; what both have comes once.
 fn merged<T: Ord>(
     left: impl Iterator<Item = T>,
     right: impl Iterator<Item = T>,
@@ -220,6 +222,10 @@ fn merged<T: Ord>(
     let (mut left, mut right) = (left.peekable(), right.peekable());
     std::iter::from_fn(move || match (left.peek(), right.peek()) {
         (Some(a), Some(b)) if b < a => right.next(),
+        (Some(a), Some(b)) if b == a => {
+            right.next();
+            left.next()
+        }
         (Some(_), _) => left.next(),
         (None, _) => right.next(),
     })

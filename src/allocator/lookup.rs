@@ -83,11 +83,13 @@ impl Shard {
 
     /// Looks at the networks that other projects share.
     fn lookup_lent(&self, project: ProjectId, address: &IpAddr, found: &mut Lookups) {
-        let others = self.lent.iter().filter(|((_, of), _)| *of != project);
-        for (looks, (_, &network)) in others.enumerate() {
+        for (looks, ((_, of), &network)) in self.lent.iter().enumerate() {
             if looks >= crate::limits::LIST_OBJECTS_MAX || found.subnets.len() == LOOKUPS_MAX {
                 found.more = true;
                 return;
+            }
+            if *of == project {
+                continue;
             }
             if let Some(at) = self.find_subnet_with(network, address) {
                 self.add_lookup(project, at, address, found);
