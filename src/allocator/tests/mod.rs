@@ -19,6 +19,7 @@ mod reads;
 mod recovery;
 mod shared;
 mod shared_machine;
+mod shared_storm;
 mod subnets;
 mod survey;
 
