@@ -2,6 +2,7 @@
 //! nearest name when there is none such. Changes nothing.
 
 use super::fault::Fault;
+use super::output;
 use addrd_client::{Client, Error, Pages};
 use addrd_protocol::message::{Network, Subnet, SubnetName};
 use addrd_protocol::{NetworkId, Status, Text};
@@ -22,6 +23,10 @@ pub(crate) async fn usable(client: &Client, text: &str) -> Result<(Client, Netwo
             None => return Ok((client.clone(), NetworkId(id))),
         },
     };
+    if found.project_id != client.scope(NetworkId::NIL).project {
+        // A name that was mistyped may be a stranger's.
+        output::to_stderr(&format!("network {text} is shared by project {}", found.project_id));
+    }
     Ok((client.on_networks_of(found.project_id), found.network_id))
 }
 
