@@ -158,7 +158,8 @@ impl Shard {
             let size = last - offset + 1;
             live += 1;
             blocks += u64::from(record.block_bits > 0);
-            covered += size;
+            // Two halves of IPv6, in a pool that has both, are 2^128.
+            covered = covered.wrapping_add(size);
             let port = self.port_of(handle).map(|port| self.ports.at(port).class.holder());
             let holder = port.unwrap_or_default();
             of_ports += u32::from(holder == Holder::Port);
@@ -178,7 +179,8 @@ impl Shard {
             if self.ledger.find_key(&self.subnets, &key) != Some(handle) {
                 found.push(format!("subnet {name}: offset {offset} is not found by its key"));
             }
-            from = last + 1;
+            let Some(next) = last.checked_add(1) else { break };
+            from = next;
         }
         if (live, blocks) != (subnet.allocations, subnet.blocks) {
             found.push(format!("subnet {name}: {live} of {} allocations", subnet.allocations));

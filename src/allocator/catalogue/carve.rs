@@ -60,6 +60,7 @@ impl Catalogue {
         let cidr = self.pools.get(&pool.handle).and_then(|pool| pool.prefix(block));
         let asked = SubnetCreate { cidr: cidr.ok_or_else(lost)?, ..request.clone() };
         self.prefixes.check_room_for_records()?;
+        self.check_slot(pool.handle, project, OwnerId(request.subnet_id.0))?;
         let mut tee = Tee::new(sink);
         let made = shard.subnet_create(network, &asked, Some(pool), &mut tee)?;
         let kept = tee.kept;

@@ -117,8 +117,12 @@ pub(super) fn pool(pool: &Pool, project: ProjectId) -> SubnetPool {
         project_id: row.project,
         revision: row.revision,
         taken: pool.taken.len() as u64,
-        size: row.prefixes.iter().map(|prefix| block_of(prefix).size()).sum(),
-        used: pool.used.values().sum(),
+        size: row
+            .prefixes
+            .iter()
+            .map(|prefix| block_of(prefix).size())
+            .fold(0, u128::saturating_add),
+        used: pool.used_by_all(),
         used_by_project: pool.used_by(project),
         family: row.family,
         min_length: row.min_length,

@@ -14,7 +14,9 @@ use crate::allocator::order::Key;
 use crate::allocator::refusal::{Refused, limit, refuse_field};
 use crate::allocator::subnets::rules;
 use crate::limits::{ONBOARD_ROW_BYTES_MAX, ONBOARD_SUBNETS_MAX};
-use crate::model::{Effect, EffectSink, ObjectRef, PoolRow, Prefix, ProjectId, Status, SubnetRow};
+use crate::model::{
+    Effect, EffectSink, ObjectRef, OwnerId, PoolRow, Prefix, ProjectId, Status, SubnetRow,
+};
 use addrd_protocol::message::{SubnetOnboard, SubnetPool};
 
 impl Catalogue {
@@ -30,16 +32,18 @@ impl Catalogue {
             return Err(rules::deleting("network"));
         }
         let pool = self.pool_of(project, "subnet_pool_id", request.subnet_pool_id)?;
-        check_expected(request.expected, pool.row.revision)?;
         let moving = moving(shard, network, pool)?;
         if moving.is_empty() {
             return Ok(SubnetPool { repeated: true, ..super::objects::pool(pool, project) });
         }
+        check_expected(request.expected, pool.row.revision)?;
         let is_scoped = self.check_scope_of(shard, network, pool)?;
         let mut added = Vec::new();
         for at in &moving {
             let prefix = &shard.subnets.at(*at).row.prefix;
             check_length(pool, prefix.length())?;
+            let owner = OwnerId(shard.subnets.at(*at).row.id.0);
+            self.check_slot(pool.row.handle, project, owner)?;
             if !self.has_room_for(pool, project, prefix)? {
                 self.check_addition(pool, project, prefix, is_scoped)?;
                 added.push(block_of(prefix));

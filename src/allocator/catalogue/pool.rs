@@ -23,8 +23,8 @@ pub(super) struct Pool {
     is_mixed: bool,
     /// By first address.
     pub(super) taken: BTreeMap<u128, Taken>,
-    /// Addresses in use, by project.
-    pub(super) used: BTreeMap<ProjectId, u128>,
+    /// Addresses in use, by project; 0 = all 2^128. Added and subtracted with wrapping.
+    used: BTreeMap<ProjectId, u128>,
 }
 
 impl Pool {
@@ -60,7 +60,8 @@ impl Pool {
         self.note_gone(block.base);
         self.is_mixed |= !self.free.take(block);
         self.taken.insert(block.base, taken);
-        *self.used.entry(project).or_default() += block.size();
+        let used = self.used.entry(project).or_default();
+        *used = used.wrapping_add(block.size());
     }
 
     /// Notes that nothing begins at an address any more.
@@ -68,7 +69,7 @@ impl Pool {
         let Some(taken) = self.taken.remove(&base) else { return };
         let block = Block::new(base, taken.order);
         if let Some(used) = self.used.get_mut(&taken.project) {
-            *used = used.saturating_sub(block.size());
+            *used = used.wrapping_sub(block.size());
             if *used == 0 {
                 self.used.remove(&taken.project);
             }
@@ -105,9 +106,19 @@ impl Pool {
         all.find(|(other, _)| other.overlaps(&block))
     }
 
-    /// Addresses that a project uses.
+    /// Addresses that a project uses, at most 2^128 - 1.
     pub(super) fn used_by(&self, project: ProjectId) -> u128 {
-        self.used.get(&project).copied().unwrap_or_default()
+        self.used.get(&project).map_or(0, told)
+    }
+
+    /// Addresses that are in use, at most 2^128 - 1.
+    pub(super) fn used_by_all(&self) -> u128 {
+        self.used.values().map(told).fold(0, u128::saturating_add)
+    }
+
+    /// Projects that have something of it.
+    pub(super) fn users(&self) -> impl Iterator<Item = ProjectId> {
+        self.used.keys().copied()
     }
 
     /// Bits of its family.
@@ -124,7 +135,8 @@ impl Pool {
     pub(super) fn check(&self, found: &mut Vec<String>) {
         let mut sums: BTreeMap<ProjectId, u128> = BTreeMap::new();
         for (base, taken) in &self.taken {
-            *sums.entry(taken.project).or_default() += Block::new(*base, taken.order).size();
+            let sum = sums.entry(taken.project).or_default();
+            *sum = sum.wrapping_add(Block::new(*base, taken.order).size());
         }
         if sums != self.used {
             found.push(format!("pool {}: use by project does not add up", self.row.id));
@@ -140,6 +152,11 @@ impl Pool {
             found.push(format!("pool {}: free blocks are not what is not taken", self.row.id));
         }
     }
+}
+
+/// A count of addresses that are in use: whoever has two halves of IPv6 has 2^128.
+const fn told(used: &u128) -> u128 {
+    if *used == 0 { u128::MAX } else { *used }
 }
 
 /// The block of a prefix of at least one bit.

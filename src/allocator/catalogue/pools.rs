@@ -348,7 +348,7 @@ impl Catalogue {
             }
             check_unused(pool, "address_scope_id", "its address scope changes")?;
         }
-        if old.shared && !row.shared && pool.used.keys().any(|other| *other != project) {
+        if old.shared && !row.shared && pool.users().any(|other| other != project) {
             let message = format_args!("other projects use the pool");
             return Err(refuse_field(Status::POOL_IN_USE, "shared", message));
         }

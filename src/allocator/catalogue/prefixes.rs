@@ -6,7 +6,7 @@ use super::choose::Wanted;
 use super::pool::{Pool, block_of};
 use super::projects::lost;
 use super::{Catalogue, Tee};
-use crate::allocator::refusal::{Refused, refuse_field, unsupported};
+use crate::allocator::refusal::{Refused, limit, refuse_field, unsupported};
 use crate::allocator::shard::{Answer, At, Scope};
 use crate::model::{
     AllocationExtras, AllocationPlace, AllocationRow, Effect, EffectSink, Family, Instance,
@@ -145,6 +145,8 @@ impl Catalogue {
         check_fields(pool, request)?;
         let mut asked = request.clone();
         let extras = asked.extras.get_or_insert_default();
+        let target = Target::Key { owner: request.owner, slot: request.slot };
+        self.check_own(handle, network, &target)?;
         let held = self.prefixes.holding(network, request.owner, request.slot);
         match held {
             // A repeat is judged against what is held; a length that isn't given fits any.
@@ -252,7 +254,7 @@ impl Catalogue {
             revision,
             changed: revision,
             owner,
-            slot: self.free_slot(pool, project, owner),
+            slot: self.free_slot(pool, project, owner).unwrap_or_default(),
             instance: Instance(0),
             state: AllocationState::Allocated,
             moves_cursor: false,
@@ -270,14 +272,25 @@ impl Catalogue {
         self.commit(&Effect::AllocationGone { place, revision }, sink);
     }
 
+    /// Refuses a prefix for a subnet whose id has every slot already: one of them would be lost.
+    pub(super) fn check_slot(
+        &self,
+        pool: NetworkHandle,
+        project: ProjectId,
+        owner: OwnerId,
+    ) -> Result<(), Refused> {
+        let most = u128::from(u16::MAX) + 1;
+        let free = self.free_slot(pool, project, owner);
+        free.map(|_| ()).ok_or_else(|| limit("slots of an owner", most + 1, most))
+    }
+
     /// Two networks may have subnets of one id: the first slot that is free under it.
-    fn free_slot(&mut self, pool: NetworkHandle, project: ProjectId, owner: OwnerId) -> Slot {
-        let Some(network) = self.prefixes.find_network_handle(pool) else { return Slot(0) };
-        self.prefixes.act_for(Some(project));
-        let mut slots = (0..=u16::MAX).map(Slot);
-        let free = slots.find(|slot| self.prefixes.holding(network, owner, *slot).is_none());
-        self.prefixes.act_for(None);
-        free.unwrap_or_default()
+    fn free_slot(&self, pool: NetworkHandle, project: ProjectId, owner: OwnerId) -> Option<Slot> {
+        let network = self.prefixes.find_network_handle(pool)?;
+        (0..=u16::MAX).map(Slot).find(|slot| {
+            let key = self.prefixes.key_for(network, Some(project), owner, *slot);
+            self.prefixes.ledger.find_key(&self.prefixes.subnets, &key).is_none()
+        })
     }
 }
 

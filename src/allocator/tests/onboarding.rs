@@ -189,3 +189,77 @@ fn onboarding_has_a_bound_that_it_names() {
     let taken = world.onboarded(0, NETWORK + 1, 1).taken;
     assert_eq!(taken, ONBOARD_SUBNETS_MAX as u64);
 }
+
+#[test]
+fn onboarding_again_is_a_repeat_whatever_revision_is_expected() {
+    let mut world = World::with_projects();
+    world.pool(1, pool(&["10.0.0.0/16"]));
+    world.net(0, NETWORK, &["172.16.0.0/24"]);
+    let expected = world.pool_get(1).revision;
+    let ask = SubnetOnboard { subnet_pool_id: PoolId::from_u128(1), expected };
+    for repeated in [false, true] {
+        let reply = world.done_as(&of(0, NETWORK), Request::SubnetOnboard(ask));
+        let Reply::Pool(pool) = reply else { panic!("{reply:?}") };
+        assert_eq!(pool.repeated, repeated);
+        assert_ne!(pool.revision, expected);
+    }
+}
+
+#[test]
+fn nobody_takes_over_the_prefix_of_a_subnet() {
+    let mut world = World::with_projects();
+    world.pool(1, pool(&["10.0.0.0/16"]));
+    world.net(0, NETWORK, &["10.0.0.0/24"]);
+    world.onboarded(0, NETWORK, 1);
+    let mut take = Allocate {
+        owner: crate::model::OwnerId(subnet_id(1).0),
+        instance: addrd_protocol::Instance(9),
+        ..allocate(1)
+    };
+    for takeover in [false, true] {
+        take.flags.takeover = takeover;
+        let refused = world.refused_as(&in_pool(0, 1), Request::Allocate(take.clone()));
+        assert_eq!(refused.status, Status::HELD_BY_OBJECT);
+    }
+}
+
+#[test]
+fn a_subnet_is_refused_when_its_id_has_every_slot() {
+    let mut world = World::with_projects();
+    let bounds = PoolCreate {
+        min_length: Some(64),
+        max_length: Some(128),
+        default_length: Some(128),
+        ..pool(&["fd00::/48"])
+    };
+    world.pool(1, bounds);
+    let take = |slot| Allocate {
+        owner: crate::model::OwnerId(subnet_id(1).0),
+        slot: addrd_protocol::Slot(slot),
+        ..allocate(1)
+    };
+    for slot in 0..=u16::MAX {
+        let done = world.apply_as(&in_pool(0, 1), &Request::Allocate(take(slot)));
+        assert!(done.is_ok(), "{done:?}");
+    }
+    world.net(0, NETWORK, &["fd00:0:0:77::/64"]);
+    assert_eq!(world.not_onboarded(0, NETWORK, 1), Status::LIMIT);
+    assert_eq!(world.pool_get(1).taken, 65_536);
+}
+
+#[test]
+fn whoever_has_both_halves_of_ipv6_has_all_of_it() {
+    let mut world = World::with_projects();
+    let halves =
+        PoolCreate { min_length: Some(1), default_length: Some(1), ..pool(&["::/1", "8000::/1"]) };
+    assert_eq!(world.pool(1, halves).size, u128::MAX);
+    for (number, used) in [(1, 1 << 127), (2, u128::MAX)] {
+        world.done_as(&in_pool(0, 1), Request::Allocate(allocate(number)));
+        let seen = world.pool_get(1);
+        assert_eq!((seen.used, seen.used_by_project), (used, used));
+    }
+    world.done_as(&in_pool(0, 1), Request::Release(release(1)));
+    assert_eq!(world.pool_get(1).used, 1 << 127);
+    world.done_as(&in_pool(0, 1), Request::Release(release(2)));
+    assert_eq!(world.pool_get(1).used, 0);
+}
