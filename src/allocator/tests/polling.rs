@@ -260,6 +260,37 @@ fn sums_of_almost_all_addresses_do_not_overflow() {
     world.check();
 }
 
+/// A fold that was cut has written rows and not yet how far the network is: what is replayed then
+/// finds its row as it will be, and still has changed the counts for whoever asked before it.
+#[test]
+fn what_a_cut_fold_has_written_ahead_is_told_after_the_restart() {
+    let pin =
+        PinCreate { address: ip("10.0.0.9"), owner: owner(9), slot: Slot(0), owner_name: None };
+    let changes = [
+        Request::Allocate(allocate(2)),
+        Request::Release(release(1)),
+        Request::PinDelete(PinDelete { address: ip("10.0.0.9") }),
+    ];
+    for change in changes {
+        let mut world = World::with_subnet(subnet(1, "10.0.0.0/24"));
+        world.address(1);
+        world.done(1, Request::PinCreate(Box::new(pin.clone())));
+        let mut poller = Poller::default();
+        poller.poll(&mut world, 1);
+        let (before, old) = (world.log.effects.len(), Rows::of(&world.snapshot()));
+        world.done(1, change.clone());
+        let mut rows = Rows::of(&world.snapshot());
+        rows.marks = old.marks;
+        let mut shard = rows.load();
+        for effect in &world.log.effects[before..] {
+            shard.absorb(effect).unwrap();
+        }
+        world.shards = vec![shard];
+        let told = poller.poll(&mut world, 1).unwrap();
+        assert_eq!(told.subnets.len(), 1, "{change:?}");
+    }
+}
+
 /// A subnet that is deleted and made again under its id is both gone and there; one that changed hands
 /// with a network of the same id is of a whole reply.
 #[test]
