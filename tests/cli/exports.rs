@@ -414,3 +414,37 @@ fn what_projects_share_and_pools_that_take_from_pools_are_made_again() {
     let taken = |server: &Server| server.addrd("pool get nodes -o json").json()["taken"].clone();
     assert_eq!(taken(&other), taken(&server));
 }
+
+/// 1,100 allocations with every text at its longest: more than one step of the journal takes.
+#[test]
+fn lines_with_long_texts_go_in_smaller_batches() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = empty();
+    server.addrd("network create long").ok();
+    server.addrd("subnet create long 10.20.0.0/20").ok();
+    let long = "x".repeat(250);
+    let one = format!("--host {long} --label {long} --manager {} -q", "m".repeat(60));
+    server.addrd(&format!("allocate --network long --owner {} {one}", "y".repeat(250))).ok();
+    let mut whole: Vec<String> =
+        server.addrd("export -q").ok().lines().map(str::to_owned).collect();
+    let at = whole.iter().position(|line| line.starts_with("{\"allocation\"")).unwrap();
+    let first: Value = serde_json::from_str(&whole[at]).unwrap();
+    let more = (0..1_100_u32).map(|number| {
+        let mut line = first.clone();
+        let held = &mut line["allocation"];
+        held["address"] = format!("10.20.{}.{}", 1 + number / 250, number % 250).into();
+        held["owner"] = format!("00000000-0000-4000-8000-{number:012}").into();
+        held["owner_name"] = format!("{number:0>250}").into();
+        line.to_string()
+    });
+    let more: Vec<String> = more.collect();
+    whole.splice(at + 1..at + 1, more);
+    let end = whole.len() - 1;
+    whole[end] = format!("{{\"end\":{{\"objects\":{}}}}}", end - 1);
+    let file = written(&folder, &whole);
+    let fresh = empty();
+    let said = fresh.addrd(&format!("import {file}"));
+    assert_eq!(said.code, 0, "{said:?}");
+    let count = fresh.addrd("list --network long -q").ok().lines().count();
+    assert_eq!(count, 1_101);
+}

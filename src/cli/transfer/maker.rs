@@ -9,9 +9,9 @@ use addrd_client::{Client, Error};
 use addrd_protocol::message::batch::BATCH_ITEMS_MAX;
 use addrd_protocol::message::{
     Allocate, AllocateExtras, AllocateFlags, Batch, BatchItem, BatchMode, BatchResult, Failure,
-    FamilyChoice, SegmentHosts, Strategy,
+    FamilyChoice, PortCreate, SegmentHosts, Strategy,
 };
-use addrd_protocol::{NetworkId, ProjectId, Retry};
+use addrd_protocol::{NetworkId, ProjectId, Retry, Text};
 use tokio::task::JoinSet;
 
 /// Requests on their way at once.
@@ -37,6 +37,10 @@ enum Done {
 
 type Flight = Result<Vec<(u64, Done)>, Error>;
 
+/// Bytes of the records of one batch: the server takes 256 KiB less its headers in one step of its
+/// journal, and refuses the whole of what is more.
+const CHUNK_BYTES_MAX: usize = 192 << 10;
+
 /// What the lines of a chunk have in common.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct ChunkOf {
@@ -51,6 +55,8 @@ pub(super) struct Maker {
     client: Client,
     /// Lines of one network and one kind.
     chunk: Vec<(u64, BatchItem)>,
+    /// Bytes that the chunk's records have at most.
+    chunk_bytes: usize,
     chunk_of: Option<ChunkOf>,
     flights: JoinSet<Flight>,
     faults: Faults,
@@ -63,6 +69,7 @@ impl Maker {
         Self {
             client,
             chunk: Vec::new(),
+            chunk_bytes: 0,
             chunk_of: None,
             flights: JoinSet::new(),
             faults: Faults::default(),
@@ -114,10 +121,14 @@ impl Maker {
         of: ChunkOf,
         most: usize,
     ) -> Result<(), Fault> {
-        if self.chunk_of != Some(of) || self.chunk.len() >= most {
+        let bytes = record_bytes(&item);
+        let is_full = self.chunk.len() >= most || self.chunk_bytes + bytes > CHUNK_BYTES_MAX;
+        if self.chunk_of != Some(of) || is_full {
             self.send_chunk().await?;
             self.chunk_of = Some(of);
+            self.chunk_bytes = 0;
         }
+        self.chunk_bytes += bytes;
         self.chunk.push((number, item));
         Ok(())
     }
@@ -195,6 +206,28 @@ fn one(number: u64, repeated: Result<bool, Error>) -> Flight {
 /// Whether the server would do it at another time: no fault of a line.
 fn is_later(failure: &Failure) -> bool {
     failure.status.retry() == Retry::Later
+}
+
+/// Bytes that the records of an item have at most: what is fixed, its texts, and for a port each of
+/// its addresses. Automatic ones aren't known here: few.
+fn record_bytes(item: &BatchItem) -> usize {
+    const FIXED: usize = 192;
+    const ADDRESS: usize = 128;
+    let texts = |all: &[Option<&Text>]| all.iter().flatten().map(|text| text.len()).sum::<usize>();
+    FIXED
+        + match item {
+            BatchItem::Allocate(item) => item.extras.as_deref().map_or(0, |extras| {
+                let AllocateExtras { manager, host, label, owner_name, .. } = extras;
+                texts(&[manager.as_ref(), host.as_ref(), label.as_ref(), owner_name.as_ref()])
+            }),
+            BatchItem::PortCreate(item) => {
+                let addresses = item.fixed_ips.value().map_or(2, Vec::len);
+                let PortCreate { host, device_owner, description, .. } = &**item;
+                texts(&[host.as_ref(), device_owner.as_ref(), description.as_ref()])
+                    + ADDRESS * (addresses + 4)
+            }
+            _ => 0,
+        }
 }
 
 async fn batch(client: &Client, network: NetworkId, chunk: Vec<(u64, BatchItem)>) -> Flight {
