@@ -191,6 +191,11 @@ fn the_last_row_counts_also_across_the_files_of_a_clean_up() {
     let copy = Copy::new();
     copy.convert_all("").ok();
     let whole = copy.state();
+    // What is read with another file may be named too, as a pattern of a shell does.
+    let to = format!("--to {}", copy.path("state.jsonl").display());
+    let all = ["dhcp4.conf", "kea-leases4.csv.2", LEASES_4, "dhcp6.conf", LEASES_6];
+    copy.convert(&all, &to).ok();
+    assert_eq!(copy.state(), whole);
     // The same rows in one file, and while a clean-up is at work.
     let old = fs::read_to_string(copy.path("kea-leases4.csv.2")).unwrap();
     let new = fs::read_to_string(copy.path(LEASES_4)).unwrap();
@@ -383,7 +388,8 @@ fn files_that_do_not_belong_together_are_refused() {
     assert!(refused(&[LEASES_4]).contains("needs the configuration"));
     assert!(refused(&["dhcp6.conf", LEASES_4]).contains("needs the configuration"));
     assert!(refused(&["dhcp4.conf", "dhcp4.conf"]).contains("the second configuration"));
-    let twice = refused(&["dhcp4.conf", LEASES_4, "kea-leases4.csv.2"]);
+    fs::copy(copy.path(LEASES_4), copy.path("other.csv")).unwrap();
+    let twice = refused(&["dhcp4.conf", LEASES_4, "other.csv"]);
     assert!(twice.contains("the second lease file"), "{twice}");
     assert!(refused(&["nowhere.conf"]).contains("nowhere.conf: "));
     assert!(refused(&["client.py"]).contains("neither a configuration"));

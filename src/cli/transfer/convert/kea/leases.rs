@@ -134,17 +134,30 @@ impl Leases {
     }
 }
 
+/// What a clean-up that has finished leaves, and what one began with, the older one first.
+const OLDER: [&str; 3] = [".completed", ".2", ".1"];
+
+fn sibling(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// The files without those that are read with another one of them.
+pub(super) fn without_older<'a>(files: &[&'a PathBuf]) -> Vec<&'a PathBuf> {
+    let is_older = |path: &PathBuf| {
+        files.iter().any(|file| OLDER.iter().any(|ending| *path == sibling(file, ending)))
+    };
+    files.iter().copied().filter(|path| !is_older(path)).collect()
+}
+
 /// The file, behind those that Kea reads before it when it starts: what its clean-up has finished,
 /// or what that began with.
 fn with_older(path: &Path) -> Vec<PathBuf> {
-    let sibling = |ending: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(ending);
-        Some(PathBuf::from(name)).filter(|path| path.is_file())
-    };
-    let older = match sibling(".completed") {
-        Some(completed) => vec![completed],
-        None => [".2", ".1"].into_iter().filter_map(sibling).collect(),
+    let [completed, begun @ ..] = OLDER.map(|ending| sibling(path, ending));
+    let older = match completed.is_file() {
+        true => vec![completed],
+        false => begun.into_iter().filter(|path| path.is_file()).collect(),
     };
     older.into_iter().chain([path.to_owned()]).collect()
 }

@@ -84,7 +84,7 @@ pub(super) fn run(session: &Session, kea: &Kea) -> Result<(), Fault> {
     let mut leases = Leases::default();
     let at = kea.at.unwrap_or_else(|| clock::wall_ms() / MS_PER_S);
     let mut seen: Vec<Family> = Vec::new();
-    for path in lease_files {
+    for path in leases::without_older(&lease_files) {
         let family = leases::family_of(path)?;
         if seen.contains(&family) {
             return Err(twice(path, "lease file of its server"));
