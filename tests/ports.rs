@@ -116,21 +116,7 @@ async fn two_creates_of_one_prefix_from_a_pool() {
     let server = Server::dev();
     let client = client(&server).await;
     let pool = PoolId::from_u128(0xb2);
-    let create = PoolCreate {
-        family: Family::V4,
-        prefixes: vec!["10.0.0.0/16".parse().unwrap()],
-        min_length: None,
-        max_length: None,
-        default_length: None,
-        default_quota: None,
-        address_scope_id: None,
-        parent_id: None,
-        parent_length: None,
-        is_default: false,
-        shared: false,
-        name: None,
-        description: None,
-    };
+    let create = PoolCreate::of(Family::V4, vec!["10.0.0.0/16".parse().unwrap()]);
     client.pool_create(pool, create).await.unwrap();
     for number in 0..40 {
         let network = NetworkId::from_u128(0xc00 + number);

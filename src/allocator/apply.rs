@@ -198,16 +198,17 @@ impl Shard {
     #[inline]
     pub(super) fn seek(&mut self, scope: &Scope) -> Result<u32, Refused> {
         let found = self.seek_network(scope.home(), scope.network);
-        let found = found.ok_or_else(|| no_network(scope.network))?;
-        if scope.network_project.is_some() {
-            return self.admit_guest(scope, found);
-        }
-        Ok(found)
+        self.admitted(scope, found)
     }
 
     /// The network of a header.
     pub(super) fn network_of(&self, scope: &Scope) -> Result<u32, Refused> {
-        let found = self.find_network(scope.home(), scope.network);
+        self.admitted(scope, self.find_network(scope.home(), scope.network))
+    }
+
+    /// The network that was found, if there is one and the project may use it.
+    #[inline]
+    fn admitted(&self, scope: &Scope, found: Option<u32>) -> Result<u32, Refused> {
         let found = found.ok_or_else(|| no_network(scope.network))?;
         if scope.network_project.is_some() {
             return self.admit_guest(scope, found);

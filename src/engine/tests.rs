@@ -242,19 +242,10 @@ fn of_pool(id: u64, opcode: Opcode, request: Request, prefixes: bool) -> Operati
 
 fn create_pool(id: u64) -> Operation {
     let body = PoolCreate {
-        family: Family::V4,
-        prefixes: vec!["10.0.0.0/16".parse().unwrap()],
-        min_length: None,
-        max_length: None,
         default_length: Some(24),
         default_quota: Some(65_536),
-        address_scope_id: None,
-        parent_id: None,
-        parent_length: None,
         is_default: true,
-        shared: false,
-        name: None,
-        description: None,
+        ..PoolCreate::of(Family::V4, vec!["10.0.0.0/16".parse().unwrap()])
     };
     of_pool(id, Opcode::POOL_CREATE, Request::PoolCreate(Box::new(body)), false)
 }

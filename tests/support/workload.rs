@@ -51,7 +51,7 @@ pub(crate) async fn make_networks(client: &Client) {
         (BATCHED, "batched", &["10.4.0.0/20"], Strategy::Hashed),
         (PORTED, "ported", &["10.6.0.0/20", "fd00:6::/64"], Strategy::Next),
     ];
-    let pool = PoolCreate { family: Family::V4, prefixes: vec![prefix("10.5.0.0/16")], ..pool() };
+    let pool = PoolCreate::of(Family::V4, vec![prefix("10.5.0.0/16")]);
     client.pool_create(PoolId(POOLED.0), pool).await.expect("a pool is made");
     for (network, name, cidrs, strategy) in all {
         create(client, network, name).await.expect("a network is made");
@@ -59,24 +59,6 @@ pub(crate) async fn make_networks(client: &Client) {
             let made = client.subnet_create(network, subnet(network, cidr, strategy)).await;
             made.expect("a subnet is made");
         }
-    }
-}
-
-fn pool() -> PoolCreate {
-    PoolCreate {
-        family: Family::V4,
-        prefixes: Vec::new(),
-        min_length: None,
-        max_length: None,
-        default_length: None,
-        default_quota: None,
-        address_scope_id: None,
-        parent_id: None,
-        parent_length: None,
-        is_default: false,
-        shared: false,
-        name: None,
-        description: None,
     }
 }
 

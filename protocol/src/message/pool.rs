@@ -56,6 +56,28 @@ pub struct PoolCreate {
     pub description: Option<Text>,
 }
 
+impl PoolCreate {
+    /// With these prefixes, and everything else by default.
+    #[must_use]
+    pub const fn of(family: Family, prefixes: Vec<Prefix>) -> Self {
+        Self {
+            family,
+            prefixes,
+            min_length: None,
+            max_length: None,
+            default_length: None,
+            default_quota: None,
+            address_scope_id: None,
+            parent_id: None,
+            parent_length: None,
+            is_default: false,
+            shared: false,
+            name: None,
+            description: None,
+        }
+    }
+}
+
 /// Reads the subnet pool of the header, or the project's own one with a name.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PoolGet {

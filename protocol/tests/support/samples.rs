@@ -539,21 +539,7 @@ fn scope_requests() -> Vec<(&'static str, Request)> {
 }
 
 fn pool_create() -> PoolCreate {
-    PoolCreate {
-        family: Family::V4,
-        prefixes: vec![read("10.0.0.0/16")],
-        min_length: None,
-        max_length: None,
-        default_length: None,
-        default_quota: None,
-        address_scope_id: None,
-        parent_id: None,
-        parent_length: None,
-        is_default: false,
-        shared: false,
-        name: None,
-        description: None,
-    }
+    PoolCreate::of(Family::V4, vec![read("10.0.0.0/16")])
 }
 
 fn pool_requests() -> Vec<(&'static str, Request)> {

@@ -51,9 +51,8 @@ impl Catalogue {
             }
         };
         let Some(Source { pool, block }) = source else {
-            let mut tee = Tee::new(sink);
-            let made = shard.subnet_create(network, request, None, &mut tee)?;
-            let kept = tee.kept;
+            let (made, kept) =
+                Tee::of(sink, |tee| shard.subnet_create(network, request, None, tee))?;
             self.note_all(&kept);
             return Ok(made);
         };
@@ -61,9 +60,8 @@ impl Catalogue {
         let asked = SubnetCreate { cidr: cidr.ok_or_else(lost)?, ..request.clone() };
         self.prefixes.check_room_for_records()?;
         self.check_slot(pool.handle, project, OwnerId(request.subnet_id.0))?;
-        let mut tee = Tee::new(sink);
-        let made = shard.subnet_create(network, &asked, Some(pool), &mut tee)?;
-        let kept = tee.kept;
+        let (made, kept) =
+            Tee::of(sink, |tee| shard.subnet_create(network, &asked, Some(pool), tee))?;
         self.note_all(&kept);
         self.take_for_subnet(pool.handle, shard, network, project, request.subnet_id, block, sink);
         Ok(made)
@@ -258,9 +256,7 @@ impl Catalogue {
             let row = &shard.subnets.at(at).row;
             Some((row.pool?.handle, row.prefix.base()))
         });
-        let mut tee = Tee::new(sink);
-        let reply = shard.subnet_delete(network, request, &mut tee)?;
-        let kept = tee.kept;
+        let (reply, kept) = Tee::of(sink, |tee| shard.subnet_delete(network, request, tee))?;
         self.note_all(&kept);
         if let (Reply::Empty, Some((pool, base))) = (&reply, carved) {
             self.give(pool, base, sink);

@@ -27,6 +27,7 @@ pub(super) use scopes::switch;
 
 use super::Shard;
 use super::absorb::AbsorbError;
+use super::refusal::Refused;
 use super::shard::ShardSettings;
 use super::snapshot::Snapshot;
 use crate::model::{
@@ -250,6 +251,16 @@ struct Tee<'a, S> {
 impl<'a, S: EffectSink> Tee<'a, S> {
     const fn new(sink: &'a mut S) -> Self {
         Self { sink, kept: Vec::new() }
+    }
+
+    /// Runs a decision; gives what it gave, and its effects.
+    fn of<T>(
+        sink: &'a mut S,
+        decide: impl FnOnce(&mut Self) -> Result<T, Refused>,
+    ) -> Result<(T, Vec<Effect>), Refused> {
+        let mut tee = Self::new(sink);
+        let done = decide(&mut tee)?;
+        Ok((done, tee.kept))
     }
 }
 

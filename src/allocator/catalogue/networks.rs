@@ -92,9 +92,7 @@ impl Catalogue {
             }
         }
         let network = shard.network_of(scope)?;
-        let mut tee = Tee::new(sink);
-        let changed = shard.network_update(network, request, &mut tee)?;
-        let kept = tee.kept;
+        let (changed, kept) = Tee::of(sink, |tee| shard.network_update(network, request, tee))?;
         self.note_all(&kept);
         Ok(changed)
     }
@@ -115,9 +113,7 @@ impl Catalogue {
     ) -> Result<Reply, Refused> {
         let network = shard.network_of(scope)?;
         let carved = self.carved_of(shard.networks.at(network).handle);
-        let mut tee = Tee::new(sink);
-        let reply = shard.network_delete(network, request, &mut tee)?;
-        let kept = tee.kept;
+        let (reply, kept) = Tee::of(sink, |tee| shard.network_delete(network, request, tee))?;
         self.note_all(&kept);
         if reply == Reply::Empty {
             for (pool, base) in carved {

@@ -96,9 +96,7 @@ impl Catalogue {
         sink: &mut impl EffectSink,
     ) -> Result<Option<Released>, Refused> {
         self.check_own(pool, network, &request.target)?;
-        let mut tee = Tee::new(sink);
-        let released = self.prefixes.release(network, request, &mut tee)?;
-        let kept = tee.kept;
+        let (released, kept) = Tee::of(sink, |tee| self.prefixes.release(network, request, tee))?;
         self.note_all(&kept);
         Ok(released)
     }
@@ -111,9 +109,8 @@ impl Catalogue {
         sink: &mut impl EffectSink,
     ) -> Result<Allocation, Refused> {
         self.check_own(pool, network, &request.target)?;
-        let mut tee = Tee::new(sink);
-        let updated = self.prefixes.allocation_update(network, request, &mut tee)?;
-        let kept = tee.kept;
+        let (updated, kept) =
+            Tee::of(sink, |tee| self.prefixes.allocation_update(network, request, tee))?;
         self.note_all(&kept);
         Ok(updated)
     }
@@ -160,9 +157,7 @@ impl Catalogue {
                 asked.strategy = Strategy::Exact;
             }
         }
-        let mut tee = Tee::new(sink);
-        let done = self.prefixes.allocate(network, &asked, &mut tee)?;
-        let kept = tee.kept;
+        let (done, kept) = Tee::of(sink, |tee| self.prefixes.allocate(network, &asked, tee))?;
         self.note_all(&kept);
         Ok(done)
     }

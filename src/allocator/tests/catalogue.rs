@@ -31,21 +31,8 @@ pub(super) fn prefixes(all: &[&str]) -> Vec<crate::model::Prefix> {
 
 pub(super) fn pool(all: &[&str]) -> PoolCreate {
     let prefixes = prefixes(all);
-    PoolCreate {
-        family: prefixes.first().map_or(Family::V4, |prefix| prefix.family()),
-        prefixes,
-        min_length: None,
-        max_length: None,
-        default_length: None,
-        default_quota: None,
-        address_scope_id: None,
-        parent_id: None,
-        parent_length: None,
-        is_default: false,
-        shared: false,
-        name: None,
-        description: None,
-    }
+    let family = prefixes.first().map_or(Family::V4, |prefix| prefix.family());
+    PoolCreate::of(family, prefixes)
 }
 
 impl World {

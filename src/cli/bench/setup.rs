@@ -118,19 +118,8 @@ pub(super) async fn make_second_family(client: &Client, plan: &Plan) -> Result<(
 pub(super) async fn make_pool(client: &Client, plan: &Plan) -> Result<(), Fault> {
     let prefix = "10.0.0.0/8".parse().map_err(|_| Fault::Internal("a prefix".to_owned()))?;
     let create = PoolCreate {
-        family: Family::V4,
-        prefixes: vec![prefix],
-        min_length: None,
-        max_length: None,
         default_length: Some(POOL_SUBNET_LENGTH),
-        default_quota: None,
-        address_scope_id: None,
-        parent_id: None,
-        parent_length: None,
-        is_default: false,
-        shared: false,
-        name: None,
-        description: None,
+        ..PoolCreate::of(Family::V4, vec![prefix])
     };
     client.pool_create(plan.subnet_pool_id(), create).await?;
     Ok(())
