@@ -165,7 +165,7 @@ impl Got {
 }
 
 fn cidr(address: &AllocatedAddress) -> Option<Prefix> {
-    Prefix::truncated(address.address, address.subnet_length)
+    view::subnet(&address.address, address.subnet_length)
 }
 
 impl View for Got {
@@ -205,7 +205,7 @@ impl View for Got {
         let mut fields = vec![
             ("owner", owner),
             ("slot", self.each(|address| address.slot.0.to_string())),
-            ("subnet", subnet),
+            (if self.cidr.is_some() { "subnet" } else { "pool" }, subnet),
             ("revision", self.each(|address| address.revision.to_string())),
             ("note", self.note().to_owned()),
         ];

@@ -197,7 +197,7 @@ impl Names {
 
     /// An allocation with its surroundings.
     pub(crate) async fn held(&mut self, allocation: Allocation) -> Result<Held, Fault> {
-        let cidr = Prefix::truncated(allocation.address, allocation.subnet_length);
+        let cidr = view::subnet(&allocation.address, allocation.subnet_length);
         let home = allocation.network_project;
         let network_name = self.of(allocation.network_id, home).await?;
         Ok(Held { allocation, cidr, network_name })

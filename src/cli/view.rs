@@ -4,7 +4,7 @@
 use addrd_protocol::message::{
     Exclusion, ExclusionMode, HostMapping, Network, Pin, Port, Segment, ServerStatus, Subnet,
 };
-use addrd_protocol::{Family, Text};
+use addrd_protocol::{Family, Prefix, Text};
 use serde::Serialize;
 use std::net::IpAddr;
 
@@ -56,6 +56,11 @@ pub(crate) fn address(address: &IpAddr, length: u8) -> String {
         true => address.to_string(),
         false => format!("{address}/{length}"),
     }
+}
+
+/// The prefix of an address's subnet; what is from a pool is in none.
+pub(crate) fn subnet(address: &IpAddr, length: u8) -> Option<Prefix> {
+    Some(length).filter(|length| *length > 0).and_then(|bits| Prefix::truncated(*address, bits))
 }
 
 impl View for Network {

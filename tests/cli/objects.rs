@@ -258,6 +258,11 @@ fn subnets_and_prefixes_come_from_a_pool() {
     let got = "allocate --pool nodes --length 24 --owner node-7 -q";
     assert_eq!(server.addrd(got).ok(), "10.128.0.0/24\n");
     assert_eq!(server.addrd(got).ok(), "10.128.0.0/24\n", "the same again");
+    // It lies in a pool and in no subnet.
+    let shown = server.addrd(got.trim_end_matches(" -q")).ok();
+    assert!(shown.contains("pool") && !shown.contains("0.0.0.0/0"), "{shown}");
+    let shown = server.addrd("list --pool nodes -o json").json();
+    assert_eq!(shown[0]["cidr"], serde_json::Value::Null);
     server.addrd("network create green").ok();
     let carve = "subnet create green --from-pool nodes --length 26 --name a -o json";
     assert_eq!(server.addrd(carve).json()["cidr"], "10.128.1.0/26");
