@@ -36,7 +36,7 @@ impl Catalogue {
         sink: &mut impl EffectSink,
     ) -> Result<Subnet, Refused> {
         if let Some(known) = shard.find_subnet(network, request.subnet_id) {
-            let cidr = self.check_repeat(shard, known, project, request)?;
+            let cidr = Self::check_repeat(shard, known, request)?;
             let asked = SubnetCreate { cidr, ..request.clone() };
             return shard.subnet_create(network, &asked, None, sink);
         }
@@ -59,7 +59,7 @@ impl Catalogue {
         let cidr = self.pools.get(&pool.handle).and_then(|pool| pool.prefix(block));
         let asked = SubnetCreate { cidr: cidr.ok_or_else(lost)?, ..request.clone() };
         self.prefixes.check_room_for_records()?;
-        self.check_slot(pool.handle, project, OwnerId(request.subnet_id.0))?;
+        self.check_slots(pool.handle, project, OwnerId(request.subnet_id.0), 1)?;
         let (made, kept) =
             Tee::of(sink, |tee| shard.subnet_create(network, &asked, Some(pool), tee))?;
         self.note_all(&kept);
@@ -86,28 +86,21 @@ impl Catalogue {
 
     /// Whether the subnet that exists is what the request asks for; gives its prefix if the request
     /// leaves that to the pool.
-    fn check_repeat(
-        &self,
-        shard: &Shard,
-        known: u32,
-        project: ProjectId,
-        request: &SubnetCreate,
-    ) -> Result<Prefix, Refused> {
+    ///
+    /// What may change after the creation is not compared: a subnet from no pool may have been taken
+    /// into one (subnet_onboard), and another pool may be the default one by now.
+    fn check_repeat(shard: &Shard, known: u32, request: &SubnetCreate) -> Result<Prefix, Refused> {
         let row = &shard.subnets.at(known).row;
         let differs = |field: &str| {
             let message =
                 format_args!("subnet {} exists with another {field}: {}", row.id, row.prefix);
             Err(with(refuse_field(Status::ID_IN_USE, field, message), shard.other(known)))
         };
-        let Some(from) = request.from_pool.as_deref() else {
-            return match row.pool {
-                None => Ok(request.cidr),
-                Some(_) => differs("from_pool"),
-            };
+        let Some(from) = request.from_pool.as_deref() else { return Ok(request.cidr) };
+        let is_from = |pool: ObjectRef| {
+            from.subnet_pool_id.is_nil() || from.subnet_pool_id == PoolId(pool.id)
         };
-        let pool = self.pool_for(project, from, request.cidr.family());
-        let pool = pool.map(|pool| pool.row.handle).ok();
-        if row.pool.is_none() || row.pool.map(|pool| pool.handle) != pool {
+        if !row.pool.is_some_and(is_from) {
             return differs("from_pool");
         }
         match from.by {

@@ -43,7 +43,7 @@ impl Catalogue {
             let prefix = &shard.subnets.at(*at).row.prefix;
             check_length(pool, prefix.length())?;
             let owner = OwnerId(shard.subnets.at(*at).row.id.0);
-            self.check_slot(pool.row.handle, project, owner)?;
+            self.check_slots(pool.row.handle, project, owner, 1)?;
             if !self.has_room_for(pool, project, prefix)? {
                 self.check_addition(pool, project, prefix, is_scoped)?;
                 added.push(block_of(prefix));

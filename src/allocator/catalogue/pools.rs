@@ -49,6 +49,8 @@ impl Catalogue {
         if let Some(parent) = row.parent {
             self.prefixes.check_room_for_records()?;
             row.prefixes = self.prefixes_of_parent(project, parent.handle, request)?;
+            let needed = row.prefixes.len();
+            self.check_slots(parent.handle, project, OwnerId(row.id.0), needed)?;
         }
         check_prefix_count(row.prefixes.len())?;
         self.check_scope(project, &row)?;
@@ -359,6 +361,8 @@ impl Catalogue {
                 let own = self.blocks_of_parent(row.handle);
                 self.prefixes.check_room_for_records()?;
                 self.check_in_parent(parent, project, &row.prefixes, &own)?;
+                let needed = slots_needed(&own, row);
+                self.check_slots(parent.row.handle, project, OwnerId(row.id.0), needed)?;
             }
         } else if row.scope != old.scope {
             self.check_scope(project, row)?;
@@ -516,6 +520,14 @@ fn new_prefixes(pool: &Pool, request: &PoolUpdate) -> Result<Vec<Prefix>, Refuse
         return Err(no_prefixes());
     }
     Ok(left.into_iter().filter_map(|block| prefix_of(family, block)).collect())
+}
+
+/// How many more slots of its parent a pool has after a change: what it gives back comes first.
+fn slots_needed(own: &[Block], row: &PoolRow) -> usize {
+    let now: Vec<Block> = row.prefixes.iter().map(block_of).collect();
+    let given = own.iter().filter(|block| !now.contains(block)).count();
+    let taken = now.iter().filter(|block| !own.contains(block)).count();
+    taken.saturating_sub(given)
 }
 
 fn no_prefixes() -> Refused {

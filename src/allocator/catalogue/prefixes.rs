@@ -95,7 +95,7 @@ impl Catalogue {
         request: &Release,
         sink: &mut impl EffectSink,
     ) -> Result<Option<Released>, Refused> {
-        self.check_own(pool, network, &request.target)?;
+        self.check_own(pool, network, "target", &request.target)?;
         let (released, kept) = Tee::of(sink, |tee| self.prefixes.release(network, request, tee))?;
         self.note_all(&kept);
         Ok(released)
@@ -108,7 +108,7 @@ impl Catalogue {
         request: &AllocationUpdate,
         sink: &mut impl EffectSink,
     ) -> Result<Allocation, Refused> {
-        self.check_own(pool, network, &request.target)?;
+        self.check_own(pool, network, "target", &request.target)?;
         let (updated, kept) =
             Tee::of(sink, |tee| self.prefixes.allocation_update(network, request, tee))?;
         self.note_all(&kept);
@@ -143,7 +143,7 @@ impl Catalogue {
         let mut asked = request.clone();
         let extras = asked.extras.get_or_insert_default();
         let target = Target::Key { owner: request.owner, slot: request.slot };
-        self.check_own(handle, network, &target)?;
+        self.check_own(handle, network, "owner", &target)?;
         let held = self.prefixes.holding(network, request.owner, request.slot);
         match held {
             // A repeat is judged against what is held; a length that isn't given fits any.
@@ -190,8 +190,15 @@ impl Catalogue {
         self.choose(pool, project, &wanted)
     }
 
-    /// Refuses to touch what a subnet or a pool has; others' prefixes are as if they weren't there.
-    fn check_own(&self, pool: NetworkHandle, network: u32, target: &Target) -> Result<(), Refused> {
+    /// Refuses to touch what a subnet or a pool has, which `field` of the request names; others'
+    /// prefixes are as if they weren't there.
+    fn check_own(
+        &self,
+        pool: NetworkHandle,
+        network: u32,
+        field: &str,
+        target: &Target,
+    ) -> Result<(), Refused> {
         let Some((owner, object)) = self.prefixes.belongs_to(network, target) else {
             return Ok(());
         };
@@ -201,7 +208,7 @@ impl Catalogue {
             format!("the prefix belongs to subnet {owner} of network {object}: delete the subnet")
         };
         debug_assert!(self.is_pool(pool), "the caller found it");
-        Err(refuse_field(Status::HELD_BY_OBJECT, "target", format_args!("{message}")))
+        Err(refuse_field(Status::HELD_BY_OBJECT, field, format_args!("{message}")))
     }
 
     /// What begins at an address of a pool, as its record would put it now.
@@ -267,25 +274,44 @@ impl Catalogue {
         self.commit(&Effect::AllocationGone { place, revision }, sink);
     }
 
-    /// Refuses a prefix for a subnet whose id has every slot already: one of them would be lost.
-    pub(super) fn check_slot(
+    /// Refuses prefixes for a subnet or a pool whose id has too few free slots: some would be lost.
+    ///
+    /// Shape: a look for each slot that is taken, up to the last one that is needed.
+    pub(super) fn check_slots(
         &self,
         pool: NetworkHandle,
         project: ProjectId,
         owner: OwnerId,
+        needed: usize,
     ) -> Result<(), Refused> {
+        let free = self.free_slots(pool, project, owner).take(needed).count();
+        if free == needed {
+            return Ok(());
+        }
         let most = u128::from(u16::MAX) + 1;
-        let free = self.free_slot(pool, project, owner);
-        free.map(|_| ()).ok_or_else(|| limit("slots of an owner", most + 1, most))
+        Err(limit("slots of an owner", most + (needed - free) as u128, most))
     }
 
     /// Two networks may have subnets of one id: the first slot that is free under it.
     fn free_slot(&self, pool: NetworkHandle, project: ProjectId, owner: OwnerId) -> Option<Slot> {
-        let network = self.prefixes.find_network_handle(pool)?;
-        (0..=u16::MAX).map(Slot).find(|slot| {
-            let key = self.prefixes.key_for(network, Some(project), owner, *slot);
+        self.free_slots(pool, project, owner).next()
+    }
+
+    fn free_slots(
+        &self,
+        pool: NetworkHandle,
+        project: ProjectId,
+        owner: OwnerId,
+    ) -> impl Iterator<Item = Slot> {
+        let network = self.prefixes.find_network_handle(pool);
+        let slots = network
+            .into_iter()
+            .flat_map(|network| (0..=u16::MAX).map(move |slot| (network, Slot(slot))));
+        let free = slots.filter(move |(network, slot)| {
+            let key = self.prefixes.key_for(*network, Some(project), owner, *slot);
             self.prefixes.ledger.find_key(&self.prefixes.subnets, &key).is_none()
-        })
+        });
+        free.map(|(_, slot)| slot)
     }
 }
 

@@ -68,7 +68,9 @@ fn a_subnet_takes_its_prefix_from_a_pool_and_gives_it_back() {
     let again = world.carve(10, carved(3, 20, 1));
     assert!(again.repeated);
     assert_eq!(world.not_carved(10, carved(3, 21, 1)), Status::ID_IN_USE);
-    assert_eq!(world.not_carved(10, subnet(3, "10.0.80.0/20")), Status::ID_IN_USE);
+    // From no pool it may have been, and taken into this one since.
+    assert!(world.carve(10, subnet(3, "10.0.80.0/20")).repeated);
+    assert_eq!(world.not_carved(10, subnet(3, "10.0.96.0/20")), Status::ID_IN_USE);
     let by_default = from(2, "0.0.0.0/0", 1, PrefixChoice::DefaultLength);
     assert!(world.carve(10, by_default).repeated);
     // A refusal takes nothing.
@@ -135,6 +137,13 @@ fn differs_the_gateway_of_an_ipv6_subnet_from_a_pool_is_network_plus_one() {
     assert_eq!(made.cidr.to_string(), "2001:db8::/64");
     assert_eq!(made.gateway, Some(ip("2001:db8::1")));
     assert_eq!(made.subnet_pool_id, Some(PoolId::from_u128(1)), "the default pool of the family");
+    // Sent again when another is the default one, or none is.
+    let is_default = |is| PoolUpdate { is_default: Setting::Value(is), ..PoolUpdate::default() };
+    world.done_as(&of(0, 1), Request::PoolUpdate(Box::new(is_default(false))));
+    let again = || from(1, "::/64", 0, PrefixChoice::Length);
+    assert!(world.carve(10, again()).repeated);
+    world.pool(2, PoolCreate { is_default: true, ..pool(&["2001:db9::/32"]) });
+    assert!(world.carve(10, again()).repeated);
     assert_eq!(
         world.not_carved(10, from(2, "0.0.0.0/24", 0, PrefixChoice::Length)),
         Status::NOT_FOUND

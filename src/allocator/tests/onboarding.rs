@@ -219,32 +219,90 @@ fn nobody_takes_over_the_prefix_of_a_subnet() {
     for takeover in [false, true] {
         take.flags.takeover = takeover;
         let refused = world.refused_as(&in_pool(0, 1), Request::Allocate(take.clone()));
-        assert_eq!(refused.status, Status::HELD_BY_OBJECT);
+        // An allocate has no target.
+        let named = (refused.status, refused.field);
+        assert_eq!(named, (Status::HELD_BY_OBJECT, Some(text("owner"))));
     }
 }
 
+/// What a subnet or a pool takes without a slot of its own would be taken in place of what has slot 0.
 #[test]
-fn a_subnet_is_refused_when_its_id_has_every_slot() {
+fn a_subnet_or_a_pool_is_refused_when_its_id_has_every_slot() {
+    const ID: u128 = 5;
     let mut world = World::with_projects();
     let bounds = PoolCreate {
-        min_length: Some(64),
+        min_length: Some(48),
         max_length: Some(128),
         default_length: Some(128),
         ..pool(&["fd00::/48"])
     };
     world.pool(1, bounds);
-    let take = |slot| Allocate {
-        owner: crate::model::OwnerId(subnet_id(1).0),
-        slot: addrd_protocol::Slot(slot),
-        ..allocate(1)
-    };
-    for slot in 0..=u16::MAX {
-        let done = world.apply_as(&in_pool(0, 1), &Request::Allocate(take(slot)));
+    for slot in 0..=u16::MAX - 2 {
+        let take = Allocate { slot: addrd_protocol::Slot(slot), ..allocate(ID) };
+        let done = world.apply_as(&in_pool(0, 1), &Request::Allocate(take));
         assert!(done.is_ok(), "{done:?}");
     }
-    world.net(0, NETWORK, &["fd00:0:0:77::/64"]);
+    // Two are left: a pool takes one for each of its prefixes.
+    let parent_id = Some(PoolId::from_u128(1));
+    let below = |all: &[&str]| PoolCreate { parent_id, ..pool(all) };
+    let three = below(&["fd00:0:0:10::/64", "fd00:0:0:20::/64", "fd00:0:0:30::/64"]);
+    let refused = world.refused_as(&of(0, ID), Request::PoolCreate(Box::new(three)));
+    assert_eq!(refused.status, Status::LIMIT);
+    world.pool(ID, below(&["fd00:0:0:10::/64", "fd00:0:0:20::/64"]));
+    let update = |add: &[&str], remove: &[&str]| {
+        let (add_prefixes, remove_prefixes) = (prefixes(add), prefixes(remove));
+        Request::PoolUpdate(Box::new(PoolUpdate {
+            add_prefixes,
+            remove_prefixes,
+            ..PoolUpdate::default()
+        }))
+    };
+    let refused = world.refused_as(&of(0, ID), update(&["fd00:0:0:30::/64"], &[]));
+    assert_eq!(refused.status, Status::LIMIT);
+    // One that goes makes room for one that comes; two that are merged are one.
+    world.done_as(&of(0, ID), update(&["fd00:0:0:30::/64"], &["fd00:0:0:20::/64"]));
+    world.done_as(&of(0, ID), update(&["fd00:0:0:31::/64"], &[]));
+    assert_eq!(world.pool_get(1).taken, 65_536);
+    world.net(0, NETWORK, &[]);
+    let create = Request::SubnetCreate(Box::new(subnet(ID, "fd00:0:0:77::/64")));
+    world.done_as(&of(0, NETWORK), create);
     assert_eq!(world.not_onboarded(0, NETWORK, 1), Status::LIMIT);
     assert_eq!(world.pool_get(1).taken, 65_536);
+    world.check();
+}
+
+/// A subnet was created from no pool, then taken into one. The request that had made it, sent again
+/// after a lost connection, was `ID_IN_USE`: the pool counted as a field that never changes.
+#[test]
+fn a_subnet_that_was_onboarded_is_still_what_its_creation_asked_for() {
+    let mut world = World::with_projects();
+    world.pool(1, pool(&["10.0.0.0/16"]));
+    world.net(0, NETWORK, &["10.0.3.0/24"]);
+    world.onboarded(0, NETWORK, 1);
+    let create = |cidr: &str, from: Option<(u128, PrefixChoice)>| {
+        let from_pool = from.map(|(id, by)| {
+            let subnet_pool_id = PoolId::from_u128(id);
+            Box::new(FromPool { subnet_pool_id, by, ..FromPool::default() })
+        });
+        Request::SubnetCreate(Box::new(SubnetCreate { from_pool, ..subnet(1, cidr) }))
+    };
+    for same in [
+        create("10.0.3.0/24", None),
+        create("10.0.3.0/24", Some((1, PrefixChoice::Exact))),
+        create("0.0.0.0/24", Some((1, PrefixChoice::Length))),
+    ] {
+        let Reply::Subnet(again) = world.done_as(&of(0, NETWORK), same) else { panic!() };
+        assert!(again.repeated);
+        assert_eq!(again.subnet_pool_id, Some(PoolId::from_u128(1)));
+    }
+    world.pool(2, pool(&["10.0.0.0/16"]));
+    for (other, field) in [
+        (create("10.0.4.0/24", None), "cidr"),
+        (create("10.0.3.0/24", Some((2, PrefixChoice::Exact))), "from_pool"),
+    ] {
+        let refused = world.refused_as(&of(0, NETWORK), other);
+        assert_eq!((refused.status, refused.field), (Status::ID_IN_USE, Some(text(field))));
+    }
 }
 
 #[test]

@@ -471,6 +471,37 @@ fn many_in_one_frame_are_all_or_nothing() {
     world.check();
 }
 
+/// What a client does that doesn't know whether its batch was done: it counts the deletion as done,
+/// and sends the rest again.
+#[test]
+fn a_batch_with_a_deletion_that_was_done_is_done_again_without_it() {
+    use addrd_protocol::message::{Batch, BatchItem, BatchMode, BatchResult};
+    let mut world = World::with_subnet(subnet(1, "10.0.0.0/29"));
+    world.port(port(1));
+    let delete = PortDelete { port_id: PortId::from_u128(1), expected: Default::default() };
+    let mut items = vec![
+        BatchItem::PortCreate(Box::new(port(2))),
+        BatchItem::PortDelete(delete),
+        BatchItem::Allocate(allocate(3)),
+        BatchItem::Release(release(4)),
+    ];
+    let batch = |items| Request::Batch(Box::new(Batch { mode: BatchMode::AllOrNothing, items }));
+    world.done(1, batch(items.clone()));
+    let before = world.snapshot();
+    let refused = world.refused(1, batch(items.clone()));
+    assert_eq!((refused.status, refused.item), (Status::NOT_FOUND, Some(1)));
+    items.remove(1);
+    let Reply::Batch(reply) = world.done(1, batch(items)) else { panic!() };
+    let [BatchResult::Port(again), BatchResult::Allocated(held), BatchResult::NotHeld] =
+        &reply.results[..]
+    else {
+        panic!("{reply:?}")
+    };
+    assert!(again.repeated && held.first.repeated);
+    assert_eq!(world.snapshot(), before);
+    world.check();
+}
+
 #[test]
 fn records_are_capped_with_ports() {
     let settings = ShardSettings { seed: 1, records_max: 100 };
