@@ -8,6 +8,8 @@
 
 mod clients;
 mod oracle;
+mod requests;
+mod sharing;
 
 use super::*;
 use crate::allocator::{CatalogueSnapshot, Snapshot};

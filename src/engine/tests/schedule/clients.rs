@@ -1,28 +1,36 @@
-//! Clients of a schedule: each makes and unmakes one thing, one request at a time, and knows from the
-//! answers what must be so. Beside them, some who tear whole networks down, and some who ask.
+//! Clients of a schedule: each makes, changes and unmakes one thing, one request at a time, alone or
+//! with others in a batch, and knows from the answers what must be so. Beside them, some who tear
+//! whole networks down, some who share one or take subnets into the pool, and some who ask.
 
-use super::oracle::{Known, Made, Thing, clash, things};
+use super::oracle::{How, Known, Made, PORTS, Shape, Thing, Wish, clash, things};
+use super::requests::{SIX, all_or_nothing, look, new_pool, new_project, onboard, share, wish};
+use super::sharing::Sharing;
 use super::*;
-use addrd_protocol::message::{Lookup, NetworkDelete};
-use addrd_protocol::prefix::number_of;
-use addrd_protocol::{OwnerId, PoolId};
+use addrd_protocol::message::{Lookups, NetworkDelete};
 use std::collections::BTreeMap;
 
-/// Networks whose things are watched; the two behind them come and go.
+/// Networks with a subnet of each family whose things are watched.
 const WATCHED: u128 = 3;
+/// The one of them that other projects may use at times.
+const SHARED: u128 = WATCHED;
+/// A watched network whose subnets go into the pool; the two behind it come and go.
+const ONBOARDED: u128 = 4;
+const FLEETING: u128 = 5;
 /// Tenants of a network: more than its first subnet has addresses.
-const TENANTS: u128 = 6;
-const POOL: u128 = 900;
-/// The subnet that each watched network always has.
+const TENANTS: u64 = 6;
+/// The subnet of IPv4 that each watched network always has.
 const FIRST: u128 = 7;
 
 /// What a request was about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum About {
-    Making(Thing),
-    Unmaking(Thing),
-    /// What an owner has, everywhere.
-    Seeing(u128),
+    /// One thing, or several of which all or none are done.
+    Wishes(Vec<Wish>),
+    /// What an owner of a project has, everywhere.
+    Seeing(u128, u128),
+    Sharing(bool),
+    /// Subnets, as they were known before.
+    Onboarding(Vec<(Thing, Known)>),
     Nothing,
 }
 
@@ -31,55 +39,30 @@ pub(super) struct Clients {
     desk: Arc<Desk>,
     next_id: u64,
     waiting: BTreeMap<u64, About>,
+    /// What was not answered when the process ended.
+    open: Vec<About>,
     known: BTreeMap<Thing, Known>,
     /// The last request that unmade a thing, answered or not.
     unmaking: BTreeMap<Thing, u64>,
+    sharing: Sharing,
     /// A look showed what its maker has no answer for yet: a good moment to lose the power.
     pub(super) has_seen_unanswered: bool,
-}
-
-fn carve(network: u128, subnet: u128) -> Operation {
-    let mut operation = super::super::carve_subnet(0, network);
-    if let Request::SubnetCreate(body) = &mut operation.request {
-        body.subnet_id = SubnetId::from_u128(subnet);
-        body.cidr = "0.0.0.0/29".parse().unwrap();
-        body.from_pool = Some(Box::new(FromPool {
-            subnet_pool_id: PoolId::from_u128(POOL),
-            by: PrefixChoice::Length,
-            ..FromPool::default()
-        }));
-    }
-    operation
-}
-
-fn uncarve(network: u128, subnet: u128) -> Operation {
-    let subnet_id = SubnetId::from_u128(subnet);
-    let delete = SubnetDelete { subnet_id, force: false, expected: Revision(0) };
-    operation(0, network, Opcode::SUBNET_DELETE, Request::SubnetDelete(delete))
-}
-
-/// The same request on the prefixes of the pool.
-fn in_pool(mut operation: Operation) -> Operation {
-    operation.scope = Scope { pool: true, ..scope(POOL) };
-    if let Request::Allocate(body) = &mut operation.request {
-        body.length = Some(29);
-    }
-    operation
 }
 
 impl Clients {
     /// What every life begins with, again each time: repeats say so and change nothing.
     pub(super) fn set_up(&mut self, engine: &Engine) {
-        let mut pool = super::super::create_pool(0);
-        if let Request::PoolCreate(body) = &mut pool.request {
-            body.prefixes = vec!["10.0.0.0/26".parse().unwrap()];
-            body.default_quota = None;
+        self.post(engine, new_pool(), About::Nothing);
+        for project in [1, 2] {
+            self.post(engine, new_project(project), About::Nothing);
         }
-        self.post(engine, pool, About::Nothing);
-        for network in 1..=WATCHED {
+        for network in 1..=ONBOARDED {
             self.post(engine, create_network(0, network), About::Nothing);
-            let first = Thing::Subnet(network, FIRST);
-            self.post(engine, carve(network, FIRST), About::Making(first));
+        }
+        for network in 1..=WATCHED {
+            for subnet in [FIRST, SIX] {
+                self.ask(engine, &[(Thing::Subnet(network, subnet), How::Make)]);
+            }
         }
     }
 
@@ -91,56 +74,176 @@ impl Clients {
         self.next_id += 1;
         let operation = Operation { request_id: self.next_id, ..operation };
         self.waiting.insert(self.next_id, about);
-        match about {
-            About::Unmaking(thing) => {
-                self.unmaking.insert(thing, self.next_id);
-                self.known.insert(thing, Known::Unsure);
-            }
-            // What is there is not touched by asking for it again.
-            About::Making(thing) if !matches!(self.known.get(&thing), Some(Known::Present(_))) => {
-                self.known.insert(thing, Known::Unsure);
-            }
-            About::Making(_) | About::Seeing(_) | About::Nothing => {}
-        }
         send(engine, &self.desk, vec![operation]);
     }
 
     fn is_waiting_for(&self, thing: Thing) -> bool {
         self.waiting.values().any(|about| match about {
-            About::Making(other) | About::Unmaking(other) => *other == thing,
-            About::Seeing(_) | About::Nothing => false,
+            About::Wishes(wishes) => wishes.iter().any(|wish| wish.thing == thing),
+            About::Onboarding(subnets) => subnets.iter().any(|(subnet, _)| *subnet == thing),
+            About::Seeing(..) | About::Sharing(_) | About::Nothing => false,
         })
+    }
+
+    fn known(&self, thing: Thing) -> Known {
+        self.known.get(&thing).cloned().unwrap_or(Known::Absent)
+    }
+
+    /// Asks for some things at once, unless something was asked of one of them already.
+    fn ask(&mut self, engine: &Engine, all: &[(Thing, How)]) {
+        if self.waiting.len() > 40 || all.iter().any(|(thing, _)| self.is_waiting_for(*thing)) {
+            return;
+        }
+        let operation = match all {
+            [(thing, how)] => wish(*thing, *how),
+            _ => all_or_nothing(all),
+        };
+        let mut wishes = Vec::new();
+        for (thing, how) in all {
+            let before = self.known(*thing);
+            if *how == How::Unmake {
+                self.unmaking.insert(*thing, self.next_id + 1);
+            }
+            // What is there is not touched by asking for it again.
+            if *how != How::Make || !matches!(before, Known::Present(_)) {
+                self.known.insert(*thing, Known::Unsure);
+            }
+            if thing.is_guests() {
+                self.sharing.guest_asks();
+            }
+            wishes.push(Wish { thing: *thing, how: *how, before });
+        }
+        self.post(engine, operation, About::Wishes(wishes));
     }
 
     /// Somebody sends something.
     pub(super) fn send(&mut self, engine: &Engine, random: &mut Random) {
         let mut below = |most: u64| u128::from(random.below(most));
-        let thing = match below(8) {
-            0..4 => Thing::Address(1 + below(WATCHED as u64), 1 + below(TENANTS as u64)),
-            4 => Thing::Subnet(1 + below(WATCHED as u64), 100 + below(3)),
-            5 => Thing::Prefix(50 + below(4)),
-            6 => return self.tear_down(engine, 4 + below(2), below(6)),
-            _ => {
-                let owner = 1 + below(TENANTS as u64);
-                let ask = Request::Lookup(Box::new(Lookup::Owner(OwnerId::from_u128(owner))));
-                let ask = operation(0, 0, Opcode::LOOKUP, ask);
-                return self.post(engine, ask, About::Seeing(owner));
+        let network = 1 + below(WATCHED as u64);
+        match below(16) {
+            0..4 => {
+                let thing = Thing::Address(0, network, 1 + below(TENANTS));
+                self.ask(engine, &[(thing, make_or_not(below(2)))]);
             }
-        };
-        if self.is_waiting_for(thing) || self.waiting.len() > 40 {
+            4 | 5 => {
+                let thing = Thing::Port(0, network, PORTS + below(4));
+                let how = self.any_how(thing, below(5));
+                self.ask(engine, &[(thing, how)]);
+            }
+            6 | 7 => {
+                let thing = self.of_guest(&mut below);
+                let how = self.any_how(thing, below(4));
+                self.ask(engine, &[(thing, how)]);
+            }
+            8 => {
+                let thing = Thing::Subnet(network, 100 + below(3));
+                self.ask(engine, &[(thing, make_or_not(below(2)))]);
+            }
+            9 => self.ask(engine, &[(Thing::Prefix(50 + below(4)), make_or_not(below(2)))]),
+            10 | 11 => self.ask_for_several(engine, network, &mut below),
+            12 => self.onboard_or_fill(engine, &mut below),
+            13 => {
+                self.share(engine, below(2) == 0);
+                self.tear_down(engine, FLEETING + below(2), below(6));
+            }
+            _ => {
+                let (project, owner) = (below(3), 1 + below(TENANTS));
+                self.post(engine, look(project, owner), About::Seeing(project, owner));
+            }
+        }
+    }
+
+    /// What can be asked of a thing: of a port that is there also that it changes.
+    fn any_how(&self, thing: Thing, which: u128) -> How {
+        let is_port = matches!((thing, self.known(thing)), (Thing::Port(..), Known::Present(_)));
+        match which {
+            0 => How::Unmake,
+            1 if is_port => How::Change(Shape::Bare),
+            2 if is_port => How::Change(Shape::Six),
+            3 if is_port => How::Change(Shape::Pair),
+            _ => How::Make,
+        }
+    }
+
+    fn of_guest(&self, below: &mut impl FnMut(u64) -> u128) -> Thing {
+        let project = 1 + below(2);
+        match below(3) {
+            // Ids of another project's ports and owners are nothing to it.
+            0 => Thing::Port(project, SHARED, PORTS + below(2)),
+            _ => Thing::Address(project, SHARED, 1 + below(2)),
+        }
+    }
+
+    /// A batch, all or nothing: on the pool, or on a network for one project.
+    fn ask_for_several(
+        &mut self,
+        engine: &Engine,
+        network: u128,
+        below: &mut impl FnMut(u64) -> u128,
+    ) {
+        let of_guest = self.of_guest(below);
+        let mut all: BTreeMap<Thing, How> = BTreeMap::new();
+        let place = below(5);
+        for _ in 0..2 + below(3) {
+            let thing = match (place, of_guest) {
+                (0 | 1, _) => Thing::Prefix(50 + below(4)),
+                (2, Thing::Address(project, network, _) | Thing::Port(project, network, _)) => {
+                    match below(2) {
+                        0 => Thing::Address(project, network, 1 + below(3)),
+                        _ => Thing::Port(project, network, PORTS + below(2)),
+                    }
+                }
+                _ if below(2) == 0 => Thing::Address(0, network, 1 + below(TENANTS)),
+                _ => Thing::Port(0, network, PORTS + below(4)),
+            };
+            let how = match self.any_how(thing, below(5)) {
+                // The deletion of a port that is not there refuses the whole.
+                How::Unmake if matches!(thing, Thing::Port(..)) => {
+                    let is_there = matches!(self.known(thing), Known::Present(_));
+                    if is_there { How::Unmake } else { How::Make }
+                }
+                how => how,
+            };
+            all.insert(thing, how);
+        }
+        self.ask(engine, &all.into_iter().collect::<Vec<_>>());
+    }
+
+    /// Subnets that are from no pool, until their network is onboarded.
+    fn onboard_or_fill(&mut self, engine: &Engine, below: &mut impl FnMut(u64) -> u128) {
+        let subnets = [200, 201].map(|subnet| Thing::Subnet(ONBOARDED, subnet));
+        match below(4) {
+            0 => {
+                if subnets.iter().any(|subnet| self.is_waiting_for(*subnet)) {
+                    return;
+                }
+                let before = subnets.map(|subnet| (subnet, self.known(subnet)));
+                for (subnet, known) in &before {
+                    if *known != Known::Absent {
+                        self.known.insert(*subnet, Known::Unsure);
+                    }
+                }
+                self.post(engine, onboard(ONBOARDED), About::Onboarding(before.to_vec()));
+            }
+            1 => {
+                let thing = Thing::Address(0, ONBOARDED, 1 + below(2));
+                self.ask(engine, &[(thing, make_or_not(below(2)))]);
+            }
+            _ => {
+                let thing = subnets[below(2) as usize];
+                self.ask(engine, &[(thing, make_or_not(below(3)))]);
+            }
+        }
+    }
+
+    fn share(&mut self, engine: &Engine, shared: bool) {
+        if self.waiting.values().any(|about| matches!(about, About::Sharing(_))) {
             return;
         }
-        let makes = below(2) == 0;
-        let operation = match (thing, makes) {
-            (Thing::Address(network, owner), true) => allocate(0, network, owner),
-            (Thing::Address(network, owner), false) => release(0, network, owner),
-            (Thing::Subnet(network, subnet), true) => carve(network, subnet),
-            (Thing::Subnet(network, subnet), false) => uncarve(network, subnet),
-            (Thing::Prefix(owner), true) => in_pool(allocate(0, POOL, owner)),
-            (Thing::Prefix(owner), false) => in_pool(release(0, POOL, owner)),
-        };
-        let about = if makes { About::Making(thing) } else { About::Unmaking(thing) };
-        self.post(engine, operation, about);
+        let of_guests = self.known.iter().filter(|(thing, _)| thing.is_guests());
+        let is_quiet = of_guests.clone().all(|(_, known)| *known == Known::Absent);
+        self.sharing.asked(is_quiet);
+        self.post(engine, share(SHARED, shared), About::Sharing(shared));
     }
 
     /// A network comes, fills up, and goes with all that is in it, as a job.
@@ -169,82 +272,183 @@ impl Clients {
         let count = self.desk.frames.lock().unwrap().len();
         for (id, status, reply) in self.desk.take(count) {
             let about = self.waiting.remove(&id).expect("each request is answered once");
-            match about {
-                About::Nothing => {}
-                About::Seeing(owner) => self.seen(id, owner, reply),
-                About::Making(thing) => self.made(thing, status, reply),
-                About::Unmaking(thing) => self.unmade(thing, status),
+            match (about, status, reply) {
+                (About::Nothing, ..) => {}
+                (About::Seeing(project, owner), _, Some(Reply::Lookups(found))) => {
+                    self.seen(id, (project, owner), &found);
+                }
+                (About::Sharing(shared), Status::OK, _) => {
+                    if !shared {
+                        self.unshared();
+                    }
+                    self.sharing.is(shared, self.next_id + 1);
+                }
+                (About::Sharing(false), Status::IN_USE, _) => self.sharing.in_use(self.next_id + 1),
+                (About::Onboarding(subnets), status, _) => self.onboarded(subnets, status),
+                (About::Wishes(wishes), Status::OK, Some(Reply::Batch(batch))) => {
+                    for (wish, result) in wishes.iter().zip(&batch.results) {
+                        self.done(wish, Made::told_by_item(result));
+                    }
+                }
+                (About::Wishes(wishes), Status::OK | Status::NOT_HELD, reply) => {
+                    self.done(&wishes[0], reply.as_ref().and_then(Made::told));
+                }
+                (About::Wishes(wishes), status, _) => self.refused(id, &wishes, status),
+                other => panic!("{other:?}"),
             }
         }
     }
 
-    fn made(&mut self, thing: Thing, status: Status, reply: Option<Reply>) {
-        let before = self.known.get(&thing).copied();
-        let made: Made = match (status, reply) {
-            (Status::OK, Some(Reply::Allocated(got))) => {
-                let bits = 32 - got.first.length;
-                (number_of(&got.first.address), bits, Some(got.first.revision))
-            }
-            (Status::OK, Some(Reply::Subnet(got))) => (got.cidr.base(), got.cidr.host_bits(), None),
-            (Status::EXHAUSTED | Status::POOL_EXHAUSTED, _) => {
-                assert!(!matches!(before, Some(Known::Present(_))), "{thing:?} was there");
-                self.known.insert(thing, Known::Absent);
-                return;
-            }
-            other => panic!("{thing:?}: {other:?}"),
-        };
-        if let Some(Known::Present(known)) = before {
-            assert_eq!(made, known, "a repeat is answered alike: {thing:?}");
+    /// A wish came true.
+    fn done(&mut self, wish: &Wish, told: Option<Made>) {
+        if wish.how == How::Unmake {
+            assert_eq!(told, None, "{wish:?}");
+            self.known.insert(wish.thing, Known::Absent);
+            return;
         }
+        let now = Known::Present(told.unwrap_or_else(|| panic!("{wish:?} has no answer")));
+        assert!(wish.is_done(&now), "{wish:?} is answered with {now:?}");
+        // A look may have shown it before.
+        if wish.how == How::Make
+            && let Known::Present(_) = self.known(wish.thing)
+        {
+            assert_eq!(self.known(wish.thing), now, "a repeat is answered alike: {wish:?}");
+        }
+        if wish.thing.is_guests() {
+            self.sharing.is_used();
+        }
+        self.present(wish.thing, now);
+    }
+
+    /// A thing is there now; nothing else may have what it has.
+    fn present(&mut self, thing: Thing, now: Known) {
+        let Known::Present(made) = &now else { return };
         for (other, known) in &self.known {
             let Known::Present(held) = known else { continue };
-            let is_twice = *other != thing && clash((&thing, &made), (other, held));
+            let is_twice = *other != thing && clash((&thing, made), (other, held));
             assert!(!is_twice, "{thing:?} and {other:?} have {made:?} and {held:?}");
         }
-        self.known.insert(thing, Known::Present(made));
+        self.known.insert(thing, now);
+    }
+
+    /// Nothing of it was done: everything is as it was.
+    fn refused(&mut self, id: u64, wishes: &[Wish], status: Status) {
+        let is_single = wishes.len() == 1;
+        for wish in wishes {
+            let before = wish.before.clone();
+            let now = self.known(wish.thing);
+            match (status, wish.how) {
+                (Status::EXHAUSTED | Status::POOL_EXHAUSTED, _) => {}
+                (Status::NO_MATCHING_SUBNET | Status::POOL_AFFINITY, How::Make) => {
+                    assert_eq!(wish.thing.network(), Some(ONBOARDED), "{wish:?}: {status}");
+                }
+                // It stays, as it was; what that is, the next answer tells.
+                (Status::IN_USE, How::Unmake) if matches!(wish.thing, Thing::Subnet(..)) => {
+                    continue;
+                }
+                (Status::NOT_FOUND, How::Unmake) if is_single && !wish.thing.is_guests() => {
+                    assert!(!matches!(before, Known::Present(_)), "{wish:?} was there");
+                    self.known.insert(wish.thing, Known::Absent);
+                    continue;
+                }
+                (Status::NOT_FOUND, how) if wish.thing.is_guests() => {
+                    let may_be_no_port =
+                        how == How::Unmake && matches!(wish.thing, Thing::Port(..));
+                    if !may_be_no_port {
+                        self.sharing.is_hidden_from(id);
+                    }
+                    assert!(!matches!(before, Known::Present(_)), "{wish:?} was there");
+                }
+                _ => panic!("{wish:?}: {status}"),
+            }
+            let is_absent = is_single && wish.how == How::Make;
+            assert!(
+                !(is_absent && matches!(before, Known::Present(_))),
+                "{wish:?} was there and is {status}"
+            );
+            let is_seen = matches!(&now, Known::Present(_)) && now != before;
+            assert!(!is_seen, "{wish:?} was seen so: {now:?}, and is {status}");
+            self.known.insert(wish.thing, if is_absent { Known::Absent } else { before });
+        }
+    }
+
+    /// Nobody may have anything of it: who has could have got it only before.
+    fn unshared(&self) {
+        let held = self.known.iter().filter(|(thing, _)| thing.is_guests());
+        let held: Vec<_> = held.filter(|(_, known)| matches!(known, Known::Present(_))).collect();
+        assert!(held.is_empty(), "unshared, and guests have {held:?}");
+    }
+
+    /// All of them went into the pool, or none did.
+    fn onboarded(&mut self, subnets: Vec<(Thing, Known)>, status: Status) {
+        assert!(matches!(status, Status::OK | Status::PREFIX_TAKEN), "{status}");
+        for (subnet, known) in subnets {
+            match (status, known) {
+                (Status::OK, Known::Present(made)) => {
+                    self.present(subnet, Known::Present(Made { is_pooled: true, ..made }));
+                }
+                (_, known) => _ = self.known.insert(subnet, known),
+            }
+        }
     }
 
     /// What a look showed is on the disk, even if who asked for it has no answer yet.
-    fn seen(&mut self, id: u64, owner: u128, reply: Option<Reply>) {
-        let Some(Reply::Lookups(found)) = reply else { panic!("{reply:?}") };
+    fn seen(&mut self, id: u64, (project, owner): (u128, u128), found: &Lookups) {
         for one in &found.allocations {
-            let thing = Thing::Address(one.network_id.0.as_u128(), owner);
+            let of = match one.project_id {
+                ProjectId::DEFAULT => 0,
+                ProjectId(other) => other.as_u128(),
+            };
+            assert_eq!(of, project, "what others have is shown: {one:?}");
+            let thing = Thing::Address(project, one.network_id.0.as_u128(), owner);
             let is_old = self
                 .unmaking
                 .get(&thing)
                 .is_some_and(|unmaking| *unmaking > id || self.waiting.contains_key(unmaking));
             if is_watched(&thing) && !is_old {
-                let made = (number_of(&one.address), 0, Some(one.revision));
-                let before = self.known.insert(thing, Known::Present(made));
+                let now = Known::Present(Made::seen(one));
+                let before = self.known.insert(thing, now.clone());
                 self.has_seen_unanswered |= before == Some(Known::Unsure);
-                let is_same = !matches!(before, Some(Known::Present(known)) if known != made);
-                assert!(is_same, "{thing:?} was {before:?} and is seen as {made:?}");
+                let is_same =
+                    !matches!(&before, Some(Known::Present(_))) || before.as_ref() == Some(&now);
+                assert!(is_same, "{thing:?} was {before:?} and is seen as {now:?}");
             }
-        }
-    }
-
-    fn unmade(&mut self, thing: Thing, status: Status) {
-        match status {
-            Status::OK | Status::NOT_HELD | Status::NOT_FOUND => {
-                self.known.insert(thing, Known::Absent);
-            }
-            // It stays, as it was; what that is, the next answer tells.
-            Status::IN_USE => {}
-            other => panic!("{thing:?}: {other:?}"),
         }
     }
 
     /// The process is gone: what was not answered stays unknown.
     pub(super) fn cut_off(&mut self) {
-        self.waiting.clear();
+        self.open = std::mem::take(&mut self.waiting).into_values().collect();
         self.desk = Arc::default();
     }
 
-    /// What was answered must be so; what was not is now seen.
+    /// What was answered must be so; what was not is now seen, all of a request or nothing of it.
     pub(super) fn recovered(&mut self, whole: &Whole) {
-        let found = things(whole, POOL);
+        let found = things(whole);
+        let is = |thing: &Thing| {
+            found.get(thing).map_or(Known::Absent, |made| Known::Present(made.clone()))
+        };
+        for about in std::mem::take(&mut self.open) {
+            if let About::Wishes(wishes) = &about {
+                let is_done = wishes.iter().all(|wish| wish.is_done(&is(&wish.thing)));
+                let is_undone = wishes.iter().all(|wish| wish.is_undone(&is(&wish.thing)));
+                let now: Vec<_> = wishes.iter().map(|wish| is(&wish.thing)).collect();
+                assert!(is_done || is_undone, "{wishes:?} are in part: {now:?}");
+            }
+            if let About::Onboarding(subnets) = &about {
+                let before = subnets.iter().filter(|(_, known)| matches!(known, Known::Present(_)));
+                let now = before.map(|(subnet, known)| is(subnet) == *known);
+                let now: Vec<bool> = now.collect();
+                let is_whole = now.windows(2).all(|pair| pair[0] == pair[1]);
+                // One that was the pool's before is so whatever became of the rest.
+                let all_new = subnets
+                    .iter()
+                    .all(|(_, known)| !matches!(known, Known::Present(made) if made.is_pooled));
+                assert!(is_whole || !all_new, "{subnets:?} went into the pool in part");
+            }
+        }
         for (thing, known) in &mut self.known {
-            let is = found.get(thing).map_or(Known::Absent, |made| Known::Present(*made));
+            let is = is(thing);
             if *known != Known::Unsure {
                 assert_eq!(is, *known, "{thing:?} after recovery");
             }
@@ -252,16 +456,23 @@ impl Clients {
         }
         let all: Vec<_> = found.iter().collect();
         for (at, one) in all.iter().enumerate() {
-            let twice = all[..at].iter().find(|other| clash(**other, *one) && is_watched(one.0));
+            let twice = all[..at].iter().find(|other| clash(**other, *one));
             assert_eq!(twice, None, "given twice with {one:?}");
         }
+        for thing in found.keys().filter(|thing| is_watched(thing)) {
+            assert!(self.known.contains_key(thing), "nobody asked for {thing:?}");
+        }
+        let mut networks = whole.state.networks.iter();
+        let lent = networks.find(|(row, _)| row.id == NetworkId::from_u128(SHARED));
+        self.sharing.recovered(lent.is_some_and(|(row, _)| row.shared), self.next_id + 1);
     }
 }
 
-/// Subnets of networks that come and go are from no pool.
-const fn is_watched(thing: &Thing) -> bool {
-    match thing {
-        Thing::Address(network, _) | Thing::Subnet(network, _) => *network <= WATCHED,
-        Thing::Prefix(_) => true,
-    }
+const fn make_or_not(which: u128) -> How {
+    if which == 0 { How::Unmake } else { How::Make }
+}
+
+/// Things of networks that come and go belong to nobody here.
+fn is_watched(thing: &Thing) -> bool {
+    thing.network().is_none_or(|network| network <= ONBOARDED)
 }
