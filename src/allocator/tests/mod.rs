@@ -34,15 +34,25 @@ use addrd_protocol::message::{
 };
 use std::net::IpAddr;
 
-/// Collects effects; each counts as many bytes as a plain record.
+/// Collects effects, as they are read back from their records: what the encoding loses is missing in
+/// every state that is made of them. Each counts as many bytes as a plain record.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     pub(super) effects: Vec<Effect>,
 }
 
+/// An effect as its record says it.
+pub(super) fn read_back(effect: &Effect) -> Effect {
+    let mut record = Vec::new();
+    crate::journal::encode(effect, &mut record);
+    let (read, bytes) = crate::journal::decode(&record).unwrap();
+    assert_eq!(bytes, record.len(), "{effect:?}");
+    read
+}
+
 impl EffectSink for Log {
     fn push(&mut self, effect: &Effect) {
-        self.effects.push(effect.clone());
+        self.effects.push(read_back(effect));
     }
 
     fn bytes(&self) -> usize {

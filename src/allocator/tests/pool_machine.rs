@@ -1,7 +1,7 @@
 //! Random operations on subnet pools, prefixes and address scopes beside a naive model (T13): who gets
 //! which prefix (best fit), who is refused, quotas for each project, disjoint prefixes in a scope;
 //! and at any moment the state is lost and comes back from rows of two moments and the effects
-//! since the first, on another number of workers.
+//! since the first, all of them read back from records, on another number of workers.
 //!
 //! `ADDRD_PROPTEST_CASES` sets the number of cases; a failing case prints its steps.
 

@@ -1,6 +1,6 @@
 //! Recovery: rows of the state, then the effects behind them, give the state that was (I3). Rows
 //! may be ahead of the first effects, each by its own amount: a fold that was cut short is replayed
-//! from its start.
+//! from its start. Both are read back from their records.
 
 use super::dice::Dice;
 use super::machine::{Machine, cases};
@@ -93,7 +93,7 @@ impl Rows {
         let keys: Vec<_> = old.objects.keys().chain(new.objects.keys()).copied().collect();
         for key in keys {
             let from = if dice.once_in(2) { &old } else { &new };
-            all.objects.extend(from.objects.get(&key).map(|effect| (key, effect.clone())));
+            all.objects.extend(from.objects.get(&key).map(|effect| (key, read_back(effect))));
         }
         let keys: Vec<_> = old.cursors.keys().chain(new.cursors.keys()).copied().collect();
         for key in keys {
