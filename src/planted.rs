@@ -30,6 +30,18 @@ pub(crate) enum Bug {
     GoAwayOneShort,
     /// Opening a directory writes before all of it was taken.
     OpeningWritesAtOnce,
+    /// A record doesn't say that an allocation is of another project than its network or pool.
+    GuestNotEncoded,
+    /// A network ceases to be shared whoever has something there.
+    UnsharedUnderGuests,
+    /// The records of a batch on a pool that was refused stay.
+    RefusedBatchJournalled,
+    /// A subnet that goes into a pool takes its prefix from nobody.
+    OnboardedPrefixNotTaken,
+    /// A port that is refused keeps the addresses it got before.
+    PortMadeInPart,
+    /// The record of a port that changed isn't journalled.
+    PortChangeNotJournalled,
 }
 
 /// Whether this bug is planted.
@@ -55,16 +67,26 @@ mod tests {
     /// Names the bug that is planted in a process of tests.
     pub(super) const VARIABLE: &str = "ADDRD_PLANTED";
 
-    /// T12: none of its own, but all four must be found by it.
+    /// T12: must find all of these, whatever other test is meant for them.
     const SCHEDULES: &str =
         "engine::tests::schedule::random_schedules_lose_nothing_and_give_nothing_twice";
 
     /// Each bug, and the test that is meant for it.
-    const CAUGHT_BY: [(Bug, &str); 17] = [
+    const CAUGHT_BY: [(Bug, &str); 24] = [
         (Bug::ReplyBeforeCommit, SCHEDULES),
         (Bug::ReadBeforeCommit, SCHEDULES),
         (Bug::FailedWriteBelieved, SCHEDULES),
         (Bug::ReleaseRecordDropped, SCHEDULES),
+        (Bug::GuestNotEncoded, SCHEDULES),
+        (Bug::UnsharedUnderGuests, SCHEDULES),
+        (Bug::RefusedBatchJournalled, SCHEDULES),
+        (Bug::OnboardedPrefixNotTaken, SCHEDULES),
+        (Bug::PortMadeInPart, SCHEDULES),
+        (Bug::PortChangeNotJournalled, SCHEDULES),
+        (
+            Bug::GuestNotEncoded,
+            "allocator::tests::pool_machine::pools_prefixes_and_scopes_agree_with_a_naive_model",
+        ),
         (
             Bug::ReplyBeforeCommit,
             "engine::tests::gate::no_answer_leaves_before_what_it_reveals_is_durable",

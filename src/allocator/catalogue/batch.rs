@@ -8,6 +8,7 @@ use crate::allocator::batch::{check_items, run_items};
 use crate::allocator::refusal::{Refused, unsupported};
 use crate::allocator::shard::Answer;
 use crate::model::{AllocationRow, Effect, EffectSink, NetworkHandle, ProjectId, Status};
+use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::batch::BatchItem;
 use addrd_protocol::message::{Batch, BatchReply, BatchResult, Reply};
 
@@ -38,7 +39,9 @@ impl Catalogue {
             }
             Err(refused) => {
                 self.prefixes.take_back(savepoint);
-                sink.truncate(start);
+                if !is_planted(Bug::RefusedBatchJournalled) {
+                    sink.truncate(start);
+                }
                 self.forget(pool, &touched)?;
                 Err(refused)
             }

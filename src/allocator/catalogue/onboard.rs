@@ -17,6 +17,7 @@ use crate::limits::{ONBOARD_ROW_BYTES_MAX, ONBOARD_SUBNETS_MAX};
 use crate::model::{
     Effect, EffectSink, ObjectRef, OwnerId, PoolRow, Prefix, ProjectId, Status, SubnetRow,
 };
+use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::{SubnetOnboard, SubnetPool};
 
 impl Catalogue {
@@ -147,7 +148,9 @@ impl Catalogue {
         for at in moving {
             let subnet = SubnetRow::clone(&shard.subnets.at(*at).row);
             let block = block_of(&subnet.prefix);
-            self.take_for_subnet(pool.handle, shard, network, project, subnet.id, block, sink);
+            if !is_planted(Bug::OnboardedPrefixNotTaken) {
+                self.take_for_subnet(pool.handle, shard, network, project, subnet.id, block, sink);
+            }
             let revision = shard.networks.at(network).next_revision();
             let row = SubnetRow { pool: Some(pool), revision, ..subnet };
             let effect = Effect::SubnetPut(Box::new(row));

@@ -9,6 +9,7 @@ use crate::allocator::allocate::Single;
 use crate::allocator::network::family_index;
 use crate::allocator::refusal::{Refused, limit};
 use crate::model::{EffectSink, Family, PortRow, Slot, SubnetId};
+use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::Strategy;
 use addrd_protocol::message::port::PORT_ADDRESSES_MAX;
 use std::net::IpAddr;
@@ -161,6 +162,10 @@ impl Shard {
             Ok(done) => {
                 self.end_undo(savepoint);
                 Ok(done)
+            }
+            Err(refused) if is_planted(Bug::PortMadeInPart) => {
+                self.end_undo(savepoint);
+                Err(refused)
             }
             Err(refused) => {
                 self.take_back(savepoint);

@@ -7,6 +7,7 @@ use crate::model::{
     AllocationExtras, AllocationPlace, AllocationRow, Effect, Instance, OwnerId, ProjectId,
     Revision, Slot, SubnetHandle,
 };
+use crate::planted::{Bug, is_planted};
 use uuid::Uuid;
 
 // Flags. Bits 0 and 1: width of the offset.
@@ -194,12 +195,16 @@ fn presence_of(row: &AllocationRow) -> u16 {
         | bit(extras.manager.is_some(), MANAGER)
         | bit(extras.host.is_some(), HOST)
         | bit(extras.port.is_some(), PORT)
-        | bit(extras.project.is_some(), PROJECT)
+        | bit(project_of(extras).is_some(), PROJECT)
         | bit(extras.principal.is_some(), PRINCIPAL)
         | bit(extras.token.is_some(), TOKEN)
         | bit(extras.trace.is_some(), TRACE)
         | bit(extras.label.is_some(), LABEL)
         | bit(extras.owner_name.is_some(), OWNER_NAME)
+}
+
+fn project_of(extras: &AllocationExtras) -> Option<&ProjectId> {
+    extras.project.as_ref().filter(|_| !is_planted(Bug::GuestNotEncoded))
 }
 
 #[cold]
@@ -242,7 +247,7 @@ fn encode_extras(extras: &AllocationExtras, out: &mut Vec<u8>) {
     text(&extras.manager, out);
     text(&extras.host, out);
     id(extras.port.as_ref(), out);
-    id(extras.project.as_ref().map(|project| &project.0), out);
+    id(project_of(extras).map(|project| &project.0), out);
     if let Some(principal) = extras.principal {
         out.extend_from_slice(&principal.to_be_bytes());
     }
