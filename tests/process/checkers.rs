@@ -5,6 +5,7 @@ use crate::support::book::{Book, Span};
 use crate::support::history::{
     Exhausted, Grant, Possible, Tenure, double_allocations, false_exhaustion, revisions,
 };
+use crate::support::network::{LENT, PROJECTS};
 use crate::support::operation::{By, How, Operation};
 use crate::support::state::{Change, Hold, Key, Unknown, compare};
 use addrd_client::protocol::message::allocate::AllocatedAddress;
@@ -12,14 +13,17 @@ use addrd_client::protocol::message::{
     Allocated, AllocationState, BatchMode, BatchReply, BatchResult, Failure, Released, Reply,
     Strategy,
 };
-use addrd_client::protocol::{NetworkId, OwnerId, Revision, Slot, Status, SubnetId, Text};
+use addrd_client::protocol::{
+    NetworkId, OwnerId, ProjectId, Revision, Slot, Status, SubnetId, Text,
+};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 const NETWORK: NetworkId = NetworkId::from_u128(7);
 
 fn key(owner: u128) -> Key {
-    Key { network: NETWORK, owner: OwnerId::from_u128(owner), slot: Slot(0) }
+    let project = ProjectId::DEFAULT;
+    Key { project, network: NETWORK, owner: OwnerId::from_u128(owner), slot: Slot(0) }
 }
 
 fn address(last: u8) -> IpAddr {
@@ -110,6 +114,13 @@ fn what_a_crash_lost_or_brought_back_is_found() {
     let mut strange = listed();
     strange.insert(key(9), hold(9, 9));
     is_one(&compare(&known(), &[], &strange), "nobody that asked");
+
+    // The same owner in another project is another one.
+    let mut moved = listed();
+    moved.remove(&key(2));
+    moved.insert(Key { project: ProjectId::from_u128(9), ..key(2) }, hold(2, 2));
+    let findings = compare(&known(), &[], &moved);
+    assert!(findings.len() == 2 && findings[0].contains("lost"), "{findings:?}");
 
     for other in [hold(7, 2), hold(2, 7), Hold { label: Some("x".to_owned()), ..hold(2, 2) }] {
         let mut changed = listed();
@@ -256,6 +267,21 @@ fn lawful_answers_are_entered() {
     assert_eq!(book.hold(&key(1)), None);
     assert_eq!((book.tenures[0].from, book.tenures[0].until), (2, 1));
     assert_eq!(book.uses[&NETWORK].claims.len(), 1);
+}
+
+#[test]
+fn only_the_project_of_a_network_hears_that_a_guest_holds_an_address() {
+    let told = |project, by| {
+        let key = Key { project, network: LENT, ..key(1) };
+        let drop = Operation::Drop { key, revision: Revision(1), by };
+        let mut book = Book::default();
+        book.enter(&drop, &Err(failure(Status::NOT_HOLDER)), SPAN);
+        book.findings.len()
+    };
+    let (home, guest) = (PROJECTS[0], PROJECTS[1]);
+    assert_eq!(told(home, By::Address(address(1))), 0);
+    assert_eq!(told(guest, By::Address(address(1))), 1);
+    assert_eq!(told(home, By::Key), 1);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::support::state::{Hold, Key, Verdict};
 use crate::support::workload::{CONTESTED, NETWORKS, WIDE, make_networks};
 use crate::support::{eventually, run, say, scale};
 use addrd_client::protocol::message::{BatchMode, Reply, Strategy};
-use addrd_client::protocol::{OwnerId, SessionId, Slot};
+use addrd_client::protocol::{OwnerId, ProjectId, SessionId, Slot};
 use addrd_client::{Client, plain_allocate};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -111,7 +111,8 @@ async fn send(line: &mut Line, operation: &Operation, book: &mut Book) {
 }
 
 fn key(id: u128, slot: u16) -> Key {
-    Key { network: WIDE, owner: OwnerId::from_u128(id), slot: Slot(slot) }
+    let project = ProjectId::DEFAULT;
+    Key { project, network: WIDE, owner: OwnerId::from_u128(id), slot: Slot(slot) }
 }
 
 fn take(id: u128, slot: u16) -> Operation {

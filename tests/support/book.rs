@@ -3,14 +3,14 @@
 
 use super::history::{Exhausted, Grant, Possible, Tenure};
 use super::line::Answer;
-use super::network::{POOLED, POOLED_LENGTH};
+use super::network::{LENT, POOLED, POOLED_LENGTH};
 use super::operation::{By, Operation, port_of};
 use super::state::{Change, Hold, Key, Unknown};
 use addrd_client::protocol::message::allocate::AllocatedAddress;
 use addrd_client::protocol::message::{
     Allocated, Allocation, BatchMode, BatchReply, BatchResult, Failure, Port, Released, Reply,
 };
-use addrd_client::protocol::{NetworkId, Retry, Revision, Status};
+use addrd_client::protocol::{NetworkId, ProjectId, Retry, Revision, Status};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -84,6 +84,13 @@ impl<'a> Item<'a> {
     }
 }
 
+/// A late release of the network's project: a guest holds the address by now. A guest is told nothing
+/// of the kind.
+fn is_of_a_guest(operation: &Operation, failure: &Failure) -> bool {
+    let is_home = (operation.network(), operation.project()) == (LENT, ProjectId::DEFAULT);
+    is_home && failure.status == Status::NOT_HOLDER
+}
+
 impl Book {
     /// What a key holds.
     pub(crate) fn hold(&self, key: &Key) -> Option<&Hold> {
@@ -127,7 +134,8 @@ impl Book {
         match answer {
             Err(failure) => {
                 let why = [Status::STALE, Status::NOT_FOUND];
-                (must_fail || may_fail) && why.contains(&failure.status)
+                let is_guests = may_fail && items.iter().any(|item| is_of_a_guest(item, failure));
+                is_guests || (must_fail || may_fail) && why.contains(&failure.status)
             }
             Ok(Reply::Batch(reply)) if !must_fail => self.results(items, reply, span),
             Ok(_) => false,
@@ -180,7 +188,14 @@ impl Book {
             },
             (Operation::Drop { key, by, .. }, Item::Failed(failure)) => {
                 let others = matches!(by, By::Address(_)) && self.hold(key).is_none();
-                failure.status == Status::STALE && (stale || others)
+                let elsewhere = match by {
+                    By::Key => false,
+                    By::Address(address) => {
+                        self.hold(key).is_none_or(|hold| hold.address != *address)
+                    }
+                };
+                (failure.status == Status::STALE && (stale || others))
+                    || (elsewhere && is_of_a_guest(operation, failure))
             }
             (Operation::Label { key, label, .. }, Item::Updated(now)) => {
                 !stale && self.labelled(key, label, now)

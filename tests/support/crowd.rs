@@ -1,16 +1,16 @@
 //! Many clients of the workload at once, and everything that is checked about them together.
 
 use super::history::{double_allocations, false_exhaustion, revisions};
-use super::network::held;
+use super::network::{LENT, PROJECTS, held};
 use super::operation::port_of;
 use super::seed::Choices;
 use super::server::Site;
 use super::state::{Hold, Key, Unknown, Verdict, compare};
-use super::workload::{End, NETWORKS, PORTED, Run, TIGHT, TIGHT_SIZE, Worker};
+use super::workload::{End, NETWORKS, PORTED, Run, TIGHT, TIGHT_SIZE, Worker, is_port};
 use super::{say, soon};
-use addrd_client::protocol::message::PortFilter;
-use addrd_client::protocol::{NetworkId, PortId};
-use addrd_client::{Client, ConnectionError};
+use addrd_client::protocol::message::{NetworkUpdate, PortFilter};
+use addrd_client::protocol::{NetworkId, PortId, ProjectId, Setting, Status};
+use addrd_client::{Client, ConnectionError, Error};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::task::JoinSet;
 
@@ -76,9 +76,22 @@ impl Crowd {
         for network in NETWORKS {
             listed.extend(held(&client, network).await);
         }
-        let ports = ports_of(&client, PORTED).await;
-        let with_addresses = listed.keys().filter(|key| key.network == PORTED).map(port_of);
-        assert_eq!(ports, with_addresses.collect(), "ports, and owners of their addresses");
+        for (network, projects) in [(PORTED, &PROJECTS[..1]), (LENT, &PROJECTS[..])] {
+            for project in projects {
+                let client = client.in_project(*project).on_networks_of(ProjectId::DEFAULT);
+                let ports = ports_of(&client, network).await;
+                let own = |key: &&Key| (key.network, key.project) == (network, *project);
+                let with_addresses = listed.keys().filter(own).filter(|key| is_port(key));
+                let with_addresses = with_addresses.map(port_of);
+                assert_eq!(ports, with_addresses.collect(), "ports, and owners of their addresses");
+            }
+        }
+        if listed.keys().any(|key| key.project != ProjectId::DEFAULT) {
+            let update =
+                NetworkUpdate { shared: Setting::Value(false), ..NetworkUpdate::default() };
+            let refused = client.network_update(LENT, update).await;
+            assert!(is_refused(&refused, Status::IN_USE), "guests have something: {refused:?}");
+        }
         let mut known = BTreeMap::new();
         for worker in &self.workers {
             known.extend(worker.book.known.clone());
@@ -139,7 +152,11 @@ impl Crowd {
     }
 }
 
-/// Every port of a network.
+fn is_refused<T>(answer: &Result<T, Error>, status: Status) -> bool {
+    matches!(answer, Err(Error::Refused(failure)) if failure.status == status)
+}
+
+/// Every port of a network that a project has there.
 async fn ports_of(client: &Client, network: NetworkId) -> BTreeSet<PortId> {
     let mut pages = client.ports(network, PortFilter::default());
     let mut found = BTreeSet::new();

@@ -29,7 +29,8 @@ pub(crate) fn hello_of(session: SessionId, epoch: u64) -> Hello {
     Hello { session, epoch, ..plain_hello() }
 }
 
-/// A header for a request, on the prefixes of [`POOLED`] if it names that; the codec puts the operation in.
+/// A header for a request on a network of the default project, on the prefixes of [`POOLED`] if it names
+/// that; the codec puts the operation in.
 pub(crate) fn header(network: NetworkId, request_id: u64) -> RequestHeader {
     RequestHeader {
         opcode: Opcode::PING,
@@ -75,8 +76,23 @@ impl Line {
     /// # Panics
     /// When it does not fit a frame.
     pub(crate) fn queue(&mut self, network: NetworkId, request: &Request) -> u64 {
+        self.queue_as(ProjectId::DEFAULT, network, request)
+    }
+
+    /// The same for a project.
+    ///
+    /// # Panics
+    /// When it does not fit a frame.
+    pub(crate) fn queue_as(
+        &mut self,
+        project: ProjectId,
+        network: NetworkId,
+        request: &Request,
+    ) -> u64 {
         self.last_id += 1;
-        let header = header(network, self.last_id);
+        let home = ProjectId::DEFAULT;
+        let network_project = Some(home).filter(|home| *home != project);
+        let header = RequestHeader { project, network_project, ..header(network, self.last_id) };
         self.connection.queue(&header, request).expect("a request of a test fits its frame");
         self.last_id
     }

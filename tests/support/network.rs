@@ -4,14 +4,17 @@ use super::state::{Hold, Key};
 use addrd_client::protocol::message::{
     AllocationFilter, AllocationState, NetworkCreate, Strategy, SubnetCreate, SubnetKind,
 };
-use addrd_client::protocol::{NetworkId, Prefix, Setting, SubnetId, Text};
+use addrd_client::protocol::{NetworkId, Prefix, ProjectId, Setting, SubnetId, Text};
 use addrd_client::{Client, Error};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A subnet pool, by the id that stands where a network's does: its owners hold prefixes.
 pub(crate) const POOLED: NetworkId = NetworkId::from_u128(0x15);
 /// Length of those prefixes.
 pub(crate) const POOLED_LENGTH: u8 = 28;
+
+/// A network that all of [`PROJECTS`] use; its owners are the same in each of them.
+pub(crate) const LENT: NetworkId = NetworkId::from_u128(0x17);
 
 /// A text of a test.
 ///
@@ -72,25 +75,42 @@ pub(crate) async fn network(client: &Client, number: u128, cidrs: &[&str]) -> Ne
     network
 }
 
-/// Everything that is held in a network, and that its counts agree with it (I6).
+/// Projects that use [`LENT`]: the one it belongs to, and its guests.
+pub(crate) const PROJECTS: [ProjectId; 3] =
+    [ProjectId::DEFAULT, ProjectId::from_u128(0x21), ProjectId::from_u128(0x22)];
+
+/// Everything that is held in a network by all projects, and that its counts agree with it (I6). Each
+/// project lists its own; the network's sees where the guests are and whose that is.
 ///
 /// # Panics
 /// When the list shows a key twice, or something that is not held.
 pub(crate) async fn held(client: &Client, network: NetworkId) -> BTreeMap<Key, Hold> {
+    let projects = if network == LENT { &PROJECTS[..] } else { &PROJECTS[..1] };
     let (client, size) = match network == POOLED {
         true => (&client.for_pools(), 1 << (32 - POOLED_LENGTH)),
         false => (client, 1),
     };
-    let mut pages = client.allocations(network, AllocationFilter::default());
-    let mut found = BTreeMap::new();
-    while let Some(one) = pages.next().await.expect("a list goes on") {
-        assert_eq!(one.network_id, network);
-        assert_eq!(one.state, AllocationState::Allocated, "{one:?}");
-        let key = Key { network, owner: one.owner, slot: one.slot };
-        let label = one.label.as_ref().map(|label| label.as_str().to_owned());
-        let hold = Hold { address: one.address, revision: one.revision, label };
-        assert!(found.insert(key, hold).is_none(), "{key:?} is listed twice");
+    let (mut found, mut of_guests) = (BTreeMap::new(), BTreeSet::new());
+    for project in projects {
+        let client = client.in_project(*project).on_networks_of(ProjectId::DEFAULT);
+        let mut pages = client.allocations(network, AllocationFilter::default());
+        while let Some(one) = pages.next().await.expect("a list goes on") {
+            assert_eq!(one.network_id, network);
+            assert_eq!(one.state, AllocationState::Allocated, "{one:?}");
+            if one.project_id != *project {
+                let is_shown = of_guests.insert((one.project_id, one.address, one.revision));
+                assert!(*project == ProjectId::DEFAULT && is_shown, "{project} sees {one:?}");
+                continue;
+            }
+            let key = Key { project: *project, network, owner: one.owner, slot: one.slot };
+            let label = one.label.as_ref().map(|label| label.as_str().to_owned());
+            let hold = Hold { address: one.address, revision: one.revision, label };
+            assert!(found.insert(key, hold).is_none(), "{key:?} is listed twice");
+        }
     }
+    let guests = found.iter().filter(|(key, _)| key.project != ProjectId::DEFAULT);
+    let guests = guests.map(|(key, hold)| (key.project, hold.address, hold.revision));
+    assert_eq!(of_guests, guests.collect(), "what the network's project sees of its guests");
     let usage = client.usage(network, None).await.expect("counts are given");
     let mut counted = 0;
     for one in &usage.subnets {

@@ -7,7 +7,7 @@ use addrd_client::protocol::message::{
     Allocate, AllocateExtras, AllocationUpdate, Batch, BatchItem, BatchMode, FamilyChoice, Fences,
     PortCreate, PortDelete, Release, Request, Strategy, Target,
 };
-use addrd_client::protocol::{NetworkId, PortId, Revision, Setting, Slot};
+use addrd_client::protocol::{NetworkId, PortId, ProjectId, Revision, Setting, Slot};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -62,6 +62,19 @@ impl Operation {
             | Self::Drop { key, .. }
             | Self::Label { key, .. } => key.network,
             Self::Batch { network, .. } => *network,
+        }
+    }
+
+    /// Whose it is.
+    pub(crate) fn project(&self) -> ProjectId {
+        match self {
+            Self::Take { key, .. }
+            | Self::TakeEach { key }
+            | Self::MakePort { key }
+            | Self::EndPort { key }
+            | Self::Drop { key, .. }
+            | Self::Label { key, .. } => key.project,
+            Self::Batch { items, .. } => items.first().map_or(ProjectId::DEFAULT, Self::project),
         }
     }
 

@@ -1,13 +1,15 @@
 //! What a client may believe about what it holds, and the comparison of that with what the
 //! server lists after a crash (I2, I3). Pure: no socket, no clock.
 
-use addrd_client::protocol::{NetworkId, OwnerId, Revision, Slot};
+use addrd_client::protocol::{NetworkId, OwnerId, ProjectId, Revision, Slot};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// Names an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
+    /// Of another project than the network's: a guest's.
+    pub(crate) project: ProjectId,
     pub(crate) network: NetworkId,
     pub(crate) owner: OwnerId,
     pub(crate) slot: Slot,

@@ -3,12 +3,14 @@
 
 use super::book::{Book, Span};
 use super::line::{Line, hello_of};
-use super::network::{POOLED, create, prefix, subnet};
+use super::network::{LENT, POOLED, PROJECTS, create, prefix, subnet, text};
 use super::operation::{By, How, Operation};
 use super::seed::Choices;
 use super::state::{Hold, Key, Unknown};
-use addrd_client::protocol::message::{BatchMode, PoolCreate, Strategy};
-use addrd_client::protocol::{Family, NetworkId, OwnerId, PoolId, SessionId, Slot};
+use addrd_client::protocol::message::{
+    BatchMode, NetworkCreate, PoolCreate, ProjectCreate, Strategy,
+};
+use addrd_client::protocol::{Family, NetworkId, OwnerId, PoolId, ProjectId, SessionId, Slot};
 use addrd_client::{Client, ConnectionError};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -26,7 +28,7 @@ pub(crate) const BATCHED: NetworkId = NetworkId::from_u128(0x14);
 /// Big, with both families: only ports have addresses there.
 pub(crate) const PORTED: NetworkId = NetworkId::from_u128(0x16);
 /// All of them, and the pool.
-pub(crate) const NETWORKS: [NetworkId; 6] = [WIDE, TIGHT, CONTESTED, BATCHED, POOLED, PORTED];
+pub(crate) const NETWORKS: [NetworkId; 7] = [WIDE, TIGHT, CONTESTED, BATCHED, POOLED, PORTED, LENT];
 /// Usable addresses of [`TIGHT`]: a /27 without network, broadcast and gateway.
 pub(crate) const TIGHT_SIZE: usize = 29;
 
@@ -44,15 +46,22 @@ const BATCH_MAX: u64 = 8;
 /// # Panics
 /// When the server refuses.
 pub(crate) async fn make_networks(client: &Client) {
-    let all: [(NetworkId, &str, &[&str], Strategy); 5] = [
+    let all: [(NetworkId, &str, &[&str], Strategy); 6] = [
         (WIDE, "wide", &["10.1.0.0/20", "fd00:1::/64"], Strategy::Next),
         (TIGHT, "tight", &["10.2.0.0/27"], Strategy::Random),
         (CONTESTED, "contested", &["10.3.0.0/22"], Strategy::Lowest),
         (BATCHED, "batched", &["10.4.0.0/20"], Strategy::Hashed),
         (PORTED, "ported", &["10.6.0.0/20", "fd00:6::/64"], Strategy::Next),
+        (LENT, "lent", &["10.7.0.0/20", "fd00:7::/64"], Strategy::Next),
     ];
     let pool = PoolCreate::of(Family::V4, vec![prefix("10.5.0.0/16")]);
     client.pool_create(PoolId(POOLED.0), pool).await.expect("a pool is made");
+    for project in &PROJECTS[1..] {
+        let create = ProjectCreate { name: None, description: None };
+        client.in_project(*project).project_create(create).await.expect("a project is made");
+    }
+    let lent = NetworkCreate { name: Some(text("lent")), shared: true, ..NetworkCreate::default() };
+    client.network_create(LENT, lent).await.expect("a network is made");
     for (network, name, cidrs, strategy) in all {
         create(client, network, name).await.expect("a network is made");
         for cidr in cidrs {
@@ -185,7 +194,8 @@ impl Worker {
     ) -> Result<(), ConnectionError> {
         let mut waiting: BTreeMap<u64, Operation> = BTreeMap::new();
         for operation in operations {
-            let id = line.queue(operation.network(), &operation.request());
+            let (project, network) = (operation.project(), operation.network());
+            let id = line.queue_as(project, network, &operation.request());
             waiting.insert(id, operation);
         }
         let sent = run.now();
@@ -230,7 +240,7 @@ impl Worker {
         let mut used: Vec<Key> = Vec::new();
         let mut flight = Vec::new();
         for _ in 0..count {
-            let operation = match self.choices.below(0..14) {
+            let operation = match self.choices.below(0..17) {
                 0..=3 => self.on_wide(),
                 4..=5 => self.on_tight(),
                 6..=7 => self.on_contested(),
@@ -239,6 +249,8 @@ impl Worker {
                 10 => self.on_batched(POOLED),
                 11 => self.on_one_of(PORTED),
                 12 => self.on_batched(PORTED),
+                13 | 14 => self.on_lent(),
+                15 => self.on_batched(LENT),
                 _ => self.late_release(),
             };
             let keys = keys_of(&operation);
@@ -250,9 +262,15 @@ impl Worker {
         flight
     }
 
+    /// On [`LENT`] one of each project has the same owners; elsewhere nobody has another's.
     fn key(&self, network: NetworkId, owner: u64, slot: u16) -> Key {
-        let owner = OwnerId::from_u128(u128::from(self.number + 1) << 64 | u128::from(owner + 1));
-        Key { network, owner, slot: Slot(slot) }
+        let projects = PROJECTS.len() as u64;
+        let (project, number) = match network == LENT {
+            true => (PROJECTS[(self.number % projects) as usize], self.number / projects),
+            false => (ProjectId::DEFAULT, self.number),
+        };
+        let owner = OwnerId::from_u128(u128::from(number + 1) << 64 | u128::from(owner + 1));
+        Key { project, network, owner, slot: Slot(slot) }
     }
 
     fn on_wide(&mut self) -> Operation {
@@ -326,6 +344,21 @@ impl Worker {
         }
     }
 
+    /// As a guest, or beside guests; some fight for the same addresses.
+    fn on_lent(&mut self) -> Operation {
+        if self.choices.one_in(2) {
+            return self.on_one_of(LENT);
+        }
+        let owner = BATCH_OWNERS + self.choices.below(0..2);
+        let key = self.key(LENT, owner, 0);
+        if self.book.hold(&key).is_some() {
+            return self.on_held(key, false);
+        }
+        let last = 10 + self.choices.below(0..CONTESTED_ADDRESSES);
+        let address = IpAddr::V4(Ipv4Addr::new(10, 7, 8, last as u8));
+        Operation::Take { key, how: How::Exact(address), may_fail: true }
+    }
+
     /// One key of a network on which batches are used too.
     fn on_one_of(&mut self, network: NetworkId) -> Operation {
         let owner = self.choices.below(0..BATCH_OWNERS);
@@ -335,7 +368,7 @@ impl Worker {
 
     /// Takes what a key doesn't hold, or does something with what it does.
     fn make_or_end(&mut self, key: Key) -> Operation {
-        match (self.book.hold(&key), key.network == PORTED) {
+        match (self.book.hold(&key), is_port(&key)) {
             (None, true) => Operation::MakePort { key },
             (Some(_), true) if self.choices.one_in(4) => Operation::MakePort { key },
             (Some(_), true) => Operation::EndPort { key },
@@ -385,6 +418,13 @@ impl Worker {
     pub(crate) fn open_requests(&self) -> Vec<Unknown> {
         self.unknown.iter().map(|(request, _)| request.clone()).collect()
     }
+}
+
+/// Whether a key is that of a port's address: on [`LENT`] every other owner is a port.
+pub(crate) fn is_port(key: &Key) -> bool {
+    let number = key.owner.0.as_u128() as u64;
+    let is_batched = number <= BATCH_OWNERS;
+    key.network == PORTED || (key.network == LENT && is_batched && number.is_multiple_of(2))
 }
 
 /// Every key that an operation touches.
