@@ -6,6 +6,8 @@
 
 #[path = "statuses/connections.rs"]
 mod connections;
+#[path = "statuses/guests.rs"]
+mod guests;
 #[path = "end_to_end/house.rs"]
 #[expect(dead_code, reason = "operators and restarts are for the end-to-end tests")]
 mod house;

@@ -69,7 +69,7 @@ statuses! {
     HELD_BY_OTHER_INSTANCE = 0x0104, 409, "";
     /// The expected revision or instance is not the one held now.
     STALE = 0x0105, 412, "RevisionNumberConstraintFailed";
-    /// The allocation belongs to another owner or manager.
+    /// The allocation belongs to another owner, manager or project.
     NOT_HOLDER = 0x0106, 409, "";
     /// No such object, or not visible.
     NOT_FOUND = 0x0107, 404, "NetworkNotFound, SubnetNotFound, SubnetPoolNotFound, PortNotFound, SegmentNotFound";
