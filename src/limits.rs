@@ -266,6 +266,22 @@ pub const USAGE_PIECES_MAX: usize = 8_192;
 /// release; and the job's own record.
 pub const JOB_SLICE_RECORD_BYTES_MAX: usize = (JOB_SLICE_OBJECTS + 4) * 192;
 
+/// Leases that a slice looks at between two drains.
+pub const EXPIRY_SLICE_OBJECTS: usize = 256;
+/// Bytes of the records of such a slice: a release each, of a block far into an IPv6 prefix.
+pub const EXPIRY_SLICE_RECORD_BYTES_MAX: usize = EXPIRY_SLICE_OBJECTS * 64;
+/// What has a lease at a start doesn't end earlier than so long after it, ms.
+pub const RESTART_GRACE_MS: u64 = 60_000;
+/// Longest time between two readings of the clock that isn't taken for a standstill, ms: each loop
+/// turns once a second.
+pub const CLOCK_GAP_MS_MAX: u64 = 5_000;
+/// No lease ends so long after a renewal was refused for want of room, ms.
+pub const BUSY_GRACE_MS: u64 = 10_000;
+/// In all, ms, at most.
+pub const BUSY_GRACE_MS_MAX: u64 = 600_000;
+/// Time without such a refusal after which that counts anew, ms.
+pub const BUSY_QUIET_MS: u64 = 600_000;
+
 /// Records that the journal holds before the fold must have made room.
 pub const JOURNAL_RECORDS_MAX: u64 = 4 << 20;
 /// The same with `--dev`.

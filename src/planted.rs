@@ -28,6 +28,10 @@ pub(crate) enum Bug {
     FullJournalTakesMore,
     /// GOAWAY names one request less than was read.
     GoAwayOneShort,
+    /// A lease can be renewed after it has ended.
+    RenewedTooLate,
+    /// Leases end although the server stood still.
+    GapIgnored,
     /// Opening a directory writes before all of it was taken.
     OpeningWritesAtOnce,
     /// A record doesn't say that an allocation is of another project than its network or pool.
@@ -72,7 +76,7 @@ mod tests {
         "engine::tests::schedule::random_schedules_lose_nothing_and_give_nothing_twice";
 
     /// Each bug, and the test that is meant for it.
-    const CAUGHT_BY: [(Bug, &str); 24] = [
+    const CAUGHT_BY: [(Bug, &str); 26] = [
         (Bug::ReplyBeforeCommit, SCHEDULES),
         (Bug::ReadBeforeCommit, SCHEDULES),
         (Bug::FailedWriteBelieved, SCHEDULES),
@@ -105,6 +109,11 @@ mod tests {
         ),
         (Bug::PoolEndOffByOne, "allocator::tests::machine::the_shard_agrees_with_a_naive_server"),
         (Bug::FenceNotCompared, "allocator::tests::machine::the_shard_agrees_with_a_naive_server"),
+        (Bug::RenewedTooLate, "allocator::tests::machine::the_shard_agrees_with_a_naive_server"),
+        (
+            Bug::GapIgnored,
+            "allocator::tests::leases::a_standstill_of_more_than_five_seconds_ends_no_lease",
+        ),
         (
             Bug::SessionEpochIgnored,
             "server::connection::tests::endings::\

@@ -11,6 +11,8 @@ mod converts_neutron;
 mod exports;
 #[path = "cli/forms.rs"]
 mod forms;
+#[path = "cli/leases.rs"]
+mod leases;
 #[path = "cli/objects.rs"]
 mod objects;
 #[path = "cli/program.rs"]

@@ -96,7 +96,7 @@ opcodes! {
     RELEASE = 0x0302, "release";
     /// Changes label, host, manager or owner name of an allocation.
     ALLOCATION_UPDATE = 0x0303, "allocation_update";
-    /// Up to 1,024 allocate, release and update items on one network.
+    /// Up to 1,024 allocate, release, update and renew items on one network.
     BATCH = 0x0304, "batch";
     /// Reads allocations by key or address on one network.
     ALLOCATION_GET = 0x0305, "allocation_get";
@@ -104,6 +104,10 @@ opcodes! {
     ALLOCATION_LIST = 0x0306, "allocation_list";
     /// Finds allocations by address or owner, on one network or all.
     LOOKUP = 0x0307, "lookup";
+    /// Lets a lease go on.
+    RENEW = 0x0308, "renew";
+    /// Lets all leases go on that an owner has in a network.
+    RENEW_OWNER = 0x0309, "renew_owner";
 
     /// Creates a project.
     PROJECT_CREATE = 0x0401, "project_create";
@@ -225,6 +229,8 @@ impl Opcode {
                 | Self::ALLOCATION_GET
                 | Self::ALLOCATION_LIST
                 | Self::LOOKUP
+                | Self::RENEW
+                | Self::RENEW_OWNER
                 | Self::PORT_CREATE
                 | Self::PORT_GET
                 | Self::PORT_LIST

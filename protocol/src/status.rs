@@ -141,6 +141,8 @@ statuses! {
     SEGMENT_FIXED = 0x0148, 400, "SubnetSegmentAssociationChangeNotAllowed";
     /// The address is kept for another owner.
     PINNED = 0x0149, 409, "";
+    /// Nothing is held any more: the lease ended, or it was released.
+    EXPIRED = 0x0160, 410, "";
 
     /// The frame or body could not be read.
     MALFORMED = 0x0201, 400, "";

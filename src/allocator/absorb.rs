@@ -256,8 +256,9 @@ impl Shard {
     fn remember(&mut self, handle: u32) {
         if self.undo.active {
             let row = self.ledger.row_of(&self.subnets, handle);
-            let subnet = self.ledger.at(handle).subnet;
-            self.undo.steps.push(Step::Was { subnet, row });
+            let record = self.ledger.at(handle);
+            let (subnet, grace) = (record.subnet, self.ledger.grace(record));
+            self.undo.steps.push(Step::Was { subnet, row, grace });
         }
     }
 
@@ -304,10 +305,16 @@ impl Shard {
                     let handle = self.ledger.find_at(subnet, offset);
                     self.take_out(handle.expect("what was put and not taken back is there"));
                 }
-                Step::Was { subnet, row } => match self.ledger.find_at(subnet, row.place.offset) {
-                    Some(handle) => self.ledger.write(handle, &row),
-                    None => _ = self.insert_fresh(subnet, &row),
-                },
+                Step::Was { subnet, row, grace } => {
+                    let handle = match self.ledger.find_at(subnet, row.place.offset) {
+                        Some(handle) => {
+                            self.ledger.write(handle, &row);
+                            handle
+                        }
+                        None => self.insert_fresh(subnet, &row),
+                    };
+                    self.ledger.restore_grace(handle, grace);
+                }
                 Step::PortFresh { network, created } => self.drop_port(network, created),
                 Step::PortWas(row) => self.put_port(savepoint.network, &row),
             }

@@ -13,7 +13,8 @@ impl Shard {
     /// slabs have grown; every request looks at a bounded number of objects.
     ///
     /// # Errors
-    /// A refusal; state and sink are then as before.
+    /// A refusal; state and sink are then as before, but for leases that had ended and that the request
+    /// came across.
     pub fn apply(
         &mut self,
         at: &At,
@@ -24,6 +25,7 @@ impl Shard {
         if !scope.pool {
             self.acting = scope.guest();
         }
+        self.set_time(at);
         match request {
             Request::Allocate(request) => {
                 let network = self.seek(scope)?;
@@ -61,6 +63,10 @@ impl Shard {
             Request::Batch(request) => Reply::Batch(Box::new(self.batch(network, request, sink)?)),
             Request::AllocationUpdate(request) => {
                 Reply::Allocation(Box::new(self.allocation_update(network, request, sink)?))
+            }
+            Request::Renew(request) => Reply::Renewed(self.renew(network, request, sink)?),
+            Request::RenewOwner(request) => {
+                Reply::RenewedOwner(self.renew_owner(network, request, sink)?)
             }
             Request::SubnetUpdate(request) => {
                 Reply::Subnet(Box::new(self.subnet_update(network, request, sink)?))

@@ -52,6 +52,7 @@ impl Shard {
                 let updated = self.allocation_update(network, item, sink)?;
                 Ok(BatchResult::Updated(Box::new(updated)))
             }
+            BatchItem::Renew(item) => self.renew(network, item, sink).map(BatchResult::Renewed),
             BatchItem::PortCreate(item) => self
                 .port_create(network, item, sink)
                 .map(|port| BatchResult::Port(Box::new(short(port)))),

@@ -216,8 +216,17 @@ impl super::ledger::Ledger {
         if self.indexed() != (count, count) {
             found.push(format!("indexes have {:?} of {count} allocations", self.indexed()));
         }
+        let mut leases = 0;
         for handle in self.live() {
             let record = self.at(handle);
+            if let Some(extras) = self.extras(record)
+                && extras.lease.deadline != 0
+            {
+                leases += 1;
+                if !self.deadlines.has(handle, &extras.lease) {
+                    found.push(format!("a lease of owner {} is out of order", record.owner()));
+                }
+            }
             let (next, previous) = (self.at(record.next), self.at(record.previous));
             let whole = record.next != NIL
                 && next.previous == handle
@@ -226,6 +235,9 @@ impl super::ledger::Ledger {
             if !whole {
                 found.push(format!("the ring of owner {} is broken", record.owner()));
             }
+        }
+        if leases != self.deadlines.count() {
+            found.push(format!("{} deadlines of {leases} leases", self.deadlines.count()));
         }
     }
 }

@@ -87,6 +87,8 @@ pub fn is_mutation(request: &Request) -> bool {
             | Request::Allocate(_)
             | Request::Release(_)
             | Request::AllocationUpdate(_)
+            | Request::Renew(_)
+            | Request::RenewOwner(_)
             | Request::Batch(_)
             | Request::ProjectCreate(_)
             | Request::ProjectUpdate(_)
@@ -109,15 +111,18 @@ pub fn is_mutation(request: &Request) -> bool {
     )
 }
 
-/// Whether the request can only make the state smaller: it is served when disk or memory are nearly
-/// full, since it is the way out.
+/// Whether the request can only make the state smaller, or keeps its size: it is served when disk or
+/// memory are nearly full, since it is the way out, and since nobody may lose a lease by that.
 #[must_use]
 pub fn is_freeing(request: &Request) -> bool {
     match request {
         Request::Release(_) | Request::SubnetDelete(_) | Request::NetworkDelete(_) => true,
         Request::ProjectDelete(_) | Request::ScopeDelete(_) | Request::PoolDelete(_) => true,
+        Request::Renew(_) | Request::RenewOwner(_) => true,
         Request::Batch(batch) => {
-            batch.items.iter().all(|item| matches!(item, BatchItem::Release(_)))
+            let frees =
+                |item: &BatchItem| matches!(item, BatchItem::Release(_) | BatchItem::Renew(_));
+            batch.items.iter().all(frees)
         }
         _ => false,
     }
@@ -126,5 +131,15 @@ pub fn is_freeing(request: &Request) -> bool {
 /// Whether the request may use the ring slots that are kept for what frees or keeps addresses.
 #[must_use]
 pub fn is_reserved_class(request: &Request) -> bool {
-    matches!(request, Request::Release(_))
+    matches!(request, Request::Release(_)) || is_renewal(request)
+}
+
+/// Whether the request renews leases, and nothing else.
+#[must_use]
+pub fn is_renewal(request: &Request) -> bool {
+    match request {
+        Request::Renew(_) | Request::RenewOwner(_) => true,
+        Request::Batch(batch) => batch.items.iter().all(|item| matches!(item, BatchItem::Renew(_))),
+        _ => false,
+    }
 }

@@ -32,13 +32,14 @@ impl Shard {
     /// Works off one slice of the jobs: at most `objects` allocations or subnets.
     pub fn step_jobs(
         &mut self,
-        _at: &At,
+        at: &At,
         objects: usize,
         sink: &mut impl EffectSink,
     ) -> JobProgress {
         if self.jobs.len() == self.finished.len() {
             return JobProgress::Idle;
         }
+        self.set_time(at);
         self.act_for(None);
         let mut ready = None;
         let running = self.jobs.values().filter(|job| !job.finished);

@@ -5,6 +5,7 @@
 //! lies under the hash of (project, owner), the others under that of (network, owner, slot). So an
 //! owner with one allocation costs one entry and one look, and no owner costs a walk.
 
+use super::deadlines::{Deadlines, Lease};
 use super::index::{Hasher, Index};
 use super::record::{Extras, Holder, Record};
 use super::slab::{Arena, NIL, Slab};
@@ -32,6 +33,7 @@ pub(super) struct Ledger {
     extras: Arena<Extras>,
     by_key: Index,
     by_address: Index,
+    pub(super) deadlines: Deadlines,
     pub(super) hasher: Hasher,
 }
 
@@ -42,6 +44,7 @@ impl Ledger {
             extras: Arena::new(),
             by_key: Index::new(),
             by_address: Index::new(),
+            deadlines: Deadlines::default(),
             hasher: Hasher::new(seed),
         }
     }
@@ -52,7 +55,11 @@ impl Ledger {
 
     /// Bytes, without texts.
     pub(super) fn bytes(&self) -> usize {
-        self.records.bytes() + self.extras.bytes() + self.by_key.bytes() + self.by_address.bytes()
+        self.records.bytes()
+            + self.extras.bytes()
+            + self.by_key.bytes()
+            + self.by_address.bytes()
+            + self.deadlines.bytes()
     }
 
     /// Entries of the indexes, by key and by address.
@@ -238,7 +245,11 @@ impl Ledger {
         let offset_high = (row.place.offset >> 96) as u32;
         let kept = row.extras.as_deref().and_then(stored_extras);
         let changed = if row.changed == row.revision { Revision(0) } else { row.changed };
-        let is_plain = kept.is_none() && changed.0 == 0 && offset_high == 0;
+        let deadline = row.extras.as_deref().and_then(|extras| extras.deadline).unwrap_or(0);
+        let old = self.extras.get(record.extras).map_or(Lease::default(), |extras| extras.lease);
+        let lease = self.deadlines.set(handle, old, deadline);
+        let is_plain = kept.is_none() && changed.0 == 0 && offset_high == 0 && deadline == 0;
+        let new = Extras { changed, offset_high, lease, row: kept };
         match (is_plain, record.extras) {
             (true, NIL) => {}
             (true, old) => {
@@ -246,9 +257,9 @@ impl Ledger {
                 record.extras = NIL;
             }
             (false, NIL) => {
-                record.extras = self.extras.insert(Extras { changed, offset_high, row: kept });
+                record.extras = self.extras.insert(new);
             }
-            (false, old) => *self.extras.at_mut(old) = Extras { changed, offset_high, row: kept },
+            (false, old) => *self.extras.at_mut(old) = new,
         }
     }
 
@@ -272,6 +283,9 @@ impl Ledger {
             self.by_address.remove(by_address, handle) & self.by_key.remove(by_key, handle);
         debug_assert!(was_there, "each allocation is found by its key and address");
         self.records.remove(handle);
+        if let Some(extras) = self.extras.get(extras) {
+            self.deadlines.forget(handle, &extras.lease);
+        }
         if extras != NIL {
             self.extras.remove(extras);
         }
@@ -315,8 +329,34 @@ impl Ledger {
             instance: record.instance,
             state: record.state(),
             moves_cursor: false,
-            extras: extras.and_then(|extras| extras.row.clone()),
+            extras: extras.and_then(whole_extras),
         }
+    }
+
+    /// When the lease of an allocation ends, ms since the Unix epoch, with whatever grace it has.
+    #[inline]
+    pub(super) fn lease_end(&self, record: &Record) -> Option<u64> {
+        let lease = &self.extras(record)?.lease;
+        (lease.deadline != 0).then(|| self.deadlines.end_of(lease))
+    }
+
+    /// Grace periods that had been granted when the deadline of an allocation was written.
+    pub(super) fn grace(&self, record: &Record) -> u32 {
+        self.extras(record).map_or(0, |extras| extras.lease.grace)
+    }
+
+    /// Gives a lease back what it had before its deadline was written and taken back.
+    pub(super) fn restore_grace(&mut self, handle: u32, grace: u32) {
+        let extras = self.records.at(handle).extras;
+        if extras != NIL {
+            self.extras.at_mut(extras).lease.grace = grace;
+        }
+    }
+
+    /// Moves a deadline whose time has come to where its lease ends.
+    pub(super) fn move_deadline(&mut self, handle: u32) {
+        let extras = self.records.at(handle).extras;
+        self.deadlines.move_on(handle, &mut self.extras.at_mut(extras).lease);
     }
 
     /// Brings the line of an owner's hash in the key index near.
@@ -407,11 +447,22 @@ fn address_hash(hasher: &Hasher, subnet: u32, offset: u128) -> u64 {
     hasher.hash(offset, u64::from(subnet))
 }
 
+/// Rare fields as the record of the journal has them.
+fn whole_extras(extras: &Extras) -> Option<Box<AllocationExtras>> {
+    let deadline = Some(extras.lease.deadline).filter(|deadline| *deadline != 0);
+    if deadline.is_none() {
+        return extras.row.clone();
+    }
+    let mut row = extras.row.clone().unwrap_or_default();
+    row.deadline = deadline;
+    Some(row)
+}
+
 /// Rare fields as they are kept: copied, so that no network buffer stays alive, without the trace
-/// id, which only the journal has.
+/// id, which only the journal has, and the deadline, which has a place of its own.
 fn stored_extras(row: &AllocationExtras) -> Option<Box<AllocationExtras>> {
     let mut kept = row.clone();
-    kept.trace = None;
+    (kept.trace, kept.deadline) = (None, None);
     for text in [&mut kept.manager, &mut kept.host, &mut kept.label, &mut kept.owner_name] {
         *text = text.as_ref().map(super::owned);
     }

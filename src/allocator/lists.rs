@@ -178,7 +178,7 @@ impl Shard {
 
     fn matches(&self, record: u32, filter: &AllocationFilter) -> bool {
         let of = self.ledger.at(record);
-        if !self.sees(of) {
+        if !self.sees(of) || self.is_over(of) {
             return false;
         }
         // What is not shown of a guest's allocation can't be asked for either.

@@ -34,7 +34,8 @@ impl Shard {
                 };
                 for (looks, record) in self.ledger.ring(home).enumerate() {
                     let of = self.subnets.at(self.ledger.at(record).subnet).network;
-                    if network.is_some_and(|network| network != of) {
+                    let is_elsewhere = network.is_some_and(|network| network != of);
+                    if is_elsewhere || self.is_over(self.ledger.at(record)) {
                         continue;
                     }
                     if found.allocations.len() == LOOKUPS_MAX
@@ -109,6 +110,7 @@ impl Shard {
         let Some(offset) = subnet.row.prefix.offset_of(address) else { return };
         if let Some(record) = self.find_covering(at, offset)
             && self.sees_as(self.ledger.at(record), viewer)
+            && !self.is_over(self.ledger.at(record))
         {
             found.allocations.push(self.allocation_for(record, viewer));
         }

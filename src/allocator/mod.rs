@@ -10,13 +10,16 @@ mod batch;
 mod catalogue;
 mod check;
 mod classify;
+mod deadlines;
 mod departed;
 mod free_map;
 mod gather;
 mod guests;
 mod index;
 mod jobs;
+mod leases;
 mod ledger;
+mod leniency;
 mod lists;
 mod lookup;
 mod network;
@@ -47,7 +50,8 @@ mod usage;
 pub use absorb::AbsorbError;
 pub use catalogue::{Catalogue, CatalogueSnapshot, apply_spanning, finish_network};
 pub use classify::{
-    is_freeing, is_gathered, is_mutation, is_reserved_class, is_spanning, needs_no_shard,
+    is_freeing, is_gathered, is_mutation, is_renewal, is_reserved_class, is_spanning,
+    needs_no_shard,
 };
 pub use gather::merge;
 pub use jobs::JobProgress;

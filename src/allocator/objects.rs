@@ -49,7 +49,7 @@ impl Shard {
             slot: record.slot,
             instance: record.instance,
             revision: record.revision,
-            time_left_ms: 0,
+            time_left_ms: self.time_left(record),
             repeated: false,
             owner_name: extras.owner_name,
             label: extras.label,

@@ -1,5 +1,6 @@
 //! A live allocation in one cache line, and its rare fields apart. Finds nothing, decides nothing.
 
+use super::deadlines::Lease;
 use super::slab::{Cell, NIL};
 use crate::model::{AllocationExtras, AllocationRow, Instance, OwnerId, Revision, Slot};
 use addrd_protocol::message::AllocationState;
@@ -157,6 +158,8 @@ pub(super) struct Extras {
     pub(super) changed: Revision,
     /// The highest 32 bits of the offset.
     pub(super) offset_high: u32,
-    /// As in the record of the journal, without its trace id.
+    /// Its lease; none = without end.
+    pub(super) lease: Lease,
+    /// As in the record of the journal, without its trace id and its deadline.
     pub(super) row: Option<Box<AllocationExtras>>,
 }

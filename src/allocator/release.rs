@@ -26,6 +26,9 @@ impl Shard {
         }
         let Some(at) = self.find_target(network, &request.target)? else { return Ok(None) };
         self.check_own(at)?;
+        if self.end_if_over(at, sink) {
+            return Ok(None);
+        }
         self.check_fences(at, &request.fences)?;
         let record = self.ledger.at(at);
         let subnet = self.subnets.at(record.subnet);
@@ -43,7 +46,7 @@ impl Shard {
         network: u32,
         request: &AllocationGet,
     ) -> Result<Allocation, Refused> {
-        let at = self.find_target(network, &request.target)?;
+        let at = self.find_live(network, &request.target)?;
         at.map(|at| self.allocation(at)).ok_or_else(|| nothing_held(&request.target))
     }
 
@@ -61,13 +64,17 @@ impl Shard {
         if let Some(manager) = request.manager_name.value() {
             check_manager(manager)?;
         }
-        let at = self.find_target(network, &request.target)?;
+        if let Some(lease_ms) = request.lease_ms.value() {
+            super::leases::check_lease(*lease_ms)?;
+        }
+        let at = self.find_live(network, &request.target)?;
         let at = at.ok_or_else(|| nothing_held(&request.target))?;
         self.check_own(at)?;
         self.check_fences(at, &request.fences)?;
         let mut row = self.ledger.row_of(&self.subnets, at);
         let mut extras = row.extras.take().unwrap_or_default();
-        if !write_settings(&mut extras, request) {
+        let is_new = write_settings(&mut extras, request) | self.write_lease(&mut extras, request);
+        if !is_new {
             let mut unchanged = self.allocation(at);
             unchanged.repeated = true;
             return Ok(unchanged);
@@ -78,9 +85,31 @@ impl Shard {
         Ok(self.allocation(at))
     }
 
+    /// Writes when the lease ends; false if it was so already.
+    fn write_lease(&self, extras: &mut AllocationExtras, request: &AllocationUpdate) -> bool {
+        let deadline = match request.lease_ms {
+            Setting::Unset => return false,
+            Setting::Null => None,
+            Setting::Value(lease_ms) => Some(self.deadline_of(lease_ms)),
+        };
+        let is_new = extras.deadline != deadline;
+        extras.deadline = deadline;
+        is_new
+    }
+
+    /// The allocation that a target names, if its lease hasn't ended.
+    fn find_live(&self, network: u32, target: &Target) -> Result<Option<u32>, Refused> {
+        let found = self.find_target(network, target)?;
+        Ok(found.filter(|&at| !self.is_over(self.ledger.at(at))))
+    }
+
     /// The allocation that a target names. An address inside a block that is not its first one
     /// names nothing, and saying "not held" would be wrong, so it is refused.
-    fn find_target(&self, network: u32, target: &Target) -> Result<Option<u32>, Refused> {
+    pub(super) fn find_target(
+        &self,
+        network: u32,
+        target: &Target,
+    ) -> Result<Option<u32>, Refused> {
         let address = match target {
             Target::Key { owner, slot } => {
                 let key = self.key_of(network, *owner, *slot);
@@ -140,7 +169,7 @@ impl Shard {
         Some((record.owner(), self.ledger.extras_row(record)?.port?))
     }
 
-    fn check_fences(&self, at: u32, fences: &Fences) -> Result<(), Refused> {
+    pub(super) fn check_fences(&self, at: u32, fences: &Fences) -> Result<(), Refused> {
         if fences.is_empty() {
             return Ok(());
         }
@@ -193,7 +222,7 @@ pub(super) fn check_manager(manager: &Text) -> Result<(), Refused> {
 }
 
 #[cold]
-fn no_fence(or_any: &str) -> Refused {
+pub(super) fn no_fence(or_any: &str) -> Refused {
     let message = format_args!(
         "by address at least one of revision, owner, instance and manager is needed{or_any}"
     );

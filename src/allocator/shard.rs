@@ -148,6 +148,12 @@ pub struct Shard {
     /// The project that the request at hand is of, where it need not be that of the network; only
     /// its own allocations are then found and shown.
     pub(super) acting: Option<ProjectId>,
+    /// The time of the request at hand.
+    pub(super) now: Tick,
+    /// Why leases go on for longer than they say.
+    pub(super) leniency: super::leniency::Leniency,
+    /// No lease ends: the clock is in doubt.
+    pub(super) expiry_stopped: bool,
     /// Records at which creation ends.
     records_most: u64,
 }
@@ -183,6 +189,9 @@ impl Shard {
             ahead: super::prefetch::Ahead::default(),
             last_network: NIL,
             acting: None,
+            now: Tick(0),
+            leniency: Default::default(),
+            expiry_stopped: false,
             records_most: settings.records_max / 100 * RECORDS_FULL_PERCENT,
         }
     }

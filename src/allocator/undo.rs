@@ -8,8 +8,8 @@ use crate::model::{AllocationRow, PortRow, Revision};
 pub(super) enum Step {
     /// The allocation was new; the cursor of its subnet stood here.
     Fresh { subnet: u32, offset: u128, cursor: u128 },
-    /// The allocation was so.
-    Was { subnet: u32, row: AllocationRow },
+    /// The allocation was so; its deadline was written after so many grace periods.
+    Was { subnet: u32, row: AllocationRow, grace: u32 },
     /// The port was new.
     PortFresh { network: u32, created: Revision },
     /// The port was so.

@@ -5,7 +5,7 @@ use super::owner::Owner;
 use super::session::Session;
 use super::subnet::{StrategyName, range};
 use super::view::{self, View};
-use super::{find, network};
+use super::{duration, find, network};
 use addrd_client::plain_allocate;
 use addrd_protocol::message::allocate::{AllocatedAddress, SubnetSettings};
 use addrd_protocol::message::{
@@ -23,6 +23,7 @@ Examples:
   ip=$(addrd allocate blue --owner web-1 -q)
   addrd allocate blue --owner mac:02:00:00:00:00:01 --address 10.0.0.77
   addrd allocate blue --owner vm-7 --family each
+  addrd allocate blue --owner job-9 --lease 15m
   addrd allocate pods --owner node-3 --length 24
   addrd allocate --pool nodes --length 24 --owner node-7")]
 pub(crate) struct Allocate {
@@ -77,6 +78,9 @@ pub(crate) struct Allocate {
     /// Label: key=value pairs separated by commas, or free text
     #[arg(long, value_parser = network::text)]
     label: Option<Text>,
+    /// It ends so long from now on, unless it is renewed: 90s, 15m, 1h, 7d
+    #[arg(long, value_name = "DURATION", value_parser = duration::lease, conflicts_with = "pool")]
+    lease: Option<u64>,
     /// Take over from another instance of the same owner
     #[arg(long)]
     takeover: bool,
@@ -170,7 +174,7 @@ fn cidr(address: &AllocatedAddress) -> Option<Prefix> {
 
 impl View for Got {
     const COLUMNS: &'static [&'static str] =
-        &["address", "owner", "slot", "subnet_id", "cidr", "revision", "note"];
+        &["address", "owner", "slot", "subnet_id", "cidr", "revision", "time_left", "note"];
 
     fn cells(&self) -> Vec<String> {
         let owner = self.owner_name.as_ref().map(ToString::to_string);
@@ -181,6 +185,7 @@ impl View for Got {
             self.each(|address| address.subnet_id.to_string()),
             self.each(|address| cidr(address).map(|c| c.to_string()).unwrap_or_default()),
             self.each(|address| address.revision.to_string()),
+            self.time_left(),
             self.note().to_owned(),
         ]
     }
@@ -207,6 +212,7 @@ impl View for Got {
             ("slot", self.each(|address| address.slot.0.to_string())),
             (if self.cidr.is_some() { "subnet" } else { "pool" }, subnet),
             ("revision", self.each(|address| address.revision.to_string())),
+            ("time_left", self.time_left()),
             ("note", self.note().to_owned()),
         ];
         for (settings, _) in self.settings.iter().flat_map(|all| all.iter()).zip(self.all()) {
@@ -224,6 +230,16 @@ impl View for Got {
 }
 
 impl Got {
+    /// Nothing if none of them has a lease.
+    fn time_left(&self) -> String {
+        let has_lease = self.all().any(|address| address.time_left_ms != 0);
+        if has_lease {
+            self.each(|address| duration::left(address.time_left_ms))
+        } else {
+            String::new()
+        }
+    }
+
     fn note(&self) -> &'static str {
         match &self.first {
             first if first.repeated => "held before",
@@ -242,6 +258,7 @@ impl Allocate {
             exact: self.address,
             preferred: self.prefer,
             limit: self.range,
+            lease_ms: self.lease,
             manager: self.manager.clone(),
             host: self.host.clone(),
             label: self.label.clone(),

@@ -5,7 +5,7 @@ use super::held::{Held, Names};
 use super::owner::Owner;
 use super::release::Target;
 use super::session::Session;
-use super::{allocate, find, network, release};
+use super::{allocate, duration, find, network, release};
 use addrd_protocol::message::{AllocationFilter, AllocationState, AllocationUpdate};
 use addrd_protocol::{Family, Revision, Setting, Text};
 
@@ -23,7 +23,7 @@ pub(crate) enum Allocation {
     /// The same as `addrd list`.
     #[command(visible_alias = "ls")]
     List(Box<List>),
-    /// Changes label, host, manager or owner name; address and revision stay.
+    /// Changes label, host, manager, owner name or lease; address and revision stay.
     #[command(
         after_help = "Example:\n  addrd allocation update 10.0.0.2 --label role=db --host node-3"
     )]
@@ -106,6 +106,12 @@ pub(crate) struct Update {
     /// Remove the manager
     #[arg(long, conflicts_with = "new_manager")]
     no_manager: bool,
+    /// It ends so long from now on, unless it is renewed: 90s, 15m, 1h, 7d
+    #[arg(long, value_name = "DURATION", value_parser = duration::lease)]
+    lease: Option<u64>,
+    /// It has no end any more
+    #[arg(long, conflicts_with = "lease")]
+    no_lease: bool,
     /// New owner name; the owner itself stays
     #[arg(long, value_parser = network::text)]
     owner_name: Option<Text>,
@@ -172,7 +178,9 @@ async fn update(session: &Session, update: Update) -> Result<(), Fault> {
     let host = setting(update.host, update.no_host);
     let manager_name = setting(update.new_manager, update.no_manager);
     let owner_name = setting(update.owner_name, update.no_owner_name);
-    if [&label, &host, &manager_name, &owner_name].iter().all(|text| text.is_unset()) {
+    let lease_ms = setting(update.lease, update.no_lease);
+    let texts = [&label, &host, &manager_name, &owner_name];
+    if texts.iter().all(|text| text.is_unset()) && lease_ms.is_unset() {
         return Err(Fault::Usage("nothing to change is given".to_owned()));
     }
     let client = update.target.client(session.client().await?);
@@ -185,6 +193,7 @@ async fn update(session: &Session, update: Update) -> Result<(), Fault> {
         host,
         manager_name,
         owner_name,
+        lease_ms,
     };
     if session.is_dry("change the allocation so", &request)? {
         return Ok(());

@@ -1,6 +1,7 @@
 //! Allocations as the command line shows them: with the prefix of their subnet and the name of
 //! their network, which the wire leaves out. Finds no allocation itself.
 
+use super::duration;
 use super::fault::Fault;
 use super::output::{ListOutput, Output};
 use super::view::{self, View, text, word};
@@ -53,8 +54,17 @@ fn shown(name: Option<&Text>, id: NetworkId) -> String {
 
 impl View for Held {
     const COLUMNS: &'static [&'static str] = &[
-        "address", "state", "owner", "slot", "host", "manager", "label", "cidr", "network",
+        "address",
+        "state",
+        "owner",
+        "slot",
+        "host",
+        "manager",
+        "label",
+        "cidr",
+        "network",
         "revision",
+        "time_left",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -70,6 +80,7 @@ impl View for Held {
             self.cidr(),
             self.network(),
             held.revision.to_string(),
+            duration::left(held.time_left_ms),
         ]
     }
 
@@ -98,6 +109,7 @@ impl View for Held {
             ("cidr", self.cidr()),
             ("subnet_id", held.subnet_id.to_string()),
             ("revision", held.revision.to_string()),
+            ("time_left", duration::left(held.time_left_ms)),
         ]
     }
 }

@@ -9,6 +9,7 @@ mod catalogue_view;
 mod check;
 mod connect;
 mod context;
+mod duration;
 mod fault;
 mod find;
 mod free;
@@ -24,6 +25,7 @@ mod pool;
 mod port;
 mod project;
 mod release;
+mod renew;
 mod scope;
 mod segment;
 mod serve;
@@ -118,6 +120,8 @@ enum Command {
     Allocate(allocate::Allocate),
     /// Releases what an address or an owner holds.
     Release(release::Release),
+    /// Renews the lease of what an address or an owner holds.
+    Renew(renew::Renew),
     /// Finds who holds an address, or what an owner holds.
     Lookup(lookup::Lookup),
     /// Lists allocations.
@@ -215,6 +219,7 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         Command::Server(server) => server::run(session, server).await,
         Command::Allocate(allocate) => allocate::run(session, allocate).await,
         Command::Release(release) => release::run(session, release).await,
+        Command::Renew(renew) => renew::run(session, renew).await,
         Command::Lookup(lookup) => lookup::run(session, lookup).await,
         Command::List(list) => allocation::list(session, list).await,
         Command::Usage(usage) => usage::run(session, usage).await,

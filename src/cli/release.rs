@@ -144,6 +144,16 @@ impl Target {
         if self.pool.is_some() { client.for_pools() } else { client }
     }
 
+    /// The network and the owner as they were given.
+    pub(crate) fn network_and_owner(&self) -> Option<(&str, OwnerId)> {
+        Some((self.network.as_deref()?, self.owner.as_ref()?.id))
+    }
+
+    /// The instance that must hold it.
+    pub(crate) const fn instance(&self) -> Option<u64> {
+        self.instance
+    }
+
     /// The allocation as it is.
     ///
     /// # Errors

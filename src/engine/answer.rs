@@ -55,7 +55,7 @@ pub(super) fn admit(at: &At, refuse: Refuse, operation: &Operation) -> Result<()
 pub(super) fn fits(operation: &Operation, bytes: usize) -> bool {
     let most = match &operation.request {
         Request::Batch(batch) => batch.items.iter().map(item_record_bytes_max).sum(),
-        Request::SubnetOnboard(_) => limits::HAND_OVER_RECORD_BYTES_MAX,
+        Request::SubnetOnboard(_) | Request::RenewOwner(_) => limits::HAND_OVER_RECORD_BYTES_MAX,
         _ => return true,
     };
     bytes.saturating_add(most) <= limits::HAND_OVER_RECORD_BYTES_MAX
@@ -64,9 +64,10 @@ pub(super) fn fits(operation: &Operation, bytes: usize) -> bool {
 /// Bytes that the records of a batch item have at most.
 fn item_record_bytes_max(item: &BatchItem) -> usize {
     match item {
-        BatchItem::Allocate(_) | BatchItem::Release(_) | BatchItem::Update(_) => {
-            limits::BATCH_ITEM_RECORD_BYTES_MAX
-        }
+        BatchItem::Allocate(_)
+        | BatchItem::Release(_)
+        | BatchItem::Update(_)
+        | BatchItem::Renew(_) => limits::BATCH_ITEM_RECORD_BYTES_MAX,
         BatchItem::PortCreate(_) | BatchItem::PortUpdate(_) | BatchItem::PortDelete(_) => {
             limits::PORT_RECORD_BYTES_MAX
         }

@@ -39,9 +39,13 @@ pub enum Scalar {
     MemoryBytes = 7,
     /// Jobs that are not finished.
     JobsRunning = 8,
+    /// Allocations of the worker that have a lease.
+    Leases = 9,
+    /// Leases that the worker ended.
+    LeasesEnded = 10,
 }
 
-const SCALARS: usize = 9;
+const SCALARS: usize = 11;
 
 /// The writing end of a deciding thread.
 #[derive(Debug)]
@@ -142,11 +146,17 @@ impl WorkerFigures {
         let ShardCounters { networks, subnets, allocations, memory_bytes, jobs_running, .. } =
             shard.counters();
         self.scalars.set(Scalar::JobsRunning as usize, jobs_running);
+        self.scalars.set(Scalar::Leases as usize, shard.leases());
         self.scalars.set(Scalar::Networks as usize, networks);
         self.scalars.set(Scalar::Subnets as usize, subnets);
         self.scalars.set(Scalar::Allocations as usize, allocations);
         self.scalars.set(Scalar::Records as usize, shard.records());
         self.scalars.set(Scalar::MemoryBytes as usize, memory_bytes);
+    }
+
+    /// So many leases were ended.
+    pub fn expired(&mut self, count: u32) {
+        self.scalars.add(Scalar::LeasesEnded as usize, count.into());
     }
 
     /// A rendezvous that began at `began_ns` is decided.

@@ -134,11 +134,12 @@ impl Engine {
     /// # Errors
     /// [`Rejected`] with what found no room; what was pushed before it is on its way.
     pub fn submit(&self, to: Route, parcel: Parcel) -> Result<(), Rejected> {
-        match to {
+        let submitted = match to {
             Route::Worker(worker) => self.submit_to_worker(usize::from(worker), parcel),
             Route::Sequencer => self.submit_to_sequencer(parcel),
             Route::Gather => self.submit_gathered(parcel),
-        }
+        };
+        submitted.map_err(|rejected| self.note_rejected(rejected))
     }
 
     /// The server's time.
@@ -239,6 +240,14 @@ impl Engine {
             sequencer_ring: self.inner.sequencer.depth(),
             commit_ring: self.inner.commit_ring.depth(),
         }
+    }
+
+    /// What is rejected by a full ring; leases that were to be renewed go on for a while.
+    fn note_rejected(&self, rejected: Rejected) -> Rejected {
+        if rejected.operations.iter().any(|one| allocator::is_renewal(&one.request)) {
+            self.inner.pressure.renewal_refused.set(self.inner.clock.tick().0);
+        }
+        rejected
     }
 
     fn submit_to_worker(&self, worker: usize, parcel: Parcel) -> Result<(), Rejected> {

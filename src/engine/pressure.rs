@@ -19,6 +19,8 @@ pub struct Pressure {
     pub journal_bytes_max: u64,
     /// 1 while the disk has less room than the server needs to fold.
     pub storage_full: Level,
+    /// When a renewal was refused last for want of room: its tick, ms.
+    pub renewal_refused: Level,
     /// Something failed that the process must not survive.
     pub is_failed: Flag,
 }
@@ -49,6 +51,7 @@ impl Pressure {
             journal_bytes: Level::new(journal.bytes),
             journal_bytes_max: journal.bytes_max,
             storage_full: Level::new(0),
+            renewal_refused: Level::new(0),
             is_failed: Flag::new(),
         }
     }

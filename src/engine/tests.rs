@@ -1,7 +1,7 @@
 //! The engine with all its threads on a real directory: what clients are promised.
 
 use super::committer::{Committer, CommitterParts};
-use super::figures::CommitterFigures;
+use super::figures::{CommitterFigures, Scalar};
 use super::*;
 use crate::allocator::{At, Catalogue, Shard, ShardSettings, apply_spanning};
 use crate::journal::{BatchIdentity, BatchSealer, RecordBuffer};
@@ -26,6 +26,7 @@ use std::time::Duration;
 mod full;
 mod gate;
 mod jobs;
+mod leases;
 mod pressure;
 mod reserve;
 mod rig;

@@ -15,7 +15,8 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Longest sleep of a loop: each turns at least this often, which `/livez` relies on.
-const SLEEP_MAX: Duration = Duration::from_secs(1);
+const SLEEP_MAX: Duration = Duration::from_millis(SLEEP_MAX_MS);
+const SLEEP_MAX_MS: u64 = 1_000;
 /// Sleep of a loop that waits for room in the next thread's ring, unless it is woken before.
 const BLOCKED_SLEEP: Duration = Duration::from_millis(1);
 
@@ -57,7 +58,9 @@ pub(super) fn run_worker(mut worker: Worker, mut waiter: Waiter, stop: &Flag) {
             Progress::Idle => {
                 worker.turned();
                 let wake = || worker.has_work() || stop.is_raised() && !worker.is_closed();
-                waiter.wait_until_timeout(SLEEP_MAX, wake);
+                // A second, or until the next lease ends.
+                let sleep = Duration::from_millis(worker.sleep_ms(SLEEP_MAX_MS));
+                waiter.wait_until_timeout(sleep, wake);
                 worker.turned();
             }
             Progress::Blocked => {

@@ -10,10 +10,10 @@ use super::operation::{Parcel, Stages};
 use super::pressure::{Pressure, Refuse};
 use super::sequencer::{Away, Lent, Loan, Sequenced};
 use super::{Clock, Progress};
-use crate::allocator::{At, JobProgress, Shard};
+use crate::allocator::{At, JobProgress, Shard, is_renewal};
 use crate::journal::RecordBuffer;
 use crate::limits;
-use crate::model::{EffectSink, Incarnation, Seq};
+use crate::model::{EffectSink, Incarnation, Seq, Status, Tick};
 use crate::planted::{Bug, is_planted};
 use addrd_sync::{Class, Consumer, Cost, Doorbell, DrainCounter, DurableMark, Producer};
 use bytes::BytesMut;
@@ -119,7 +119,10 @@ impl Draft {
 impl Worker {
     /// Ready for its first step.
     #[must_use]
-    pub fn new(parts: WorkerParts) -> Self {
+    pub fn new(mut parts: WorkerParts) -> Self {
+        // Downtime is not the fault of those who would have renewed meanwhile.
+        let grace = limits::RESTART_GRACE_MS;
+        parts.shard.grant_grace(Tick(parts.shared.clock.tick().0.saturating_add(grace)));
         Self {
             source: parts.source,
             shard: Some(parts.shard),
@@ -151,6 +154,7 @@ impl Worker {
             self.take_back(away.wait());
             return Progress::Worked;
         }
+        self.notice_time();
         if self.backlog.is_empty() {
             let operations = if self.shared.pressure.is_crowded() {
                 limits::DRAIN_OPERATIONS_CROWDED
@@ -201,9 +205,33 @@ impl Worker {
         if is_busy { Progress::Worked } else { Progress::Idle }
     }
 
-    /// Whether jobs are to be worked on and may be.
+    /// Reads the clock, so that a standstill is noticed before anything is decided.
+    fn notice_time(&mut self) {
+        let (at, refused) = (self.at(), Tick(self.shared.pressure.renewal_refused.get()));
+        if let Some(shard) = &mut self.shard {
+            shard.notice_time(&at, refused);
+        }
+    }
+
+    /// Whether jobs are to be worked on, or leases to be ended, and may be.
     fn can_go_on(&self) -> bool {
-        self.has_jobs && self.may_slice()
+        (self.has_jobs || self.expires_in_ms() == Some(0)) && self.may_slice()
+    }
+
+    /// Time until the next lease has to be looked at, ms.
+    fn expires_in_ms(&self) -> Option<u64> {
+        let next = self.shard.as_deref()?.next_expiry()?;
+        Some(next.since(self.shared.clock.tick()))
+    }
+
+    /// How long it may sleep, ms, `most` at most.
+    #[must_use]
+    pub fn sleep_ms(&self, most: u64) -> u64 {
+        match self.expires_in_ms() {
+            // It is due and may not be done, or it would not sleep.
+            None | Some(0) => most,
+            Some(left) => left.min(most),
+        }
     }
 
     /// Whether the journal has room for a slice. What is left of a nearly full one is for those who
@@ -291,7 +319,8 @@ impl Worker {
                         let waited = began_ns.saturating_sub(parcel.pushed_ns);
                         self.figures.waited(waited, parcel.operations.len());
                     }
-                    let part = ParcelPart { parcel, done: self.parcel_done, refuse };
+                    let (done, pressure) = (self.parcel_done, &*self.shared.pressure);
+                    let part = ParcelPart { parcel, pressure, done, refuse };
                     self.parcel_done = part.decide(shard, at, draft, &mut self.figures);
                     if self.parcel_done < parcel.operations.len() {
                         return;
@@ -308,12 +337,15 @@ impl Worker {
 
     /// One slice of the jobs of this worker, if the drain left room for it.
     fn step_jobs(&mut self, shard: &mut Shard, at: &At, draft: &mut Draft) {
-        let bytes = draft.records.bytes() + limits::JOB_SLICE_RECORD_BYTES_MAX;
+        let bytes = draft.records.bytes()
+            + limits::JOB_SLICE_RECORD_BYTES_MAX
+            + limits::EXPIRY_SLICE_RECORD_BYTES_MAX;
         if draft.is_full(bytes) || !self.may_slice() {
             self.drains_without_slice = self.drains_without_slice.saturating_add(1);
             return;
         }
         self.drains_without_slice = 0;
+        self.expire(shard, at, draft);
         match shard.step_jobs(at, limits::JOB_SLICE_OBJECTS, &mut draft.records) {
             JobProgress::Idle => self.has_jobs = false,
             JobProgress::Worked => self.has_jobs = true,
@@ -325,6 +357,13 @@ impl Worker {
                 self.sequencer_bell.ring();
             }
         }
+    }
+
+    /// Ends some of the leases that are over.
+    fn expire(&mut self, shard: &mut Shard, at: &At, draft: &mut Draft) {
+        let before = draft.records.record_count();
+        shard.step_expiry(at, limits::EXPIRY_SLICE_OBJECTS, &mut draft.records);
+        self.figures.expired(draft.records.record_count() - before);
     }
 
     /// Gives the state to the sequencer.
@@ -403,6 +442,7 @@ fn decide_part(
 /// A parcel whose first operations may be decided already.
 struct ParcelPart<'a> {
     parcel: &'a Parcel,
+    pressure: &'a Pressure,
     done: usize,
     refuse: Refuse,
 }
@@ -425,7 +465,11 @@ impl ParcelPart<'_> {
                 break;
             }
             let answer = answer::decide(shard, at, self.refuse, operation, &mut draft.records);
-            figures.answered(operation.opcode, answer::status_of(&answer));
+            let status = answer::status_of(&answer);
+            if status == Status::BUSY && is_renewal(&operation.request) {
+                self.pressure.renewal_refused.set(at.tick.0);
+            }
+            figures.answered(operation.opcode, status);
             answer::encode(operation, &answer, &mut frames);
             done += 1;
             if draft.is_full(draft.records.bytes())

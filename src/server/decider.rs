@@ -86,6 +86,10 @@ pub struct Figures {
     pub subnets: u64,
     /// Jobs that are not finished.
     pub jobs_running: u64,
+    /// Allocations that have a lease.
+    pub leases: u64,
+    /// Leases that ended.
+    pub leases_ended: u64,
     /// How full subnets are.
     pub fill: FillReport,
 }
@@ -112,6 +116,8 @@ impl Figures {
             memory_bytes: 0,
             subnets: 0,
             jobs_running: 0,
+            leases: 0,
+            leases_ended: 0,
             fill: FillReport::default(),
         }
     }
@@ -215,6 +221,8 @@ fn figures_of(engine: &Engine) -> Figures {
         }
         sum.drains.merge(&part.drains);
         sum.jobs_running += scalar(Scalar::JobsRunning);
+        sum.leases += scalar(Scalar::Leases);
+        sum.leases_ended += scalar(Scalar::LeasesEnded);
         sum.fill.merge(&part.fill);
         sum.memory_bytes += scalar(Scalar::MemoryBytes);
         sum.ring.merge(&part.ring);

@@ -61,6 +61,8 @@ fn deciding(exporter: &Exporter, figures: &Figures) {
         exporter.gauge(&m::RING_OPERATIONS, &[name], depth.operations.into());
         exporter.gauge(&m::RING_BYTES, &[name], depth.bytes.into());
     }
+    exporter.gauge(&m::LEASES, &[], wide(figures.leases));
+    exporter.counter(&m::LEASES_ENDED, &[], figures.leases_ended);
     exporter.gauge(&m::JOBS_RUNNING, &[], wide(figures.jobs_running));
     for (worker, ns) in figures.away_ns_max.iter().enumerate() {
         exporter.gauge(&m::AWAY_MAX, &[&worker.to_string()], seconds(*ns));

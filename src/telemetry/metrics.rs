@@ -142,6 +142,10 @@ metrics! {
         "subnets", "";
     ALLOCATIONS: Gauge "addrd_allocations" [] "allocations",
         "live allocations", "";
+    LEASES: Gauge "addrd_leases" [] "allocations",
+        "allocations that have a lease", "";
+    LEASES_ENDED: Counter "addrd_leases_ended_total" [] "allocations",
+        "leases that ended without being renewed", "it rises faster than workloads end";
     JOBS_RUNNING: Gauge "addrd_jobs_running" [] "jobs",
         "forced deletions that are not finished", "above 0 for hours";
     SUBNETS_BY_FILL: Gauge "addrd_subnets_by_fill" ["percent"] "subnets",

@@ -60,6 +60,38 @@ class InFlight(ServerCase):
         self.assertEqual(replies[4].body["allocations"], [])
 
 
+class Leases(ServerCase):
+    def setUp(self):
+        self.call = self.connect().call
+        self.net, _ = self.network(self.call, "10.0.0.0/24")
+
+    def test_a_lease_goes_on_while_it_is_renewed_and_then_ends(self):
+        given = self.ok(self.call, "allocate", allocate("web-1", lease_ms=60_000), self.net)["first"]
+        self.assertTrue(0 < given["time_left_ms"] <= 60_000)
+        renewed = self.ok(self.call, "renew", key("web-1") | {"lease_ms": 120_000}, self.net)
+        self.assertEqual((renewed["address"], renewed["revision"]), (given["address"], given["revision"]))
+        self.assertTrue(60_000 < renewed["time_left_ms"] <= 120_000)
+        shorter = {"owner": owner_id("web-1"), "lease_ms": 1_000}
+        counts = {"renewed": 1, "endless": 0, "expired": 0, "stale": 0}
+        self.assertEqual(self.ok(self.call, "renew_owner", shorter, self.net), counts)
+        while self.call("allocation_get", key("web-1"), self.net).status == "OK":
+            pass
+        for _ in range(2):
+            self.assertEqual(self.call("renew", key("web-1") | {"lease_ms": 60_000}, self.net).status, "EXPIRED")
+
+    def test_a_batch_renews_what_is_held(self):
+        self.ok(self.call, "allocate", allocate("a", lease_ms=60_000), self.net)
+        items = [{"renew": key(owner) | {"lease_ms": 60_000}} for owner in ("a", "nobody")]
+        results = self.ok(self.call, "batch", {"mode": "independent", "items": items}, self.net)["results"]
+        self.assertEqual(results[0]["renewed"]["address"], "10.0.0.2")
+        self.assertEqual(results[1]["failed"]["status"], "EXPIRED")
+
+    def test_a_lease_out_of_range_is_refused(self):
+        for lease_ms in (999, 315_360_000_001):
+            body = allocate("a") | {"lease_ms": lease_ms}
+            self.assertEqual(self.call("allocate", body, self.net).status, "OUT_OF_RANGE")
+
+
 class Batches(ServerCase):
     def setUp(self):
         self.call = self.connect().call

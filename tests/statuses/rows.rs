@@ -298,6 +298,12 @@ pub(crate) const ROWS: &[Row] = &[
            n pin_create {"address": "10.0.0.9", "owner": "a"}
            n allocate {"owner": "b", "exact": "10.0.0.9"}"#,
     ),
+    requests(
+        Status::EXPIRED,
+        r#"n network_create
+           n subnet_create {"cidr": "10.0.0.0/24"}
+           n renew {"target": {"key": {"owner": "a", "slot": 0}}, "lease_ms": 60000}"#,
+    ),
     connections(Status::MALFORMED, connections::malformed),
     requests(
         Status::OUT_OF_RANGE,
@@ -309,7 +315,7 @@ pub(crate) const ROWS: &[Row] = &[
         Status::UNSUPPORTED,
         r#"n network_create
            n subnet_create {"cidr": "10.0.0.0/24"}
-           n allocate {"owner": "a", "lease_ms": 60000}"#,
+           n allocate {"owner": "a", "hold_ms": 60000}"#,
     ),
     connections(Status::UNSUPPORTED_FIELD, connections::unsupported_field),
     connections(Status::UNSUPPORTED_VERSION, connections::unsupported_version),

@@ -68,6 +68,7 @@ impl<'a> Item<'a> {
             BatchResult::Failed(failure) => Self::Failed(failure),
             BatchResult::Port(port) => Self::Port(port),
             BatchResult::PortDeleted => Self::PortDeleted,
+            BatchResult::Renewed(_) => unreachable!("the workload renews nothing"),
         }
     }
 

@@ -127,6 +127,7 @@ pub(crate) fn requests(choices: &mut Choices) -> Vec<Request> {
         host: Setting::Unset,
         manager_name: Setting::Null,
         owner_name: Setting::Unset,
+        lease_ms: Setting::Unset,
     };
     let items = vec![
         BatchItem::Allocate(allocate.clone()),

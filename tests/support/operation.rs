@@ -92,6 +92,7 @@ impl Operation {
                 BatchItem::PortCreate(create) => Request::PortCreate(create),
                 BatchItem::PortUpdate(update) => Request::PortUpdate(update),
                 BatchItem::PortDelete(delete) => Request::PortDelete(delete),
+                BatchItem::Renew(renew) => Request::Renew(renew),
             },
         }
     }
@@ -230,5 +231,6 @@ fn relabel(key: &Key, revision: Revision, label: &str) -> AllocationUpdate {
         host: Setting::Unset,
         manager_name: Setting::Unset,
         owner_name: Setting::Unset,
+        lease_ms: Setting::Unset,
     }
 }

@@ -6,7 +6,8 @@ use crate::error::Error;
 use addrd_protocol::message::{
     Allocate, AllocateFlags, Allocated, Allocation, AllocationFilter, AllocationGet,
     AllocationList, AllocationUpdate, Batch, BatchReply, FamilyChoice, Lookup, Lookups,
-    PageRequest, Release, Released, Reply, Request, Strategy, Target,
+    PageRequest, Release, Released, Renew, RenewOwner, Renewed, RenewedOwner, Reply, Request,
+    Strategy, Target,
 };
 use addrd_protocol::{Instance, NetworkId, OwnerId, Slot};
 
@@ -93,6 +94,33 @@ impl Client {
             Reply::Empty => Ok(None),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// Lets the lease of an allocation end so long after the server reads this.
+    ///
+    /// Count the time left from when this was *sent*, so that the client gives up before the server
+    /// does.
+    ///
+    /// # Errors
+    /// Refused: `EXPIRED` (allocate again), `STALE`, `NOT_HOLDER`, `NOT_FOUND` (the network); others
+    /// see [`Error`].
+    pub async fn renew(&self, network: NetworkId, renew: Renew) -> Result<Renewed, Error> {
+        let request = Request::Renew(renew);
+        expect_reply!(self.call(&self.scope(network), &request).await?, Renewed)
+    }
+
+    /// The same for all leases that an owner has in a network.
+    ///
+    /// # Errors
+    /// Refused: `EXPIRED` if it holds nothing there, `LIMIT`, `NOT_FOUND` (the network); others see
+    /// [`Error`].
+    pub async fn renew_owner(
+        &self,
+        network: NetworkId,
+        renew: RenewOwner,
+    ) -> Result<RenewedOwner, Error> {
+        let request = Request::RenewOwner(renew);
+        expect_reply!(self.call(&self.scope(network), &request).await?, RenewedOwner)
     }
 
     /// Changes what is written beside an allocation.

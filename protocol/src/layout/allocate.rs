@@ -8,6 +8,7 @@ use crate::message::allocate::{
     Allocate, AllocateExtras, AllocateFlags, Allocated, AllocatedAddress, CANDIDATES_MAX,
     FamilyChoice, SubnetSettings,
 };
+use crate::message::renew::{LEASE_MS_MAX, LEASE_MS_MIN};
 use crate::message::subnet::{DNS_SERVERS_MAX, ROUTES_MAX};
 use crate::text::MANAGER_BYTES_MAX;
 use crate::wire::{Reader, Writer, within};
@@ -16,10 +17,6 @@ use crate::wire::{Reader, Writer, within};
 const LENGTH_NONE: u8 = 255;
 /// Longest prefix, in bits.
 const LENGTH_MAX: u64 = 128;
-/// Shortest lease or hold, ms (SPEC.md section 9).
-const DURATION_MS_MIN: u64 = 1_000;
-/// Longest lease or hold: 10 years of 365 days, ms.
-const DURATION_MS_MAX: u64 = 10 * 365 * 24 * 3_600 * 1_000;
 /// Highest slot of a request that takes two.
 const PAIR_SLOT_MAX: u16 = u16::MAX - 1;
 
@@ -93,8 +90,7 @@ fn read_extras(reader: &mut Reader<'_>) -> Read<Option<Box<AllocateExtras>>> {
 }
 
 fn read_extra(extras: &mut AllocateExtras, tag: u16, value: &mut Reader<'_>) -> Read<bool> {
-    let duration =
-        |number, field| within(number, DURATION_MS_MIN, DURATION_MS_MAX, field).map(Some);
+    let duration = |number, field| within(number, LEASE_MS_MIN, LEASE_MS_MAX, field).map(Some);
     match tag {
         0x0001 => extras.trace = Some(value.id("trace")?),
         0x8001 => {

@@ -118,6 +118,7 @@ impl Layout for AllocationUpdate {
             host: Setting::Unset,
             manager_name: Setting::Unset,
             owner_name: Setting::Unset,
+            lease_ms: Setting::Unset,
         };
         reader.tail(|tag, value| read_change(&mut update, tag, value))?;
         check_fences(&update.target, &update.fences, false)?;
@@ -131,6 +132,7 @@ impl Layout for AllocationUpdate {
         writer.entry_text_setting(0x8004, &self.host);
         writer.entry_text_setting(0x8005, &self.manager_name);
         writer.entry_text_setting(0x8006, &self.owner_name);
+        writer.entry_setting(0x8007, &self.lease_ms, |w, ms| w.u64(*ms));
     }
 }
 
@@ -143,6 +145,7 @@ fn read_change(update: &mut AllocationUpdate, tag: u16, value: &mut Reader<'_>) 
                 value.setting("manager_name", |r| r.text(MANAGER_BYTES_MAX, "manager_name"))?;
         }
         0x8006 => update.owner_name = value.setting("owner_name", |r| r.any_text("owner_name"))?,
+        0x8007 => update.lease_ms = value.setting("lease_ms", super::renew::read_lease)?,
         _ => return read_fence(&mut update.fences, tag, value),
     }
     Ok(true)

@@ -7,7 +7,7 @@ use crate::codec::{BATCH_RESULT_BYTES_MAX, REPLY_BYTES_MAX, batch_reply_bytes_ma
 use crate::error::{DecodeError, Fault};
 use crate::header::REPLY_HEADER_BYTES;
 use crate::message::batch::{BATCH_ITEMS_MAX, Batch, BatchItem, BatchReply, BatchResult};
-use crate::message::{Allocate, Allocated, AllocationUpdate, Release, Released};
+use crate::message::{Allocate, Allocated, AllocationUpdate, Release, Released, Renew, Renewed};
 use crate::status::Status;
 use crate::wire::{ITEM_HEADER_BYTES, Reader, Writer, limit, within};
 
@@ -45,10 +45,12 @@ const NOT_HELD: u8 = 4;
 const FAILED: u8 = 5;
 const PORT: u8 = 6;
 const PORT_DELETED: u8 = 7;
+const RENEWED: u8 = 8;
 
 const PORT_CREATE: u8 = 4;
 const PORT_UPDATE: u8 = 5;
 const PORT_DELETE: u8 = 6;
+const RENEW: u8 = 7;
 
 fn unknown_kind<T>(kind: u8) -> Read<T> {
     Err(DecodeError::new(Fault::Unknown { value: kind.into() }, "kind"))
@@ -72,6 +74,7 @@ impl Layout for BatchItem {
             PORT_CREATE => Layout::read(reader).map(Self::PortCreate),
             PORT_UPDATE => Layout::read(reader).map(Self::PortUpdate),
             PORT_DELETE => Layout::read(reader).map(Self::PortDelete),
+            RENEW => Renew::read(reader).map(Self::Renew),
             kind => unknown_kind(kind),
         }
     }
@@ -102,6 +105,10 @@ impl Layout for BatchItem {
             Self::PortDelete(delete) => {
                 kind(PORT_DELETE);
                 delete.write(writer);
+            }
+            Self::Renew(renew) => {
+                kind(RENEW);
+                renew.write(writer);
             }
         }
     }
@@ -139,6 +146,7 @@ fn read_result(reader: &mut Reader<'_>) -> Read<BatchResult> {
         NOT_HELD => reader.no_tags().map(|()| BatchResult::NotHeld),
         PORT => Layout::read(reader).map(BatchResult::Port),
         PORT_DELETED => reader.no_tags().map(|()| BatchResult::PortDeleted),
+        RENEWED => Renewed::read(reader).map(BatchResult::Renewed),
         FAILED => {
             let status = Status(reader.u16("status")?);
             reader.zero::<2>("reserved")?;
@@ -174,6 +182,10 @@ fn write_result(result: &BatchResult, details_bytes: usize, writer: &mut Writer<
             port.write(writer);
         }
         BatchResult::PortDeleted => kind(PORT_DELETED),
+        BatchResult::Renewed(renewed) => {
+            kind(RENEWED);
+            renewed.write(writer);
+        }
         BatchResult::Failed(failure) => {
             kind(FAILED);
             writer.u16(failure.status.0);

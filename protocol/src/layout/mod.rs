@@ -14,6 +14,7 @@ mod pool;
 mod port;
 mod project;
 mod release;
+mod renew;
 pub(crate) mod reply;
 mod request;
 mod scope;

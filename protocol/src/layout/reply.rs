@@ -38,6 +38,8 @@ pub(crate) fn read_reply(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Reply>
         Opcode::BATCH => Layout::read(reader).map(Reply::Batch),
         Opcode::ALLOCATION_LIST => Layout::read(reader).map(Reply::Allocations),
         Opcode::LOOKUP => Layout::read(reader).map(Reply::Lookups),
+        Opcode::RENEW => Layout::read(reader).map(Reply::Renewed),
+        Opcode::RENEW_OWNER => Layout::read(reader).map(Reply::RenewedOwner),
         Opcode(0x0400..=0x04ff) => read_catalogue(opcode, reader),
         Opcode(0x0500..=0x05ff) => read_port_room(opcode, reader),
         Opcode(value) => Err(DecodeError::new(Fault::Unknown { value: value.into() }, "opcode")),
@@ -136,6 +138,8 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::Batch(_) => opcode == Opcode::BATCH,
         Reply::Allocations(_) => opcode == Opcode::ALLOCATION_LIST,
         Reply::Lookups(_) => opcode == Opcode::LOOKUP,
+        Reply::Renewed(_) => opcode == Opcode::RENEW,
+        Reply::RenewedOwner(_) => opcode == Opcode::RENEW_OWNER,
         Reply::Project(_) => {
             matches!(opcode, Opcode::PROJECT_CREATE | Opcode::PROJECT_GET | Opcode::PROJECT_UPDATE)
         }
@@ -155,6 +159,13 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         }
         Reply::Pools(_) => opcode == Opcode::POOL_LIST,
         Reply::Previewed(_) => opcode == Opcode::POOL_PREVIEW,
+        _ => belongs_to_port_room(opcode, reply),
+    }
+}
+
+/// The same for segments, ports and pins.
+fn belongs_to_port_room(opcode: Opcode, reply: &Reply) -> bool {
+    match reply {
         Reply::Segment(_) => matches!(
             opcode,
             Opcode::SEGMENT_CREATE
@@ -170,6 +181,7 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::Ports(_) => opcode == Opcode::PORT_LIST,
         Reply::Pin(_) => opcode == Opcode::PIN_CREATE,
         Reply::Pins(_) => opcode == Opcode::PIN_LIST,
+        _ => false,
     }
 }
 
@@ -216,6 +228,8 @@ pub(crate) fn write_reply(opcode: Opcode, reply: &Reply, writer: &mut Writer<'_>
         Reply::Batch(body) => body.write(writer),
         Reply::Allocations(body) => body.write(writer),
         Reply::Lookups(body) => body.write(writer),
+        Reply::Renewed(body) => body.write(writer),
+        Reply::RenewedOwner(body) => body.write(writer),
         Reply::Project(body) => body.write(writer),
         Reply::Projects(body) => body.write(writer),
         Reply::Scope(body) => body.write(writer),

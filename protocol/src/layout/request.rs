@@ -70,6 +70,8 @@ requests! {
     ALLOCATION_GET => AllocationGet;
     ALLOCATION_LIST => AllocationList;
     LOOKUP => Lookup;
+    RENEW => Renew;
+    RENEW_OWNER => RenewOwner;
     PROJECT_CREATE => ProjectCreate;
     PROJECT_GET => ProjectGet;
     PROJECT_LIST => ProjectList;

@@ -118,7 +118,7 @@ pub struct AllocateExtras {
     /// Only inside this range.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<Range>,
-    /// Lease duration, ms; not built yet.
+    /// Lease duration, ms ([`super::renew::LEASE_MS_MIN`] to [`super::renew::LEASE_MS_MAX`]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease_ms: Option<u64>,
     /// Hold token; not built yet.

@@ -98,6 +98,10 @@ pub struct AllocationUpdate {
     /// Unset = unchanged, null = none.
     #[serde(default, skip_serializing_if = "Setting::is_unset")]
     pub owner_name: Setting<Text>,
+    /// Unset = unchanged, null = without end; else the lease ends so many ms after the server reads
+    /// this.
+    #[serde(default, skip_serializing_if = "Setting::is_unset")]
+    pub lease_ms: Setting<u64>,
 }
 
 /// What a list shows; every given field must match.

@@ -5,6 +5,7 @@ use super::allocation::{Allocation, AllocationUpdate};
 use super::failure::Failure;
 use super::port::{Port, PortCreate, PortDelete, PortUpdate};
 use super::release::{Release, Released};
+use super::renew::{Renew, Renewed};
 use crate::status::Status;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,8 @@ pub enum BatchItem {
     PortUpdate(Box<PortUpdate>),
     /// Kind 6.
     PortDelete(PortDelete),
+    /// Kind 7.
+    Renew(Renew),
 }
 
 /// Items applied in order, in one journal batch.
@@ -67,6 +70,8 @@ pub enum BatchResult {
     Port(Box<Port>),
     /// A port deleted.
     PortDeleted,
+    /// A renewal.
+    Renewed(Renewed),
     /// Not done.
     Failed(Box<Failure>),
 }
@@ -77,7 +82,7 @@ impl BatchResult {
     pub fn status(&self) -> Status {
         match self {
             Self::Allocated(_) | Self::Released(_) | Self::Updated(_) => Status::OK,
-            Self::Port(_) | Self::PortDeleted => Status::OK,
+            Self::Port(_) | Self::PortDeleted | Self::Renewed(_) => Status::OK,
             Self::NotHeld => Status::NOT_HELD,
             Self::Failed(failure) => failure.status,
         }

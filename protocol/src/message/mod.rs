@@ -13,6 +13,7 @@ pub mod pool;
 pub mod port;
 pub mod project;
 pub mod release;
+pub mod renew;
 pub mod scope;
 pub mod segment;
 pub mod subnet;
@@ -49,6 +50,7 @@ pub use project::{
     Project, ProjectCreate, ProjectDelete, ProjectGet, ProjectList, ProjectPage, ProjectUpdate,
 };
 pub use release::{Fences, Release, Released, Target};
+pub use renew::{Renew, RenewOwner, Renewed, RenewedOwner};
 pub use scope::{
     AddressScope, ScopeCreate, ScopeDelete, ScopeGet, ScopeList, ScopePage, ScopeUpdate,
 };
@@ -147,6 +149,10 @@ pub enum Request {
     AllocationList(Box<AllocationList>),
     /// [`Opcode::LOOKUP`].
     Lookup(Box<Lookup>),
+    /// [`Opcode::RENEW`].
+    Renew(Renew),
+    /// [`Opcode::RENEW_OWNER`].
+    RenewOwner(RenewOwner),
     /// [`Opcode::PROJECT_CREATE`].
     ProjectCreate(Box<ProjectCreate>),
     /// [`Opcode::PROJECT_GET`].
@@ -249,6 +255,10 @@ pub enum Reply {
     Allocations(Box<AllocationPage>),
     /// To [`Request::Lookup`].
     Lookups(Box<Lookups>),
+    /// To [`Request::Renew`].
+    Renewed(Renewed),
+    /// To [`Request::RenewOwner`].
+    RenewedOwner(RenewedOwner),
     /// To project create, get, update.
     Project(Box<Project>),
     /// To [`Request::ProjectList`].

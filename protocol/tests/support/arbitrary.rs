@@ -95,6 +95,10 @@ impl Source {
         texts.into_iter().filter(|text| !text.is_empty()).collect()
     }
 
+    fn lease_ms(&mut self) -> u64 {
+        self.up_to(315_360_000_000).max(1_000)
+    }
+
     fn manager(&mut self) -> Text {
         self.text_of(text::MANAGER_BYTES_MAX)
     }
@@ -240,7 +244,20 @@ made_by! {
         Self {
             target, fences, label: s.make(), host: s.make(),
             manager_name: s.setting(Source::manager), owner_name: s.make(),
+            lease_ms: s.setting(Source::lease_ms),
         }
+    };
+    Renew = |s| {
+        let (target, mut fences): (Target, Fences) = (s.make(), s.make());
+        if fences.is_empty() && matches!(target, Target::Address(_)) {
+            fences.revision = Some(s.make());
+        }
+        Self { target, fences, lease_ms: s.lease_ms() }
+    };
+    Renewed = |s| {
+        let address: IpAddr = s.make();
+        let length = s.up_to(Family::of(&address).bits().into()) as u8;
+        Self { address, length, revision: s.make(), time_left_ms: s.make() }
     };
     Allocate = |s| {
         let family = s.make();
@@ -297,7 +314,7 @@ made_by! {
             host: s.make(), manager: s.maybe(Source::manager), network_project: s.make(),
         }
     };
-    BatchItem = |s| match s.byte() % 6 {
+    BatchItem = |s| match s.byte() % 7 {
         0 => {
             let mut allocate: Allocate = s.make();
             allocate.flags.want_subnet = false;
@@ -307,9 +324,10 @@ made_by! {
         2 => Self::PortCreate(s.make()),
         3 => Self::PortUpdate(s.make()),
         4 => Self::PortDelete(s.make()),
+        5 => Self::Renew(s.make()),
         _ => Self::Update(s.make()),
     };
-    BatchResult = |s| match s.byte() % 7 {
+    BatchResult = |s| match s.byte() % 8 {
         0 => {
             let mut allocated: Allocated = s.make();
             allocated.settings = None;
@@ -319,6 +337,7 @@ made_by! {
         2 => Self::NotHeld,
         3 => Self::Updated(s.make()),
         4 => Self::PortDeleted,
+        6 => Self::Renewed(s.make()),
         5 => {
             let mut port: Box<Port> = s.make();
             (port.host, port.device_owner, port.description) = (None, None, None);
@@ -371,7 +390,7 @@ made_of_fields! {
     AllocateFlags { takeover, allow_gateway, allow_resting, want_subnet }
     AllocateExtras {
         subnets = |s| s.list(allocate::CANDIDATES_MAX), exact, preferred, limit,
-        lease_ms = |s| s.maybe(|s| s.up_to(315_360_000_000).max(1_000)), hold_token,
+        lease_ms = |s| s.maybe(Source::lease_ms), hold_token,
         hold_ms = |s| s.maybe(|s| s.up_to(315_360_000_000).max(1_000)),
         manager = |s| s.maybe(Source::manager), host, label, owner_name, trace, mac,
     }
@@ -427,6 +446,8 @@ made_of_fields! {
     }
     Fences { revision, owner, instance, manager = |s| s.maybe(Source::manager) }
     AllocationGet { target }
+    RenewOwner { owner, instance, lease_ms = |s| s.lease_ms() }
+    RenewedOwner { renewed, endless, expired, stale }
     PageRequest { limit = |s| s.up_to(1_000) as u32, cursor }
     AllocationFilter {
         subnet, family, state, owner, manager = |s| s.maybe(Source::manager), host, label,
@@ -606,6 +627,8 @@ pub(crate) fn request(opcode: Opcode, s: &mut Source) -> Option<Request> {
         Opcode::ALLOCATION_GET => Request::AllocationGet(s.make()),
         Opcode::ALLOCATION_LIST => Request::AllocationList(s.make()),
         Opcode::LOOKUP => Request::Lookup(s.make()),
+        Opcode::RENEW => Request::Renew(s.make()),
+        Opcode::RENEW_OWNER => Request::RenewOwner(s.make()),
         Opcode::PROJECT_CREATE => Request::ProjectCreate(s.make()),
         Opcode::PROJECT_GET => Request::ProjectGet(s.make()),
         Opcode::PROJECT_LIST => Request::ProjectList(s.make()),
@@ -679,6 +702,8 @@ pub(crate) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
         Opcode::BATCH => Reply::Batch(s.make()),
         Opcode::ALLOCATION_LIST => Reply::Allocations(s.make()),
         Opcode::LOOKUP => Reply::Lookups(s.make()),
+        Opcode::RENEW => Reply::Renewed(s.make()),
+        Opcode::RENEW_OWNER => Reply::RenewedOwner(s.make()),
         Opcode::PROJECT_CREATE | Opcode::PROJECT_GET | Opcode::PROJECT_UPDATE => {
             Reply::Project(s.make())
         }

@@ -492,7 +492,27 @@ pub(crate) fn replies() -> Vec<ReplySample> {
         status: Status::OK,
         body: ReplyOrFailure::Reply(Reply::Usage(Box::new(usage))),
     }));
+    samples.extend((4_000..).zip(lease_replies()).map(|(request_id, (name, opcode, reply))| {
+        let body = ReplyOrFailure::Reply(reply);
+        ReplySample { name: name.to_owned(), opcode, request_id, status: Status::OK, body }
+    }));
     samples
+}
+
+/// Replies about leases.
+fn lease_replies() -> Vec<(&'static str, Opcode, Reply)> {
+    let renewed =
+        Renewed { address: read("10.0.0.2"), length: 32, revision: REVISION, time_left_ms: 60_000 };
+    let endless = Renewed { address: read("fd00:64::10"), length: 124, time_left_ms: 0, ..renewed };
+    let counts = RenewedOwner { renewed: 2, endless: 1, expired: 3, stale: 4 };
+    let failed = BatchResult::Failed(Box::new(failure(Status::EXPIRED, Vec::new())));
+    let results = vec![BatchResult::Renewed(renewed), failed];
+    vec![
+        ("renew", Opcode::RENEW, Reply::Renewed(renewed)),
+        ("renew_endless", Opcode::RENEW, Reply::Renewed(endless)),
+        ("renew_owner", Opcode::RENEW_OWNER, Reply::RenewedOwner(counts)),
+        ("batch_renew", Opcode::BATCH, Reply::Batch(Box::new(BatchReply { results }))),
+    ]
 }
 
 fn project() -> Project {

@@ -149,6 +149,7 @@ fn update() -> AllocationUpdate {
         host: Setting::Null,
         manager_name: Setting::Unset,
         owner_name: Setting::Value(text("")),
+        lease_ms: Setting::Unset,
     }
 }
 
@@ -411,6 +412,7 @@ fn allocation_requests() -> Vec<(&'static str, Request)> {
         host: Setting::Value(text("node-8")),
         manager_name: Setting::Value(text("cluster-b")),
         owner_name: Setting::Null,
+        lease_ms: Setting::Unset,
     };
     let get = |target| Request::AllocationGet(Box::new(AllocationGet { target }));
     let filter = AllocationFilter {
@@ -450,6 +452,34 @@ fn batch(mode: BatchMode) -> Batch {
     Batch { mode, items }
 }
 
+/// Requests about leases.
+fn lease_requests() -> Vec<(&'static str, Request)> {
+    let by_address = Target::Address(read("fd00:64::2"));
+    let renew = |target, fences| Renew { target, fences, lease_ms: 60_000 };
+    let update = |lease_ms| {
+        let changed = AllocationUpdate { lease_ms, owner_name: Setting::Unset, ..update() };
+        Request::AllocationUpdate(Box::new(changed))
+    };
+    let items = vec![
+        BatchItem::Renew(renew(key(), Fences::default())),
+        BatchItem::Renew(renew(by_address, all_fences())),
+    ];
+    let batch = Batch { mode: BatchMode::Independent, items };
+    let all = RenewOwner { owner: OWNER, instance: None, lease_ms: 315_360_000_000 };
+    vec![
+        ("renew_by_key", Request::Renew(renew(key(), Fences::default()))),
+        ("renew_all_fences", Request::Renew(renew(by_address, all_fences()))),
+        ("renew_owner", Request::RenewOwner(all)),
+        (
+            "renew_owner_of_instance",
+            Request::RenewOwner(RenewOwner { instance: Some(Instance(7)), lease_ms: 1_000, ..all }),
+        ),
+        ("batch_renew", Request::Batch(Box::new(batch))),
+        ("allocation_update_lease", update(Setting::Value(60_000))),
+        ("allocation_update_no_lease", update(Setting::Null)),
+    ]
+}
+
 /// Every request sample.
 pub(crate) fn requests() -> Vec<RequestSample> {
     let all = [
@@ -485,6 +515,7 @@ pub(crate) fn requests() -> Vec<RequestSample> {
     samples.extend(prefix_requests());
     samples.extend(sample_ports::requests());
     samples.extend(sample_shared::requests());
+    samples.extend((4_000..).zip(lease_requests()).map(sample));
     samples
 }
 

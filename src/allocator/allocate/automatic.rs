@@ -141,7 +141,7 @@ impl Shard {
         });
         let asked = Asked::trusted(&request, extras.as_ref());
         let want = Want { family: single.family, slot: single.slot };
-        let decision: Decision = self.decide(network, &asked, &want)?;
+        let decision: Decision = self.decide(network, &asked, &want, sink)?;
         Ok(self.carry_out(network, &asked, &want, decision, sink).record)
     }
 }

@@ -6,7 +6,7 @@ use crate::allocator::Shard;
 use crate::allocator::pins::pinned;
 use crate::allocator::refusal::{Refused, refuse, refuse_field};
 use crate::allocator::subnet::last_of;
-use crate::model::{Family, Status};
+use crate::model::{EffectSink, Family, Status};
 use std::net::IpAddr;
 
 impl Shard {
@@ -49,6 +49,15 @@ impl Shard {
             return Err(self.taken(at, exact, offset));
         }
         Ok(Choice { subnet: at, offset, order, moves_cursor: false })
+    }
+
+    /// Ends the lease of what has an address, if it is over.
+    pub(super) fn end_at(&mut self, network: u32, exact: &IpAddr, sink: &mut impl EffectSink) {
+        let Some(at) = self.find_subnet_with(network, exact) else { return };
+        let offset = self.subnets.at(at).row.prefix.offset_of(exact).unwrap_or_default();
+        if let Some(held) = self.find_covering(at, offset) {
+            self.end_if_over(held, sink);
+        }
     }
 
     /// The place of a preferred address, if it is free and nothing speaks against it. Unlike an

@@ -77,9 +77,9 @@ impl Shard {
     ) -> Result<Allocated, Refused> {
         let asked = Asked::new(request)?;
         let (first, second) = self.wants(network, &asked)?;
-        let first = (first, self.decide(network, &asked, &first)?);
+        let first = (first, self.decide(network, &asked, &first, sink)?);
         let second = match second {
-            Some(want) => Some((want, self.decide(network, &asked, &want)?)),
+            Some(want) => Some((want, self.decide(network, &asked, &want, sink)?)),
             None => None,
         };
         let is_fresh = |decision: &Decision| matches!(decision, Decision::Fresh(_));
@@ -136,9 +136,13 @@ impl Shard {
         network: u32,
         asked: &Asked<'_>,
         want: &Want,
+        sink: &mut impl EffectSink,
     ) -> Result<Decision, Refused> {
         let key = self.key_of(network, asked.request.owner, want.slot);
-        if let Some(held) = self.ledger.find_key(&self.subnets, &key) {
+        let held = self.ledger.find_key(&self.subnets, &key);
+        if let Some(held) = held
+            && !self.end_if_over(held, sink)
+        {
             return self.judge(held, asked, want);
         }
         if self.networks.at(network).deleting {
@@ -153,6 +157,7 @@ impl Shard {
             return self.eui64_choice(network, asked, want).map(Decision::Fresh);
         }
         if let Some(exact) = asked.exact(want) {
+            self.end_at(network, &exact, sink);
             return self.exactly(network, asked, want, exact).map(Decision::Fresh);
         }
         if let Some(preferred) = asked.preferred(want)
@@ -205,7 +210,7 @@ impl Shard {
                 row.revision = revision;
                 row.changed = revision;
                 row.instance = asked.request.instance;
-                row.extras = merged(row.extras, asked);
+                row.extras = self.merged(row.extras, asked);
                 self.commit_changed(record, row, sink);
                 Done { record, repeated: false, taken_over: true }
             }
@@ -225,7 +230,7 @@ impl Shard {
                     instance: asked.request.instance,
                     state: AllocationState::Allocated,
                     moves_cursor: choice.moves_cursor,
-                    extras: self.signed(network, merged(None, asked)),
+                    extras: self.signed(network, self.merged(None, asked)),
                 };
                 let record = self.commit_fresh(choice.subnet, row, sink);
                 Done { record, repeated: false, taken_over: false }
@@ -246,6 +251,35 @@ impl Shard {
         let mut extras = extras.unwrap_or_default();
         extras.project = Some(project);
         Some(extras)
+    }
+
+    /// Rare fields of a request over those that are there; what it does not name stays.
+    fn merged(
+        &self,
+        old: Option<Box<AllocationExtras>>,
+        asked: &Asked<'_>,
+    ) -> Option<Box<AllocationExtras>> {
+        if asked.request.extras.is_none() {
+            return old;
+        }
+        let given = asked.extras;
+        let mut row = old.unwrap_or_default();
+        row.trace = given.trace;
+        if let Some(lease_ms) = given.lease_ms {
+            row.deadline = Some(self.deadline_of(lease_ms));
+        }
+        let pairs = [
+            (&mut row.manager, &given.manager),
+            (&mut row.host, &given.host),
+            (&mut row.label, &given.label),
+            (&mut row.owner_name, &given.owner_name),
+        ];
+        for (field, value) in pairs {
+            if value.is_some() {
+                field.clone_from(value);
+            }
+        }
+        (*row != AllocationExtras::default()).then_some(row)
     }
 
     fn reply(&self, asked: &Asked<'_>, first: Done, second: Option<Done>) -> Allocated {
@@ -272,7 +306,7 @@ impl Shard {
             slot: record.slot,
             revision: record.revision,
             state: record.state(),
-            time_left_ms: 0,
+            time_left_ms: self.time_left(record),
             repeated: done.repeated,
             was_preferred: asked.extras.preferred == Some(address),
             from_quarantine: false,
@@ -292,28 +326,6 @@ impl Shard {
 /// 128 random bits from a state.
 fn drawn(mut state: u64) -> u128 {
     u128::from(split_mix(&mut state)) << 64 | u128::from(split_mix(&mut state))
-}
-
-/// Rare fields of a request over those that are there; what it does not name stays.
-fn merged(old: Option<Box<AllocationExtras>>, asked: &Asked<'_>) -> Option<Box<AllocationExtras>> {
-    if asked.request.extras.is_none() {
-        return old;
-    }
-    let given = asked.extras;
-    let mut row = old.unwrap_or_default();
-    row.trace = given.trace;
-    let pairs = [
-        (&mut row.manager, &given.manager),
-        (&mut row.host, &given.host),
-        (&mut row.label, &given.label),
-        (&mut row.owner_name, &given.owner_name),
-    ];
-    for (field, value) in pairs {
-        if value.is_some() {
-            field.clone_from(value);
-        }
-    }
-    (*row != AllocationExtras::default()).then_some(row)
 }
 
 fn settings_of(subnet: &Subnet) -> SubnetSettings {

@@ -1,5 +1,6 @@
 //! What an allocate request asks for, checked in itself. Looks at no state.
 
+use crate::allocator::leases::check_lease;
 use crate::allocator::refusal::{Refused, out_of_range, refuse_field, unsupported};
 use crate::allocator::release::check_manager;
 use crate::allocator::subnet::last_of;
@@ -78,8 +79,8 @@ impl<'a> Asked<'a> {
 
     fn check_extras(&self) -> Result<(), Refused> {
         let AllocateExtras { lease_ms, hold_token, hold_ms, exact, limit, .. } = self.extras;
-        if lease_ms.is_some() {
-            return Err(unsupported("lease_ms", "a lease"));
+        if let Some(lease_ms) = lease_ms {
+            check_lease(*lease_ms)?;
         }
         if hold_token.is_some() {
             return Err(unsupported("hold_token", "a hold"));

@@ -5,6 +5,7 @@ use super::pool::Pool;
 use super::projects::lost;
 use super::{Catalogue, Tee};
 use crate::allocator::batch::{check_items, run_items};
+use crate::allocator::leases::no_lease_of_prefixes;
 use crate::allocator::refusal::{Refused, unsupported};
 use crate::allocator::shard::Answer;
 use crate::model::{AllocationRow, Effect, EffectSink, NetworkHandle, ProjectId, Status};
@@ -71,6 +72,7 @@ impl Catalogue {
             BatchItem::PortCreate(_) | BatchItem::PortUpdate(_) | BatchItem::PortDelete(_) => {
                 Err(unsupported("items", "a port on a subnet pool"))
             }
+            BatchItem::Renew(_) => Err(no_lease_of_prefixes()),
         }
     }
 

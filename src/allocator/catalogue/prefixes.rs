@@ -6,6 +6,7 @@ use super::choose::Wanted;
 use super::pool::{Pool, block_of};
 use super::projects::lost;
 use super::{Catalogue, Tee};
+use crate::allocator::leases::no_lease_of_prefixes;
 use crate::allocator::refusal::{Refused, limit, refuse_field, unsupported};
 use crate::allocator::shard::{Answer, At, Scope};
 use crate::model::{
@@ -108,6 +109,9 @@ impl Catalogue {
         request: &AllocationUpdate,
         sink: &mut impl EffectSink,
     ) -> Result<Allocation, Refused> {
+        if request.lease_ms.value().is_some() {
+            return Err(no_lease_of_prefixes());
+        }
         self.check_own(pool, network, "target", &request.target)?;
         let (updated, kept) =
             Tee::of(sink, |tee| self.prefixes.allocation_update(network, request, tee))?;
@@ -347,6 +351,9 @@ fn check_fields(pool: &Pool, request: &Allocate) -> Result<(), Refused> {
     }
     if extras.is_some_and(|extras| !extras.subnets.is_empty()) {
         return conflict("subnets", "a candidate subnet");
+    }
+    if extras.is_some_and(|extras| extras.lease_ms.is_some()) {
+        return Err(no_lease_of_prefixes());
     }
     if request.flags.want_subnet {
         return conflict("want_subnet", "the settings of a subnet");

@@ -6,8 +6,8 @@ use super::*;
 use crate::allocator::index::split_mix;
 use crate::model::{Instance, Prefix, Range, Revision, Setting};
 use addrd_protocol::message::{
-    AllocateFlags, AllocationUpdate, Exclusion, ExclusionMode, FamilyChoice, NetworkUpdate, Route,
-    Strategy, SubnetDelete, SubnetExclude, SubnetInclude, SubnetKind, SubnetUpdate,
+    AllocateFlags, AllocationUpdate, Exclusion, ExclusionMode, FamilyChoice, NetworkUpdate, Renew,
+    Route, Strategy, SubnetDelete, SubnetExclude, SubnetInclude, SubnetKind, SubnetUpdate,
 };
 
 /// Prefixes that subnets are made of: edges of both families, some overlapping.
@@ -337,7 +337,7 @@ impl Dice {
                 let prefix = dice.prefix_of(net);
                 dice.range(&prefix)
             }),
-            lease_ms: self.some(64, |_| 1_000),
+            lease_ms: self.some(3, Self::lease_ms),
             hold_token: self.some(64, |_| Default::default()),
             hold_ms: self.some(64, |_| 1_000),
             manager: self.some(6, Self::text),
@@ -403,6 +403,26 @@ impl Dice {
             host: self.setting(Self::text),
             manager_name: self.setting(Self::text),
             owner_name: self.setting(Self::text),
+            lease_ms: match self.roll(4) {
+                0 => Setting::Null,
+                1 => Setting::Value(1_000 + self.roll(20_000)),
+                _ => Setting::Unset,
+            },
+        }
+    }
+
+    pub(super) fn renew(&mut self, net: Option<&Net>) -> Renew {
+        let target = self.target(net);
+        let fences = if self.once_in(2) { Fences::default() } else { self.fences(net, &target) };
+        Renew { target, fences, lease_ms: 1_000 + self.roll(20_000) }
+    }
+
+    /// Mostly a short one.
+    fn lease_ms(&mut self) -> u64 {
+        if self.once_in(32) {
+            self.one_of(&[0, 999, 315_360_000_001])
+        } else {
+            1_000 + self.roll(20_000)
         }
     }
 }

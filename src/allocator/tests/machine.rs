@@ -7,8 +7,11 @@
 use super::dice::{Dice, net_of};
 use super::naive::{Expected, Given, Held, Naive, No};
 use super::*;
+use crate::limits::{CLOCK_GAP_MS_MAX, RESTART_GRACE_MS};
 use crate::model::Revision;
-use addrd_protocol::message::{Allocation, Batch, BatchItem, BatchMode, BatchResult, Failure};
+use addrd_protocol::message::{
+    Allocation, AllocationGet, Batch, BatchItem, BatchMode, BatchResult, Failure, Renew, Renewed,
+};
 use proptest::prelude::*;
 
 pub(super) struct Machine {
@@ -19,7 +22,8 @@ pub(super) struct Machine {
 impl Machine {
     pub(super) fn new(shards: usize) -> Self {
         let world = World::new(shards);
-        let naive = Naive { first_revision: world.at.tick.first_revision(), ..Naive::default() };
+        let (now, first_revision) = (world.at.tick.0, world.at.tick.first_revision());
+        let naive = Naive { first_revision, now, ..Naive::default() };
         Self { world, naive }
     }
 
@@ -43,6 +47,8 @@ impl Machine {
             78..82 => self.update(network, &mut dice),
             82..90 => self.batch(network, &mut dice),
             90..93 => self.work(&mut dice),
+            93..95 => self.time(&mut dice),
+            95..97 => self.renew(network, &mut dice),
             _ => super::reads::compare(&mut self.world, &self.naive, &mut dice),
         }
     }
@@ -210,12 +216,70 @@ impl Machine {
         }
     }
 
+    fn renew(&mut self, network: u128, dice: &mut Dice) {
+        let request = dice.renew(self.net(network));
+        let verdict = self.naive.renew(network_id(network), &request);
+        let answer = self.world.apply(network, &Request::Renew(request));
+        if let (Some(Reply::Renewed(real)), Ok(held)) = (agree(&answer, &verdict), verdict) {
+            self.assert_renewed(real, &held);
+        }
+    }
+
+    fn assert_renewed(&self, real: &Renewed, held: &Held) {
+        assert_eq!((real.address, real.length), (held.address(), held.length));
+        let left = held.end.map_or(0, |end| end - self.naive.now);
+        assert_eq!((real.revision, real.time_left_ms), (held.revision(), left));
+    }
+
+    /// Time passes, at times over a restart. What is over can't be seen or renewed even before an effect
+    /// says so; then all of it is ended.
+    fn time(&mut self, dice: &mut Dice) {
+        self.wait(dice.roll(CLOCK_GAP_MS_MAX));
+        if dice.once_in(4) && self.world.shards.len() == 1 {
+            self.restart();
+        }
+    }
+
+    fn wait(&mut self, ms: u64) {
+        let over = self.naive.wait(ms);
+        self.world.at.tick.0 += ms;
+        for (network, held) in &over {
+            let target = Target::Key { owner: held.owner, slot: held.slot };
+            let renew = Renew { target, fences: Fences::default(), lease_ms: 5_000 };
+            let get = AllocationGet { target };
+            let network = network.0.as_u128();
+            let refused = self.world.refused(network, Request::Renew(renew));
+            assert_eq!(refused.status, Status::EXPIRED);
+            let refused = self.world.refused(network, Request::AllocationGet(Box::new(get)));
+            assert_eq!(refused.status, Status::NOT_FOUND);
+        }
+        let World { shards, at, log, .. } = &mut self.world;
+        let before = log.effects.len();
+        shards.iter_mut().for_each(|shard| while shard.step_expiry(at, 3, log) {});
+        assert_eq!(log.effects.len() - before, over.len());
+    }
+
+    /// Time passes, up to this tick at least.
+    pub(super) fn pass(&mut self, tick: Tick) {
+        self.wait(tick.0.saturating_sub(self.naive.now));
+    }
+
+    /// The memory is lost and comes back from all effects.
+    fn restart(&mut self) {
+        let mut again = Shard::new(ShardSettings { seed: 6, records_max: 1 << 20 });
+        self.world.log.effects.iter().for_each(|effect| again.absorb(effect).unwrap());
+        again.grant_grace(Tick(self.world.at.tick.0 + RESTART_GRACE_MS));
+        self.naive.restart(RESTART_GRACE_MS);
+        self.world.shards = vec![again];
+    }
+
     fn batch(&mut self, network: u128, dice: &mut Dice) {
         let items: Vec<BatchItem> = (0..dice.roll(6))
-            .map(|_| match dice.roll(8) {
+            .map(|_| match dice.roll(9) {
                 0..5 => BatchItem::Allocate(dice.allocate(self.net(network))),
                 5..7 => BatchItem::Release(dice.release(self.net(network))),
-                _ => BatchItem::Update(Box::new(dice.update(self.net(network)))),
+                7 => BatchItem::Update(Box::new(dice.update(self.net(network)))),
+                _ => BatchItem::Renew(dice.renew(self.net(network))),
             })
             .collect();
         let mode = dice.one_of(&[BatchMode::Independent, BatchMode::AllOrNothing]);
@@ -274,6 +338,7 @@ impl Machine {
             }
             BatchItem::Release(request) => _ = self.naive.release(id, request).unwrap(),
             BatchItem::Update(request) => _ = self.naive.update(id, request).unwrap(),
+            BatchItem::Renew(request) => _ = self.naive.renew(id, request).unwrap(),
             BatchItem::PortCreate(_) | BatchItem::PortUpdate(_) | BatchItem::PortDelete(_) => {
                 unreachable!("ports have a model of their own")
             }
@@ -301,6 +366,11 @@ impl Machine {
                     other => panic!("{other:?}"),
                 }
             }
+            (BatchItem::Renew(request), result) => match (self.naive.renew(id, request), result) {
+                (Ok(held), BatchResult::Renewed(real)) => self.assert_renewed(real, &held),
+                (Err(no), BatchResult::Failed(refused)) => assert_refused(refused, no),
+                other => panic!("{other:?}"),
+            },
             (BatchItem::Update(request), result) => {
                 match (self.naive.update(id, request), result) {
                     (Ok((held, _)), BatchResult::Updated(real)) => assert_same(real, &held),
@@ -419,6 +489,7 @@ fn every_status_is_met() {
         Status::ID_IN_USE,
         Status::NAME_IN_USE,
         Status::PREFIX_OVERLAP,
+        Status::EXPIRED,
         Status::NO_MATCHING_SUBNET,
         Status::INVALID_ADDRESS,
         Status::IS_GATEWAY,

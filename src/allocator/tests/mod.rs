@@ -7,6 +7,7 @@ mod catalogue;
 mod costs;
 mod deletion;
 mod dice;
+mod leases;
 mod machine;
 mod naive;
 mod onboarding;

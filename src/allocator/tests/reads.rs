@@ -150,7 +150,11 @@ fn allocations(world: &mut World, network: u128, net: &Net, filter: AllocationFi
     });
     let shown: Vec<_> = shown.collect();
     assert_eq!(seen.len(), shown.len(), "{filter:?}");
-    seen.iter().zip(shown).for_each(|(real, held)| assert_same(real, held));
+    let now = world.at.tick.0;
+    for (real, held) in seen.iter().zip(shown) {
+        assert_same(real, held);
+        assert_eq!(real.time_left_ms, held.end.map_or(0, |end| end - now));
+    }
 }
 
 /// The sums of what is told of each subnet, by family.

@@ -268,6 +268,7 @@ fn nobody_touches_what_another_project_holds() {
         host: Setting::Unset,
         manager_name: Setting::Unset,
         owner_name: Setting::Unset,
+        lease_ms: Setting::Unset,
     };
     let requests = [
         Request::Release(release_at(fences)),

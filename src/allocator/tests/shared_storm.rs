@@ -173,6 +173,7 @@ impl Storm {
                 host: Setting::Null,
                 manager_name: Setting::Unset,
                 owner_name: Setting::Unset,
+                lease_ms: Setting::Unset,
             })),
             8..10 => BatchItem::PortCreate(Box::new(PortCreate {
                 mac: dice.once_in(2).then(|| Mac([0xfa, 0, 0, 0, 0, dice.roll(5) as u8])),
@@ -203,6 +204,7 @@ impl Storm {
             BatchItem::PortCreate(item) => Request::PortCreate(item),
             BatchItem::PortUpdate(item) => Request::PortUpdate(item),
             BatchItem::PortDelete(item) => Request::PortDelete(item),
+            BatchItem::Renew(item) => Request::Renew(item),
         }
     }
 

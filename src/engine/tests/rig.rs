@@ -48,6 +48,7 @@ pub(super) struct Rig {
     pub(super) workers: Vec<Worker>,
     pub(super) committer: Committer,
     pub(super) pressure: Arc<Pressure>,
+    pub(super) clock: Arc<FakeClock>,
 }
 
 impl Rig {
@@ -55,8 +56,9 @@ impl Rig {
     pub(super) fn new(cidr: &str) -> Self {
         let fill = JournalFill { records: 0, records_max: 4 << 20, bytes: 0, bytes_max: 1 << 40 };
         let (committer_bell, _) = doorbell();
+        let clock = Arc::new(FakeClock::new(Tick(1_000)));
         let shared = Shared {
-            clock: Arc::new(FakeClock::new(Tick(1_000))),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
             pressure: Arc::new(Pressure::new(&fill)),
             position: Arc::new(DurableMark::new(0)),
             incarnation: Incarnation(1),
@@ -85,12 +87,17 @@ impl Rig {
             }),
         };
         let workers = crew.workers.into_iter().map(|(worker, _)| worker).collect();
-        Self { engine, workers, committer, pressure: shared.pressure }
+        Self { engine, workers, committer, pressure: shared.pressure, clock }
     }
 
     /// What the worker counted.
     pub(super) fn figures(&self) -> WorkerSnapshot {
         self.engine.figures().deciding.swap_remove(0)
+    }
+
+    /// Records in the journal.
+    pub(super) fn committed(&self) -> u64 {
+        self.pressure.journal_records.get()
     }
 
     /// Operations in the worker's ring.

@@ -211,6 +211,14 @@ RELEASED = Layout(
     ("length", Number(1)), ("state", Enumeration(STATES)), (RESERVED, Reserved(5)),
     gather=gather_address, scatter=scatter_address,
 )
+RENEWED = Layout(
+    ("address", Number(16)), ("revision", revision()), ("time_left_ms", Number(8)), ("family", Number(1)),
+    ("length", Number(1)), (RESERVED, Reserved(6)),
+    gather=gather_address, scatter=scatter_address,
+)
+RENEWED_OWNER = Layout(
+    ("renewed", Number(4)), ("endless", Number(4)), ("expired", Number(4)), ("stale", Number(4)),
+)
 LOOKUPS = Layout(
     ("allocations", Count(2, most=LOOKUPS_MAX)), ("subnets", Count(2, most=LOOKUPS_MAX)), (None, Flags(2, "more")),
     (RESERVED, Reserved(2)),
@@ -270,7 +278,7 @@ BATCH = Layout(
     ("results", Count(2)), (RESERVED, Reserved(6)),
     items=[KindItems("results", {
         1: ("allocated", ALLOCATED), 2: ("released", RELEASED), 3: ("updated", ALLOCATION), 4: ("not_held", None),
-        5: ("failed", FAILED), 6: ("port", ports.PORT), 7: ("port_deleted", None),
+        5: ("failed", FAILED), 6: ("port", ports.PORT), 7: ("port_deleted", None), 8: ("renewed", RENEWED),
     })],
 )
 GOAWAY = Layout(
@@ -309,6 +317,8 @@ REPLIES = {
     "allocation_get": ("allocation", ALLOCATION),
     "allocation_list": ("allocations", page(ALLOCATION)),
     "lookup": ("lookups", LOOKUPS),
+    "renew": ("renewed", RENEWED),
+    "renew_owner": ("renewed_owner", RENEWED_OWNER),
     "project_create": ("project", PROJECT),
     "project_get": ("project", PROJECT),
     "project_list": ("projects", page(PROJECT)),

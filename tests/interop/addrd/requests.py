@@ -219,8 +219,28 @@ ALLOCATION_UPDATE = Layout(
         0x8004: Tag("host", Setting(Text())),
         0x8005: Tag("manager_name", Setting(manager())),
         0x8006: Tag("owner_name", Setting(Text())),
+        0x8007: Tag("lease_ms", Setting(Number(8, **DURATION))),
     },
     gather=gather_fences, scatter=scatter_fences,
+)
+RENEW = Layout(
+    *fenced(None, "by_revision", "by_instance"), ("lease_ms", Number(8, **DURATION)), tail=FENCES, gather=gather_fences,
+    scatter=scatter_fences,
+)
+
+
+def gather_instance(raw):
+    if not raw.pop("by_instance"):
+        if raw["instance"] != "0":
+            raise Fault("MALFORMED", "instance")
+        del raw["instance"]
+    return raw
+
+
+RENEW_OWNER = Layout(
+    (None, Flags(2, "by_instance")), (RESERVED, Reserved(6)), ("owner", Id(zero=False)), ("instance", revision()),
+    ("lease_ms", Number(8, **DURATION)), gather=gather_instance,
+    scatter=lambda value: {"instance": "0"} | value | {"by_instance": "instance" in value},
 )
 BATCH = Layout(
     ("mode", Enumeration(BATCH_MODES)), (RESERVED, Reserved(1)), ("items", Count(2, least=1, most=BATCH_ITEMS_MAX)),
@@ -228,7 +248,7 @@ BATCH = Layout(
     items=[KindItems("items", {
         1: ("allocate", BATCH_ALLOCATE), 2: ("release", RELEASE), 3: ("update", ALLOCATION_UPDATE),
         4: ("port_create", ports.PORT_CREATE), 5: ("port_update", ports.PORT_UPDATE),
-        6: ("port_delete", ports.PORT_DELETE),
+        6: ("port_delete", ports.PORT_DELETE), 7: ("renew", RENEW),
     })],
 )
 
@@ -408,4 +428,6 @@ REQUESTS = {
     "allocation_get": Layout(*target(), gather=gather_target, scatter=scatter_target),
     "allocation_list": ALLOCATION_LIST,
     "lookup": LOOKUP,
+    "renew": RENEW,
+    "renew_owner": RENEW_OWNER,
 } | ports.REQUESTS

@@ -42,6 +42,8 @@ OPCODES = {
     0x0305: "allocation_get",
     0x0306: "allocation_list",
     0x0307: "lookup",
+    0x0308: "renew",
+    0x0309: "renew_owner",
     0x0401: "project_create",
     0x0402: "project_get",
     0x0403: "project_list",
@@ -85,7 +87,7 @@ MAY_NAME_POOL = (
 )
 MAY_BE_SHARED = (
     "network_get", "subnet_get", "subnet_list", "usage", "free_ranges", "allocate", "release", "allocation_update",
-    "batch", "allocation_get", "allocation_list", "lookup", "port_create", "port_get", "port_list", "port_update",
+    "batch", "allocation_get", "allocation_list", "lookup", "renew", "renew_owner", "port_create", "port_get", "port_list", "port_update",
     "port_delete",
 )
 
@@ -133,6 +135,7 @@ STATUSES = {
     0x0147: "SEGMENT_MIX",
     0x0148: "SEGMENT_FIXED",
     0x0149: "PINNED",
+    0x0160: "EXPIRED",
     0x0201: "MALFORMED",
     0x0202: "OUT_OF_RANGE",
     0x0203: "UNSUPPORTED",

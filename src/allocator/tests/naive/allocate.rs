@@ -47,6 +47,7 @@ impl Naive {
         request: &Allocate,
         expected: &Expected,
     ) -> Vec<Held> {
+        let now = self.now;
         let net = self.net_mut(network).unwrap();
         let plain = AllocateExtras::default();
         let extras = request.extras.as_deref().unwrap_or(&plain);
@@ -59,7 +60,7 @@ impl Naive {
                     let held = &mut net.held[*at];
                     (held.revision, held.changed) = (revision, revision);
                     held.instance = request.instance;
-                    write_extras(held, extras);
+                    write_extras(held, extras, now);
                     *at
                 }
                 Given::New { subnet, first, bits, moves, .. } => {
@@ -85,8 +86,9 @@ impl Naive {
                         host: None,
                         label: None,
                         owner_name: None,
+                        end: None,
                     };
-                    write_extras(&mut held, extras);
+                    write_extras(&mut held, extras, now);
                     net.held.push(held);
                     net.held.len() - 1
                 }
@@ -97,7 +99,8 @@ impl Naive {
     }
 }
 
-fn write_extras(held: &mut Held, extras: &AllocateExtras) {
+fn write_extras(held: &mut Held, extras: &AllocateExtras, now: u64) {
+    held.end = extras.lease_ms.map(|ms| now + ms).or(held.end);
     held.manager = extras.manager.clone().or(held.manager.take());
     held.host = extras.host.clone().or(held.host.take());
     held.label = extras.label.clone().or(held.label.take());
@@ -109,8 +112,8 @@ fn check(request: &Allocate, extras: &AllocateExtras) -> Verdict<()> {
     if request.flags.allow_resting {
         return no_field(Status::UNSUPPORTED, "allow_resting");
     }
-    if extras.lease_ms.is_some() {
-        return no_field(Status::UNSUPPORTED, "lease_ms");
+    if extras.lease_ms.is_some_and(|ms| !(1_000..=315_360_000_000).contains(&ms)) {
+        return no_field(Status::OUT_OF_RANGE, "lease_ms");
     }
     if extras.hold_token.is_some() {
         return no_field(Status::UNSUPPORTED, "hold_token");

@@ -34,6 +34,8 @@ pub(super) fn no_field<T>(status: Status, field: &'static str) -> Verdict<T> {
 pub(super) struct Naive {
     pub(super) networks: Vec<Net>,
     pub(super) first_revision: u64,
+    /// The time, ms.
+    pub(super) now: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -84,6 +86,8 @@ pub(super) struct Held {
     pub(super) host: Option<Text>,
     pub(super) label: Option<Text>,
     pub(super) owner_name: Option<Text>,
+    /// When its lease ends, with whatever grace it has.
+    pub(super) end: Option<u64>,
 }
 
 impl Naive {

@@ -1,8 +1,8 @@
 //! Release and update of what is held.
 
 use super::{Held, Naive, Net, Verdict, no};
-use crate::model::{NetworkId, Setting, Status, Text};
-use addrd_protocol::message::{AllocationUpdate, Fences, Release, Target};
+use crate::model::{NetworkId, Setting, Status, Text, Tick};
+use addrd_protocol::message::{AllocationUpdate, Fences, Release, Renew, Target};
 use addrd_protocol::prefix::number_of;
 
 impl Naive {
@@ -29,6 +29,7 @@ impl Naive {
         network: NetworkId,
         request: &AllocationUpdate,
     ) -> Verdict<(Held, bool)> {
+        let now = self.now;
         let net = self.net_mut(network)?;
         if matches!(request.target, Target::Address(_)) && request.fences.is_empty() {
             return no(Status::CONFLICTING_FIELDS);
@@ -41,12 +42,64 @@ impl Naive {
         set(&mut held.host, &request.host);
         set(&mut held.manager, &request.manager_name);
         set(&mut held.owner_name, &request.owner_name);
+        match request.lease_ms {
+            Setting::Unset => {}
+            Setting::Null => held.end = None,
+            Setting::Value(ms) => held.end = Some(now + ms),
+        }
         if *held == before {
             return Ok((before, true));
         }
         let revision = net.tick();
         net.held[at].changed = revision;
         Ok((net.held[at].clone(), false))
+    }
+}
+
+impl Naive {
+    /// What is held after a renewal.
+    pub(in crate::allocator::tests) fn renew(
+        &mut self,
+        network: NetworkId,
+        request: &Renew,
+    ) -> Verdict<Held> {
+        let now = self.now;
+        let net = self.net_mut(network)?;
+        if matches!(request.target, Target::Address(_)) && request.fences.is_empty() {
+            return no(Status::CONFLICTING_FIELDS);
+        }
+        let Some(at) = target(net, &request.target)? else { return no(Status::EXPIRED) };
+        check_fences(&net.held[at], &request.fences)?;
+        if net.held[at].end.is_some() {
+            let revision = net.tick();
+            let held = &mut net.held[at];
+            (held.changed, held.end) = (revision, Some(now + request.lease_ms));
+        }
+        Ok(net.held[at].clone())
+    }
+
+    /// Time passes; gives what is over by then, which nobody holds any more.
+    pub(in crate::allocator::tests) fn wait(&mut self, ms: u64) -> Vec<(NetworkId, Held)> {
+        self.now += ms;
+        self.first_revision = Tick(self.now).first_revision();
+        let now = self.now;
+        let mut over = Vec::new();
+        for net in &mut self.networks {
+            let is_over = |held: &mut Held| held.end.is_some_and(|end| end <= now);
+            let ended: Vec<_> = net.held.extract_if(.., is_over).collect();
+            over.extend(ended.into_iter().map(|held| {
+                net.tick();
+                (net.id, held)
+            }));
+        }
+        over
+    }
+
+    /// The server starts again: what has a lease keeps it for a while.
+    pub(in crate::allocator::tests) fn restart(&mut self, grace_ms: u64) {
+        let until = self.now + grace_ms;
+        let leases = self.networks.iter_mut().flat_map(|net| &mut net.held);
+        leases.filter_map(|held| held.end.as_mut()).for_each(|end| *end = until.max(*end));
     }
 }
 

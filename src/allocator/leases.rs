@@ -1,0 +1,295 @@
+//! Leases: time left, renewals, and the job that ends what is over. Reads no clock: the time is that
+//! of the request or slice at hand.
+//!
+//! An address is free only once the effect that ends its lease is absorbed, so it can't be handed
+//! out before the end is journalled. From its deadline on a lease counts as ended even if no effect
+//! says so yet: it is not shown, and can't be renewed.
+
+use super::Shard;
+use super::leniency::after_gap;
+use super::record::Record;
+use super::refusal::{Refused, limit, out_of_range, refuse, refuse_field};
+use super::release::no_fence;
+use super::shard::At;
+use super::slab::NIL;
+use crate::limits::{HAND_OVER_RECORD_BYTES_MAX, LIST_OBJECTS_MAX};
+use crate::model::{EffectSink, Instance, Revision, Status, Tick};
+use crate::planted::{Bug, is_planted};
+use addrd_protocol::message::release::Target;
+use addrd_protocol::message::renew::{LEASE_MS_MAX, LEASE_MS_MIN, RENEW_OWNER_MAX};
+use addrd_protocol::message::{Renew, RenewOwner, Renewed, RenewedOwner};
+
+/// What has become of one allocation of an owner.
+enum Case {
+    Renewed,
+    Endless,
+    Expired,
+    Stale,
+}
+
+impl Shard {
+    /// The time of the request or slice at hand. Whoever could not renew because the server stood still
+    /// keeps its lease.
+    #[inline]
+    pub(super) fn set_time(&mut self, at: &At) {
+        if let Some(until) = after_gap(self.now, at.tick) {
+            self.grant_grace(until);
+        }
+        self.now = at.tick;
+    }
+
+    /// A reading of the clock without a request, and when a renewal was refused last for want of room.
+    ///
+    /// Concurrency: must come at least every [`crate::limits::CLOCK_GAP_MS_MAX`] while there are leases,
+    /// else the next one is taken for the end of a standstill.
+    pub fn notice_time(&mut self, at: &At, refused: Tick) {
+        self.set_time(at);
+        if let Some(until) = self.leniency.excuse(at.tick, refused) {
+            self.grant_grace(until);
+        }
+    }
+
+    /// From now on no lease ends, until it is told otherwise: the clock is in doubt.
+    pub const fn stop_expiry(&mut self, stopped: bool) {
+        self.expiry_stopped = stopped;
+    }
+
+    /// What has a lease by now keeps it at least until then.
+    pub fn grant_grace(&mut self, until: Tick) {
+        self.ledger.deadlines.grant(until.0);
+    }
+
+    /// Live allocations that have a lease.
+    #[must_use]
+    pub fn leases(&self) -> u64 {
+        self.ledger.deadlines.count() as u64
+    }
+
+    /// When [`Shard::step_expiry`] has something to look at next.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Tick> {
+        let first = self.ledger.deadlines.first().filter(|_| !self.expiry_stopped);
+        first.map(|(at, _)| Tick(at))
+    }
+
+    /// Ends leases that are over, of at most `objects` that it looks at; whether there may be more.
+    pub fn step_expiry(&mut self, at: &At, objects: usize, sink: &mut impl EffectSink) -> bool {
+        self.set_time(at);
+        self.act_for(None);
+        for _ in 0..objects {
+            let is_due = self.next_expiry().is_some_and(|next| next <= at.tick);
+            let Some((_, handle)) = self.ledger.deadlines.first().filter(|_| is_due) else {
+                return false;
+            };
+            if self.is_over(self.ledger.at(handle)) {
+                self.commit_gone(handle, sink);
+            } else {
+                self.ledger.move_deadline(handle);
+            }
+        }
+        true
+    }
+
+    /// Whether the lease of an allocation has ended.
+    #[inline]
+    pub(super) fn is_over(&self, record: &Record) -> bool {
+        record.extras != NIL && self.end_of(record).is_some_and(|end| end <= self.now.0)
+    }
+
+    /// When the lease of an allocation ends, ms since the Unix epoch; `None` = never, or nobody knows
+    /// since the clock is in doubt and its time is over.
+    fn end_of(&self, record: &Record) -> Option<u64> {
+        let end = self.ledger.lease_end(record)?;
+        (!self.expiry_stopped || end > self.now.0).then_some(end)
+    }
+
+    /// Time left of a lease, ms; 0 = it has none.
+    pub(super) fn time_left(&self, record: &Record) -> u64 {
+        // What goes on only because the clock is in doubt has no time left, but 0 would say: for ever.
+        let end = self.ledger.lease_end(record);
+        end.map_or(0, |end| end.saturating_sub(self.now.0).max(1))
+    }
+
+    /// Ends the lease of what a request comes across, if it is over; whether it was.
+    pub(super) fn end_if_over(&mut self, handle: u32, sink: &mut impl EffectSink) -> bool {
+        let is_over = self.is_over(self.ledger.at(handle));
+        if is_over {
+            self.commit_gone(handle, sink);
+        }
+        is_over
+    }
+
+    /// The deadline of a lease that begins now.
+    pub(super) const fn deadline_of(&self, lease_ms: u64) -> u64 {
+        self.now.0.saturating_add(lease_ms)
+    }
+
+    /// Renews one lease.
+    pub(super) fn renew(
+        &mut self,
+        network: u32,
+        request: &Renew,
+        sink: &mut impl EffectSink,
+    ) -> Result<Renewed, Refused> {
+        check_lease(request.lease_ms)?;
+        if matches!(request.target, Target::Address(_)) && request.fences.is_empty() {
+            return Err(no_fence(""));
+        }
+        let found = self.find_target(network, &request.target)?;
+        let at = found.ok_or_else(|| expired("nothing is held there any more"))?;
+        self.check_own(at)?;
+        self.check_fences(at, &request.fences)?;
+        if self.is_over(self.ledger.at(at)) && !is_planted(Bug::RenewedTooLate) {
+            return Err(expired("its lease has ended"));
+        }
+        self.prolong(network, at, request.lease_ms, sink);
+        let record = self.ledger.at(at);
+        let subnet = self.subnets.at(record.subnet);
+        Ok(Renewed {
+            address: subnet.address(self.ledger.offset(record)),
+            length: subnet.family.bits() - record.block_bits,
+            revision: record.revision,
+            time_left_ms: self.time_left(record),
+        })
+    }
+
+    /// Renews what an owner has in a network. Nothing has changed if it is refused.
+    ///
+    /// Shape: a look at each allocation of the owner in all networks of the project here, at most
+    /// [`LIST_OBJECTS_MAX`].
+    pub(super) fn renew_owner(
+        &mut self,
+        network: u32,
+        request: &RenewOwner,
+        sink: &mut impl EffectSink,
+    ) -> Result<RenewedOwner, Refused> {
+        check_lease(request.lease_ms)?;
+        let start = sink.bytes();
+        let savepoint = self.begin_undo(network);
+        let outcome = self.renew_all(network, request, sink);
+        if outcome.is_ok() {
+            self.end_undo(savepoint);
+        } else {
+            self.take_back(savepoint);
+            sink.truncate(start);
+        }
+        outcome
+    }
+
+    fn renew_all(
+        &mut self,
+        network: u32,
+        request: &RenewOwner,
+        sink: &mut impl EffectSink,
+    ) -> Result<RenewedOwner, Refused> {
+        let start = sink.bytes();
+        let mut counts = RenewedOwner::default();
+        for at in self.held_by(network, request)? {
+            let count = match self.renew_case(network, at, request, sink) {
+                Case::Renewed => &mut counts.renewed,
+                Case::Endless => &mut counts.endless,
+                Case::Expired => &mut counts.expired,
+                Case::Stale => &mut counts.stale,
+            };
+            *count += 1;
+            let bytes = sink.bytes() - start;
+            if bytes > HAND_OVER_RECORD_BYTES_MAX {
+                let most = HAND_OVER_RECORD_BYTES_MAX as u128;
+                return Err(limit("HAND_OVER_RECORD_BYTES_MAX", bytes as u128, most));
+            }
+        }
+        if counts.renewed + counts.endless + counts.stale == 0 {
+            return Err(expired("the owner holds nothing in this network any more"));
+        }
+        Ok(counts)
+    }
+
+    /// The allocations of an owner in a network.
+    fn held_by(&self, network: u32, request: &RenewOwner) -> Result<Vec<u32>, Refused> {
+        let key = self.key_of(network, request.owner, crate::model::Slot(0));
+        let home =
+            self.ledger.find_owner(&self.subnets, key.project, key.owner_salt, request.owner);
+        let ring = home.into_iter().flat_map(|home| self.ledger.ring(home));
+        let (mut looks, mut found) = (0, Vec::new());
+        for at in ring.take(LIST_OBJECTS_MAX + 1) {
+            looks += 1;
+            if self.subnets.at(self.ledger.at(at).subnet).network == network {
+                found.push(at);
+            }
+        }
+        for (bound, count, most) in [
+            ("RENEW_OWNER_MAX", found.len(), RENEW_OWNER_MAX),
+            ("LIST_OBJECTS_MAX", looks, LIST_OBJECTS_MAX),
+        ] {
+            if count > most {
+                return Err(limit(bound, count as u128, most as u128));
+            }
+        }
+        Ok(found)
+    }
+
+    fn renew_case(
+        &mut self,
+        network: u32,
+        at: u32,
+        request: &RenewOwner,
+        sink: &mut impl EffectSink,
+    ) -> Case {
+        let record = self.ledger.at(at);
+        if self.is_over(record) {
+            return Case::Expired;
+        }
+        if request.instance.is_some_and(|instance: Instance| instance != record.instance) {
+            return Case::Stale;
+        }
+        match self.prolong(network, at, request.lease_ms, sink) {
+            true => Case::Renewed,
+            false => Case::Endless,
+        }
+    }
+
+    /// Lets a lease end so long after now; false if there is none.
+    fn prolong(
+        &mut self,
+        network: u32,
+        at: u32,
+        lease_ms: u64,
+        sink: &mut impl EffectSink,
+    ) -> bool {
+        if self.ledger.lease_end(self.ledger.at(at)).is_none() {
+            return false;
+        }
+        let mut row = self.ledger.row_of(&self.subnets, at);
+        row.changed = self.next_change(network);
+        row.extras.get_or_insert_default().deadline = Some(self.deadline_of(lease_ms));
+        self.commit_changed(at, row, sink);
+        true
+    }
+
+    fn next_change(&self, network: u32) -> Revision {
+        self.networks.at(network).next_revision()
+    }
+}
+
+/// Refuses a lease out of range.
+pub(super) fn check_lease(lease_ms: u64) -> Result<(), Refused> {
+    if (LEASE_MS_MIN..=LEASE_MS_MAX).contains(&lease_ms) {
+        return Ok(());
+    }
+    let (least, most) = (LEASE_MS_MIN.into(), LEASE_MS_MAX.into());
+    Err(out_of_range("lease_ms", lease_ms.into(), least, most))
+}
+
+/// Refuses a lease where none can be kept.
+pub(super) fn no_lease_of_prefixes() -> Refused {
+    refuse_field(
+        Status::UNSUPPORTED,
+        "lease_ms",
+        format_args!("a lease of a prefix of a subnet pool is not built in this version"),
+    )
+}
+
+#[cold]
+fn expired(what: &str) -> Refused {
+    refuse(Status::EXPIRED, format_args!("{what}: allocate again"))
+}

@@ -1,0 +1,127 @@
+//! How a worker ends leases: when it wakes, how much it does at once, and when it holds back.
+
+use super::rig::Rig;
+use super::*;
+use crate::limits;
+use addrd_protocol::message::{AllocateExtras, Renew};
+
+const OK: Status = Status::OK;
+
+fn leased(id: u64, owner: u128, lease_ms: u64) -> Operation {
+    let Operation { request: Request::Allocate(mut body), .. } = allocate(id, 1, owner) else {
+        unreachable!("made so")
+    };
+    let extras = AllocateExtras { lease_ms: Some(lease_ms), ..AllocateExtras::default() };
+    body.extras = Some(Box::new(extras));
+    operation(id, 1, Opcode::ALLOCATE, Request::Allocate(body))
+}
+
+fn renew(id: u64, owner: u128, lease_ms: u64) -> Operation {
+    let target = Target::Key { owner: OwnerId::from_u128(owner), slot: Slot(0) };
+    let body = Renew { target, fences: Fences::default(), lease_ms };
+    operation(id, 1, Opcode::RENEW, Request::Renew(body))
+}
+
+fn held(rig: &Rig) -> u64 {
+    rig.workers[0].state().unwrap().allocations()
+}
+
+#[test]
+fn an_idle_worker_sleeps_until_the_next_lease_ends_and_then_ends_it() {
+    let mut rig = Rig::new("10.0.0.0/24");
+    assert_eq!(rig.statuses(vec![leased(1, 1, 1_500), leased(2, 2, 9_000)]), [OK; 2]);
+    assert!(!rig.workers[0].has_work());
+    assert_eq!(rig.workers[0].sleep_ms(1_000), 1_000, "it turns once a second anyway");
+    rig.clock.advance(1_000);
+    rig.settle();
+    assert_eq!(rig.workers[0].sleep_ms(1_000), 500);
+    rig.clock.advance(499);
+    assert!(!rig.workers[0].has_work());
+    rig.clock.advance(1);
+    assert!(rig.workers[0].has_work(), "it is woken by no bell");
+    let before = rig.committed();
+    rig.settle();
+    assert_eq!((held(&rig), rig.committed() - before), (1, 1), "its end is in the journal");
+    assert_eq!(rig.statuses(vec![allocate(3, 1, 3)]), [OK]);
+    let figures = rig.figures().scalars;
+    assert_eq!(figures[Scalar::LeasesEnded as usize], 1);
+    assert_eq!(figures[Scalar::Leases as usize], 1);
+}
+
+#[test]
+fn many_leases_end_in_slices_with_requests_in_between() {
+    let mut rig = Rig::new("10.0.0.0/16");
+    let count = 8 * limits::EXPIRY_SLICE_OBJECTS as u64;
+    for owner in 0..count {
+        assert_eq!(rig.statuses(vec![leased(1, owner.into(), 1_000)]), [OK]);
+    }
+    rig.clock.advance(1_000);
+    let desk = Arc::new(Desk::default());
+    for drain in 1..=8 {
+        send(&rig.engine, &desk, vec![allocate(drain, 1, u128::MAX - u128::from(drain))]);
+        assert_eq!(rig.workers[0].step(), Progress::Worked);
+        let left = count - drain * limits::EXPIRY_SLICE_OBJECTS as u64 + drain;
+        assert_eq!(held(&rig), left, "a slice and an answer a drain");
+    }
+    rig.settle();
+    assert_eq!(desk.take(8).len(), 8);
+    assert_eq!(held(&rig), 8);
+}
+
+#[test]
+fn a_lease_waits_for_room_in_the_journal_and_for_whoever_was_refused() {
+    let mut rig = Rig::new("10.0.0.0/24");
+    assert_eq!(rig.statuses(vec![leased(1, 1, 2_000)]), [OK]);
+    let fill =
+        |records| JournalFill { records, records_max: 4 << 20, bytes: 0, bytes_max: 1 << 40 };
+    rig.pressure.note_journal(&fill(4 << 20));
+    rig.clock.advance(1_000);
+    assert_eq!(rig.statuses(vec![renew(2, 1, 2_000)]), [Status::BUSY]);
+    rig.clock.advance(1_000);
+    assert!(!rig.workers[0].has_work(), "there is no room for its end");
+    rig.pressure.note_journal(&fill(0));
+    rig.settle();
+    assert_eq!(held(&rig), 1, "its renewal was refused a second ago");
+    assert_eq!(rig.statuses(vec![renew(3, 1, 2_000)]), [OK]);
+    rig.clock.advance(2_000);
+    rig.settle();
+    assert_eq!(held(&rig), 0, "what was renewed since has no need of it");
+}
+
+#[test]
+fn who_finds_no_slot_for_a_renewal_keeps_the_lease() {
+    let mut rig = Rig::new("10.0.0.0/24");
+    assert_eq!(rig.statuses(vec![leased(1, 1, 2_000)]), [OK]);
+    let desk: Arc<dyn Outlet> = Arc::new(Desk::default());
+    let submit = |operations: Vec<Operation>| {
+        let (outlet, outstanding) = (Arc::clone(&desk), operations.len() as u32);
+        let parcel = Parcel { outlet, operations, bytes: 96, outstanding, pushed_ns: 0 };
+        rig.engine.submit(Route::Worker(0), parcel)
+    };
+    // The last quarter is for those who release or renew.
+    while submit((0..64).map(|id| allocate(id, 1, 7)).collect()).is_ok() {}
+    assert!(submit(vec![renew(2, 1, 2_000)]).is_ok(), "there is a place kept for it");
+    while submit(vec![release(3, 1, 99)]).is_ok() {}
+    assert_eq!(rig.pressure.renewal_refused.get(), 0);
+    assert!(submit(vec![renew(4, 1, 2_000)]).is_err());
+    assert_eq!(rig.pressure.renewal_refused.get(), rig.clock.tick().0);
+}
+
+/// What an idle engine does with its threads, on the system's clock.
+#[test]
+fn an_idle_engine_frees_what_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let booted = boot_at(folder.path(), 1);
+    let engine = booted.running.engine().clone();
+    assert_eq!(call(&engine, create_network(1, 1)).0, OK);
+    assert_eq!(call(&engine, create_subnet(2, 1, "10.0.0.0/30")).0, OK);
+    assert_eq!(call(&engine, leased(3, 1, 1_000)).0, OK);
+    assert_eq!(call(&engine, allocate(4, 1, 2)).0, Status::EXHAUSTED);
+    let patience = std::time::Instant::now();
+    while engine.status().allocations > 0 {
+        assert!(patience.elapsed() < PATIENCE, "nobody asks, and it ends all the same");
+        std::thread::yield_now();
+    }
+    assert_eq!(call(&engine, allocate(5, 1, 2)).0, OK);
+    booted.running.stop();
+}
