@@ -123,7 +123,13 @@ impl Bench {
 
 fn scope(network: u64) -> Scope {
     let network = NetworkId::from_u128(u128::from(network) + 1);
-    Scope { project: ProjectId::DEFAULT, network, pool: false, network_project: None }
+    Scope {
+        project: ProjectId::DEFAULT,
+        network,
+        pool: false,
+        network_project: None,
+        restoring: false,
+    }
 }
 
 fn owner(number: u64) -> OwnerId {

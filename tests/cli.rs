@@ -17,6 +17,11 @@ mod leases;
 mod objects;
 #[path = "cli/program.rs"]
 mod program;
+#[path = "cli/round_trips.rs"]
+mod round_trips;
+#[expect(dead_code, reason = "other tests choose more kinds of things")]
+#[path = "support/seed.rs"]
+mod seed;
 #[path = "cli/serving.rs"]
 mod serving;
 #[path = "cli/shared.rs"]
@@ -25,3 +30,9 @@ mod shared;
 mod shown;
 #[path = "cli/tour.rs"]
 mod tour;
+
+/// Says something in the output of a run.
+#[expect(clippy::print_stderr, reason = "seeds are read in the output of the run")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}

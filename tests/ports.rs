@@ -55,6 +55,7 @@ fn port(number: u128) -> PortCreate {
         port_id: PortId::from_u128(number),
         mac: None,
         allow_gateway: false,
+        ip_allocation: None,
         fixed_ips: Setting::Unset,
         host: None,
         device_owner: None,

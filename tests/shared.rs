@@ -119,6 +119,7 @@ async fn hammer(client: Client, number: u128, book: Book) {
         if round % 3 == 0 {
             let port_id = PortId::from_u128(u128::from(100 + round % 5));
             let create = PortCreate {
+                ip_allocation: None,
                 port_id,
                 mac: None,
                 allow_gateway: false,

@@ -28,6 +28,8 @@ pub struct Scope {
     pub pool: bool,
     /// The project of the network, if another one shares it.
     pub network_project: Option<ProjectId>,
+    /// What the request makes was there before.
+    pub restoring: bool,
     /// How long the call may take with all its repetitions.
     pub timeout: Duration,
 }
@@ -47,6 +49,7 @@ pub struct Client {
     pools: bool,
     /// Project of the networks that calls are on, if not the client's.
     home: Option<ProjectId>,
+    restoring: bool,
 }
 
 #[derive(Debug)]
@@ -102,7 +105,7 @@ impl Client {
         let mut tasks = JoinSet::new();
         let lanes = (0..shared.settings.lanes).map(|_| Inbox::open(&shared, &mut tasks)).collect();
         let inner = Arc::new(Inner { shared, lanes, _tasks: tasks });
-        Ok(Self { inner, project, timeout, pools: false, home: None })
+        Ok(Self { inner, project, timeout, pools: false, home: None, restoring: false })
     }
 
     /// The same client for another project.
@@ -139,6 +142,7 @@ impl Client {
             network,
             pool: self.pools,
             network_project: self.home.filter(other),
+            restoring: self.restoring,
             timeout: self.timeout,
         }
     }
@@ -149,6 +153,15 @@ impl Client {
     #[must_use]
     pub fn on_networks_of(&self, home: ProjectId) -> Self {
         Self { home: Some(home), ..self.clone() }
+    }
+
+    /// The same client for what was there before, as an export tells it: rules about what may be made
+    /// anew (bounds and quotas of pools, whom a subnet serves, which hosts it reaches) may have changed
+    /// since, and don't hold for its pool_create, subnet_create, allocate, batch and port_create. Other
+    /// calls are refused.
+    #[must_use]
+    pub fn restoring(&self) -> Self {
+        Self { restoring: true, ..self.clone() }
     }
 
     /// The same client in another project.
@@ -319,6 +332,7 @@ fn encode(scope: &Scope, request: &Request) -> Result<BytesMut, Error> {
         network: scope.network,
         pool: scope.pool,
         network_project: scope.network_project,
+        restoring: scope.restoring,
     };
     encode_request(&header, request, &mut frame)?;
     Ok(frame)

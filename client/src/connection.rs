@@ -95,6 +95,7 @@ impl From<FrameError> for ConnectionError {
 ///     network: NetworkId::NIL,
 ///     pool: false,
 ///     network_project: None,
+///     restoring: false,
 /// };
 /// connection.queue(&header, &Request::Ping(Ping {}))?;
 /// connection.flush().await?;
@@ -146,6 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             network: NetworkId::NIL,
             pool: false,
             network_project: None,
+            restoring: false,
         };
         encode_request(&header, &request, &mut output)
             .map_err(|error| ConnectionError::Protocol(error.to_string()))?;

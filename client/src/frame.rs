@@ -46,6 +46,7 @@ mod tests {
             network: NetworkId::NIL,
             pool: false,
             network_project: None,
+            restoring: false,
         };
         let mut frame = BytesMut::new();
         encode_request(&header, &Request::Ping(Ping {}), &mut frame).unwrap();

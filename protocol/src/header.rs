@@ -20,6 +20,8 @@ pub const FLAG_TAIL: u8 = 1;
 pub const FLAG_POOL: u8 = 1 << 1;
 /// Flag of a request: the network belongs to another project, whose id stands behind the header.
 pub const FLAG_NETWORK_PROJECT: u8 = 1 << 2;
+/// Flag of a request: what it makes was there before, by rules that may have changed since.
+pub const FLAG_RESTORING: u8 = 1 << 3;
 
 /// Header of a reply, without its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +51,8 @@ pub(crate) fn request_bytes(header: &RequestHeader, opcode: Opcode) -> [u8; REQU
     let mut put = Place(&mut bytes);
     let pool = if header.pool { FLAG_POOL } else { 0 };
     let shared = if header.network_project.is_some() { FLAG_NETWORK_PROJECT } else { 0 };
-    put.next([0, 0, 0, 0, VERSION, pool | shared]);
+    let restoring = if header.restoring { FLAG_RESTORING } else { 0 };
+    put.next([0, 0, 0, 0, VERSION, pool | shared | restoring]);
     put.next(opcode.0.to_be_bytes());
     put.next(header.request_id.to_be_bytes());
     put.next(header.timeout_ms.to_be_bytes());
@@ -118,12 +121,14 @@ pub(crate) fn read_request(
         network,
         pool,
         network_project: None,
+        restoring: flags & FLAG_RESTORING != 0,
     };
     let fault = |fault, field| Err(DecodeError::new(fault, field));
     let verdict = if reserved != 0 || reserved_end != 0 {
         fault(Fault::Reserved, "reserved")
     } else {
-        let known = FLAG_TAIL | place_flags(flags, opcode);
+        let restoring = if opcode.may_restore() { FLAG_RESTORING } else { 0 };
+        let known = FLAG_TAIL | restoring | place_flags(flags, opcode);
         check_flags(flags, known)
             .and_then(|()| check_network(&header))
             .and_then(|()| read_network_project(flags, &mut header, outer))

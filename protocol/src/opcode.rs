@@ -211,6 +211,19 @@ impl Opcode {
         )
     }
 
+    /// Whether it may make again what was there before.
+    #[must_use]
+    pub const fn may_restore(self) -> bool {
+        matches!(
+            self,
+            Self::SUBNET_CREATE
+                | Self::ALLOCATE
+                | Self::BATCH
+                | Self::POOL_CREATE
+                | Self::PORT_CREATE
+        )
+    }
+
     /// Whether it may be about a network that another project shares: it uses or reads one, and
     /// never changes the network or what it is made of.
     #[must_use]

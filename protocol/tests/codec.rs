@@ -22,6 +22,7 @@ fn header(opcode: Opcode) -> RequestHeader {
         network: NetworkId::from_u128(0x11),
         pool: false,
         network_project: None,
+        restoring: false,
     }
 }
 
@@ -213,11 +214,15 @@ fn header_rules_are_answered() {
     assert_eq!(wrong(23, 1), Fault::Reserved);
     assert_eq!(wrong(63, 1), Fault::Reserved);
     assert_eq!(wrong(55, 0), Fault::Missing);
-    assert_eq!(wrong(5, 8), Fault::Unknown { value: 8 });
+    assert_eq!(wrong(5, 16), Fault::Unknown { value: 16 });
     assert_eq!(wrong(5, 6), Fault::Unknown { value: 4 });
     assert_eq!(wrong(5, 4), Fault::Short, "half of the body is read as a project");
     assert_eq!(wrong(5, 1), Fault::TailFlag);
     assert_eq!(wrong(6, 0x7f), Fault::Unknown { value: 0x7f01 });
+    let mut restoring = request_bytes(&Request::Ping(Ping {}));
+    restoring[5] = 8;
+    let (_, body) = decode_request(&restoring.freeze()).unwrap();
+    assert_eq!(body.unwrap_err().fault, Fault::Unknown { value: 8 });
     let mut zero = request_bytes(&Request::Allocate(allocate()));
     zero[15] = 0;
     assert_eq!(decode_request(&zero.freeze()), Err(FrameError::RequestIdZero));

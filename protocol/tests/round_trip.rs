@@ -45,6 +45,7 @@ fn header(opcode: Opcode, source: &mut Source) -> RequestHeader {
         },
         pool,
         network_project: network_project.filter(|_| shared),
+        restoring: opcode.may_restore() && source.make(),
     }
 }
 

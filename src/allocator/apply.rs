@@ -26,6 +26,7 @@ impl Shard {
             self.acting = scope.guest();
         }
         self.set_time(at);
+        self.restoring = scope.restoring;
         match request {
             Request::Allocate(request) => {
                 let network = self.seek(scope)?;

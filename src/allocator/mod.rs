@@ -57,7 +57,6 @@ pub use gather::merge;
 pub use jobs::JobProgress;
 pub use shard::{Answer, At, Scope, Shard, ShardCounters, ShardSettings};
 pub use snapshot::Snapshot;
-pub use subnets::check_subnet;
 pub use survey::{FILL_LEVELS, FillReport, SubnetFill, Survey};
 
 use classify::is_spanning_update;

@@ -135,9 +135,11 @@ impl Shard {
         Err(with(refused, Detail::Held(Box::new(block))))
     }
 
-    /// From now on requests are of this project, where it need not be that of the network.
+    /// From now on requests are of this project, where it need not be that of the network, and make
+    /// something new.
     pub(super) const fn act_for(&mut self, project: Option<ProjectId>) {
         self.acting = project;
+        self.restoring = false;
     }
 
     /// Whether the request at hand may learn of an allocation.

@@ -51,6 +51,8 @@ pub struct Scope {
     pub pool: bool,
     /// The project of the network, if it is another one, which shares it; never the same.
     pub network_project: Option<ProjectId>,
+    /// What the request makes was there before.
+    pub restoring: bool,
 }
 
 impl Scope {
@@ -154,6 +156,8 @@ pub struct Shard {
     pub(super) leniency: super::leniency::Leniency,
     /// No lease ends: the clock is in doubt.
     pub(super) expiry_stopped: bool,
+    /// What the request at hand makes was there before.
+    pub(super) restoring: bool,
     /// Records at which creation ends.
     records_most: u64,
 }
@@ -192,6 +196,7 @@ impl Shard {
             now: Tick(0),
             leniency: Default::default(),
             expiry_stopped: false,
+            restoring: false,
             records_most: settings.records_max / 100 * RECORDS_FULL_PERCENT,
         }
     }

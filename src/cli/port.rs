@@ -184,7 +184,7 @@ async fn wanted(
             None => None,
         };
         let ip_address = address.map(parse_address).transpose()?;
-        all.push(FixedIpWanted { subnet_id, ip_address });
+        all.push(FixedIpWanted { subnet_id, ip_address, slot: None });
     }
     Ok(all)
 }
@@ -212,6 +212,7 @@ async fn create(session: &Session, create: Create) -> Result<(), Fault> {
         port_id: id_of(&create.port.unwrap_or_else(Owner::random)),
         mac: create.mac,
         allow_gateway: create.addresses.allow_gateway,
+        ip_allocation: None,
         fixed_ips: match create.addresses.no_ips || !list.is_empty() {
             true => Setting::Value(list),
             false => Setting::Unset,

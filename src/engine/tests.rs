@@ -93,6 +93,7 @@ fn scope(network: u128) -> Scope {
         network: NetworkId::from_u128(network),
         pool: false,
         network_project: None,
+        restoring: false,
     }
 }
 

@@ -355,6 +355,7 @@ pub(super) fn frame_with(
         network: on,
         pool: false,
         network_project: None,
+        restoring: false,
     };
     change(&mut header);
     let mut bytes = BytesMut::new();

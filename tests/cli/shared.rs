@@ -174,6 +174,9 @@ fn a_line_on_a_network_that_is_not_shared_is_told_in_the_first_pass() {
     let other = Server::dev();
     other.addrd("network delete demo --force --yes").ok();
     let error = other.addrd(&format!("import {}", file.display())).fails(3);
-    assert!(error.contains("is not shared") && error.contains("nothing was changed"), "{error}");
+    assert!(
+        error.contains("NOT_FOUND: there is no network") && error.contains("nothing was changed"),
+        "{error}"
+    );
     assert_eq!(other.addrd("network list -q").ok(), "");
 }

@@ -174,6 +174,7 @@ pub(crate) fn header(number: u64, on: NetworkId, request: &Request) -> RequestHe
         network: on,
         pool: false,
         network_project: None,
+        restoring: false,
     }
 }
 

@@ -40,6 +40,7 @@ pub(crate) fn header(network: NetworkId, request_id: u64) -> RequestHeader {
         network,
         pool: network == POOLED,
         network_project: None,
+        restoring: false,
     }
 }
 

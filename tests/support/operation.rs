@@ -194,6 +194,7 @@ fn port_create(key: &Key) -> PortCreate {
         port_id: port_of(key),
         mac: None,
         allow_gateway: false,
+        ip_allocation: None,
         fixed_ips: Setting::Unset,
         host: None,
         device_owner: None,

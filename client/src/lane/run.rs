@@ -331,6 +331,7 @@ fn ping(deadline: Instant) -> Ticket {
         network: NetworkId::NIL,
         pool: false,
         network_project: None,
+        restoring: false,
     };
     let written = encode_request(&header, &Request::Ping(Ping {}), &mut frame);
     debug_assert!(written.is_ok(), "a PING has no body");

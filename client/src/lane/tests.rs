@@ -31,6 +31,7 @@ fn ticket(number: u64, reads: bool, deadline: Instant) -> (Ticket, Answered) {
         network,
         pool: false,
         network_project: None,
+        restoring: false,
     };
     let mut frame = BytesMut::new();
     encode_request(&header, &request, &mut frame).unwrap();

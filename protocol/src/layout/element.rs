@@ -83,6 +83,14 @@ impl Reader<'_> {
         T::of(number).ok_or(unknown(number, field))
     }
 
+    /// One of a table, or 0 = none.
+    pub(crate) fn maybe_numbered<T: Numbered>(&mut self, field: &'static str) -> Read<Option<T>> {
+        match self.u8(field)? {
+            0 => Ok(None),
+            number => T::of(number).map(Some).ok_or(unknown(number, field)),
+        }
+    }
+
     /// A boolean: 0 or 1.
     pub(crate) fn bool(&mut self, field: &'static str) -> Read<bool> {
         match self.u8(field)? {
@@ -278,6 +286,10 @@ impl Writer<'_> {
     #[inline]
     pub(crate) fn numbered<T: Numbered>(&mut self, value: T) {
         self.u8(value.number());
+    }
+
+    pub(crate) fn maybe_numbered<T: Numbered>(&mut self, value: Option<T>) {
+        self.u8(value.map_or(0, T::number));
     }
 
     /// The address as a 128-bit number; its family stands elsewhere.

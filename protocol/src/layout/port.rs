@@ -7,8 +7,8 @@ use crate::error::{DecodeError, Fault};
 use crate::id::{Revision, Slot};
 use crate::mac::Mac;
 use crate::message::port::{
-    FIXED_IPS_MAX, FixedIp, FixedIpWanted, PORT_ADDRESSES_MAX, Port, PortCreate, PortDelete,
-    PortFilter, PortGet, PortList, PortPage, PortUpdate,
+    FixedIp, FixedIpWanted, PORT_ADDRESSES_MAX, Port, PortCreate, PortDelete, PortFilter, PortGet,
+    PortList, PortPage, PortUpdate,
 };
 use crate::setting::Setting;
 use crate::text::{DEVICE_OWNER_BYTES_MAX, TEXT_BYTES_MAX};
@@ -41,6 +41,7 @@ const MORE: u8 = 1 << 1;
 const AUTOMATIC: u8 = 1;
 const HAS_SUBNET: u8 = 1;
 const HAS_ADDRESS: u8 = 1 << 1;
+const HAS_SLOT: u8 = 1 << 2;
 
 fn unknown<T>(value: u8, field: &'static str) -> Read<T> {
     Err(DecodeError::new(Fault::Unknown { value: value.into() }, field))
@@ -49,7 +50,7 @@ fn unknown<T>(value: u8, field: &'static str) -> Read<T> {
 /// Which of the two are given, then the subnet, then the address.
 fn read_wanted(reader: &mut Reader<'_>) -> Read<FixedIpWanted> {
     let given = reader.u8("fixed_ips")?;
-    if given & !(HAS_SUBNET | HAS_ADDRESS) != 0 {
+    if given & !(HAS_SUBNET | HAS_ADDRESS | HAS_SLOT) != 0 {
         return unknown(given, "fixed_ips");
     }
     let mut wanted = FixedIpWanted::default();
@@ -59,23 +60,30 @@ fn read_wanted(reader: &mut Reader<'_>) -> Read<FixedIpWanted> {
     if given & HAS_ADDRESS != 0 {
         wanted.ip_address = Some(reader.address("ip_address")?);
     }
+    if given & HAS_SLOT != 0 {
+        wanted.slot = Some(Slot(reader.u16("slot")?));
+    }
     Ok(wanted)
 }
 
 fn write_wanted(writer: &mut Writer<'_>, wanted: &FixedIpWanted) {
     let bit = |given: bool, bit: u8| if given { bit } else { 0 };
     let subnet = bit(wanted.subnet_id.is_some(), HAS_SUBNET);
-    writer.u8(subnet | bit(wanted.ip_address.is_some(), HAS_ADDRESS));
+    let address = bit(wanted.ip_address.is_some(), HAS_ADDRESS);
+    writer.u8(subnet | address | bit(wanted.slot.is_some(), HAS_SLOT));
     if let Some(subnet) = &wanted.subnet_id {
         writer.slice(subnet.as_bytes());
     }
     if let Some(address) = &wanted.ip_address {
         writer.address(address);
     }
+    if let Some(slot) = wanted.slot {
+        writer.u16(slot.0);
+    }
 }
 
 fn read_fixed_ips(value: &mut Reader<'_>) -> Read<Setting<Vec<FixedIpWanted>>> {
-    value.setting("fixed_ips", |r| r.list(FIXED_IPS_MAX, "fixed_ips", read_wanted))
+    value.setting("fixed_ips", |r| r.list(PORT_ADDRESSES_MAX, "fixed_ips", read_wanted))
 }
 
 fn write_fixed_ips(setting: &Setting<Vec<FixedIpWanted>>, writer: &mut Writer<'_>) {
@@ -93,11 +101,13 @@ impl Layout for PortCreate {
         let port_id = reader.nonzero_id("port_id")?;
         let flags = reader.flags(ALLOW_GATEWAY)?;
         let mac = reader.maybe_mac("mac")?;
-        reader.zero::<8>("reserved")?;
+        let ip_allocation = reader.maybe_numbered("ip_allocation")?;
+        reader.zero::<7>("reserved")?;
         let mut create = Self {
             port_id,
             mac,
             allow_gateway: flags & ALLOW_GATEWAY != 0,
+            ip_allocation,
             fixed_ips: Setting::Unset,
             host: None,
             device_owner: None,
@@ -123,7 +133,8 @@ impl Layout for PortCreate {
         writer.slice(self.port_id.as_bytes());
         writer.u16(if self.allow_gateway { ALLOW_GATEWAY } else { 0 });
         write_mac(self.mac, writer);
-        writer.u64(0);
+        writer.maybe_numbered(self.ip_allocation);
+        writer.slice(&[0; 7]);
         write_fixed_ips(&self.fixed_ips, writer);
         writer.entry_text(0x8002, self.host.as_ref());
         writer.entry_text(0x8003, self.device_owner.as_ref());

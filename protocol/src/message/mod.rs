@@ -87,6 +87,10 @@ pub struct RequestHeader {
     /// The project that the network belongs to, if it is shared by another one than `project`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_project: Option<ProjectId>,
+    /// What the request makes was there before: rules about what may be made anew don't hold for it,
+    /// those that keep two from having the same do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restoring: bool,
 }
 
 /// A decoded request body. Rare and large ones are boxed, so that a ring slot stays small.

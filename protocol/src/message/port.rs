@@ -8,7 +8,7 @@ use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// Most addresses that a request asks for.
+/// Most addresses that a request asks for, except one that restores, which has them all.
 pub const FIXED_IPS_MAX: usize = 64;
 /// Most addresses of a port: those asked for, and those that follow from its MAC.
 pub const PORT_ADDRESSES_MAX: usize = 96;
@@ -31,6 +31,7 @@ pub enum IpAllocation {
 }
 
 /// One address that is asked for: any of a subnet, or this one. At least one of the two is given.
+/// A slot is for requests that restore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FixedIpWanted {
     /// In this subnet.
@@ -39,6 +40,9 @@ pub struct FixedIpWanted {
     /// This address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip_address: Option<IpAddr>,
+    /// The slot that it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<Slot>,
 }
 
 /// Creates a port in the network of the header.
@@ -52,6 +56,9 @@ pub struct PortCreate {
     /// The addresses asked for may be gateways.
     #[serde(default)]
     pub allow_gateway: bool,
+    /// Of a request that restores: what was so; none = as the rules say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip_allocation: Option<IpAllocation>,
     /// Unset or null = one of each family; empty = none.
     #[serde(default, skip_serializing_if = "Setting::is_unset")]
     pub fixed_ips: Setting<Vec<FixedIpWanted>>,

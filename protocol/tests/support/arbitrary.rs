@@ -414,10 +414,10 @@ made_of_fields! {
     HostList { page, segment_id, host }
     HostMapping { segment_id, host }
     HostPage { position, items = |s| s.list(8), next }
-    FixedIpWanted { subnet_id, ip_address }
+    FixedIpWanted { subnet_id, ip_address, slot }
     PortCreate {
-        port_id, mac, allow_gateway,
-        fixed_ips = |s| s.setting(|s| s.list(port::FIXED_IPS_MAX)),
+        port_id, mac, allow_gateway, ip_allocation,
+        fixed_ips = |s| s.setting(|s| s.list(port::PORT_ADDRESSES_MAX)),
         host, device_owner = |s| s.maybe(Source::manager), description,
     }
     PortGet { port_id }
@@ -425,7 +425,7 @@ made_of_fields! {
     PortList { page, filter }
     PortUpdate {
         port_id, expected, allow_gateway, mac,
-        fixed_ips = |s| s.setting(|s| s.list(port::FIXED_IPS_MAX)),
+        fixed_ips = |s| s.setting(|s| s.list(port::PORT_ADDRESSES_MAX)),
         host, device_owner = |s| s.setting(Source::manager), description,
     }
     PortDelete { port_id, expected }

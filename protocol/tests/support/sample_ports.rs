@@ -8,7 +8,7 @@ const PORT: PortId = PortId::from_u128(0x9999_9999_9999_4999_8999_9999_9999_9999
 const MAC: Mac = Mac([0xfa, 0x16, 0x3e, 0x00, 0x0a, 0xff]);
 
 fn wanted(subnet_id: Option<SubnetId>, address: Option<&str>) -> FixedIpWanted {
-    FixedIpWanted { subnet_id, ip_address: address.map(read) }
+    FixedIpWanted { subnet_id, ip_address: address.map(read), slot: None }
 }
 
 pub(super) fn port_create() -> PortCreate {
@@ -16,6 +16,7 @@ pub(super) fn port_create() -> PortCreate {
         port_id: PORT,
         mac: None,
         allow_gateway: false,
+        ip_allocation: None,
         fixed_ips: Setting::Unset,
         host: None,
         device_owner: None,
@@ -35,6 +36,17 @@ fn full_port_create() -> PortCreate {
         host: some("node-7"),
         device_owner: some("compute:nova"),
         description: some("eth0 of web-1"),
+        ..port_create()
+    }
+}
+
+/// A port that waited for its host, with an address in slot 2.
+pub(super) fn restored_port() -> PortCreate {
+    let had = FixedIpWanted { slot: Some(Slot(2)), ..wanted(Some(SUBNET), Some("10.0.0.9")) };
+    PortCreate {
+        mac: Some(MAC),
+        ip_allocation: Some(IpAllocation::Deferred),
+        fixed_ips: Setting::Value(vec![had]),
         ..port_create()
     }
 }

@@ -1,6 +1,7 @@
-//! Samples of shared networks: made so, used by another project, and found by it.
+//! Samples of shared networks: made so, used by another project, and found by it; and of what is made
+//! again as it was.
 
-use super::sample_ports::port_create;
+use super::sample_ports::{port_create, restored_port};
 use super::sample_replies::{allocation, network};
 use super::*;
 
@@ -42,16 +43,29 @@ fn guest_requests() -> Vec<(&'static str, Request)> {
     ]
 }
 
+fn restoring_requests() -> Vec<(&'static str, Request)> {
+    let port = BatchItem::PortCreate(Box::new(restored_port()));
+    let items = vec![BatchItem::Allocate(plain_allocate()), port];
+    let batch = Batch { mode: BatchMode::Independent, items };
+    vec![
+        ("restore_allocation", Request::Allocate(plain_allocate())),
+        ("restore_port", Request::PortCreate(Box::new(restored_port()))),
+        ("restore_batch", Request::Batch(Box::new(batch))),
+    ]
+}
+
 /// Requests of this room.
 pub(super) fn requests() -> Vec<RequestSample> {
-    let own = owner_requests().into_iter().map(|sample| (None, sample));
-    let guests = guest_requests().into_iter().map(|sample| (Some(OTHER), sample));
-    let sample = |(number, (network_project, (name, request))): (u64, _)| {
+    let own = owner_requests().into_iter().map(|sample| (None, false, sample));
+    let guests = guest_requests().into_iter().map(|sample| (Some(OTHER), false, sample));
+    let restoring = restoring_requests().into_iter().map(|sample| (None, true, sample));
+    let sample = |(number, (network_project, restoring, (name, request))): (u64, _)| {
         let request: Request = request;
-        let header = RequestHeader { network_project, ..header(request.opcode(), number) };
+        let header =
+            RequestHeader { network_project, restoring, ..header(request.opcode(), number) };
         RequestSample { name: String::from(name), header, request }
     };
-    (FIRST..).zip(own.chain(guests)).map(sample).collect()
+    (FIRST..).zip(own.chain(guests).chain(restoring)).map(sample).collect()
 }
 
 /// Replies of this room.

@@ -732,5 +732,6 @@ pub(crate) fn header(opcode: Opcode, request_id: u64) -> RequestHeader {
         network,
         pool: false,
         network_project: None,
+        restoring: false,
     }
 }

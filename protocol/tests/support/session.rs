@@ -84,6 +84,7 @@ pub(crate) fn request_bytes() -> Vec<u8> {
             network,
             pool: false,
             network_project: None,
+            restoring: false,
         };
         encode_request(&header, &request, &mut out).unwrap();
     }

@@ -33,6 +33,8 @@ enum Decision {
     Repeat(u32),
     /// It changes hands to the instance that asks.
     TakeOver(u32),
+    /// A port that is made again has it; what it had besides is missing.
+    Complete(u32),
     /// A free place.
     Fresh(Choice),
 }
@@ -213,6 +215,18 @@ impl Shard {
                 row.extras = self.merged(row.extras, asked);
                 self.commit_changed(record, row, sink);
                 Done { record, repeated: false, taken_over: true }
+            }
+            Decision::Complete(record) => {
+                let before = self.ledger.row_of(&self.subnets, record);
+                let extras = self.merged(before.extras.clone(), asked);
+                let instance = asked.request.instance;
+                let mut row = AllocationRow { instance, extras, ..before.clone() };
+                let repeated = row == before;
+                if !repeated {
+                    row.changed = revision;
+                    self.commit_changed(record, row, sink);
+                }
+                Done { record, repeated, taken_over: false }
             }
             Decision::Fresh(choice) => {
                 let subnet = self.subnets.at(choice.subnet);

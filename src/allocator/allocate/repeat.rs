@@ -18,6 +18,12 @@ impl Shard {
     ) -> Result<Decision, Refused> {
         let record = self.ledger.at(held);
         let same_instance = record.instance == asked.request.instance;
+        if self.restoring && self.port_of(held).is_some() {
+            return match self.first_difference(held, asked, want) {
+                Some(field) => Err(self.key_in_use(held, field)),
+                None => Ok(Decision::Complete(held)),
+            };
+        }
         if !same_instance && !asked.request.flags.takeover {
             let (owner, slot) = (owner_text(record.owner()), record.slot.0);
             let message = format_args!(

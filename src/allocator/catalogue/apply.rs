@@ -23,6 +23,7 @@ pub fn apply_spanning(
     request: &Request,
     sink: &mut impl EffectSink,
 ) -> Answer {
+    catalogue.restoring = scope.restoring;
     if scope.pool {
         return catalogue.apply_to_pool(at, scope, request, sink);
     }
@@ -36,6 +37,7 @@ pub fn apply_spanning(
     let owner = owner_of(shards, scope)?;
     let shard = &mut *shards[owner];
     shard.act_for(None);
+    shard.restoring = scope.restoring;
     let reply = match request {
         Request::NetworkCreate(request) => {
             Reply::Network(Box::new(catalogue.network_create(shard, at, scope, request, sink)?))

@@ -37,7 +37,7 @@ impl Catalogue {
             Some(exact) => exact.length(),
             None => wanted.length.unwrap_or(pool.row.default_length),
         };
-        check_length(pool, length)?;
+        self.check_length(pool, length)?;
         let order = pool.bits() - length;
         let block = match &wanted.exact {
             Some(exact) => self.exactly(pool, project, exact, wanted)?,
@@ -51,8 +51,23 @@ impl Catalogue {
                 Block::new(base, order)
             }
         };
-        check_quota(pool, project, block.size())?;
+        self.check_quota(pool, project, block.size())?;
         Ok(block)
+    }
+
+    /// Refuses a length that the pool doesn't hand out; one that was handed out before may be.
+    pub(super) fn check_length(&self, pool: &Pool, length: u8) -> Result<(), Refused> {
+        if self.restoring { Ok(()) } else { check_length(pool, length) }
+    }
+
+    /// Refuses what would bring a project beyond the quota, unless it had that much before.
+    pub(super) fn check_quota(
+        &self,
+        pool: &Pool,
+        project: ProjectId,
+        asked: u128,
+    ) -> Result<(), Refused> {
+        if self.restoring { Ok(()) } else { check_quota(pool, project, asked) }
     }
 
     pub(super) fn exactly(
@@ -139,7 +154,7 @@ pub(super) const fn family_name(family: Family) -> &'static str {
     }
 }
 
-pub(super) fn check_length(pool: &Pool, length: u8) -> Result<(), Refused> {
+fn check_length(pool: &Pool, length: u8) -> Result<(), Refused> {
     let (least, most) = (pool.row.min_length, pool.row.max_length);
     let status = match length {
         _ if length < least => Status::LENGTH_BELOW_MIN,
@@ -161,7 +176,7 @@ const fn unit_order(family: Family) -> u32 {
 
 /// Refuses what would bring a project beyond the quota. Counted in addresses, so that what is smaller
 /// than a unit counts for its part.
-pub(super) fn check_quota(pool: &Pool, project: ProjectId, asked: u128) -> Result<(), Refused> {
+fn check_quota(pool: &Pool, project: ProjectId, asked: u128) -> Result<(), Refused> {
     check_quota_of(pool, pool.used_by(project), asked)
 }
 

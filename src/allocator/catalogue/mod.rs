@@ -113,6 +113,8 @@ pub struct Catalogue {
     bound: BTreeMap<(NetworkHandle, SubnetHandle), Bound>,
     /// Above all numbers that were ever given.
     next_handle: u32,
+    /// What the request at hand makes was there before.
+    restoring: bool,
 }
 
 /// Everything that the catalogue promises to keep, to compare two by.
@@ -147,6 +149,7 @@ impl Catalogue {
             counts: BTreeMap::new(),
             bound: BTreeMap::new(),
             next_handle: 1,
+            restoring: false,
         }
     }
 

@@ -4,7 +4,7 @@
 
 use super::Catalogue;
 use super::blocks::{Block, compacted};
-use super::choose::{Wanted, check_length, check_quota};
+use super::choose::Wanted;
 use super::pool::{Pool, block_of, prefix_of};
 use super::pools::check_prefix_count;
 use super::projects::{check_expected, lost};
@@ -42,7 +42,7 @@ impl Catalogue {
         let mut added = Vec::new();
         for at in &moving {
             let prefix = &shard.subnets.at(*at).row.prefix;
-            check_length(pool, prefix.length())?;
+            self.check_length(pool, prefix.length())?;
             let owner = OwnerId(shard.subnets.at(*at).row.id.0);
             self.check_slots(pool.row.handle, project, owner, 1)?;
             if !self.has_room_for(pool, project, prefix)? {
@@ -51,7 +51,11 @@ impl Catalogue {
             }
         }
         let blocks = moving.iter().map(|at| block_of(&shard.subnets.at(*at).row.prefix));
-        check_quota(pool, project, blocks.map(|block| block.size()).fold(0, u128::saturating_add))?;
+        self.check_quota(
+            pool,
+            project,
+            blocks.map(|block| block.size()).fold(0, u128::saturating_add),
+        )?;
         self.prefixes.check_room_for_records()?;
         let row = with_prefixes(&pool.row, &added)?;
         let handle = row.handle;

@@ -3,9 +3,7 @@
 //! Source: protocol/SPEC.md, pool_create and pool_update: Neutron's rules for subnet pools.
 
 use super::blocks::{Block, compacted, without};
-use super::choose::{
-    Wanted, check_length, check_quota, check_quota_of, choice, family_name, other_family,
-};
+use super::choose::{Wanted, check_quota_of, choice, family_name, other_family};
 use super::pool::{Pool, block_of, prefix_of};
 use super::projects::{check_expected, lost};
 use super::scopes::{behind, switch};
@@ -243,10 +241,10 @@ impl Catalogue {
                 let wanted = Wanted { exact: Some(*prefix), ..Wanted::default() };
                 asked = asked.saturating_add(self.choose(parent, project, &wanted)?.size());
             }
-            return check_quota(parent, project, asked);
+            return self.check_quota(parent, project, asked);
         }
         let blocks: Vec<Block> = prefixes.iter().map(block_of).collect();
-        prefixes.iter().try_for_each(|prefix| check_length(parent, prefix.length()))?;
+        prefixes.iter().try_for_each(|prefix| self.check_length(parent, prefix.length()))?;
         // What it has and keeps is its own; the rest must be free.
         for part in without(&blocks, own) {
             let part = parent.prefix(part).ok_or_else(lost)?;

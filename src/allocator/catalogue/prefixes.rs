@@ -85,6 +85,7 @@ impl Catalogue {
             network: NetworkId(pool.row.id.0),
             pool: true,
             network_project: None,
+            restoring: false,
         };
         self.prefixes.apply(at, &within, request, sink)
     }

@@ -7,8 +7,8 @@ use super::wishes::{Wish, Wishes};
 use crate::allocator::Shard;
 use crate::allocator::allocate::Single;
 use crate::allocator::network::family_index;
-use crate::allocator::refusal::{Refused, limit};
-use crate::model::{EffectSink, Family, PortRow, Slot, SubnetId};
+use crate::allocator::refusal::{Refused, limit, refuse_field};
+use crate::model::{EffectSink, Family, PortRow, Slot, Status, SubnetId};
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::Strategy;
 use addrd_protocol::message::port::PORT_ADDRESSES_MAX;
@@ -52,10 +52,14 @@ impl Shard {
         used: u128,
         sink: &mut impl EffectSink,
     ) -> Result<u128, Refused> {
-        let mut slots = used;
+        let named = wishes.slots.iter().map(|(_, slot)| slot_bit(*slot));
+        let mut slots = named.fold(used, |all, bit| all | bit);
         let mut list: Vec<(Slot, Wish)> = Vec::with_capacity(wishes.list.len());
         for wish in &wishes.list {
-            let slot = self.free_slot(seeker, slots)?;
+            let slot = match wishes.slot_of(wish) {
+                Some(slot) => self.named_slot(seeker, slot)?,
+                None => self.free_slot(seeker, slots)?,
+            };
             slots |= slot_bit(slot);
             list.push((slot, *wish));
         }
@@ -75,6 +79,19 @@ impl Shard {
             self.set_holder(record, seeker.class.holder());
         }
         Ok(slots)
+    }
+
+    /// A slot that a request names, unless its key is held without the port.
+    fn named_slot(&self, seeker: &Seeker<'_>, slot: Slot) -> Result<Slot, Refused> {
+        let key = self.key_of(seeker.network, seeker.owner, slot);
+        match self.ledger.find_key(&self.subnets, &key) {
+            None => Ok(slot),
+            Some(_) => {
+                let message =
+                    format_args!("slot {} of owner {} is held already", slot.0, seeker.owner);
+                Err(refuse_field(Status::KEY_IN_USE, "fixed_ips", message))
+            }
+        }
     }
 
     /// The lowest slot that is neither used nor held by somebody who took it without the port.

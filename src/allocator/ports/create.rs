@@ -32,6 +32,7 @@ impl Shard {
             return Err(refuse_field(Status::OUT_OF_RANGE, "port_id", message));
         }
         check_device_owner(request.device_owner.as_ref())?;
+        self.check_ip_allocation(request)?;
         let mac = match request.mac {
             Some(mac) => self.checked_mac(network, mac)?,
             None => self.made_mac(network)?,
@@ -49,7 +50,8 @@ impl Shard {
             };
             let wishes = shard.wishes(&seeker, &request.fixed_ips)?;
             let slots = shard.fulfil(&seeker, &wishes, 0, sink)?;
-            let row = shard.new_row(network, request, mac, wishes.ip_allocation, slots);
+            let ip_allocation = request.ip_allocation.unwrap_or(wishes.ip_allocation);
+            let row = shard.new_row(network, request, mac, ip_allocation, slots);
             Ok(shard.commit_fresh_port(network, row, sink))
         })?;
         Ok(self.port(made))
@@ -116,6 +118,15 @@ impl Shard {
             return Err(rules::stale(revision, expected));
         }
         Ok(())
+    }
+
+    /// Refuses to be told what follows from a port's addresses, unless it was so before.
+    fn check_ip_allocation(&self, request: &PortCreate) -> Result<(), Refused> {
+        if request.ip_allocation.is_none() || self.restoring {
+            return Ok(());
+        }
+        let message = format_args!("ip_allocation is named only by a request that restores");
+        Err(refuse_field(Status::CONFLICTING_FIELDS, "ip_allocation", message))
     }
 
     /// A MAC of a single interface that no other port of the network has.

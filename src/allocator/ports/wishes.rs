@@ -7,8 +7,8 @@ use crate::allocator::Shard;
 use crate::allocator::refusal::{Refused, out_of_range, refuse_field, with};
 use crate::allocator::subnets::no_subnet;
 use crate::limits::PORT_AUTOMATIC_MAX;
-use crate::model::{Family, SegmentId, Setting, Status};
-use addrd_protocol::message::port::FIXED_IPS_MAX;
+use crate::model::{Family, SegmentId, Setting, Slot, Status};
+use addrd_protocol::message::port::{FIXED_IPS_MAX, PORT_ADDRESSES_MAX};
 use addrd_protocol::message::{Detail, FixedIpWanted, IpAllocation, SubnetKind};
 use addrd_protocol::prefix::number_of;
 use std::net::{IpAddr, Ipv6Addr};
@@ -31,8 +31,18 @@ pub(super) struct Wishes {
     pub(super) list: Vec<Wish>,
     /// Auto-address subnets in which it wants the address that follows from its MAC.
     pub(super) automatic: Vec<u32>,
+    /// Of a request that restores: the slots that addresses had.
+    pub(super) slots: Vec<(IpAddr, Slot)>,
     pub(super) candidates: Candidates,
     pub(super) ip_allocation: IpAllocation,
+}
+
+impl Wishes {
+    /// The slot that an exact address had.
+    pub(super) fn slot_of(&self, wish: &Wish) -> Option<Slot> {
+        let Wish::Exact(address, _) = wish else { return None };
+        self.slots.iter().find(|(named, _)| named == address).map(|(_, slot)| *slot)
+    }
 }
 
 impl Shard {
@@ -58,7 +68,8 @@ impl Shard {
             }
             Setting::Value(list) => self.listed_wishes(seeker, list, &mut wishes)?,
         }
-        if seeker.class != Class::Router {
+        let all_named = self.restoring && fixed_ips.value().is_some();
+        if seeker.class != Class::Router && !all_named {
             wishes.automatic.extend(&wishes.candidates.automatic);
             wishes.automatic.sort_unstable();
             wishes.automatic.dedup();
@@ -81,13 +92,17 @@ impl Shard {
         list: &[FixedIpWanted],
         wishes: &mut Wishes,
     ) -> Result<(), Refused> {
-        if list.len() > FIXED_IPS_MAX {
-            let (count, most) = (list.len() as u128, FIXED_IPS_MAX as u128);
-            return Err(out_of_range("fixed_ips", count, 0, most));
+        let most = if self.restoring { PORT_ADDRESSES_MAX } else { FIXED_IPS_MAX };
+        if list.len() > most {
+            return Err(out_of_range("fixed_ips", list.len() as u128, 0, most as u128));
         }
         check_doubles(list)?;
         let mut segments: Option<Option<SegmentId>> = None;
         for wanted in list {
+            if let Some(wish) = self.restored_wish(seeker, wanted, &mut wishes.slots)? {
+                wishes.list.push(wish);
+                continue;
+            }
             let wish = self.wish(seeker, wanted)?;
             let (Wish::Exact(_, at) | Wish::Any(at)) = wish else { continue };
             let segment = self.subnets.at(at).row.service.segment_id;
@@ -102,6 +117,29 @@ impl Shard {
             }
         }
         Ok(())
+    }
+
+    /// What a port had, if the request restores and names it wholly: whom the subnet serves and
+    /// which hosts it reaches may have changed since.
+    fn restored_wish(
+        &self,
+        seeker: &Seeker<'_>,
+        wanted: &FixedIpWanted,
+        slots: &mut Vec<(IpAddr, Slot)>,
+    ) -> Result<Option<Wish>, Refused> {
+        let (true, Some(id), Some(address)) = (self.restoring, wanted.subnet_id, wanted.ip_address)
+        else {
+            return check_no_slot(wanted).map(|()| None);
+        };
+        let at = self.find_subnet(seeker.network, id).ok_or_else(|| no_subnet(id))?;
+        if !self.subnets.at(at).row.prefix.contains(&address) {
+            return Err(self.unusable(at, &address));
+        }
+        if let Some(slot) = wanted.slot {
+            check_slot(slot, slots)?;
+            slots.push((address, slot));
+        }
+        Ok(Some(Wish::Exact(address, at)))
     }
 
     fn wish(&self, seeker: &Seeker<'_>, wanted: &FixedIpWanted) -> Result<Wish, Refused> {
@@ -209,6 +247,30 @@ impl Shard {
             format_args!("{address} can't be had in {prefix}: it is another subnet's, or kept");
         refuse_field(Status::INVALID_ADDRESS, "fixed_ips", message)
     }
+}
+
+/// Refuses a slot where the server gives it.
+fn check_no_slot(wanted: &FixedIpWanted) -> Result<(), Refused> {
+    if wanted.slot.is_none() {
+        return Ok(());
+    }
+    let message = format_args!(
+        "a slot is named only by a request that restores, beside the subnet and the address"
+    );
+    Err(refuse_field(Status::CONFLICTING_FIELDS, "fixed_ips", message))
+}
+
+/// Refuses a slot that no port has, or that is named already.
+fn check_slot(slot: Slot, named: &[(IpAddr, Slot)]) -> Result<(), Refused> {
+    let most = PORT_ADDRESSES_MAX as u128 - 1;
+    if u128::from(slot.0) > most {
+        return Err(out_of_range("fixed_ips", slot.0.into(), 0, most));
+    }
+    if named.iter().any(|(_, other)| *other == slot) {
+        let message = format_args!("slot {} is named twice", slot.0);
+        return Err(refuse_field(Status::CONFLICTING_FIELDS, "fixed_ips", message));
+    }
+    Ok(())
 }
 
 /// Refuses the same address twice.

@@ -12,7 +12,7 @@ use crate::model::{
 };
 use addrd_protocol::Range;
 use addrd_protocol::message::subnet::OVERLAPS_MAX;
-use addrd_protocol::message::{Detail, Failure, Strategy, Subnet, SubnetCreate};
+use addrd_protocol::message::{Detail, Strategy, Subnet, SubnetCreate};
 use std::net::IpAddr;
 
 impl Shard {
@@ -34,8 +34,10 @@ impl Shard {
         self.check_overlap(network, &request.cidr)?;
         self.check_place(network, None, &request.service)?;
         self.check_room_for_subnet(network)?;
-        let fills =
-            request.service.is_auto_address() && !self.networks.at(network).ports.is_empty();
+        // Ports that are there had no address of a subnet that was there before.
+        let fills = !self.restoring
+            && request.service.is_auto_address()
+            && !self.networks.at(network).ports.is_empty();
         if fills {
             self.check_room_for_job()?;
         }
@@ -187,16 +189,6 @@ struct Alone {
     strategy: Strategy,
     gateway: Option<IpAddr>,
     pools: Vec<Range>,
-}
-
-/// Whether a subnet keeps the rules that concern it alone: those of its prefix, gateway, pools,
-/// strategy, modes, service types, servers, routes and name.
-///
-/// Shape: cost grows with its pools, nothing else is looked at.
-/// Errors: the refusal that a request for it would get.
-/// Source: protocol/SPEC.md section 9, subnet_create.
-pub fn check_subnet(request: &SubnetCreate) -> Result<(), Box<Failure>> {
-    alone(request).map(|_| ())
 }
 
 fn alone(request: &SubnetCreate) -> Result<Alone, Refused> {

@@ -6,6 +6,4 @@ mod delete;
 pub(super) mod rules;
 mod service;
 
-pub use create::check_subnet;
-
 pub(super) use change::{check_page_limit, in_use, no_subnet};

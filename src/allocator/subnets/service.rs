@@ -93,7 +93,7 @@ impl Shard {
         match service.segment_id {
             Some(id) => {
                 self.segment_row(network, id).ok_or_else(|| no_segment(id))?;
-                if apart > 0 && !is_exempt(service) {
+                if apart > 0 && !is_exempt(service) && !self.restoring {
                     let message = format_args!("{apart} subnets of the network are on no segment");
                     return Err(refuse_field(Status::SEGMENT_MIX, "segment_id", message));
                 }
@@ -106,7 +106,7 @@ impl Shard {
                 }
             }
             None => {
-                if others_on > 0 && !is_exempt(service) {
+                if others_on > 0 && !is_exempt(service) && !self.restoring {
                     let message = format_args!(
                         "{others_on} subnets of the network are on segments; segment_id would put \
                          this one on one"

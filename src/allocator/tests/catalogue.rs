@@ -17,7 +17,13 @@ pub(super) fn project(number: u128) -> ProjectId {
 
 /// A scope of a request in a project, on a pool or scope by id.
 pub(super) fn of(number: u128, id: u128) -> Scope {
-    Scope { project: project(number), network: network_id(id), pool: false, network_project: None }
+    Scope {
+        project: project(number),
+        network: network_id(id),
+        pool: false,
+        network_project: None,
+        restoring: false,
+    }
 }
 
 /// The same, on the prefixes of a pool.

@@ -169,6 +169,7 @@ fn crowd(world: &mut World, device_owner: &str, addresses: u32) {
         let wanted = |address: &IpAddr| FixedIpWanted {
             subnet_id: Some(subnet_id(1)),
             ip_address: Some(*address),
+            slot: None,
         };
         let fixed_ips = Setting::Value(some.iter().map(wanted).collect());
         world.port(PortCreate { fixed_ips, ..owned(number, device_owner, "10.0.0.2") });

@@ -18,6 +18,7 @@ mod port_machine;
 mod ports;
 mod reads;
 mod recovery;
+mod restoring;
 mod shared;
 mod shared_machine;
 mod shared_storm;
@@ -93,6 +94,7 @@ pub(super) fn scope(network: u128) -> Scope {
         network: network_id(network),
         pool: false,
         network_project: None,
+        restoring: false,
     }
 }
 

@@ -202,9 +202,9 @@ impl Machine {
             let address = all[dice.roll(all.len() as u64) as usize];
             let subnet = Some(subnet_id(place.number));
             match dice.roll(3) {
-                0 => FixedIpWanted { subnet_id: subnet, ip_address: None },
-                1 => FixedIpWanted { subnet_id: None, ip_address: Some(address) },
-                _ => FixedIpWanted { subnet_id: subnet, ip_address: Some(address) },
+                0 => FixedIpWanted { subnet_id: subnet, ip_address: None, slot: None },
+                1 => FixedIpWanted { subnet_id: None, ip_address: Some(address), slot: None },
+                _ => FixedIpWanted { subnet_id: subnet, ip_address: Some(address), slot: None },
             }
         };
         let list: Vec<FixedIpWanted> = (0..dice.roll(4)).map(|_| one(dice)).collect();

@@ -14,6 +14,7 @@ pub(super) fn port(number: u128) -> PortCreate {
         port_id: PortId::from_u128(number),
         mac: None,
         allow_gateway: false,
+        ip_allocation: None,
         fixed_ips: Setting::Unset,
         host: None,
         device_owner: None,
@@ -35,15 +36,15 @@ pub(super) fn update(number: u128) -> PortUpdate {
 }
 
 pub(super) fn exact(address: &str) -> FixedIpWanted {
-    FixedIpWanted { subnet_id: None, ip_address: Some(ip(address)) }
+    FixedIpWanted { subnet_id: None, ip_address: Some(ip(address)), slot: None }
 }
 
 pub(super) fn within(subnet: u128) -> FixedIpWanted {
-    FixedIpWanted { subnet_id: Some(subnet_id(subnet)), ip_address: None }
+    FixedIpWanted { subnet_id: Some(subnet_id(subnet)), ip_address: None, slot: None }
 }
 
 pub(super) fn both(subnet: u128, address: &str) -> FixedIpWanted {
-    FixedIpWanted { subnet_id: Some(subnet_id(subnet)), ip_address: Some(ip(address)) }
+    FixedIpWanted { subnet_id: Some(subnet_id(subnet)), ip_address: Some(ip(address)), slot: None }
 }
 
 /// An auto-address subnet.

@@ -108,6 +108,7 @@ impl Template {
             network,
             pool: false,
             network_project: None,
+            restoring: false,
         };
         let written = encode_request(&header, request, &mut frame);
         debug_assert!(written.is_ok(), "a plain request fits");
@@ -138,6 +139,7 @@ pub(super) fn plain_port(port_id: PortId) -> PortCreate {
         port_id,
         mac: None,
         allow_gateway: false,
+        ip_allocation: None,
         fixed_ips: Setting::Unset,
         host: None,
         device_owner: None,

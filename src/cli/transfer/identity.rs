@@ -120,32 +120,12 @@ pub(super) fn net_of(line: &Line) -> Option<Net> {
     })
 }
 
-/// The project that a line is in; a project's own line is in none.
-pub(super) fn project_of(line: &Line) -> Option<ProjectId> {
+/// Whether a line takes something from a subnet pool, or is one.
+pub(super) fn takes_prefix(line: &Line) -> bool {
     match line {
-        Line::Scope(line) => Some(line.project_id),
-        Line::Pool(line) => Some(line.project_id),
-        Line::Prefix(line) => Some(line.project_id),
-        Line::Port(line) => Some(line.project_id),
-        Line::Allocation(line) => Some(line.project_id),
-        line => net_of(line).map(|net| net.0),
-    }
-}
-
-/// What a line names besides project and network, and that must be there before.
-pub(super) fn named_by(line: &Line) -> Vec<Identity> {
-    match (line, net_of(line)) {
-        (Line::Host(line), Some(net)) => vec![Identity::Segment(net, line.object.segment_id)],
-        (Line::Subnet(line), Some(net)) => {
-            let segment = line.object.service.segment_id;
-            segment.map(|id| Identity::Segment(net, id)).into_iter().collect()
-        }
-        (Line::Exclusion(line), Some(net)) => vec![Identity::Subnet(net, line.object.subnet_id)],
-        (Line::Port(line), Some(net)) => {
-            let subnets = wanted(&line.object.fixed_ips).iter().filter_map(|one| one.subnet_id);
-            subnets.map(|id| Identity::Subnet(net, id)).collect()
-        }
-        _ => Vec::new(),
+        Line::Pool(_) | Line::Prefix(_) => true,
+        Line::Subnet(line) => line.object.from_pool.is_some(),
+        _ => false,
     }
 }
 

@@ -27,8 +27,9 @@ const LANES: usize = 2;
 #[command(after_help = "\
 First every line is checked against the file and the server, and nothing is changed: all faults are
 counted, the first 100 are shown. With --dry-run that is all. Only a file without faults is made, in
-chunks; the rules of the server hold for it as for everybody. What is there already as the file says
-is left as it is, so the same command can be given again, also after it was interrupted.
+chunks, as it was: where a rule became narrower than what is there (bounds and quota of a pool, service
+types, hosts), that is no fault. What is there already as the file says is left as it is, so the same
+command can be given again, also after it was interrupted.
 
 Examples:
   addrd import state.jsonl --dry-run
@@ -99,9 +100,12 @@ struct Checked {
 
 /// Reads the whole file and compares.
 async fn check(client: &Client, file: &Path, says: bool) -> Result<Checked, Fault> {
-    let mut known = Known::default();
-    let projects = Reader::new(client.clone(), &mut known).catalogue(None).await?;
-    let mut checker = Checker { client, projects, known, asked: HashSet::new() };
+    let mut reader = Reader::new(client.clone(), Known::default());
+    let projects = reader.catalogue(None).await?;
+    for project in &projects {
+        reader.outline(*project).await?;
+    }
+    let mut checker = Checker { reader, projects, asked: HashSet::new(), prefixes_read: false };
     let mut faults = Faults::default();
     let mut checked = Checked { new: 0, there: HashSet::new() };
     let mut lines = Lines::open(file)?;
@@ -128,40 +132,34 @@ async fn check(client: &Client, file: &Path, says: bool) -> Result<Checked, Faul
 }
 
 /// Asks the server about what lines are in before it compares them.
-struct Checker<'a> {
-    client: &'a Client,
+struct Checker {
+    reader: Reader<Known>,
     /// Those that the server has: any may have something on a shared network.
     projects: Vec<ProjectId>,
-    known: Known,
-    asked: HashSet<Asked>,
+    asked: HashSet<Net>,
+    prefixes_read: bool,
 }
 
-#[derive(PartialEq, Eq, Hash)]
-enum Asked {
-    Net(Net),
-    Prefixes(ProjectId),
-}
-
-impl Checker<'_> {
+impl Checker {
     async fn line(&mut self, line: &Line, number: u64) -> Result<Result<Seen, String>, Fault> {
         if let Some(net) = identity::net_of(line)
-            && self.asked.insert(Asked::Net(net))
+            && self.asked.insert(net)
             && let Err(what) = self.network(net).await?
         {
             return Ok(Err(what));
         }
-        if let Line::Prefix(prefix) = line
-            && self.asked.insert(Asked::Prefixes(prefix.project_id))
-        {
-            let mut reader = Reader::new(self.client.clone(), &mut self.known);
-            reader.prefixes(prefix.project_id).await?;
+        if !self.prefixes_read && identity::takes_prefix(line) {
+            self.prefixes_read = true;
+            for project in &self.projects {
+                self.reader.prefixes(*project).await?;
+            }
         }
-        Ok(self.known.file(line, number))
+        Ok(self.reader.sink.file(line, number))
     }
 
     /// What the server has in a network.
     async fn network(&mut self, net: Net) -> Result<Result<(), String>, Fault> {
-        let client = self.client.in_project(net.0);
+        let client = self.reader.client.in_project(net.0);
         let network = match client.network_get(net.1).await {
             Err(error) if error.is(Status::NOT_FOUND) => return Ok(Ok(())),
             network => network?,
@@ -169,8 +167,7 @@ impl Checker<'_> {
         if network.deleting {
             return Ok(Err(format!("network {} is being deleted", net.1)));
         }
-        let mut reader = Reader::new(self.client.clone(), &mut self.known);
-        reader.network(&client, network, &self.projects).await?;
+        self.reader.network(&client, network, &self.projects).await?;
         Ok(Ok(()))
     }
 }

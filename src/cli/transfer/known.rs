@@ -3,17 +3,14 @@
 //!
 //! Memory: about 390 bytes a line, measured with a million allocations.
 
-use super::carving::Carving;
 use super::identity::{self, Identity, Net};
 use super::line::{self, Line};
-use super::names::Names;
 use super::reader::Sink;
+use super::rehearsal::Rehearsal;
 use crate::cli::fault::Fault;
-use addrd::allocator;
 use addrd_protocol::Prefix;
-use addrd_protocol::message::pool::PrefixChoice;
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
@@ -51,25 +48,23 @@ enum Content {
     Unkept,
 }
 
-/// Objects, addresses and subnets.
-#[derive(Debug, Default)]
+/// Objects and addresses.
+#[derive(Default)]
 pub(super) struct Known {
     objects: HashMap<Identity, Entry>,
     nets: HashMap<Net, Contents>,
-    /// Pools and scopes of all projects, since shared ones are named by id alone.
-    catalogue: HashSet<uuid::Uuid>,
-    /// Networks that other projects may use.
-    shared: HashSet<Net>,
-    texts: Names,
-    carving: Carving,
+    rehearsal: Rehearsal,
 }
 
-/// What lies in a network, as numbers of addresses.
-#[derive(Debug, Default)]
-struct Contents {
-    /// First to last of what is taken, and by whom.
-    taken: BTreeMap<u128, (u128, Origin)>,
-    subnets: BTreeMap<u128, Prefix>,
+/// What is taken in a network by the first address, as numbers: it is disjoint.
+type Contents = BTreeMap<u128, Taken>;
+
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    last: u128,
+    origin: Origin,
+    /// The port that has it: what the address has besides is a line of its own.
+    port: Option<uuid::Uuid>,
 }
 
 impl Known {
@@ -87,16 +82,6 @@ impl Known {
                 },
             };
         }
-        self.names(line)?;
-        self.texts.check(line)?;
-        self.carving.check(line)?;
-        // A pool chooses the prefix of one that is not exact.
-        if let Line::Subnet(subnet) = line
-            && subnet.object.from_pool.as_ref().is_none_or(|from| from.by == PrefixChoice::Exact)
-        {
-            let alone = allocator::check_subnet(&subnet.object);
-            alone.map_err(|failure| format!("{}: {}", failure.status, failure.message))?;
-        }
         let mac = mac_of(line);
         if let Some(mac) = &mac
             && let Some(entry) = self.objects.get(mac)
@@ -104,85 +89,38 @@ impl Known {
             return Err(format!("{mac}: in use {}", entry.origin.told()));
         }
         self.takes(line)?;
+        self.rehearsal.line(line)?;
         let entry = Entry { origin: Origin::Line(number), content: Content::Unkept };
         self.note(identity, mac, line, entry);
         Ok(Seen::New)
     }
 
-    /// Whether everything that a line names is there.
-    fn names(&self, line: &Line) -> Result<(), String> {
-        let project = identity::project_of(line).map(Identity::Project);
-        let net = identity::net_of(line).map(Identity::Network);
-        let net = net.filter(|_| !matches!(line, Line::Network(_)));
-        let named = project.into_iter().chain(net).chain(identity::named_by(line));
-        for named in named {
-            if !self.objects.contains_key(&named) {
-                return Err(format!("there is no {named} on the server or in a line before"));
-            }
-        }
-        if let Some(net) = guest_net(line)
-            && !self.shared.contains(&net)
-        {
-            return Err(format!("{} is not shared by its project", Identity::Network(net)));
-        }
-        for (kind, id) in named_of_catalogue(line) {
-            if !self.catalogue.contains(&id) {
-                return Err(format!("there is no {kind} {id} on the server or in a line before"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the addresses of a line lie in a subnet and are free, and a subnet overlaps none.
+    /// Whether the addresses of a line are free: by whom they are taken the server wouldn't say.
     fn takes(&self, line: &Line) -> Result<(), String> {
-        let Some(net) = identity::net_of(line) else { return Ok(()) };
-        let Some(contents) = self.nets.get(&net) else { return Ok(()) };
-        if let Line::Subnet(subnet) = line
-            && let Some(other) = contents.subnet_over(&subnet.object.cidr)
-        {
-            return Err(format!("{} overlaps subnet {other} of its network", subnet.object.cidr));
-        }
-        let mut own: Vec<(u128, u128)> = Vec::new();
+        let net = identity::net_of(line).and_then(|net| self.nets.get(&net));
+        let Some(contents) = net else { return Ok(()) };
         for (address, length) in identity::taken_by(line) {
             let (first, last) = span(address, length)?;
-            if contents.subnet_around(first, last).is_none() {
-                return Err(format!("{address} lies in no subnet of its network"));
+            let before = contents.range(..=last).next_back();
+            let taken = before.map(|(_, taken)| taken).filter(|taken| taken.last >= first);
+            if let Some(taken) = taken.filter(|taken| !completes(line, taken)) {
+                return Err(format!("{address}: taken {}", taken.origin.told()));
             }
-            if let Some(origin) = contents.taken_in(first, last) {
-                return Err(format!("{address}: taken {}", origin.told()));
-            }
-            if own.iter().any(|other| other.0 <= last && first <= other.1) {
-                return Err(format!("{address} is in the line twice"));
-            }
-            own.push((first, last));
         }
         Ok(())
     }
 
     fn note(&mut self, identity: Identity, mac: Option<Identity>, line: &Line, entry: Entry) {
-        match line {
-            Line::Pool(pool) => {
-                self.catalogue.insert(pool.subnet_pool_id.0);
-            }
-            Line::Scope(scope) => {
-                self.catalogue.insert(scope.address_scope_id.0);
-            }
-            Line::Network(network) if network.object.shared => {
-                self.shared.insert(Net(network.project_id, network.network_id));
-            }
-            _ => {}
-        }
-        self.texts.note(line, entry.origin);
-        self.carving.note(line, entry.origin);
         if let Some(net) = identity::net_of(line) {
             let contents = self.nets.entry(net).or_default();
-            if let Line::Subnet(subnet) = line {
-                let cidr = subnet.object.cidr;
-                contents.subnets.insert(number(cidr.first()), cidr);
-            }
             for (address, length) in identity::taken_by(line) {
                 if let Ok((first, last)) = span(address, length) {
-                    contents.taken.insert(first, (last, entry.origin));
+                    let port = match line {
+                        Line::Port(port) => Some(port.object.port_id.0),
+                        _ => None,
+                    };
+                    let taken = Taken { last, origin: entry.origin, port };
+                    contents.entry(first).or_insert(taken);
                 }
             }
         }
@@ -195,6 +133,7 @@ impl Known {
 /// Lines of the server are believed.
 impl Sink for Known {
     fn object(&mut self, line: &Line) -> Result<(), Fault> {
+        self.rehearsal.believe(line);
         if let Some(identity) = Identity::of(line) {
             let content = Content::of(line).map_err(Fault::Internal)?;
             let entry = Entry { origin: Origin::Server, content };
@@ -222,57 +161,14 @@ impl Origin {
     }
 }
 
-impl Contents {
-    fn subnet_over(&self, cidr: &Prefix) -> Option<&Prefix> {
-        let before = self.subnets.range(..=number(cidr.last())).next_back();
-        before.map(|(_, other)| other).filter(|other| number(other.last()) >= number(cidr.first()))
-    }
-
-    fn subnet_around(&self, first: u128, last: u128) -> Option<&Prefix> {
-        let before = self.subnets.range(..=first).next_back();
-        before.map(|(_, subnet)| subnet).filter(|subnet| number(subnet.last()) >= last)
-    }
-
-    fn taken_in(&self, first: u128, last: u128) -> Option<Origin> {
-        let before = self.taken.range(..=last).next_back();
-        before.filter(|(_, (end, _))| *end >= first).map(|(_, (_, origin))| *origin)
-    }
-}
-
-/// The network of another project that a line is in.
-fn guest_net(line: &Line) -> Option<Net> {
-    let is_guest = match line {
-        Line::Port(port) => port.is_guest(),
-        Line::Allocation(held) => held.is_guest(),
-        _ => false,
-    };
-    identity::net_of(line).filter(|_| is_guest)
+/// Whether a line says what an address has besides its port.
+fn completes(line: &Line, taken: &Taken) -> bool {
+    matches!(line, Line::Allocation(held) if taken.port == Some(held.object.owner.0))
 }
 
 fn mac_of(line: &Line) -> Option<Identity> {
     let Line::Port(port) = line else { return None };
     Some(Identity::Mac(Net(port.home(), port.network_id), port.object.mac?))
-}
-
-/// Pools and scopes that a line names; they may be of other projects.
-fn named_of_catalogue(line: &Line) -> Vec<(&'static str, uuid::Uuid)> {
-    match line {
-        Line::Prefix(prefix) => vec![("pool", prefix.subnet_pool_id.0)],
-        Line::Subnet(subnet) => {
-            let pool = subnet.object.from_pool.as_ref().map(|pool| pool.subnet_pool_id);
-            let pool = pool.filter(|pool| !pool.is_nil());
-            pool.map(|pool| ("pool", pool.0)).into_iter().collect()
-        }
-        Line::Network(network) => {
-            let scopes = [network.object.scope_v4, network.object.scope_v6];
-            scopes.into_iter().flatten().map(|scope| ("scope", scope.0)).collect()
-        }
-        Line::Pool(pool) => {
-            let scope = pool.object.address_scope_id.map(|scope| ("scope", scope.0));
-            scope.into_iter().chain(pool.object.parent_id.map(|pool| ("pool", pool.0))).collect()
-        }
-        _ => Vec::new(),
-    }
 }
 
 /// An address of either family as one number.

@@ -36,9 +36,9 @@ pub(super) enum Line {
     Host(Box<InNetwork<HostMapping>>),
     /// A subnet, without its exclusions.
     Subnet(Box<InNetwork<SubnetCreate>>),
-    /// A port with its addresses, without those that follow from its MAC.
+    /// A port with its addresses.
     Port(Box<InNetwork<PortCreate>>),
-    /// What an owner holds that is no port.
+    /// What an owner holds that is no port, or what an address of a port has besides.
     Allocation(Box<InNetwork<Held>>),
     /// An address kept for an owner.
     Pin(Box<InNetwork<PinCreate>>),

@@ -2,31 +2,21 @@
 //! behind it, and what is independent goes in batches, several on their way. Checks nothing.
 
 use super::faults::Faults;
-use super::identity::{self, Net};
-use super::line::{Held, Line};
+use super::line::Line;
+use super::request::{Asked, Place};
 use crate::cli::fault::Fault;
 use addrd_client::{Client, Error};
 use addrd_protocol::message::batch::BATCH_ITEMS_MAX;
 use addrd_protocol::message::{
-    Allocate, AllocateExtras, AllocateFlags, Batch, BatchItem, BatchMode, BatchResult, Failure,
-    FamilyChoice, PortCreate, SegmentHosts, Strategy,
+    AllocateExtras, Batch, BatchItem, BatchMode, BatchResult, Failure, PortCreate, Reply, Request,
 };
-use addrd_protocol::{NetworkId, ProjectId, Retry, Text};
+use addrd_protocol::{NetworkId, Retry, Text};
 use tokio::task::JoinSet;
 
 /// Requests on their way at once.
 const FLIGHTS_MAX: usize = 8;
 /// Items of a batch of ports: each may have all its addresses and texts in one frame.
 const PORTS_MAX: usize = 128;
-
-/// What a batch is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Allocations,
-    Ports,
-    /// The id is that of their subnet pool, not of a network.
-    Prefixes,
-}
 
 /// What became of lines.
 enum Done {
@@ -44,10 +34,8 @@ const CHUNK_BYTES_MAX: usize = 192 << 10;
 /// What the lines of a chunk have in common.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct ChunkOf {
-    /// Whose they are; the network may be of another one.
-    project: ProjectId,
-    net: Net,
-    kind: Kind,
+    place: Place,
+    are_ports: bool,
 }
 
 /// Takes lines and makes objects.
@@ -58,6 +46,7 @@ pub(super) struct Maker {
     /// Bytes that the chunk's records have at most.
     chunk_bytes: usize,
     chunk_of: Option<ChunkOf>,
+    are_ports_flying: bool,
     flights: JoinSet<Flight>,
     faults: Faults,
     made: u64,
@@ -71,6 +60,7 @@ impl Maker {
             chunk: Vec::new(),
             chunk_bytes: 0,
             chunk_of: None,
+            are_ports_flying: false,
             flights: JoinSet::new(),
             faults: Faults::default(),
             made: 0,
@@ -80,29 +70,18 @@ impl Maker {
 
     /// The next line. `Err` if the server can't be asked any more: the same file can be given again.
     pub(super) async fn line(&mut self, number: u64, line: Line) -> Result<(), Fault> {
-        let net = identity::net_of(&line);
-        match (line, net) {
-            (Line::Allocation(line), Some(net)) => {
-                let of = ChunkOf { project: line.project_id, net, kind: Kind::Allocations };
-                let item = BatchItem::Allocate(allocate(line.object));
-                self.add(number, item, of, BATCH_ITEMS_MAX).await
+        let Some(asked) = Asked::of(line) else { return Ok(()) };
+        let of = |are_ports| ChunkOf { place: asked.place, are_ports };
+        match asked.request {
+            Request::Allocate(item) => {
+                self.add(number, BatchItem::Allocate(item), of(false), BATCH_ITEMS_MAX).await
             }
-            (Line::Port(line), Some(net)) => {
-                let of = ChunkOf { project: line.project_id, net, kind: Kind::Ports };
-                let item = BatchItem::PortCreate(Box::new(line.object));
-                self.add(number, item, of, PORTS_MAX).await
+            Request::PortCreate(item) => {
+                self.add(number, BatchItem::PortCreate(item), of(true), PORTS_MAX).await
             }
-            (Line::Prefix(line), _) => {
-                let project = line.project_id;
-                let net = Net(project, NetworkId(line.subnet_pool_id.0));
-                let of = ChunkOf { project, net, kind: Kind::Prefixes };
-                let item = BatchItem::Allocate(allocate(line.object));
-                self.add(number, item, of, BATCH_ITEMS_MAX).await
-            }
-            (Line::Export(_) | Line::End(_), _) => Ok(()),
-            (line, _) => {
+            _ => {
                 self.land_all().await?;
-                let done = one(number, make(&self.client, line).await);
+                let done = one(number, make(&self.client, &asked).await);
                 self.count(done)
             }
         }
@@ -134,16 +113,16 @@ impl Maker {
     }
 
     async fn send_chunk(&mut self) -> Result<(), Fault> {
-        let Some(ChunkOf { project, net, kind }) = self.chunk_of.take() else { return Ok(()) };
-        let Net(home, network) = net;
-        // Ports are listed in the order in which they were made; allocations by address.
-        if kind == Kind::Ports {
+        let Some(ChunkOf { place, are_ports }) = self.chunk_of.take() else { return Ok(()) };
+        // Ports are listed in the order in which they were made, allocations by address; and what an
+        // address of a port has besides comes when the port is there.
+        if are_ports || self.are_ports_flying {
             self.land_flights().await?;
         }
+        self.are_ports_flying = are_ports;
         let chunk = std::mem::take(&mut self.chunk);
-        let client = self.client.in_project(project).on_networks_of(home);
-        let client = if kind == Kind::Prefixes { client.for_pools() } else { client };
-        self.fly(async move { batch(&client, network, chunk).await }).await
+        let client = at(&self.client, &place).restoring();
+        self.fly(async move { batch(&client, place.network, chunk).await }).await
     }
 
     async fn fly(
@@ -253,68 +232,27 @@ async fn batch(client: &Client, network: NetworkId, chunk: Vec<(u64, BatchItem)>
     Ok(lines.into_iter().zip(reply.results.into_iter().map(done)).collect())
 }
 
-/// Exactly what the line says.
-fn allocate(held: Held) -> Allocate {
-    let family = if held.address.is_ipv4() { FamilyChoice::V4 } else { FamilyChoice::V6 };
-    Allocate {
-        owner: held.owner,
-        slot: held.slot,
-        instance: held.instance,
-        family,
-        strategy: Strategy::Exact,
-        length: held.length,
-        flags: AllocateFlags { allow_gateway: true, ..AllocateFlags::default() },
-        extras: Some(Box::new(AllocateExtras {
-            exact: Some(held.address),
-            manager: held.manager,
-            host: held.host,
-            label: held.label,
-            owner_name: held.owner_name,
-            ..AllocateExtras::default()
-        })),
-    }
-}
-
 /// Makes what is rare. Gives whether it was there already.
-async fn make(client: &Client, line: Line) -> Result<bool, Error> {
-    let in_project = |project: ProjectId| client.in_project(project);
-    match (identity::net_of(&line), line) {
-        (None, Line::Project(line)) => {
-            Ok(in_project(line.project_id).project_create(line.object).await?.repeated)
-        }
-        (None, Line::Scope(line)) => {
-            let client = in_project(line.project_id);
-            Ok(client.scope_create(line.address_scope_id, line.object).await?.repeated)
-        }
-        (None, Line::Pool(line)) => {
-            let client = in_project(line.project_id);
-            Ok(client.pool_create(line.subnet_pool_id, line.object).await?.repeated)
-        }
-        (Some(Net(project, network)), line) => {
-            make_inside(&in_project(project), network, line).await
-        }
-        (None, line) => Err(goes_in_flights(&line)),
+async fn make(client: &Client, asked: &Asked) -> Result<bool, Error> {
+    let mut client = at(client, &asked.place);
+    if asked.is_restoring() {
+        client = client.restoring();
+    }
+    match client.call(&client.scope(asked.place.network), &asked.request).await? {
+        Reply::Project(made) => Ok(made.repeated),
+        Reply::Scope(made) => Ok(made.repeated),
+        Reply::Pool(made) => Ok(made.repeated),
+        Reply::Network(made) => Ok(made.repeated),
+        Reply::Segment(made) => Ok(made.repeated),
+        Reply::Subnet(made) => Ok(made.repeated),
+        Reply::Pin(made) => Ok(made.repeated),
+        other => Err(Error::Protocol(format!("{other:?} answers the making of an object"))),
     }
 }
 
-/// The same for a network and what is in it.
-async fn make_inside(client: &Client, network: NetworkId, line: Line) -> Result<bool, Error> {
-    Ok(match line {
-        Line::Network(line) => client.network_create(network, line.object).await?.repeated,
-        Line::Segment(line) => client.segment_create(network, line.object).await?.repeated,
-        Line::Host(line) => {
-            let (segment_id, add) = (line.object.segment_id, vec![line.object.host]);
-            let hosts = SegmentHosts { segment_id, add, remove: Vec::new() };
-            client.segment_hosts(network, hosts).await?.repeated
-        }
-        Line::Subnet(line) => client.subnet_create(network, line.object).await?.repeated,
-        Line::Pin(line) => client.pin_create(network, line.object).await?.repeated,
-        Line::Exclusion(line) => client.subnet_exclude(network, line.object).await?.repeated,
-        line => return Err(goes_in_flights(&line)),
-    })
-}
-
-/// A fault of ours: nobody must believe that it was made.
-fn goes_in_flights(line: &Line) -> Error {
-    Error::Request(format!("not made one by one: {line:?}"))
+/// A client for what is there.
+fn at(client: &Client, place: &Place) -> Client {
+    let client = client.in_project(place.project);
+    let client = if place.pool { client.for_pools() } else { client };
+    place.home.map_or_else(|| client.clone(), |home| client.on_networks_of(home))
 }

@@ -1,7 +1,6 @@
 //! The whole state as a file of JSON lines (SPEC.md section 12). Asks servers through the client
 //! and decides nothing about addresses.
 
-mod carving;
 pub(crate) mod compare;
 pub(crate) mod convert;
 pub(crate) mod export;
@@ -13,9 +12,10 @@ mod known;
 mod line;
 mod lines;
 mod maker;
-mod names;
 mod offline;
 mod reader;
+mod rehearsal;
+mod request;
 mod shape;
 mod whole;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use addrd_client::{Client, Error, Pages};
 use addrd_protocol::message::{
     Allocation, AllocationFilter, FixedIp, Network, PortFilter, Subnet, SubnetPool,
 };
-use addrd_protocol::{NetworkId, PoolId, Prefix, ProjectId, Status};
+use addrd_protocol::{Instance, NetworkId, PoolId, Prefix, ProjectId, Status};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
@@ -18,18 +18,24 @@ pub(super) trait Sink {
     fn object(&mut self, line: &Line) -> Result<(), Fault>;
 }
 
+impl<S: Sink> Sink for &mut S {
+    fn object(&mut self, line: &Line) -> Result<(), Fault> {
+        S::object(self, line)
+    }
+}
+
 /// Reads lists and makes lines.
-pub(super) struct Reader<'a, S> {
+pub(super) struct Reader<S> {
     pub(super) client: Client,
-    sink: &'a mut S,
+    pub(super) sink: S,
     /// Networks and subnets that a job is deleting.
     pub(super) left_out: u64,
     /// What subnets and pools that were read have of pools: it follows from their lines.
     carved: HashMap<PoolId, BTreeMap<IpAddr, Prefix>>,
 }
 
-impl<'a, S: Sink> Reader<'a, S> {
-    pub(super) fn new(client: Client, sink: &'a mut S) -> Self {
+impl<S: Sink> Reader<S> {
+    pub(super) fn new(client: Client, sink: S) -> Self {
         Self { client, sink, left_out: 0, carved: HashMap::new() }
     }
 
@@ -112,9 +118,16 @@ impl<'a, S: Sink> Reader<'a, S> {
     /// What owners of the project hold of the pools that it sees.
     pub(super) async fn prefixes(&mut self, project: ProjectId) -> Result<(), Fault> {
         let client = self.client.in_project(project);
+        let mut visible = Vec::new();
         let mut pools = client.pools(None);
         while let Some(pool) = pools.next().await? {
-            let id = NetworkId(pool.subnet_pool_id.0);
+            visible.push((pool.project_id, pool.subnet_pool_id));
+        }
+        // The list has pools of several projects in the order in which they were made, which an
+        // import doesn't keep.
+        visible.sort_unstable();
+        for (_, id) in visible {
+            let id = NetworkId(id.0);
             let mut held = client.for_pools().allocations(id, AllocationFilter::default());
             while let Some(held) = there(held.next().await)? {
                 if held.project_id == project && !self.is_carved(PoolId(id.0), &held) {
@@ -164,17 +177,42 @@ impl<'a, S: Sink> Reader<'a, S> {
     async fn networks(&mut self, project: ProjectId, guests: &[ProjectId]) -> Result<(), Fault> {
         let client = self.client.in_project(project);
         let mut networks = client.networks(None);
-        while let Some(network) = networks.next().await? {
-            if network.project_id != project {
-                continue;
-            }
-            if network.deleting {
-                self.left_out += 1;
-            } else {
-                self.network(&client, network, guests).await?;
+        while let Some(network) = self.next_own(project, &mut networks).await? {
+            self.network(&client, network, guests).await?;
+        }
+        Ok(())
+    }
+
+    /// All networks of a project, and the subnets of those that must be disjoint from others': what
+    /// objects of other networks can collide with.
+    pub(super) async fn outline(&mut self, project: ProjectId) -> Result<(), Fault> {
+        let client = self.client.in_project(project);
+        let mut networks = client.networks(None);
+        while let Some(network) = self.next_own(project, &mut networks).await? {
+            let place = Place::home(&network);
+            let is_scoped = network.scope_v4.is_some() || network.scope_v6.is_some();
+            self.sink.object(&place.network(network))?;
+            if is_scoped {
+                self.segments_and_subnets(&client, place).await?;
             }
         }
         Ok(())
+    }
+
+    /// The next network of a project that is not being deleted.
+    async fn next_own(
+        &mut self,
+        project: ProjectId,
+        networks: &mut Pages<Network>,
+    ) -> Result<Option<Network>, Fault> {
+        while let Some(network) = networks.next().await? {
+            match (network.project_id == project, network.deleting) {
+                (true, false) => return Ok(Some(network)),
+                (true, true) => self.left_out += 1,
+                (false, _) => {}
+            }
+        }
+        Ok(None)
     }
 
     /// In the order in which it can be made again: nothing is kept back before what lies in it, be
@@ -186,13 +224,9 @@ impl<'a, S: Sink> Reader<'a, S> {
         guests: &[ProjectId],
     ) -> Result<(), Fault> {
         let (id, home, shared) = (network.network_id, network.project_id, network.shared);
-        let place = Place { project_id: home, network_id: id, network_project: None };
+        let place = Place::home(&network);
         self.sink.object(&place.network(network))?;
-        let segments = client.segments(id);
-        self.each(segments, |segment| Some(place.segment(segment))).await?;
-        let hosts = client.hosts(id, None, None);
-        self.each(hosts, |host| Some(place.host(host))).await?;
-        let subnets = self.subnets(client, place).await?;
+        let subnets = self.segments_and_subnets(client, place).await?;
         let gateways = subnets.iter().filter_map(|subnet| subnet.gateway).collect();
         self.held(client, place, &gateways).await?;
         for guest in guests.iter().filter(|guest| shared && **guest != home) {
@@ -205,6 +239,19 @@ impl<'a, S: Sink> Reader<'a, S> {
         Ok(())
     }
 
+    async fn segments_and_subnets(
+        &mut self,
+        client: &Client,
+        place: Place,
+    ) -> Result<Vec<Subnet>, Fault> {
+        let id = place.network_id;
+        let segments = client.segments(id);
+        self.each(segments, |segment| Some(place.segment(segment))).await?;
+        let hosts = client.hosts(id, None, None);
+        self.each(hosts, |host| Some(place.host(host))).await?;
+        self.subnets(client, place).await
+    }
+
     /// Ports and allocations of one project.
     async fn held(
         &mut self,
@@ -215,7 +262,8 @@ impl<'a, S: Sink> Reader<'a, S> {
         let of_ports = self.ports(client, place, gateways).await?;
         let held = client.allocations(place.network_id, AllocationFilter::default());
         let own = |held: Allocation| {
-            let is_line = held.project_id == place.project_id && !of_ports.contains(&held.address);
+            let says_nothing = of_ports.contains(&held.address) && is_plain(&held);
+            let is_line = held.project_id == place.project_id && !says_nothing;
             is_line.then(|| place.allocation(held))
         };
         self.each(held, own).await
@@ -251,7 +299,7 @@ impl<'a, S: Sink> Reader<'a, S> {
         Ok(all)
     }
 
-    /// Gives the addresses of all ports, which are no lines of their own.
+    /// Gives the addresses of all ports, which are lines of their own only if they have more.
     async fn ports(
         &mut self,
         client: &Client,
@@ -280,6 +328,12 @@ impl<'a, S: Sink> Reader<'a, S> {
         }
         Ok(())
     }
+}
+
+/// Whether an address of a port has nothing that its port doesn't say.
+fn is_plain(held: &Allocation) -> bool {
+    let texts = [&held.owner_name, &held.label, &held.host, &held.manager];
+    held.instance == Instance::default() && texts.into_iter().all(Option::is_none)
 }
 
 /// What was deleted since its list was read has nothing in it.

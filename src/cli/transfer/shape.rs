@@ -18,6 +18,12 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// In a network, of its own project.
+    pub(super) fn home(network: &Network) -> Self {
+        let Network { project_id, network_id, .. } = *network;
+        Self { project_id, network_id, network_project: None }
+    }
+
     fn of<T>(self, object: T) -> Box<InNetwork<T>> {
         let Self { project_id, network_id, network_project } = self;
         Box::new(InNetwork { project_id, network_id, network_project, object })
@@ -70,20 +76,19 @@ impl Place {
 
     /// `is_gateway` says of an address whether it is a gateway of the network.
     pub(super) fn port(self, port: Port, is_gateway: impl Fn(&FixedIp) -> bool) -> Line {
-        let own = || port.fixed_ips.iter().filter(|address| !address.automatic);
-        let wanted = own().map(|address| FixedIpWanted {
-            subnet_id: Some(address.subnet_id),
-            ip_address: Some(address.ip_address),
+        let had = &port.fixed_ips;
+        let in_order = had.iter().map(|had| usize::from(had.slot.0)).eq(0..had.len());
+        let wanted = had.iter().map(|had| FixedIpWanted {
+            subnet_id: Some(had.subnet_id),
+            ip_address: Some(had.ip_address),
+            slot: (!in_order).then_some(had.slot),
         });
-        let fixed_ips = match port.ip_allocation {
-            IpAllocation::Deferred => Setting::Unset,
-            IpAllocation::Immediate | IpAllocation::Unaddressed => Setting::Value(wanted.collect()),
-        };
         Line::Port(self.of(PortCreate {
             port_id: port.port_id,
             mac: Some(port.mac),
-            allow_gateway: own().any(is_gateway),
-            fixed_ips,
+            allow_gateway: had.iter().any(is_gateway),
+            ip_allocation: unusual(port.ip_allocation, had.is_empty()),
+            fixed_ips: Setting::Value(wanted.collect()),
             host: port.host,
             device_owner: port.device_owner,
             description: port.description,
@@ -98,6 +103,13 @@ impl Place {
         let Pin { address, owner, slot, owner_name, .. } = pin;
         Line::Pin(self.of(PinCreate { address, owner, slot, owner_name }))
     }
+}
+
+/// Whether a port has its addresses, unless a server would say so itself of a port that is made with
+/// its addresses, or with none.
+pub(super) fn unusual(kind: IpAllocation, is_bare: bool) -> Option<IpAllocation> {
+    let usual = if is_bare { IpAllocation::Unaddressed } else { IpAllocation::Immediate };
+    Some(kind).filter(|kind| *kind != usual)
 }
 
 pub(super) fn project(project: Project) -> Line {

@@ -239,9 +239,9 @@ impl<D: Decider> Connection<D> {
         if !self.budget.hold(held) {
             return Err(busy("bytes_in_flight_max", BYTES_RETRY_MS));
         }
-        let RequestHeader { project, network, pool, .. } = *header;
+        let RequestHeader { project, network, pool, restoring, .. } = *header;
         let network_project = header.network_project.filter(|home| *home != project);
-        let scope = Scope { project, network, pool, network_project };
+        let scope = Scope { project, network, pool, network_project, restoring };
         let route = self.route(&scope, &request);
         if let Some(failure) = self.refusal(route) {
             return Err(failure);

@@ -12,6 +12,7 @@ from .values import NO_ID, Fault, Id, Number, Reader, Reserved
 TAIL_FLAG = 1
 POOL_FLAG = 2
 NETWORK_PROJECT_FLAG = 4
+RESTORING_FLAG = 8
 PROJECT_BYTES = 16
 LENGTH_BYTES = 4
 LENGTH_TO_OPCODE_BYTES = 8
@@ -104,10 +105,14 @@ def read_header(layout, frame):
         known |= POOL_FLAG
     if layout is REQUEST_HEADER and header["opcode"] in tables.MAY_BE_SHARED and not flags & POOL_FLAG:
         known |= NETWORK_PROJECT_FLAG
+    if layout is REQUEST_HEADER and header["opcode"] in tables.MAY_RESTORE:
+        known |= RESTORING_FLAG
     if flags & ~known:
         raise Fault("UNSUPPORTED", "flags")
     if flags & POOL_FLAG:
         header["pool"] = True
+    if flags & RESTORING_FLAG:
+        header["restoring"] = True
     return header, bool(flags & TAIL_FLAG), bool(flags & NETWORK_PROJECT_FLAG)
 
 
@@ -163,7 +168,7 @@ def encode(layout, header, parts):
         "length": layout.size + len(body) + len(tail),
         "version": tables.VERSION,
         "flags": (TAIL_FLAG if tail else 0) | (POOL_FLAG if header.get("pool") else 0)
-        | (NETWORK_PROJECT_FLAG if shared else 0),
+        | (NETWORK_PROJECT_FLAG if shared else 0) | (RESTORING_FLAG if header.get("restoring") else 0),
         "opcode": tables.OPCODE_NUMBERS[header["opcode"]],
     }
     return layout.write(fields)[0] + body + tail

@@ -6,7 +6,6 @@ from .tables import IP_ALLOCATIONS, IPV6_MODES
 from .values import Address, Count, Enumeration, Fault, Flags, Id, ListOf, Mac, Number, Reserved, Setting, ShortText, Text
 
 DEVICE_OWNER_BYTES_MAX = 64
-FIXED_IPS_MAX = 64
 PORT_ADDRESSES_MAX = 96
 SEGMENT_HOSTS_MAX = 64
 SERVICE_TYPES_MAX = 8
@@ -32,24 +31,27 @@ def service(first):
 
 
 class Wanted:
-    """An address that is asked for: which of subnet and address are given, then these."""
+    """An address that is asked for: which of subnet, address and slot are given, then these."""
 
     def read(self, reader, field):
         given = reader.number(1, field)
-        if given > 3:
+        if given > 7:
             raise Fault("UNSUPPORTED", field)
         value = {}
         if given & 1:
             value["subnet_id"] = Id(zero=False).read(reader, "subnet_id")
         if given & 2:
             value["ip_address"] = Address().read(reader, "ip_address")
+        if given & 4:
+            value["slot"] = reader.number(2, "slot")
         return value
 
     def write(self, value):
-        subnet, address = value.get("subnet_id"), value.get("ip_address")
-        parts = [bytes([(subnet is not None) | (address is not None) << 1])]
+        subnet, address, slot = value.get("subnet_id"), value.get("ip_address"), value.get("slot")
+        parts = [bytes([(subnet is not None) | (address is not None) << 1 | (slot is not None) << 2])]
         parts += [Id().write(subnet)] if subnet else []
         parts += [Address().write(address)] if address else []
+        parts += [slot.to_bytes(2, "big")] if slot is not None else []
         return b"".join(parts)
 
 
@@ -63,16 +65,27 @@ def scatter_mac(value):
     return {"mac": NIL_MAC} | value
 
 
-FIXED_IPS = {0x8001: Tag("fixed_ips", Setting(ListOf(Wanted(), FIXED_IPS_MAX)))}
+def gather_port(raw):
+    if raw["ip_allocation"] is None:
+        del raw["ip_allocation"]
+    return gather_mac(raw)
+
+
+def scatter_port(value):
+    return {"ip_allocation": None} | scatter_mac(value)
+
+
+FIXED_IPS = {0x8001: Tag("fixed_ips", Setting(ListOf(Wanted(), PORT_ADDRESSES_MAX)))}
 
 PORT_CREATE = Layout(
-    ("port_id", Id(zero=False)), (None, Flags(2, "allow_gateway")), ("mac", Mac()), (RESERVED, Reserved(8)),
+    ("port_id", Id(zero=False)), (None, Flags(2, "allow_gateway")), ("mac", Mac()),
+    ("ip_allocation", Enumeration({0: None} | IP_ALLOCATIONS)), (RESERVED, Reserved(7)),
     tail=FIXED_IPS | {
         0x8002: Tag("host", Text()),
         0x8003: Tag("device_owner", device_owner()),
         0x8004: Tag("description", Text()),
     },
-    gather=gather_mac, scatter=scatter_mac,
+    gather=gather_port, scatter=scatter_port,
 )
 PORT_UPDATE = Layout(
     ("port_id", Id(zero=False)), (None, Flags(2, "allow_gateway")), ("mac", Mac()), ("expected", revision()),

@@ -56,6 +56,7 @@ fn of_port(port_id: PortId, how: How) -> (Opcode, Request) {
     let fixed_ips = match how {
         How::Make => {
             let create = PortCreate {
+                ip_allocation: None,
                 port_id,
                 mac: None,
                 allow_gateway: false,
@@ -73,7 +74,7 @@ fn of_port(port_id: PortId, how: How) -> (Opcode, Request) {
         How::Change(Shape::Bare) => Setting::Value(Vec::new()),
         How::Change(Shape::Six) => {
             let subnet_id = Some(SubnetId::from_u128(SIX));
-            Setting::Value(vec![FixedIpWanted { subnet_id, ip_address: None }])
+            Setting::Value(vec![FixedIpWanted { subnet_id, ip_address: None, slot: None }])
         }
         How::Change(Shape::Pair) => Setting::Null,
     };

@@ -59,11 +59,6 @@ pub(super) fn networks(
     networks.sort_by_key(|(id, _)| nets.get(*id).map(|net| (net.project_id, **id)));
     for (id, network) in networks {
         let Some(net) = nets.remove(id) else { continue };
-        if net.made > 0 {
-            let (count, id) = (net.made, net.id);
-            let what = "addresses that follow from MACs are made in network";
-            told.account.remark(format!("{count} {what} {id}, which Neutron did not have"));
-        }
         out.push(net.line(network, catalogue, told.account));
         out.extend(net.all_lines());
     }

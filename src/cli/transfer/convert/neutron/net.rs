@@ -7,20 +7,16 @@ use super::rows;
 use super::tables::At;
 use crate::cli::transfer::convert::account::Account;
 use crate::cli::transfer::line::{InNetwork, Line};
-use addrd_protocol::message::port::FIXED_IPS_MAX;
-use addrd_protocol::message::{FixedIpWanted, NetworkCreate, PortCreate, Service, SubnetCreate};
+use crate::cli::transfer::shape::unusual;
+use addrd_protocol::message::port::PORT_ADDRESSES_MAX;
+use addrd_protocol::message::{
+    FixedIpWanted, IpAllocation, NetworkCreate, PortCreate, SubnetCreate,
+};
 use addrd_protocol::{Family, Mac, NetworkId, PortId, Prefix, ProjectId, Setting, SubnetId, Text};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use uuid::Uuid;
 
-/// Device owners whose ports get no address that follows from their MAC.
-const ROUTERS: [&str; 4] = [
-    "network:router_interface",
-    "network:router_interface_distributed",
-    "network:ha_router_replicated_interface",
-    "network:router_centralized_snat",
-];
 /// Bytes of a device owner.
 const DEVICE_OWNER_BYTES_MAX: usize = 64;
 
@@ -33,8 +29,6 @@ pub(super) struct Net {
     pub(super) segments: HashSet<Uuid>,
     gateways: HashSet<IpAddr>,
     macs: HashSet<Mac>,
-    /// Addresses that follow from MACs and that Neutron did not have.
-    pub(super) made: u64,
     taken: HashSet<IpAddr>,
     lines: Vec<Line>,
     is_shared: bool,
@@ -51,7 +45,6 @@ impl Net {
             segments: HashSet::new(),
             gateways: HashSet::new(),
             macs: HashSet::new(),
-            made: 0,
             taken: HashSet::new(),
             lines: Vec::new(),
             is_shared,
@@ -135,41 +128,37 @@ impl Net {
         if !self.macs.insert(row.mac_address) {
             return Err(format!("MAC {} has another port of the network", row.mac_address));
         }
-        let is_router = owner.is_some_and(|owner| ROUTERS.contains(&owner));
         let mut addresses = Vec::new();
-        let is_empty = allocations.is_empty();
-        let mut following = 0;
         for At { line, row: allocation } in allocations {
             match self.address(&allocation, on) {
-                Ok(cidr) if self.follows(&allocation, &cidr, row.mac_address, is_router) => {
-                    notes
-                        .account
-                        .leave_out("addresses that follow from MACs (the server makes them)");
-                    following += 1;
-                }
                 Ok(_) => addresses.push((allocation.ip_address, allocation.subnet_id)),
                 Err(what) => notes.fault(line, what),
             }
         }
-        if !is_router {
-            self.made += self.automatic(owner).saturating_sub(following);
-        }
         addresses.sort_unstable();
-        if addresses.len() > FIXED_IPS_MAX {
+        if addresses.len() > PORT_ADDRESSES_MAX {
             let count = addresses.len();
-            return Err(format!("{count} addresses; a port is made with at most {FIXED_IPS_MAX}"));
+            return Err(format!("{count} addresses; a port has at most {PORT_ADDRESSES_MAX}"));
         }
         let allow_gateway = addresses.iter().any(|(address, _)| self.gateways.contains(address));
-        let waits = is_empty && row.ip_allocation.as_deref() == Some("deferred");
+        let ip_allocation = match row.ip_allocation.as_deref() {
+            Some("deferred") => IpAllocation::Deferred,
+            Some("none") => IpAllocation::Unaddressed,
+            _ if addresses.is_empty() => IpAllocation::Unaddressed,
+            _ => IpAllocation::Immediate,
+        };
+        let ip_allocation = unusual(ip_allocation, addresses.is_empty());
         let wanted = addresses.into_iter().map(|(address, subnet)| FixedIpWanted {
             subnet_id: Some(SubnetId(subnet)),
             ip_address: Some(address),
+            slot: None,
         });
         let port = PortCreate {
             port_id: PortId(row.id),
             mac: Some(row.mac_address),
             allow_gateway,
-            fixed_ips: if waits { Setting::Unset } else { Setting::Value(wanted.collect()) },
+            ip_allocation,
+            fixed_ips: Setting::Value(wanted.collect()),
             host,
             device_owner,
             description: told(row.name.as_deref(), notes.account),
@@ -197,19 +186,6 @@ impl Net {
         Some(guest)
     }
 
-    /// How many addresses the server makes of the MAC of a port, at the least.
-    fn automatic(&self, owner: Option<&str>) -> u64 {
-        let serves = |subnet: &&SubnetCreate| {
-            let Service { service_types, segment_id, .. } = &subnet.service;
-            let mut types = service_types.iter();
-            let serves_it = types.any(|text| owner.is_some_and(|owner| text.as_str() == owner));
-            subnet.service.is_auto_address()
-                && segment_id.is_none()
-                && (service_types.is_empty() || serves_it)
-        };
-        self.subnets.values().filter(serves).count() as u64
-    }
-
     /// The prefix of an address that belongs here and that nobody else has.
     fn address(
         &mut self,
@@ -229,20 +205,6 @@ impl Net {
             return Err(format!("{address} has two owners"));
         }
         Ok(*cidr)
-    }
-
-    /// Whether the server makes an address of a port's MAC.
-    fn follows(
-        &self,
-        allocation: &rows::Allocation,
-        cidr: &Prefix,
-        mac: Mac,
-        is_router: bool,
-    ) -> bool {
-        let subnet = self.subnets.get(cidr);
-        !is_router
-            && subnet.is_some_and(|subnet| subnet.service.is_auto_address())
-            && cidr.offset_of(&allocation.ip_address) == Some(u128::from(mac.eui64()))
     }
 }
 
