@@ -200,6 +200,9 @@ impl Shard {
     /// The port that an allocation belongs to.
     pub(in crate::allocator) fn port_of(&self, record: u32) -> Option<u32> {
         let of = self.ledger.at(record);
+        if of.block_bits > 0 {
+            return None;
+        }
         let guest = self.ledger.extras_row(of).and_then(|row| row.project);
         let network = self.subnets.at(of.subnet).network;
         let port = self.find_port_of(network, guest, PortId(of.owner().0))?;
@@ -217,7 +220,9 @@ impl Shard {
         let (network, owner) = (of.network, of.owner());
         let key = |slot| self.key_for(network, of.guest(), owner, slot);
         let held = |slot| self.ledger.find_key(&self.subnets, &key(slot));
-        slots_of(of.slots & slots).filter_map(held).collect()
+        // Who released an address by itself may have put a block into its slot: that is no port's.
+        let is_single = |record: &u32| self.ledger.at(*record).block_bits == 0;
+        slots_of(of.slots & slots).filter_map(held).filter(is_single).collect()
     }
 
     /// Notes who holds an allocation that was put just now.

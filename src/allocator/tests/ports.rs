@@ -440,6 +440,23 @@ fn an_address_released_by_itself_is_gone_from_the_port() {
 }
 
 #[test]
+fn a_block_in_the_slot_of_an_address_that_was_released_is_not_the_ports() {
+    let mut world = town();
+    let made = world.port(port(1));
+    assert_eq!(world.release(release(1)), Status::OK);
+    world.allocate(Allocate { length: Some(30), ..allocate(1) });
+    let get = Request::PortGet(addrd_protocol::message::PortGet { port_id: made.port_id });
+    let Reply::Port(now) = world.done(1, get) else { panic!() };
+    assert_eq!(now.fixed_ips[..], made.fixed_ips[1..]);
+    world.check();
+    // It stays when the port goes.
+    let delete = PortDelete { port_id: made.port_id, expected: Default::default() };
+    world.done(1, Request::PortDelete(delete));
+    assert_eq!(world.shards[0].allocations(), 1);
+    world.check();
+}
+
+#[test]
 fn many_in_one_frame_are_all_or_nothing() {
     use addrd_protocol::message::{Batch, BatchItem, BatchMode, BatchResult};
     let mut world = World::with_subnet(subnet(1, "10.0.0.0/29"));
