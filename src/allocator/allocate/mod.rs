@@ -218,7 +218,10 @@ impl Shard {
             }
             Decision::Complete(record) => {
                 let before = self.ledger.row_of(&self.subnets, record);
-                let extras = self.merged(before.extras.clone(), asked);
+                let mut extras = self.merged(before.extras.clone(), asked).unwrap_or_default();
+                // Only what a port's address had besides: no port that is made again has a lease.
+                extras.deadline = before.extras.as_ref().and_then(|extras| extras.deadline);
+                let extras = (*extras != AllocationExtras::default()).then_some(extras);
                 let instance = asked.request.instance;
                 let mut row = AllocationRow { instance, extras, ..before.clone() };
                 let repeated = row == before;

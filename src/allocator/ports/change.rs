@@ -80,6 +80,7 @@ impl Shard {
             device_owner: row.device_owner.as_ref(),
             host: row.host.as_ref(),
             allow_gateway: request.allow_gateway,
+            restoring: false,
         };
         let deferred = row.ip_allocation == IpAllocation::Deferred && row.host.is_some();
         let had = self.had(port);

@@ -47,6 +47,7 @@ impl Shard {
                 device_owner: request.device_owner.as_ref(),
                 host: request.host.as_ref(),
                 allow_gateway: request.allow_gateway,
+                restoring: shard.restoring,
             };
             let wishes = shard.wishes(&seeker, &request.fixed_ips)?;
             let slots = shard.fulfil(&seeker, &wishes, 0, sink)?;

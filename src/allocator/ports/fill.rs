@@ -57,6 +57,7 @@ impl Shard {
             device_owner: texts.device_owner.as_ref(),
             host: texts.host.as_ref(),
             allow_gateway: false,
+            restoring: false,
         };
         let wanted = seeker.class != Class::Router
             && seeker.is_served_by(self.subnets.at(subnet))

@@ -23,6 +23,8 @@ pub(super) struct Seeker<'a> {
     pub(super) device_owner: Option<&'a Text>,
     pub(super) host: Option<&'a Text>,
     pub(super) allow_gateway: bool,
+    /// It is made again as it was.
+    pub(super) restoring: bool,
 }
 
 impl Seeker<'_> {

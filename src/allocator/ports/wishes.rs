@@ -68,12 +68,12 @@ impl Shard {
             }
             Setting::Value(list) => self.listed_wishes(seeker, list, &mut wishes)?,
         }
-        let all_named = self.restoring && fixed_ips.value().is_some();
+        let all_named = seeker.restoring && fixed_ips.value().is_some();
         if seeker.class != Class::Router && !all_named {
             wishes.automatic.extend(&wishes.candidates.automatic);
-            wishes.automatic.sort_unstable();
-            wishes.automatic.dedup();
         }
+        wishes.automatic.sort_unstable();
+        wishes.automatic.dedup();
         let automatic = wishes.automatic.len();
         if automatic > PORT_AUTOMATIC_MAX {
             let most = PORT_AUTOMATIC_MAX as u128;
@@ -92,7 +92,7 @@ impl Shard {
         list: &[FixedIpWanted],
         wishes: &mut Wishes,
     ) -> Result<(), Refused> {
-        let most = if self.restoring { PORT_ADDRESSES_MAX } else { FIXED_IPS_MAX };
+        let most = if seeker.restoring { PORT_ADDRESSES_MAX } else { FIXED_IPS_MAX };
         if list.len() > most {
             return Err(out_of_range("fixed_ips", list.len() as u128, 0, most as u128));
         }
@@ -127,7 +127,8 @@ impl Shard {
         wanted: &FixedIpWanted,
         slots: &mut Vec<(IpAddr, Slot)>,
     ) -> Result<Option<Wish>, Refused> {
-        let (true, Some(id), Some(address)) = (self.restoring, wanted.subnet_id, wanted.ip_address)
+        let (true, Some(id), Some(address)) =
+            (seeker.restoring, wanted.subnet_id, wanted.ip_address)
         else {
             return check_no_slot(wanted).map(|()| None);
         };

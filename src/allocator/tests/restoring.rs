@@ -2,11 +2,11 @@
 //! (protocol/SPEC.md, "Restoring").
 
 use super::catalogue::{in_pool, of, pool, prefixes};
-use super::ports::{MAC, addresses, both, port, served, slaac};
+use super::ports::{MAC, addresses, both, port, served, slaac, update};
 use super::*;
 use addrd_protocol::message::{
-    AllocateFlags, AllocationGet, FixedIpWanted, FromPool, IpAllocation, Port, PortCreate,
-    SegmentCreate, Service, Strategy,
+    AllocateFlags, AllocationGet, Batch, BatchItem, BatchMode, BatchResult, FixedIpWanted,
+    FromPool, IpAllocation, Port, PortCreate, PortUpdate, SegmentCreate, Service, Strategy,
 };
 use addrd_protocol::{PoolId, SegmentId, Setting};
 
@@ -234,4 +234,55 @@ fn subnets_are_beside_segments_again_and_ports_get_nothing_of_a_new_one() {
     world.restore(with(&[both(2, "10.1.0.30")], port(5)));
     let another = Request::SubnetCreate(Box::new(subnet(4, "10.4.0.0/24")));
     assert_eq!(world.refused_as(&of(0, 1), another).status, Status::SEGMENT_MIX);
+}
+
+#[test]
+fn a_batch_changes_ports_as_ever_and_makes_them_again() {
+    let mut world = World::new(1);
+    world.done(1, Request::NetworkCreate(Box::default()));
+    world.subnet(subnet(1, "10.0.0.0/24"));
+    world.restore(with(&[in_slot(3, both(1, "10.0.0.9"))], port(1)));
+    let mut batch = |items: Vec<BatchItem>| {
+        let batch = Batch { mode: BatchMode::Independent, items };
+        match world.done_as(&restoring(of(0, 1)), Request::Batch(Box::new(batch))) {
+            Reply::Batch(reply) => reply.results,
+            other => panic!("{other:?}"),
+        }
+    };
+    let again = with(&[in_slot(5, both(1, "10.0.0.10"))], port(2));
+    let wanted = vec![in_slot(7, both(1, "10.0.0.9"))];
+    let description = Setting::Value(text("moved"));
+    let moved = PortUpdate { fixed_ips: Setting::Value(wanted), description, ..update(1) };
+    let results =
+        batch(vec![BatchItem::PortUpdate(Box::new(moved)), BatchItem::PortCreate(Box::new(again))]);
+    match &results[..] {
+        [BatchResult::Failed(refused), BatchResult::Port(made)] => {
+            assert_eq!(refused.status, Status::CONFLICTING_FIELDS);
+            assert_eq!(made.fixed_ips[0].slot, Slot(5));
+        }
+        other => panic!("{other:?}"),
+    }
+    // What is put into the slot later is not the port's.
+    world.allocate(Allocate { slot: Slot(7), ..allocate(1) });
+    let held = world.restore(with(&[], port(1)));
+    assert_eq!(addresses(&held), ["10.0.0.9"]);
+    world.check();
+}
+
+#[test]
+fn what_an_address_of_a_port_gets_besides_is_no_lease() {
+    let mut world = World::new(1);
+    world.done(1, Request::NetworkCreate(Box::default()));
+    world.subnet(subnet(1, "10.0.0.0/24"));
+    world.restore(with(&[both(1, "10.0.0.9")], port(1)));
+    let request = exactly(1, "10.0.0.9", None);
+    let extras = request.extras.clone().unwrap_or_default();
+    let extras = AllocateExtras { lease_ms: Some(60_000), ..*extras };
+    let leased = Request::Allocate(Allocate { extras: Some(Box::new(extras)), ..request });
+    match world.done_as(&restoring(of(0, 1)), leased) {
+        Reply::Allocated(got) => {
+            assert_eq!((got.first.time_left_ms, got.first.repeated), (0, true))
+        }
+        other => panic!("{other:?}"),
+    }
 }
