@@ -3,6 +3,7 @@
 
 use crate::program::Server;
 use crate::seed::Choices;
+use serde_json::Value;
 use std::fs;
 
 /// Commands of one state.
@@ -50,13 +51,13 @@ impl Maker {
     }
 
     fn command(&mut self) -> String {
-        let command = match self.number(24) {
+        let command = match self.number(36) {
             0 => self.pool_create(),
             1 | 2 => self.pool_update(),
             3 | 4 => format!(
                 "allocate --pool {} --length {} --owner node-{}",
                 self.pool(),
-                20 + self.number(10),
+                20 + self.number(13),
                 self.number(6)
             ),
             5 => format!(
@@ -105,13 +106,122 @@ impl Maker {
                     self.network()
                 )
             }
-            _ => match self.number(3) {
+            23 => match self.number(3) {
                 0 => format!("release {} --yes", self.address()),
                 1 => format!("port delete {} port-{} --yes", self.network(), self.number(9)),
                 _ => format!("pool onboard {} --network {}", self.pool(), self.network()),
             },
+            24..=27 => self.of_ports_address(),
+            28 | 29 => self.port_settings(),
+            30..=32 => self.six(),
+            33 => self.sharing(),
+            34 => self.removal(),
+            _ => self.block(),
         };
         format!("--project {} {command}", self.one(&PROJECTS))
+    }
+
+    /// An address by the key of a port, with or without it.
+    fn of_ports_address(&mut self) -> String {
+        let (network, number, slot) = (self.network(), self.number(9), self.number(2));
+        let key = format!("--owner port-{number} --slot {slot}");
+        let takeover = self.maybe(|maker| format!("--takeover --instance {}", maker.number(3)));
+        match self.number(6) {
+            0 | 1 => format!("release --network {network} {key} --yes"),
+            2 => format!("allocate {network} {key} --takeover --host host-8 --manager agent"),
+            3 => format!("allocate {network} {key} --length {}", 29 + self.number(4)),
+            4 => format!("allocation update --network {network} {key} --label b={number} --host h"),
+            _ => format!("allocate {network} {key} {takeover}"),
+        }
+    }
+
+    fn port_settings(&mut self) -> String {
+        let port = format!("port update {} port-{}", self.network(), self.number(9));
+        let host = self.number(3);
+        match self.number(6) {
+            0 => format!("{port} --default-ips"),
+            1 => format!("{port} --no-host"),
+            2 | 3 => format!("{port} --host host-{host}"),
+            4 => format!("{port} --no-device-owner --no-description"),
+            _ => format!("{port} --ip subnet={} --ip subnet={}", self.cidr(), self.cidr()),
+        }
+    }
+
+    /// On subnets of IPv6.
+    fn six(&mut self) -> String {
+        let (network, at) = (self.network(), self.number(4));
+        let cidr = format!("fd00:{at}::/64");
+        let (port, mac) = (self.number(9), self.number(9));
+        match self.number(8) {
+            0 => format!(
+                "subnet update {network} {cidr} --service-type {}",
+                self.one(&SERVICE_TYPES)
+            ),
+            1 => format!("subnet update {network} {cidr} --no-service-types"),
+            2 => format!("subnet update {network} {cidr} --segment {}", self.one(&SEGMENTS)),
+            3 => format!(
+                "allocate {network} --owner six-{port} --subnet {cidr} --mac 02:00:00:00:02:0{mac}"
+            ),
+            4 => format!(
+                "allocate {network} --owner six-{port} --subnet {cidr} --length {}",
+                120 + mac
+            ),
+            5 => format!(
+                "port update {network} port-{port} --ip {} --ip subnet={cidr}",
+                self.address()
+            ),
+            6 => format!(
+                "port create {network} port-{port} --ip fd00:{at}::{mac} --ip {}",
+                self.address()
+            ),
+            _ => format!(
+                "subnet create {network} {cidr} --segment {} --enable-dhcp --ipv6-ra-mode slaac --ipv6-address-mode slaac",
+                self.one(&SEGMENTS)
+            ),
+        }
+    }
+
+    fn sharing(&mut self) -> String {
+        let shared = self.0.one_in(2);
+        match self.number(5) {
+            0 => format!("network update {} --shared {shared}", self.network()),
+            1 => format!("scope update inside --shared {shared}"),
+            2 => format!("pool update {} --scope inside", self.pool()),
+            3 => format!("pool update {} --no-scope", self.pool()),
+            _ => format!("pool update {} --default {shared}", self.pool()),
+        }
+    }
+
+    fn removal(&mut self) -> String {
+        let network = self.network();
+        match self.number(8) {
+            0 => format!("subnet delete {network} {} --yes", self.cidr()),
+            1 => format!("subnet delete {network} {} --force --yes", self.cidr()),
+            2 => format!("subnet delete {network} fd00:{}::/64 --force --yes", self.number(4)),
+            3 => format!("segment delete {network} {} --yes", self.one(&SEGMENTS)),
+            4 => format!("pin delete {network} {} --yes", self.address()),
+            5 => format!("pool delete {} --yes", self.pool()),
+            6 => format!("release --pool {} --owner node-{} --yes", self.pool(), self.number(6)),
+            _ => format!(
+                "pool update {} --{} 10.{}.0.0/18",
+                self.pool(),
+                self.one(&["add", "remove"]),
+                self.number(3)
+            ),
+        }
+    }
+
+    fn block(&mut self) -> String {
+        let (network, at, gateway) = (self.network(), self.cidr(), self.address());
+        match self.number(5) {
+            0 => format!("allocate {network} --owner owner-{} --length 29", self.number(9)),
+            1 => format!("subnet update {network} {at} --gateway {gateway}"),
+            2 => {
+                format!("subnet update {network} {at} --pool {gateway}-{gateway} --strategy random")
+            }
+            3 => format!("subnet update {network} {at} --no-service-types --enable-dhcp true"),
+            _ => format!("subnet update {network} {at} --default-pools --strategy next"),
+        }
     }
 
     fn pool_create(&mut self) -> String {
@@ -235,6 +345,53 @@ fn same(before: &str, after: &str) {
     assert_eq!(before, after);
 }
 
+/// A whole file of a title and objects.
+fn ended<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+    let lines: Vec<&str> = lines.collect();
+    let objects = lines.len() - 1;
+    format!("{}\n{{\"end\":{{\"objects\":{objects}}}}}\n", lines.join("\n"))
+}
+
+fn sorted(text: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// The file without what is in one of its networks.
+fn without_a_network(choices: &mut Choices, text: &str) -> String {
+    let id = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let object = line.as_object()?.values().next()?.get("network_id")?.as_str()?.to_owned();
+        Some(object)
+    };
+    let ids: Vec<String> = text.lines().filter_map(id).collect();
+    let gone = choices.pick(&ids);
+    let stays = |line: &&str| !line.contains("{\"end\"") && id(line).as_ref() != Some(gone);
+    ended(text.lines().filter(stays))
+}
+
+#[test]
+fn what_random_states_lack_of_a_file_is_made() {
+    let mut choices = Choices::of_test("what_random_states_lack_of_a_file_is_made");
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, part) = (folder.path().join("whole.jsonl"), folder.path().join("part.jsonl"));
+    for _ in 0..STATES {
+        let (server, _) = random(choices.fork());
+        let text = server.addrd("export -q").ok();
+        fs::write(&whole, &text).unwrap();
+        fs::write(&part, without_a_network(&mut choices, &text)).unwrap();
+        let other = Server::dev();
+        other.addrd("network delete demo --force --yes").ok();
+        // What the file doesn't name is no fault of its.
+        for (file, server) in [(&part, &server), (&part, &other), (&whole, &other)] {
+            server.addrd(&format!("import -q {}", file.display())).ok();
+        }
+        // Networks are listed in the order in which they were made.
+        assert_eq!(sorted(&text), sorted(&other.addrd("export -q").ok()));
+    }
+}
+
 #[test]
 fn random_states_are_exported_imported_and_exported_to_the_byte() {
     let mut choices = Choices::of_test("random_states_are_exported_imported_and_exported");
@@ -247,6 +404,12 @@ fn random_states_are_exported_imported_and_exported_to_the_byte() {
         fs::write(&file, &text).unwrap();
         let other = Server::dev();
         other.addrd("network delete demo --force --yes").ok();
+        // It may have been interrupted before, behind any line.
+        let count = text.lines().count() as u64;
+        let cut = choices.below(1..count);
+        fs::write(&file, ended(text.lines().take(cut as usize))).unwrap();
+        other.addrd(&format!("import -q {}", file.display())).ok();
+        fs::write(&file, &text).unwrap();
         other.addrd(&format!("import -q {}", file.display())).ok();
         same(&text, &other.addrd("export -q").ok());
         // And again: nothing is left to make, where it was imported and where it is from.
@@ -256,4 +419,37 @@ fn random_states_are_exported_imported_and_exported_to_the_byte() {
             again.ok();
         }
     }
+}
+
+#[test]
+fn what_chance_makes_rarely_comes_back_too() {
+    let server = Server::dev();
+    for line in [
+        "network delete demo --force --yes",
+        "project update default --name main --description ours",
+        "pool create nodes 10.5.0.0/16 --default-length 24",
+        // Single addresses of a pool.
+        "allocate --pool nodes --length 32 --owner node-1",
+        "allocate --pool nodes --length 32 --owner node-2",
+        "network create blue",
+        "subnet create blue 10.0.0.0/24",
+        "subnet create blue 10.0.1.0/24",
+        // A block, and a single address, by the key that a port's address had.
+        "port create blue web-1 --ip 10.0.0.20 --ip 10.0.1.20",
+        "port create blue web-2 --ip 10.0.0.21 --ip 10.0.1.21",
+        "release --network blue --owner web-1 --slot 0 --yes",
+        "release --network blue --owner web-2 --slot 1 --yes",
+        "allocate blue --owner web-1 --length 29",
+        "allocate blue --owner web-2 --slot 1 --instance 4 --host node-1",
+    ] {
+        server.addrd(line).ok();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.jsonl");
+    let text = server.addrd("export -q").ok();
+    fs::write(&file, &text).unwrap();
+    let other = Server::dev();
+    other.addrd("network delete demo --force --yes").ok();
+    other.addrd(&format!("import -q {}", file.display())).ok();
+    same(&text, &other.addrd("export -q").ok());
 }

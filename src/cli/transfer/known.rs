@@ -4,11 +4,12 @@
 //! Memory: about 390 bytes a line, measured with a million allocations.
 
 use super::identity::{self, Identity, Net};
-use super::line::{self, Line};
+use super::line::{self, InProject, Line};
 use super::reader::Sink;
 use super::rehearsal::Rehearsal;
 use crate::cli::fault::Fault;
-use addrd_protocol::Prefix;
+use addrd_protocol::message::ProjectCreate;
+use addrd_protocol::{Prefix, ProjectId, Text};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -72,15 +73,17 @@ impl Known {
     pub(super) fn file(&mut self, line: &Line, number: u64) -> Result<Seen, String> {
         let Some(identity) = Identity::of(line) else { return Ok(Seen::New) };
         if let Some(Entry { origin, content }) = self.objects.get(&identity) {
-            return match origin {
-                Origin::Line(other) => Err(format!("{identity}: line {other} says it already")),
-                Origin::Server => match differing(line, content)? {
-                    None => Ok(Seen::There),
-                    Some(what) => {
-                        Err(format!("{identity}: the server has it, with another {what}"))
-                    }
-                },
-            };
+            if let Origin::Line(other) = origin {
+                return Err(format!("{identity}: line {other} says it already"));
+            }
+            match differing(line, content)? {
+                None => return Ok(Seen::There),
+                // Every server has the default project: as long as nobody named it, the file does.
+                Some(_) if is_first_project(content)? => {}
+                Some(what) => {
+                    return Err(format!("{identity}: the server has it, with another {what}"));
+                }
+            }
         }
         let mac = mac_of(line);
         if let Some(mac) = &mac
@@ -203,6 +206,14 @@ fn differing(line: &Line, content: &Content) -> Result<Option<String>, String> {
             Ok(given.find(differs).map(|(name, _)| name))
         }
     }
+}
+
+/// Whether it is the default project as it is on a new server.
+fn is_first_project(content: &Content) -> Result<bool, String> {
+    let Content::Text(known) = content else { return Ok(false) };
+    let object = ProjectCreate { name: Text::new("default").ok(), description: None };
+    let first = Line::Project(InProject { project_id: ProjectId::DEFAULT, object });
+    Ok(text(&first)? == **known)
 }
 
 /// Whether a member says something about the object: `allow_gateway` is a permission for the

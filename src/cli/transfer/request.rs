@@ -2,9 +2,10 @@
 
 use super::line::{Held, InNetwork, Line};
 use addrd_protocol::message::{
-    Allocate, AllocateExtras, AllocateFlags, FamilyChoice, Request, SegmentHosts, Strategy,
+    Allocate, AllocateExtras, AllocateFlags, FamilyChoice, ProjectCreate, ProjectUpdate, Request,
+    SegmentHosts, Strategy,
 };
-use addrd_protocol::{NetworkId, ProjectId};
+use addrd_protocol::{NetworkId, ProjectId, Setting, Text};
 
 /// A request and where it belongs.
 #[derive(Clone, Debug)]
@@ -31,7 +32,11 @@ impl Asked {
         Some(match line {
             Line::Export(_) | Line::End(_) => return None,
             Line::Project(line) => {
-                let request = Request::ProjectCreate(Box::new(line.object));
+                let request = match line.project_id {
+                    // It is there already, as every server has it.
+                    ProjectId::DEFAULT => Request::ProjectUpdate(Box::new(told(line.object))),
+                    _ => Request::ProjectCreate(Box::new(line.object)),
+                };
                 Self::new(line.project_id, NetworkId::NIL, request)
             }
             Line::Scope(line) => {
@@ -43,7 +48,10 @@ impl Asked {
                 Self::new(line.project_id, NetworkId(line.subnet_pool_id.0), request)
             }
             Line::Prefix(line) => {
-                let request = Request::Allocate(allocate(line.object));
+                // Without a length a pool gives one of its own.
+                let bits = if line.object.address.is_ipv4() { 32 } else { 128 };
+                let length = line.object.length.or(Some(bits));
+                let request = Request::Allocate(Allocate { length, ..allocate(line.object) });
                 let mut asked =
                     Self::new(line.project_id, NetworkId(line.subnet_pool_id.0), request);
                 asked.place.pool = true;
@@ -89,6 +97,14 @@ impl Asked {
         let asked = Self::new(line.project_id, line.network_id, request(line.object));
         Self { place: Place { home, ..asked.place }, ..asked }
     }
+}
+
+/// What a line says of a project that is there.
+fn told(project: ProjectCreate) -> ProjectUpdate {
+    let given = |text: Option<Text>| text.map_or(Setting::Unset, Setting::Value);
+    let ProjectCreate { name, description } = project;
+    let (name, description) = (given(name), given(description));
+    ProjectUpdate { name, description, ..ProjectUpdate::default() }
 }
 
 /// Exactly what the line says.
