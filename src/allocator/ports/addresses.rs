@@ -84,7 +84,9 @@ impl Shard {
     /// A slot that a request names, unless its key is held without the port.
     fn named_slot(&self, seeker: &Seeker<'_>, slot: Slot) -> Result<Slot, Refused> {
         let key = self.key_of(seeker.network, seeker.owner, slot);
-        match self.ledger.find_key(&self.subnets, &key) {
+        let held = self.ledger.find_key(&self.subnets, &key);
+        // What is over ends when the slot is filled.
+        match held.filter(|&held| !self.is_over(self.ledger.at(held))) {
             None => Ok(slot),
             Some(_) => {
                 let message =

@@ -28,7 +28,7 @@ fn renew(number: u128, lease_ms: u64) -> Renew {
 
 impl World {
     /// Time passes as it does while a worker turns: with readings in between.
-    fn wait(&mut self, ms: u64) {
+    pub(super) fn wait(&mut self, ms: u64) {
         let end = self.at.tick.0 + ms;
         while self.at.tick.0 < end {
             self.at.tick.0 = end.min(self.at.tick.0 + CLOCK_GAP_MS_MAX);

@@ -286,3 +286,18 @@ fn what_an_address_of_a_port_gets_besides_is_no_lease() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn a_slot_whose_lease_is_over_is_free_for_the_port_that_had_it() {
+    let mut world = World::new(1);
+    world.done(1, Request::NetworkCreate(Box::default()));
+    world.subnet(subnet(1, "10.0.0.0/24"));
+    let leased = allocate_with(1, |extras| extras.lease_ms = Some(1_000));
+    world.allocate(Allocate { slot: Slot(2), ..leased });
+    let create = with(&[in_slot(2, both(1, "10.0.0.9"))], port(1));
+    assert_eq!(world.not_restored(create.clone()), Status::KEY_IN_USE);
+    world.wait(1_000);
+    assert_eq!(addresses(&world.restore(create)), ["10.0.0.9"]);
+    assert_eq!(world.shards[0].allocations(), 1);
+    world.check();
+}
