@@ -231,8 +231,7 @@ impl Machine {
         assert_eq!((real.revision, real.time_left_ms), (held.revision(), left));
     }
 
-    /// Time passes, at times over a restart. What is over can't be seen or renewed even before an effect
-    /// says so; then all of it is ended.
+    /// Time passes, at times over a restart.
     fn time(&mut self, dice: &mut Dice) {
         self.wait(dice.roll(CLOCK_GAP_MS_MAX));
         if dice.once_in(4) && self.world.shards.len() == 1 {
@@ -240,7 +239,9 @@ impl Machine {
         }
     }
 
-    fn wait(&mut self, ms: u64) {
+    /// Time passes. What is over can't be seen or renewed even before an effect says so; then all of it
+    /// is ended.
+    pub(super) fn wait(&mut self, ms: u64) {
         let over = self.naive.wait(ms);
         self.world.at.tick.0 += ms;
         for (network, held) in &over {
@@ -257,11 +258,6 @@ impl Machine {
         let before = log.effects.len();
         shards.iter_mut().for_each(|shard| while shard.step_expiry(at, 3, log) {});
         assert_eq!(log.effects.len() - before, over.len());
-    }
-
-    /// Time passes, up to this tick at least.
-    pub(super) fn pass(&mut self, tick: Tick) {
-        self.wait(tick.0.saturating_sub(self.naive.now));
     }
 
     /// The memory is lost and comes back from all effects.

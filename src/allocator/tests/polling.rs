@@ -82,9 +82,9 @@ fn run(steps: &[u64], seed: u64) {
     let mut pollers: BTreeMap<u128, Poller> =
         NETWORKS.map(|network| (network, Poller::default())).collect();
     let mut states = vec![(0, machine.world.snapshot())];
-    for (tick, &seed) in (1_001..).zip(steps) {
+    for &seed in steps {
         // A network that is made again begins behind every revision of the one before.
-        machine.pass(Tick(tick));
+        machine.wait(1);
         machine.step(seed);
         states.push((machine.world.log.effects.len(), machine.world.snapshot()));
         for (network, poller) in &mut pollers {
