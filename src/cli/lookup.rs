@@ -16,6 +16,7 @@ use std::net::IpAddr;
 Examples:
   addrd lookup 10.0.0.2
   addrd lookup web-1
+  addrd lookup node-7            an owner of a prefix of a subnet pool, too
   addrd lookup mac:02:00:00:00:00:01
   addrd lookup --label role=db")]
 pub(crate) struct Lookup {
@@ -25,7 +26,7 @@ pub(crate) struct Lookup {
     /// Only in this network: name or id
     #[arg(long)]
     network: Option<String>,
-    /// Prefixes of this subnet pool: name or id; "*" = of all pools
+    /// Prefixes of this subnet pool: name or id; "*" = of all pools [default: where no network has it]
     #[arg(long, conflicts_with_all = ["network", "label"])]
     pool: Option<String>,
     /// By label instead: the whole of it, or one key=value pair
@@ -57,15 +58,38 @@ async fn by_address(
     network: NetworkId,
     address: IpAddr,
 ) -> Result<(), Fault> {
-    let found = client.lookup(network, Question::Address(address)).await?;
+    let question = Question::Address(address);
+    let found = client.lookup(network, question.clone()).await?;
     if !found.allocations.is_empty() {
         return print(session, client, found).await;
     }
     let places = Names::new(client, &session.output).places(&found).await?;
+    if places.is_empty() && print_of_pools(session, client, network, question).await? {
+        return Ok(());
+    }
     Err(Fault::NotFound(match places.is_empty() {
         true => format!("no subnet has the address {address}"),
         false => format!("{address} is not held ({})", places.join(", ")),
     }))
+}
+
+/// Of what no network has: prefixes of subnet pools, if all of both were meant. Gives whether there
+/// are any.
+async fn print_of_pools(
+    session: &Session,
+    client: &Client,
+    network: NetworkId,
+    question: Question,
+) -> Result<bool, Fault> {
+    if !network.is_nil() || client.scope(network).pool {
+        return Ok(false);
+    }
+    let pools = client.for_pools();
+    let found = pools.lookup(network, question).await?;
+    if found.allocations.is_empty() {
+        return Ok(false);
+    }
+    print(session, &pools, found).await.map(|()| true)
 }
 
 async fn by_owner(
@@ -75,9 +99,13 @@ async fn by_owner(
     what: &str,
 ) -> Result<(), Fault> {
     let owner: Owner = what.parse().map_err(Fault::Usage)?;
-    let found = client.lookup(network, Question::Owner(owner.id)).await?;
+    let question = Question::Owner(owner.id);
+    let found = client.lookup(network, question.clone()).await?;
     if !found.allocations.is_empty() {
         return print(session, client, found).await;
+    }
+    if print_of_pools(session, client, network, question).await? {
+        return Ok(());
     }
     let mut message = format!("\"{what}\" holds nothing");
     if let (true, Ok(name)) = (network.is_nil(), find::name(what)) {

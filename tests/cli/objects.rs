@@ -275,6 +275,13 @@ fn subnets_and_prefixes_come_from_a_pool() {
     assert_eq!(usage["subnets"][0]["allocated"], "320");
     assert_eq!((&usage["totals"][0]["allocated"], &usage["whole"]), (&"320".into(), &true.into()));
     assert_eq!(server.addrd("lookup node-7 --pool nodes -q").ok(), "10.128.0.0/24\n");
+    // Without --pool too, since no network has either.
+    for what in ["node-7", "10.128.0.0", "10.128.0.77"] {
+        assert_eq!(server.addrd(&format!("lookup {what} -q")).ok(), "10.128.0.0/24\n", "{what}");
+    }
+    server.addrd("lookup 10.128.255.1").fails(4);
+    let taken = server.addrd("allocate --pool nodes --length 24 --owner x --address 10.128.0.0");
+    assert!(taken.fails(3).contains("(exact)"));
     let error = server.addrd("release 10.128.1.0 --pool nodes").fails(3);
     assert!(error.contains("HELD_BY_OBJECT"), "{error}");
     let error = server.addrd("pool delete nodes --yes").fails(3);

@@ -156,6 +156,7 @@ impl Catalogue {
         let allowed = choice(family, "allowed", &from.allowed)?;
         let wanted = Wanted {
             exact,
+            field: "cidr",
             length: (from.by == PrefixChoice::Length).then(|| request.cidr.length()),
             allowed: (!allowed.is_empty()).then_some(allowed),
             disallowed: choice(family, "disallowed", &from.disallowed)?,

@@ -11,10 +11,12 @@ use crate::model::{Family, NetworkId, Prefix, ProjectId, Status, SubnetId};
 use addrd_protocol::message::Detail;
 
 /// What is asked of a pool.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Wanted {
     /// Exactly this one.
     pub(super) exact: Option<Prefix>,
+    /// The field of the request that names it.
+    pub(super) field: &'static str,
     /// Any of this length; `None` = the pool's default.
     pub(super) length: Option<u8>,
     /// Only inside these, if there are any.
@@ -23,6 +25,19 @@ pub(super) struct Wanted {
     pub(super) disallowed: Vec<Block>,
     /// The lowest one instead of the best fit.
     pub(super) lowest: bool,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self {
+            exact: None,
+            field: "cidr",
+            length: None,
+            allowed: None,
+            disallowed: Vec::new(),
+            lowest: false,
+        }
+    }
 }
 
 impl Catalogue {
@@ -78,7 +93,7 @@ impl Catalogue {
         wanted: &Wanted,
     ) -> Result<Block, Refused> {
         if exact.family() != pool.row.family {
-            return Err(other_family("cidr", pool.row.family, exact));
+            return Err(other_family(wanted.field, pool.row.family, exact));
         }
         let block = block_of(exact);
         let allowed =
@@ -87,7 +102,7 @@ impl Catalogue {
             let message = format_args!(
                 "{exact} lies outside of the allowed prefixes, or in a disallowed one"
             );
-            return Err(refuse_field(Status::CONFLICTING_FIELDS, "cidr", message));
+            return Err(refuse_field(Status::CONFLICTING_FIELDS, wanted.field, message));
         }
         if pool.free.around(block).is_some() {
             return Ok(block);
@@ -98,16 +113,16 @@ impl Catalogue {
                 pool.row.prefixes.len(),
                 pool.row.prefixes.first().map_or_else(String::new, ToString::to_string)
             );
-            return Err(refuse_field(Status::OUTSIDE_POOL, "cidr", message));
+            return Err(refuse_field(Status::OUTSIDE_POOL, wanted.field, message));
         };
         if whose != project {
             let message = format_args!("{exact} is in use, whole or in part, by another project");
-            return Err(refuse_field(Status::PREFIX_TAKEN, "cidr", message));
+            return Err(refuse_field(Status::PREFIX_TAKEN, wanted.field, message));
         }
         let taken = pool.prefix(other);
         let shown = taken.map_or_else(String::new, |prefix| prefix.to_string());
         let message = format_args!("{exact} overlaps {shown}, which is in use");
-        let refused = refuse_field(Status::PREFIX_TAKEN, "cidr", message);
+        let refused = refuse_field(Status::PREFIX_TAKEN, wanted.field, message);
         let network_id = NetworkId(pool.row.id.0);
         Err(with(refused, Detail::Other { network_id, subnet_id: SubnetId::NIL, cidr: taken }))
     }

@@ -238,7 +238,8 @@ impl Catalogue {
             // The prefixes are merged, so none is in another's way: only their sum is new.
             let mut asked = 0_u128;
             for prefix in prefixes {
-                let wanted = Wanted { exact: Some(*prefix), ..Wanted::default() };
+                let wanted =
+                    Wanted { exact: Some(*prefix), field: "prefixes", ..Wanted::default() };
                 asked = asked.saturating_add(self.choose(parent, project, &wanted)?.size());
             }
             return self.check_quota(parent, project, asked);
@@ -248,7 +249,8 @@ impl Catalogue {
         // What it has and keeps is its own; the rest must be free.
         for part in without(&blocks, own) {
             let part = parent.prefix(part).ok_or_else(lost)?;
-            self.exactly(parent, project, &part, &Wanted::default())?;
+            let wanted = Wanted { field: "prefixes", ..Wanted::default() };
+            self.exactly(parent, project, &part, &wanted)?;
         }
         let size = |blocks: &[Block]| blocks.iter().map(Block::size).sum::<u128>();
         let others = parent.used_by(project).saturating_sub(size(own));
@@ -444,6 +446,7 @@ impl Catalogue {
         }
         let wanted = Wanted {
             exact: request.exact,
+            field: "exact",
             length: request.length,
             allowed: (!allowed.is_empty()).then_some(allowed),
             disallowed: choice(family, "disallowed", &request.disallowed)?,

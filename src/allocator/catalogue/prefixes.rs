@@ -183,6 +183,7 @@ impl Catalogue {
         }
         if let Some(exact) = &extras.exact {
             wanted.exact = Some(prefix_at("exact", exact, length)?);
+            wanted.field = "exact";
         } else if let Some(preferred) = &extras.preferred
             && let Some(prefix) = Prefix::new(*preferred, length)
             && pool.free.around(block_of(&prefix)).is_some()
