@@ -29,6 +29,8 @@ fn a_lease_is_shown_wherever_its_address_is_and_renewed() {
         let shown = server.addrd(line).ok();
         assert!(shown.contains("6d23h"), "{line}: {shown}");
     }
+    let said = server.addrd("export").err;
+    assert!(said.contains("1 allocations have a lease"), "what a file lacks is told: {said}");
     let renewed = server.addrd("renew 10.0.0.2 --lease 2d -o json").json();
     assert!(is_left(&renewed["time_left_ms"], 2 * DAY_MS), "{renewed}");
     assert_eq!(renewed["revision"], given["revision"]);

@@ -36,6 +36,7 @@ pub(crate) async fn run(session: &Session, export: Export) -> Result<(), Fault> 
     let mut reader = Reader::new(client, &mut writer);
     let read = reader.all(only).await?;
     let (end, left_out) = (reader.client.server_status().await?.position, reader.left_out);
+    let leases = reader.leases;
     let objects = writer.end()?;
     if session.output.is_quiet() {
         return Ok(());
@@ -43,6 +44,12 @@ pub(crate) async fn run(session: &Session, export: Export) -> Result<(), Fault> 
     output::to_stderr(&format!("{objects} objects of {read} projects at position {}", begin.0));
     if left_out > 0 {
         output::to_stderr(&format!("left out, since they are being deleted: {left_out}"));
+    }
+    if leases > 0 {
+        output::to_stderr(&format!(
+            "note: {leases} allocations have a lease, which a file doesn't have: they don't end where it \
+             is imported"
+        ));
     }
     if begin != end {
         output::to_stderr(&moved(begin, end));

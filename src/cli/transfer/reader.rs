@@ -30,13 +30,15 @@ pub(super) struct Reader<S> {
     pub(super) sink: S,
     /// Networks and subnets that a job is deleting.
     pub(super) left_out: u64,
+    /// Allocations that end, of which a line doesn't tell.
+    pub(super) leases: u64,
     /// What subnets and pools that were read have of pools: it follows from their lines.
     carved: HashMap<PoolId, BTreeMap<IpAddr, Prefix>>,
 }
 
 impl<S: Sink> Reader<S> {
     pub(super) fn new(client: Client, sink: S) -> Self {
-        Self { client, sink, left_out: 0, carved: HashMap::new() }
+        Self { client, sink, left_out: 0, leases: 0, carved: HashMap::new() }
     }
 
     /// Everything, of all projects or of one. Gives the count of projects.
@@ -261,12 +263,16 @@ impl<S: Sink> Reader<S> {
     ) -> Result<(), Fault> {
         let of_ports = self.ports(client, place, gateways).await?;
         let held = client.allocations(place.network_id, AllocationFilter::default());
+        let leases = std::cell::Cell::new(0);
         let own = |held: Allocation| {
+            leases.set(leases.get() + u64::from(held.time_left_ms > 0));
             let says_nothing = of_ports.contains(&held.address) && is_plain(&held);
             let is_line = held.project_id == place.project_id && !says_nothing;
             is_line.then(|| place.allocation(held))
         };
-        self.each(held, own).await
+        self.each(held, own).await?;
+        self.leases += leases.get();
+        Ok(())
     }
 
     async fn gateways(
