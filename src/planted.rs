@@ -109,7 +109,10 @@ mod tests {
         ),
         (Bug::PoolEndOffByOne, "allocator::tests::machine::the_shard_agrees_with_a_naive_server"),
         (Bug::FenceNotCompared, "allocator::tests::machine::the_shard_agrees_with_a_naive_server"),
-        (Bug::RenewedTooLate, "allocator::tests::machine::the_shard_agrees_with_a_naive_server"),
+        (
+            Bug::RenewedTooLate,
+            "allocator::tests::leases::a_lease_ends_at_its_deadline_and_not_before",
+        ),
         (
             Bug::GapIgnored,
             "allocator::tests::leases::a_standstill_of_more_than_five_seconds_ends_no_lease",
