@@ -43,6 +43,8 @@ pub struct Config {
     pub memory_bytes_max: Option<u64>,
     /// Bounds of connections.
     pub bounds: Bounds,
+    /// How far the wall clock may be ahead of the last journalled tick at a start to be believed.
+    pub clock_jump_max: Duration,
     /// Show ids of networks and subnets in `/metrics`.
     pub metrics_subnets: bool,
     /// What is logged.
@@ -243,6 +245,7 @@ impl Default for Config {
             cache_bytes: limits::CACHE_BYTES,
             memory_bytes_max: None,
             bounds: Bounds::default(),
+            clock_jump_max: Duration::from_millis(limits::CLOCK_JUMP_MS_MAX),
             metrics_subnets: false,
             log_level: LogLevel::default(),
             log_format: LogFormat::default(),

@@ -282,6 +282,14 @@ pub const BUSY_GRACE_MS_MAX: u64 = 600_000;
 /// Time without such a refusal after which that counts anew, ms.
 pub const BUSY_QUIET_MS: u64 = 600_000;
 
+/// How far the wall clock may be ahead of the last journalled tick at a start to be believed, ms.
+pub const CLOCK_JUMP_MS_MAX: u64 = 3_600_000;
+/// Longest setting of it, ms: a year.
+pub const CLOCK_JUMP_MS_MOST: u64 = 365 * 24 * 3_600_000;
+/// How old the last journalled tick of a worker with leases may get, ms: a start a little later is
+/// believed.
+pub const TICK_AGE_MS_MAX: u64 = CLOCK_JUMP_MS_MAX / 8;
+
 /// Records that the journal holds before the fold must have made room.
 pub const JOURNAL_RECORDS_MAX: u64 = 4 << 20;
 /// The same with `--dev`.

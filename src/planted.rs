@@ -30,6 +30,8 @@ pub(crate) enum Bug {
     GoAwayOneShort,
     /// A lease can be renewed after it has ended.
     RenewedTooLate,
+    /// A wall clock that is a year ahead is believed.
+    ClockJumpBelieved,
     /// Leases end although the server stood still.
     GapIgnored,
     /// Opening a directory writes before all of it was taken.
@@ -76,7 +78,7 @@ mod tests {
         "engine::tests::schedule::random_schedules_lose_nothing_and_give_nothing_twice";
 
     /// Each bug, and the test that is meant for it.
-    const CAUGHT_BY: [(Bug, &str); 26] = [
+    const CAUGHT_BY: [(Bug, &str); 27] = [
         (Bug::ReplyBeforeCommit, SCHEDULES),
         (Bug::ReadBeforeCommit, SCHEDULES),
         (Bug::FailedWriteBelieved, SCHEDULES),
@@ -113,6 +115,7 @@ mod tests {
             Bug::RenewedTooLate,
             "allocator::tests::leases::a_lease_ends_at_its_deadline_and_not_before",
         ),
+        (Bug::ClockJumpBelieved, "engine::clock::tests::a_wall_clock_a_year_ahead_is_not_believed"),
         (
             Bug::GapIgnored,
             "allocator::tests::leases::a_standstill_of_more_than_five_seconds_ends_no_lease",

@@ -5,7 +5,7 @@ use super::fault::{Fault, told};
 use super::session::Session;
 use super::{check, network, output, subnet};
 use addrd::config::{Config, LogFormat, LogLevel, Sources};
-use addrd::engine::{Boot, BootError, Booted, Engine, StartProgress, boot};
+use addrd::engine::{Boot, BootError, Booted, Clock, Engine, StartProgress, SystemHands, boot};
 use addrd::server::{Server, Sockets};
 use addrd::store;
 use addrd::telemetry::log::{self, Log};
@@ -141,6 +141,7 @@ pub(crate) fn run(_session: &Session, serve: &Serve) -> Result<(), Fault> {
     let booted = booted(&config, progress)?;
     let is_demo = serve.dev && booted.is_untouched();
     let engine = booted.running.engine().clone();
+    let (clock, clock_behind_ms) = (Arc::clone(engine.clock()), booted.clock_behind_ms);
     let served = runtime.block_on(async {
         let server = Server::over(sockets, &operators, engine, &config, log);
         let server = server.map_err(|error| Fault::Usage(told(&error)))?;
@@ -149,6 +150,7 @@ pub(crate) fn run(_session: &Session, serve: &Serve) -> Result<(), Fault> {
             http: operators.address(),
             unix: config.unix_socket_path(),
         };
+        tell_clock(&*clock, clock_behind_ms);
         output::to_stderr(&format!("data in {}", config.data_directory.display()));
         output::to_stderr(&format!("listening on {}", places.all().join(", ")));
         serve_until_signal(server, &places, serve.dev, is_demo).await
@@ -196,6 +198,25 @@ fn threads(name: &str, count: u16) -> std::io::Result<Runtime> {
         .build()
 }
 
+/// Says what is wrong with the wall clock.
+fn tell_clock(clock: &dyn Clock, behind_ms: u64) {
+    let doubt_ms = clock.doubt_ms();
+    if doubt_ms > 0 {
+        tracing::warn!(ahead_ms = doubt_ms, "the wall clock is not believed: no lease ends");
+        output::to_stderr(&format!(
+            "the wall clock is {} s ahead of the last change: no lease ends until it agrees, or \
+             `addrd server accept-clock` says that it is right",
+            doubt_ms / 1_000
+        ));
+    }
+    if behind_ms > 0 {
+        tracing::warn!(
+            behind_ms,
+            "the wall clock is behind the last change; time goes on from there"
+        );
+    }
+}
+
 fn booted(config: &Config, progress: Arc<StartProgress>) -> Result<Booted, Fault> {
     let store = store::Settings {
         journal_records_max: config.journal_records_max,
@@ -207,6 +228,8 @@ fn booted(config: &Config, progress: Arc<StartProgress>) -> Result<Booted, Fault
         store,
         workers: config.workers(),
         memory_records_max: config.memory_records_max(),
+        clock_jump_ms_max: u64::try_from(config.clock_jump_max.as_millis()).unwrap_or(u64::MAX),
+        hands: Box::new(SystemHands),
         on_failure: Arc::new(|what| {
             output::to_stderr(&format!("error: stopping: {what}"));
             std::process::exit(1);

@@ -1,6 +1,6 @@
 //! From a data directory to a running engine: create or open, recover, start. Serves nothing.
 
-use super::clock::{Clock, SystemClock};
+use super::clock::{Clock, Hands, SystemClock};
 use super::handle::Identity;
 use super::recovery::{Recovery, StartProgress};
 use super::start::{Running, Start, start};
@@ -24,6 +24,10 @@ pub struct Boot {
     pub workers: u16,
     /// Most records in memory, over all workers.
     pub memory_records_max: u64,
+    /// How far the wall clock may be ahead of the last journalled tick to be believed, ms.
+    pub clock_jump_ms_max: u64,
+    /// What the clock is read from.
+    pub hands: Box<dyn Hands>,
     /// Called when a thread cannot go on.
     pub on_failure: OnFailure,
     /// Told how far it is.
@@ -41,6 +45,8 @@ pub struct Booted {
     pub recovered: Recovered,
     /// Effects absorbed.
     pub effects: u64,
+    /// How far the wall clock is behind the last journalled tick, ms.
+    pub clock_behind_ms: u64,
 }
 
 impl Booted {
@@ -98,11 +104,15 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
     let recovered = recovered.map_err(|error| BootError::Store(boot.data.clone(), error))?;
     boot.progress.set(1, 1);
     let effects = recovery.effects();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start(recovered.tick));
     let sealer = store.journal.sealer(store.identity());
     let format = store.format();
     let (journal, checkpointer, disk) = store.split();
     let (shards, catalogue) = recovery.finish(recovered.network_handle_max);
+    let has_deadlines = shards.iter().any(|shard| shard.leases() > 0);
+    let jump_ms_max = boot.clock_jump_ms_max;
+    let clock = SystemClock::over(boot.hands, recovered.tick, jump_ms_max, has_deadlines);
+    let clock_behind_ms = clock.behind_ms(recovered.tick);
+    let clock: Arc<dyn Clock> = Arc::new(clock);
     let running = start(Start {
         shards,
         catalogue,
@@ -117,7 +127,7 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
         on_failure: boot.on_failure,
     })
     .map_err(BootError::Threads)?;
-    Ok(Booted { running, is_new, recovered, effects })
+    Ok(Booted { running, is_new, recovered, effects, clock_behind_ms })
 }
 
 fn open(path: &Path, settings: &Settings) -> Result<(Store, bool), BootError> {

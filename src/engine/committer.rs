@@ -207,7 +207,8 @@ struct Packed<'a> {
 fn pack(taken: &[(HandOver, Cost)]) -> Vec<Packed<'_>> {
     let mut rows: Vec<Packed<'_>> = Vec::new();
     let mut bytes = usize::MAX;
-    for (hand_over, _) in taken.iter().filter(|(one, _)| !one.records.is_empty()) {
+    let is_written = |one: &HandOver| one.marks_time || !one.records.is_empty();
+    for (hand_over, _) in taken.iter().filter(|(one, _)| is_written(one)) {
         let more = hand_over.records.bytes();
         if bytes.saturating_add(more) > limits::HAND_OVER_RECORD_BYTES_MAX {
             rows.push(Packed::default());

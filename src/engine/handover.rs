@@ -22,6 +22,8 @@ pub struct HandOver {
     pub tick: Tick,
     /// What changed.
     pub records: RecordBuffer,
+    /// The journal is told its tick even if it has no records.
+    pub marks_time: bool,
     /// What may be said once it is durable.
     pub deliveries: Vec<Delivery>,
     /// Operations answered.

@@ -26,7 +26,7 @@ pub mod worker;
 pub use crate::allocator::{FILL_LEVELS, FillReport, SubnetFill};
 pub use crate::store::FORMAT_VERSION;
 pub use boot::{Boot, BootError, Booted, boot};
-pub use clock::{Clock, FakeClock, SystemClock};
+pub use clock::{Clock, FakeClock, Hands, SystemClock, SystemHands};
 pub use handle::{Engine, EngineStatus, Figures, Identity, Readiness};
 pub use handover::{Delivery, HandOver};
 pub use operation::{Operation, Outlet, Parcel, Rejected, Route, Scope, Stages};

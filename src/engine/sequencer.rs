@@ -301,6 +301,7 @@ impl Sequencer {
         let cost =
             Cost::new(draft.records.record_count(), u32::try_from(bytes).unwrap_or(u32::MAX));
         let mut hand_over = HandOver {
+            marks_time: false,
             source: self.source,
             number: self.handed,
             tick,

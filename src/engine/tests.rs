@@ -74,6 +74,10 @@ impl Desk {
 }
 
 fn boot_at(path: &Path, workers: u16) -> Booted {
+    boot_with(path, workers, Box::new(SystemHands))
+}
+
+fn boot_with(path: &Path, workers: u16, hands: Box<dyn Hands>) -> Booted {
     let store =
         Settings { journal_records_max: 256 << 10, reserve_bytes: 0, ..Settings::default() };
     boot(Boot {
@@ -81,6 +85,8 @@ fn boot_at(path: &Path, workers: u16) -> Booted {
         store,
         workers,
         memory_records_max: 1 << 20,
+        clock_jump_ms_max: crate::limits::CLOCK_JUMP_MS_MAX,
+        hands,
         on_failure: Arc::new(|text| panic!("{text}")),
         progress: Arc::default(),
     })

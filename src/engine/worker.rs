@@ -71,6 +71,12 @@ pub struct Worker {
     has_jobs: bool,
     /// Drains since the last slice of a job.
     drains_without_slice: u32,
+    /// Whether leases are not ended since the clock is in doubt.
+    was_doubted: bool,
+    /// When something of this worker was handed over last that has its tick in the journal.
+    marked: Tick,
+    /// The journal knows when it ended.
+    has_marked_end: bool,
     is_closed: bool,
 }
 
@@ -110,6 +116,15 @@ struct Draft {
 }
 
 impl Draft {
+    fn new(deliveries: usize) -> Self {
+        Self {
+            records: RecordBuffer::with_capacity(0),
+            deliveries: Vec::with_capacity(deliveries),
+            operations: 0,
+            reply_bytes: 0,
+        }
+    }
+
     const fn is_full(&self, records: usize) -> bool {
         records >= limits::DRAIN_RECORD_BYTES_MAX
             || self.reply_bytes >= limits::DRAIN_REPLY_BYTES_MAX
@@ -121,8 +136,10 @@ impl Worker {
     #[must_use]
     pub fn new(mut parts: WorkerParts) -> Self {
         // Downtime is not the fault of those who would have renewed meanwhile.
-        let grace = limits::RESTART_GRACE_MS;
-        parts.shard.grant_grace(Tick(parts.shared.clock.tick().0.saturating_add(grace)));
+        let (grace, marked) = (limits::RESTART_GRACE_MS, parts.shared.clock.tick());
+        parts.shard.grant_grace(Tick(marked.0.saturating_add(grace)));
+        let was_doubted = parts.shared.clock.is_doubted();
+        parts.shard.stop_expiry(was_doubted);
         Self {
             source: parts.source,
             shard: Some(parts.shard),
@@ -143,6 +160,9 @@ impl Worker {
             figures: parts.figures,
             has_jobs: true,
             drains_without_slice: 0,
+            was_doubted,
+            marked,
+            has_marked_end: false,
             is_closed: false,
         }
     }
@@ -168,6 +188,7 @@ impl Worker {
         }
         match self.backlog.front() {
             Some(Work::Lend(_)) => self.lend(),
+            None if self.is_mark_due() => self.mark_time(),
             None if self.intake.is_finished() => Progress::Finished,
             None if !self.can_go_on() => self.rest(),
             _ => self.decide_drain(),
@@ -188,7 +209,7 @@ impl Worker {
     #[must_use]
     pub fn has_work(&self) -> bool {
         let has_intake = !self.intake.is_empty() || self.intake.is_finished();
-        has_intake || self.away.is_some() || self.can_go_on()
+        has_intake || self.away.is_some() || self.can_go_on() || self.is_mark_due()
     }
 
     /// The state; `None` while it is lent.
@@ -207,10 +228,44 @@ impl Worker {
 
     /// Reads the clock, so that a standstill is noticed before anything is decided.
     fn notice_time(&mut self) {
+        let clock = &*self.shared.clock;
+        clock.look_again();
+        // Before the tick is read: it moves before the doubt ends.
+        let is_doubted = clock.is_doubted();
         let (at, refused) = (self.at(), Tick(self.shared.pressure.renewal_refused.get()));
-        if let Some(shard) = &mut self.shard {
-            shard.notice_time(&at, refused);
+        let Some(shard) = &mut self.shard else { return };
+        shard.notice_time(&at, refused);
+        if is_doubted != self.was_doubted {
+            shard.stop_expiry(is_doubted);
+            self.was_doubted = is_doubted;
+            // What could not be judged meanwhile is nobody's fault.
+            shard.grant_grace(Tick(at.tick.0.saturating_add(limits::RESTART_GRACE_MS)));
         }
+    }
+
+    /// Whether the journal has to learn what time it is: what has a lease is judged by that after a
+    /// restart. At the end it always does.
+    fn is_mark_due(&self) -> bool {
+        let has_leases = self.shard.as_ref().is_some_and(|shard| shard.leases() > 0);
+        let age = self.shared.clock.tick().since(self.marked);
+        let is_last = self.intake.is_finished() && !self.has_marked_end;
+        has_leases && (is_last || age > limits::TICK_AGE_MS_MAX)
+    }
+
+    /// Hands over nothing but the time.
+    fn mark_time(&mut self) -> Progress {
+        let out = self.out.clone();
+        let Ok(permit) = out.admit(Self::ROOM, Class::Ordinary) else {
+            return Progress::Blocked;
+        };
+        let (at, began_ns) = (self.at(), self.shared.clock.monotonic_ns());
+        self.handed += 1;
+        self.marked = at.tick;
+        self.has_marked_end = self.intake.is_finished();
+        let (hand_over, cost) = self.finish(Draft::new(0), &at, began_ns);
+        permit.push_smaller(HandOver { marks_time: true, ..hand_over }, cost);
+        self.shared.committer_bell.ring();
+        Progress::Worked
     }
 
     /// Whether jobs are to be worked on, or leases to be ended, and may be.
@@ -276,12 +331,8 @@ impl Worker {
         self.drain.enter();
         let began_ns = self.shared.clock.monotonic_ns();
         let at = self.at();
-        let mut draft = Draft {
-            records: RecordBuffer::with_capacity(limits::DRAIN_RECORD_CAPACITY),
-            deliveries: Vec::with_capacity(self.backlog.len()),
-            operations: 0,
-            reply_bytes: 0,
-        };
+        let mut draft = Draft::new(self.backlog.len());
+        draft.records = RecordBuffer::with_capacity(limits::DRAIN_RECORD_CAPACITY);
         self.decide_backlog(&mut shard, &at, began_ns, &mut draft);
         self.step_jobs(&mut shard, &at, &mut draft);
         self.figures.drained(&shard, draft.operations, began_ns, &*self.shared.clock);
@@ -294,6 +345,9 @@ impl Worker {
             draft.deliveries.into_iter().for_each(|delivery| delivery.release(stages));
         } else {
             self.handed += 1;
+            if draft.records.record_count() > 0 {
+                self.marked = at.tick;
+            }
             let (hand_over, cost) = self.finish(draft, &at, began_ns);
             permit.push_smaller(hand_over, cost);
             self.shared.committer_bell.ring();
@@ -411,6 +465,7 @@ impl Worker {
             number: self.handed,
             tick: at.tick,
             records: draft.records,
+            marks_time: false,
             deliveries: draft.deliveries,
             operations: draft.operations,
             began_ns,

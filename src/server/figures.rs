@@ -17,7 +17,7 @@ pub(super) fn fold<D: Decider>(shared: &Shared<D>) {
     let reactors = shared.reactors.snapshot();
     answers(exporter, &figures, &reactors);
     stages(exporter, &figures, &reactors);
-    deciding(exporter, &figures);
+    deciding(exporter, shared, &figures);
     storage(exporter, shared, &figures);
     connections(exporter, shared, &reactors);
     general(exporter, shared);
@@ -52,7 +52,7 @@ fn stages(exporter: &Exporter, figures: &Figures, reactors: &ReactorSnapshot) {
     }
 }
 
-fn deciding(exporter: &Exporter, figures: &Figures) {
+fn deciding<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figures) {
     exporter.sizes(&m::DRAIN_SIZE, &figures.drains);
     exporter.sizes(&m::COMMIT_SIZE, &figures.commits);
     exporter.sizes(&m::COMMIT_BYTES, &figures.commit_bytes);
@@ -61,6 +61,8 @@ fn deciding(exporter: &Exporter, figures: &Figures) {
         exporter.gauge(&m::RING_OPERATIONS, &[name], depth.operations.into());
         exporter.gauge(&m::RING_BYTES, &[name], depth.bytes.into());
     }
+    let doubt_ms = shared.decider.clock().doubt_ms();
+    exporter.gauge(&m::CLOCK_DOUBT, &[], seconds(doubt_ms.saturating_mul(1_000_000)));
     exporter.gauge(&m::LEASES, &[], wide(figures.leases));
     exporter.counter(&m::LEASES_ENDED, &[], figures.leases_ended);
     exporter.gauge(&m::JOBS_RUNNING, &[], wide(figures.jobs_running));

@@ -70,7 +70,10 @@ fn answer(request: &Request<Incoming>, front: &Front) -> Response<Full<Bytes>> {
     match request.uri().path() {
         "/metrics" => metrics(front),
         "/livez" => verdict("alive", front.liveness()),
-        "/readyz" => verdict("ready", front.readiness()),
+        "/readyz" => match front.readiness() {
+            Ok(()) => text(StatusCode::OK, format!("ready\n{}", front.notes())),
+            refused => verdict("ready", refused),
+        },
         _ => text(StatusCode::NOT_FOUND, "there are /metrics, /livez and /readyz\n".to_owned()),
     }
 }
@@ -114,6 +117,10 @@ impl<D: Decider> Operated for Shared<D> {
             Readiness::Ready => Ok(()),
             Readiness::NotReady(reason) => Err(format!("{reason}\n")),
         }
+    }
+
+    fn notes(&self) -> String {
+        Self::notes(self)
     }
 
     /// As of the last fold.
@@ -188,6 +195,19 @@ mod tests {
         stage.shared.is_stopping.raise();
         let reply = ask(&stage, &get("/readyz")).await;
         assert!(reply.ends_with("\r\n\r\ndraining: the server is stopping\n"), "{reply}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_in_doubt_is_told_by_a_server_that_serves() {
+        let stage = Stage::new(FakeDecider::answering());
+        assert_eq!(stage.shared.notes(), "");
+        stage.decider.doubt_clock();
+        let reply = ask(&stage, &get("/readyz")).await;
+        assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
+        assert!(
+            reply.contains("\r\n\r\nready\nno lease ends: the wall clock is 7 s ahead"),
+            "{reply}"
+        );
     }
 
     #[tokio::test(start_paused = true)]

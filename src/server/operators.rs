@@ -27,6 +27,9 @@ pub(super) trait Operated: Send + Sync {
     /// Why not, a line.
     fn readiness(&self) -> Result<(), String>;
 
+    /// What operators should know although every request is served: lines.
+    fn notes(&self) -> String;
+
     /// The text of `/metrics`.
     fn metrics(&self) -> String;
 }
@@ -59,6 +62,10 @@ impl Front {
             Some(server) => server.readiness(),
             None => Err(format!("recovering: {} %\n", self.progress.percent())),
         }
+    }
+
+    pub(super) fn notes(&self) -> String {
+        self.server.get().map_or_else(String::new, |server| server.notes())
     }
 
     pub(super) fn metrics(&self) -> String {

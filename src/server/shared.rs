@@ -126,6 +126,20 @@ impl Crowd {
     }
 }
 
+impl<D: Decider> Shared<D> {
+    /// What operators should know although every request is served: lines.
+    pub(super) fn notes(&self) -> String {
+        match self.decider.clock().doubt_ms() {
+            0 => String::new(),
+            ms => format!(
+                "no lease ends: the wall clock is {} s ahead and not believed; see addrd server \
+                 accept-clock\n",
+                ms / 1_000
+            ),
+        }
+    }
+}
+
 /// How many connections were active in the last second.
 #[derive(Debug, Default)]
 pub(super) struct Activity {

@@ -71,6 +71,11 @@ impl FakeDecider {
         self.state().room = Some(room);
     }
 
+    /// From now on the wall clock is 7 s ahead and not believed.
+    pub(super) fn doubt_clock(&self) {
+        self.0.clock.doubt(7_000);
+    }
+
     /// Is not ready, for this reason.
     pub(super) fn set_not_ready(&self, reason: &'static str) {
         self.state().not_ready = Some(reason);

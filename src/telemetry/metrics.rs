@@ -142,6 +142,8 @@ metrics! {
         "subnets", "";
     ALLOCATIONS: Gauge "addrd_allocations" [] "allocations",
         "live allocations", "";
+    CLOCK_DOUBT: Gauge "addrd_clock_doubt_seconds" [] "seconds",
+        "how far the wall clock is ahead while it is not believed, so that no lease ends; 0 = it is believed", "above 0: see addrd server accept-clock";
     LEASES: Gauge "addrd_leases" [] "allocations",
         "allocations that have a lease", "";
     LEASES_ENDED: Counter "addrd_leases_ended_total" [] "allocations",

@@ -63,6 +63,8 @@ impl House {
             store,
             workers,
             memory_records_max: 10_000_000,
+            clock_jump_ms_max: addrd::limits::CLOCK_JUMP_MS_MAX,
+            hands: Box::new(addrd::engine::SystemHands),
             on_failure: Arc::new(|what| panic!("the engine failed: {what}")),
             progress: Arc::default(),
         });

@@ -4,8 +4,9 @@ use super::{Deleted, Pages, expect_reply};
 use crate::client::{Client, Scope};
 use crate::error::Error;
 use addrd_protocol::message::{
-    Network, NetworkCreate, NetworkDelete, NetworkFind, NetworkGet, NetworkList, NetworkUpdate,
-    NetworkUsage, PageRequest, Reply, Request, ServerStatus, SubnetName, Usage,
+    ClockAccept, ClockAccepted, Network, NetworkCreate, NetworkDelete, NetworkFind, NetworkGet,
+    NetworkList, NetworkUpdate, NetworkUsage, PageRequest, Reply, Request, ServerStatus,
+    SubnetName, Usage,
 };
 use addrd_protocol::{NetworkId, Revision, Status, Text};
 
@@ -155,6 +156,16 @@ impl Client {
                 return whole.ok_or(Error::Closed);
             }
         }
+    }
+
+    /// Says that the wall clock of the server is right, after it was not believed.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn clock_accept(&self) -> Result<ClockAccepted, Error> {
+        let request = Request::ClockAccept(ClockAccept {});
+        let reply = self.call(&self.scope(NetworkId::NIL), &request).await?;
+        expect_reply!(reply, ClockAccepted)
     }
 
     /// State of the server for people.

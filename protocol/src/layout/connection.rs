@@ -3,7 +3,7 @@
 use super::{Layout, Read};
 use crate::error::{DecodeError, Fault};
 use crate::id::{Incarnation, Seq};
-use crate::message::{GoAway, Hello, HelloReply, Ping, ServerStatus};
+use crate::message::{ClockAccept, ClockAccepted, GoAway, Hello, HelloReply, Ping, ServerStatus};
 use crate::text::{MANAGER_BYTES_MAX, Text};
 use crate::wire::{Reader, Writer, within};
 
@@ -129,6 +129,25 @@ impl Layout for GoAway {
         writer.numbered(self.reason);
         writer.slice(&[0; 7]);
         writer.u64(self.last_request_id);
+    }
+}
+
+impl Layout for ClockAccept {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        reader.no_tags().map(|()| Self {})
+    }
+
+    fn write(&self, _: &mut Writer<'_>) {}
+}
+
+impl Layout for ClockAccepted {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let moved_ms = reader.u64("moved_ms")?;
+        reader.no_tags().map(|()| Self { moved_ms })
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        writer.u64(self.moved_ms);
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) fn read_reply(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Reply>
         Opcode::HELLO => Layout::read(reader).map(Reply::Hello),
         Opcode::PING => reader.no_tags().map(|()| Reply::Empty),
         Opcode::SERVER_STATUS => Layout::read(reader).map(Reply::ServerStatus),
+        Opcode::CLOCK_ACCEPT => Layout::read(reader).map(Reply::ClockAccepted),
         Opcode::JOB_GET => Layout::read(reader).map(Reply::Job),
         Opcode::JOB_LIST => Layout::read(reader).map(Reply::Jobs),
         Opcode::NETWORK_CREATE
@@ -109,6 +110,7 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::Hello(_) => opcode == Opcode::HELLO,
         Reply::Empty => may_be_empty(opcode),
         Reply::ServerStatus(_) => opcode == Opcode::SERVER_STATUS,
+        Reply::ClockAccepted(_) => opcode == Opcode::CLOCK_ACCEPT,
         Reply::Job(_) => {
             matches!(opcode, Opcode::JOB_GET | Opcode::NETWORK_DELETE | Opcode::SUBNET_DELETE)
         }
@@ -216,6 +218,7 @@ pub(crate) fn write_reply(opcode: Opcode, reply: &Reply, writer: &mut Writer<'_>
         Reply::Empty => {}
         Reply::Hello(body) => body.write(writer),
         Reply::ServerStatus(body) => body.write(writer),
+        Reply::ClockAccepted(body) => body.write(writer),
         Reply::Job(body) => body.write(writer),
         Reply::Jobs(body) => body.write(writer),
         Reply::Network(body) => body.write(writer),

@@ -49,6 +49,7 @@ requests! {
     PING => Ping;
     JOB_GET => JobGet;
     JOB_LIST => JobList;
+    CLOCK_ACCEPT => ClockAccept;
     NETWORK_CREATE => NetworkCreate;
     NETWORK_GET => NetworkGet;
     NETWORK_LIST => NetworkList;

@@ -92,6 +92,17 @@ pub struct GoAway {
     pub last_request_id: u64,
 }
 
+/// Believes the wall clock of the server: see [`ClockAccepted`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ClockAccept {}
+
+/// The server's clock was in doubt, and isn't any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockAccepted {
+    /// How far the server's time moved on, ms; 0 = it was not in doubt.
+    pub moved_ms: u64,
+}
+
 /// State of the server for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerStatus {

@@ -29,7 +29,9 @@ pub use allocation::{
     AllocationUpdate, Lookup, Lookups,
 };
 pub use batch::{Batch, BatchItem, BatchMode, BatchReply, BatchResult};
-pub use connection::{GoAway, GoAwayReason, Hello, HelloReply, Ping, ServerStatus};
+pub use connection::{
+    ClockAccept, ClockAccepted, GoAway, GoAwayReason, Hello, HelloReply, Ping, ServerStatus,
+};
 pub use failure::{Candidate, CandidateReason, Detail, Failure};
 pub use job::{Job, JobGet, JobKind, JobList, JobPage, JobState};
 pub use list::{Cursor, PageRequest};
@@ -103,6 +105,8 @@ pub enum Request {
     Ping(Ping),
     /// [`Opcode::SERVER_STATUS`].
     ServerStatus,
+    /// [`Opcode::CLOCK_ACCEPT`].
+    ClockAccept(ClockAccept),
     /// [`Opcode::JOB_GET`].
     JobGet(JobGet),
     /// [`Opcode::JOB_LIST`].
@@ -231,6 +235,8 @@ pub enum Reply {
     Empty,
     /// To [`Request::ServerStatus`].
     ServerStatus(Box<ServerStatus>),
+    /// To [`Request::ClockAccept`].
+    ClockAccepted(ClockAccepted),
     /// To [`Request::JobGet`], and to deletions that became a job.
     Job(Box<Job>),
     /// To [`Request::JobList`].

@@ -460,6 +460,8 @@ made_of_fields! {
     Batch { mode, items = |s| { let mut items = s.list(6); items.push(s.make()); items } }
     BatchReply { results = |s| s.list(2) }
     Ping {}
+    ClockAccept {}
+    ClockAccepted { moved_ms }
     HelloReply {
         version, role, features, server_id, incarnation, position, frame_bytes_max,
         batch_bytes_max, batch_items_max, credit, idle_ms, server,
@@ -627,6 +629,7 @@ pub(crate) fn request(opcode: Opcode, s: &mut Source) -> Option<Request> {
         Opcode::ALLOCATION_GET => Request::AllocationGet(s.make()),
         Opcode::ALLOCATION_LIST => Request::AllocationList(s.make()),
         Opcode::LOOKUP => Request::Lookup(s.make()),
+        Opcode::CLOCK_ACCEPT => Request::ClockAccept(s.make()),
         Opcode::RENEW => Request::Renew(s.make()),
         Opcode::RENEW_OWNER => Request::RenewOwner(s.make()),
         Opcode::PROJECT_CREATE => Request::ProjectCreate(s.make()),
@@ -702,6 +705,7 @@ pub(crate) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
         Opcode::BATCH => Reply::Batch(s.make()),
         Opcode::ALLOCATION_LIST => Reply::Allocations(s.make()),
         Opcode::LOOKUP => Reply::Lookups(s.make()),
+        Opcode::CLOCK_ACCEPT => Reply::ClockAccepted(s.make()),
         Opcode::RENEW => Reply::Renewed(s.make()),
         Opcode::RENEW_OWNER => Reply::RenewedOwner(s.make()),
         Opcode::PROJECT_CREATE | Opcode::PROJECT_GET | Opcode::PROJECT_UPDATE => {

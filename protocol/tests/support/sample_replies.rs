@@ -512,6 +512,11 @@ fn lease_replies() -> Vec<(&'static str, Opcode, Reply)> {
         ("renew_endless", Opcode::RENEW, Reply::Renewed(endless)),
         ("renew_owner", Opcode::RENEW_OWNER, Reply::RenewedOwner(counts)),
         ("batch_renew", Opcode::BATCH, Reply::Batch(Box::new(BatchReply { results }))),
+        (
+            "clock_accept",
+            Opcode::CLOCK_ACCEPT,
+            Reply::ClockAccepted(ClockAccepted { moved_ms: 31_536_000_000 }),
+        ),
     ]
 }
 

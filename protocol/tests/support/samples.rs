@@ -477,6 +477,7 @@ fn lease_requests() -> Vec<(&'static str, Request)> {
         ("batch_renew", Request::Batch(Box::new(batch))),
         ("allocation_update_lease", update(Setting::Value(60_000))),
         ("allocation_update_no_lease", update(Setting::Null)),
+        ("clock_accept", Request::ClockAccept(ClockAccept {})),
     ]
 }
 

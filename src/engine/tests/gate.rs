@@ -122,7 +122,7 @@ impl Stand {
             disk,
             identity: Identity { server_id: format.server, incarnation: format.incarnation },
             memory_records_max: 1 << 20,
-            clock: Arc::new(SystemClock::start(recovered.tick)),
+            clock: Arc::new(SystemClock::start(recovered.tick, u64::MAX, false)),
             on_failure: Arc::new(move |text| told.lock().unwrap().push(text.to_owned())),
         })
         .unwrap();

@@ -3,7 +3,8 @@
 use super::rig::Rig;
 use super::*;
 use crate::limits;
-use addrd_protocol::message::{AllocateExtras, Renew};
+use addrd_protocol::message::{AllocateExtras, Allocation, AllocationGet, Renew};
+use addrd_sync::Level;
 
 const OK: Status = Status::OK;
 
@@ -123,5 +124,99 @@ fn an_idle_engine_frees_what_is_over() {
         std::thread::yield_now();
     }
     assert_eq!(call(&engine, allocate(5, 1, 2)).0, OK);
+    booted.running.stop();
+}
+
+const HOUR: u64 = 3_600_000;
+const DAY: u64 = 24 * HOUR;
+
+/// Hands that move when told to; what is measured is real.
+#[derive(Clone, Debug, Default)]
+struct Hand {
+    wall: Arc<Level>,
+    boot: Arc<Level>,
+}
+
+impl Hands for Hand {
+    fn wall_ms(&self) -> u64 {
+        self.wall.get()
+    }
+
+    fn boot_ms(&self) -> u64 {
+        self.boot.get()
+    }
+
+    fn monotonic_ns(&self) -> u64 {
+        SystemHands.monotonic_ns()
+    }
+}
+
+fn lookup(engine: &Engine, owner: u128) -> Option<Allocation> {
+    let target = Target::Key { owner: OwnerId::from_u128(owner), slot: Slot(0) };
+    let get = Request::AllocationGet(Box::new(AllocationGet { target }));
+    match call(engine, operation(9, 1, Opcode::ALLOCATION_GET, get)) {
+        (Status::OK, Some(Reply::Allocation(held))) => Some(*held),
+        (Status::NOT_FOUND, _) => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Time passes while somebody asks now and then, so that it is no standstill.
+fn pass(engine: &Engine, hand: &Hand, ms: u64) {
+    for _ in 0..ms.div_ceil(limits::CLOCK_GAP_MS_MAX) {
+        hand.boot.add(limits::CLOCK_GAP_MS_MAX);
+        lookup(engine, 0);
+    }
+}
+
+/// An hour of downtime, a clock set back, a year ahead, then right again.
+#[test]
+fn leases_outlive_whatever_the_clock_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let hand = Hand::default();
+    hand.wall.set(1_000 * DAY);
+    let boot = || {
+        let booted = boot_with(folder.path(), 1, Box::new(hand.clone()));
+        (booted.running.engine().clone(), booted)
+    };
+    let (engine, booted) = boot();
+    assert_eq!(call(&engine, create_network(1, 1)).0, OK);
+    assert_eq!(call(&engine, create_subnet(2, 1, "10.0.0.0/24")).0, OK);
+    assert_eq!(call(&engine, leased(3, 1, 10 * 60_000)).0, OK);
+    assert_eq!(call(&engine, leased(4, 2, 10 * DAY)).0, OK);
+    pass(&engine, &hand, 5 * 60_000);
+    booted.running.stop();
+
+    hand.wall.add(5 * 60_000 + HOUR);
+    let (engine, booted) = boot();
+    assert_eq!(booted.recovered.tick, Tick(1_000 * DAY + 5 * 60_000), "the last mark of time");
+    assert_eq!(lookup(&engine, 1).unwrap().time_left_ms, limits::RESTART_GRACE_MS);
+    assert_eq!(lookup(&engine, 2).unwrap().time_left_ms, 10 * DAY - HOUR - 5 * 60_000);
+    pass(&engine, &hand, limits::RESTART_GRACE_MS);
+    assert_eq!(lookup(&engine, 1), None, "nobody renewed it");
+    let left = lookup(&engine, 2).unwrap().time_left_ms;
+    booted.running.stop();
+
+    hand.wall.sub(DAY);
+    let (engine, booted) = boot();
+    assert!(booted.clock_behind_ms > DAY / 2);
+    assert_eq!(lookup(&engine, 2).unwrap().time_left_ms, left - 1, "time goes on from there");
+    booted.running.stop();
+
+    hand.wall.add(365 * DAY);
+    let (engine, booted) = boot();
+    assert!(engine.clock().is_doubted());
+    pass(&engine, &hand, 60_000);
+    hand.boot.add(20 * DAY);
+    assert_eq!(lookup(&engine, 2).unwrap().time_left_ms, limits::RESTART_GRACE_MS, "a standstill");
+    pass(&engine, &hand, 2 * limits::RESTART_GRACE_MS);
+    assert_eq!(lookup(&engine, 2).unwrap().time_left_ms, 1, "its time is over, and nobody knows");
+    assert_eq!(call(&engine, renew(5, 2, 1_000)).0, OK);
+
+    hand.wall.set(engine.clock().tick().0);
+    assert!(lookup(&engine, 2).is_some());
+    assert!(!engine.clock().is_doubted());
+    pass(&engine, &hand, limits::RESTART_GRACE_MS);
+    assert_eq!(lookup(&engine, 2), None);
     booted.running.stop();
 }

@@ -51,6 +51,7 @@ fn hand_over(number: u64) -> (HandOver, Cost) {
     }
     let cost = Cost::new(1, records.bytes() as u32);
     let hand_over = HandOver {
+        marks_time: false,
         source: 0,
         number,
         tick: Tick(1),

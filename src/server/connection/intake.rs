@@ -14,7 +14,8 @@ use crate::telemetry::reactors::Count;
 use addrd_protocol::codec::{FrameBounds, decode_request_slice, encode_failure, encode_reply};
 use addrd_protocol::header::REQUEST_HEADER_BYTES;
 use addrd_protocol::message::{
-    Allocate, BatchItem, Detail, Failure, Hello, Reply, Request, RequestHeader, ServerStatus,
+    Allocate, BatchItem, ClockAccepted, Detail, Failure, Hello, Reply, Request, RequestHeader,
+    ServerStatus,
 };
 use addrd_protocol::{FrameError, Opcode, Status, Text};
 use std::sync::Arc;
@@ -214,6 +215,16 @@ impl<D: Decider> Connection<D> {
             Ok(Request::ServerStatus) => {
                 let reply = Reply::ServerStatus(Box::new(self.server_status()));
                 self.answer(&header, length, &reply, now);
+            }
+            Ok(Request::ClockAccept(_)) => {
+                let moved_ms = self.shared.decider.clock().accept();
+                tracing::warn!(moved_ms, "an operator believes the wall clock");
+                self.answer(
+                    &header,
+                    length,
+                    &Reply::ClockAccepted(ClockAccepted { moved_ms }),
+                    now,
+                );
             }
             Ok(request) => {
                 if let Err(failure) = self.accept(&header, request, length, begun_ns) {
@@ -473,7 +484,10 @@ impl<D: Decider> Connection<D> {
         let (decider, status) = (&self.shared.decider, self.shared.decider.status());
         let identity = decider.identity();
         let state = match decider.readiness() {
-            Readiness::Ready => text("ready"),
+            Readiness::Ready => match self.shared.notes() {
+                notes if notes.is_empty() => text("ready"),
+                notes => text(&format!("ready; {}", notes.trim_end())),
+            },
             Readiness::NotReady(reason) => text(&reason),
         };
         ServerStatus {

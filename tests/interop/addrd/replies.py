@@ -317,6 +317,7 @@ REPLIES = {
     "allocation_get": ("allocation", ALLOCATION),
     "allocation_list": ("allocations", page(ALLOCATION)),
     "lookup": ("lookups", LOOKUPS),
+    "clock_accept": ("clock_accepted", Layout(("moved_ms", Number(8)))),
     "renew": ("renewed", RENEWED),
     "renew_owner": ("renewed_owner", RENEWED_OWNER),
     "project_create": ("project", PROJECT),

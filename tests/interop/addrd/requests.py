@@ -428,6 +428,7 @@ REQUESTS = {
     "allocation_get": Layout(*target(), gather=gather_target, scatter=scatter_target),
     "allocation_list": ALLOCATION_LIST,
     "lookup": LOOKUP,
+    "clock_accept": Layout(),
     "renew": RENEW,
     "renew_owner": RENEW_OWNER,
 } | ports.REQUESTS

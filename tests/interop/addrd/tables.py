@@ -19,6 +19,7 @@ OPCODES = {
     0x0010: "server_status",
     0x0011: "job_get",
     0x0012: "job_list",
+    0x0013: "clock_accept",
     0x0101: "network_create",
     0x0102: "network_get",
     0x0103: "network_list",
@@ -78,8 +79,8 @@ OPCODES = {
 }
 
 NETWORK_NONE = (
-    "hello", "ping", "server_status", "job_get", "job_list", "network_list", "network_find", "project_create",
-    "project_get", "project_list", "project_update", "project_delete", "scope_list", "pool_list",
+    "hello", "ping", "server_status", "job_get", "job_list", "clock_accept", "network_list", "network_find",
+    "project_create", "project_get", "project_list", "project_update", "project_delete", "scope_list", "pool_list",
 )
 NETWORK_OPTIONAL = ("lookup", "scope_get", "pool_get")
 MAY_NAME_POOL = (
