@@ -144,7 +144,7 @@ impl Clients {
             12 => self.onboard_or_fill(engine, &mut below),
             13 => {
                 self.share(engine, below(2) == 0);
-                self.tear_down(engine, FLEETING + below(2), below(6));
+                self.tear_down(engine, FLEETING + below(2), below(8));
             }
             _ => {
                 let (project, owner) = (below(3), 1 + below(TENANTS));
@@ -246,7 +246,8 @@ impl Clients {
         self.post(engine, share(SHARED, shared), About::Sharing(shared));
     }
 
-    /// A network comes, fills up, and goes with all that is in it, as a job.
+    /// A network comes, fills up, and goes with all that is in it, as a job: what it has of the pool
+    /// goes back there.
     fn tear_down(&mut self, engine: &Engine, network: u128, which: u128) {
         if self.waiting.len() > 40 {
             return;
@@ -254,9 +255,15 @@ impl Clients {
         let operation = match which {
             0 => create_network(0, network),
             1 => create_subnet(0, network, "10.9.0.0/24"),
-            2..5 => {
+            2 => wish(Thing::Subnet(network, 100), How::Make),
+            3..6 => {
                 let owners = (1..=20).map(|owner| allocate(0, network, 100 * which + owner));
                 batch(0, network, owners.collect())
+            }
+            6 => {
+                let subnet_id = SubnetId::from_u128(100);
+                let delete = SubnetDelete { subnet_id, force: true, expected: Revision(0) };
+                operation(0, network, Opcode::SUBNET_DELETE, Request::SubnetDelete(delete))
             }
             _ => {
                 let delete = NetworkDelete { force: true, expected: Revision(0) };
