@@ -10,7 +10,7 @@
 //! | [`doorbell`] | one sleeping thread, many ringers |
 //! | [`mailbox`] | replies to one connection task, waking it once |
 //! | [`DurableMark`] | how far the journal is on disk |
-//! | [`QuotaCell`] | a project's quota, shared by workers |
+//! | [`QuotaCell`], [`QuotaSet`] | a project's quotas, shared by workers |
 //! | [`drains`] | "everybody has left the drain that he was in" |
 //! | [`Allowance`], [`Share`] | bytes in flight and connections over the whole server |
 //! | [`Flag`], [`Level`], [`Serial`] | shutdown and failure flags, gauges, connection numbers |
@@ -34,6 +34,7 @@ mod padded;
 mod prefetch;
 mod prim;
 mod quota;
+mod quota_set;
 mod ring;
 mod sizes;
 mod tally;
@@ -55,6 +56,7 @@ pub use mark::DurableMark;
 pub use padded::Padded;
 pub use prefetch::prefetch;
 pub use quota::{Over, QuotaCell};
+pub use quota_set::QuotaSet;
 pub use ring::{Consumer, Permit, Producer, RingGauge, ring};
 pub use sizes::{SIZE_BUCKETS, Sizes, SizesReader, SizesSnapshot, sizes};
 pub use tally::{Tally, TallyReader, tally};

@@ -49,25 +49,47 @@ impl QuotaCell {
     ///
     /// Errors: [`Over`] if `used + asked` is more than the limit; nothing is taken.
     pub fn take(&self, asked: u64) -> Result<(), Over> {
+        self.take_against(asked, 0).map(drop)
+    }
+
+    /// Takes `asked` units, all or none, the first of them out of `credit`: units that the caller has
+    /// freed in the drain that it is in, and that still count as used here. Gives how many came from
+    /// the cell; the others the caller takes off its credit.
+    ///
+    /// Errors: [`Over`] if what is used without the credit, and `asked`, is more than the limit;
+    /// nothing is taken.
+    pub fn take_against(&self, asked: u64, credit: u64) -> Result<u64, Over> {
+        let (more, spare) = (asked.saturating_sub(credit), credit.saturating_sub(asked));
         // Relaxed: a take beside a `set_limit` may be judged by either limit.
         let limit = self.limit.load(Ordering::Relaxed);
         // Relaxed, here and on failure: a guess until the exchange or the fence below.
         let mut used = self.used.load(Ordering::Relaxed);
         loop {
-            let Some(wanted) = used.checked_add(asked).filter(|&wanted| wanted <= limit) else {
+            let is_room = |wanted: &u64| wanted.saturating_sub(spare) <= limit;
+            let Some(wanted) = used.checked_add(more).filter(is_room) else {
                 // Acquire: pairs with the release of the takes counted in `used`, since a refusal
                 // goes on to read the drain counters of their workers.
                 fence(Ordering::Acquire);
-                return Err(Over { limit, used, asked });
+                return Err(Over { limit, used: used.saturating_sub(credit), asked });
             };
+            if more == 0 {
+                return Ok(0);
+            }
             // Release: pairs with the fence above. Acquire: pairs with the release in `give_back`.
             // All changes are read-modify-writes, so each releases to every later one.
             match self.used.compare_exchange_weak(used, wanted, Ordering::AcqRel, Ordering::Relaxed)
             {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(more),
                 Err(now) => used = now,
             }
         }
+    }
+
+    /// Counts `units` as used, whatever the limit: who restores what was there before asks nobody.
+    pub fn put(&self, units: u64) {
+        // As in `take`.
+        let before = self.used.fetch_add(units, Ordering::AcqRel);
+        assert!(before.checked_add(units).is_some(), "{units} units put to {before} are too many");
     }
 
     /// Gives `units` back. Call it after the hand-over that frees them was pushed.
@@ -126,6 +148,26 @@ mod tests {
             assert_eq!(cell.take(0), Err(Over { limit: 5, used: 10, asked: 0 }));
             cell.give_back(10);
             assert_eq!((cell.used(), cell.limit()), (0, 5));
+            cell.put(7);
+            assert_eq!(cell.take(1), Err(Over { limit: 5, used: 7, asked: 1 }));
+        });
+    }
+
+    #[test]
+    fn what_was_freed_just_now_is_taken_first() {
+        model(|| {
+            let cell = QuotaCell::new(10);
+            cell.set_used(10);
+            assert_eq!(cell.take_against(2, 3), Ok(0));
+            assert_eq!(cell.take_against(3, 3), Ok(0));
+            assert_eq!(cell.take_against(4, 3), Err(Over { limit: 10, used: 7, asked: 4 }));
+            cell.set_used(8);
+            assert_eq!(cell.take_against(5, 3), Ok(2));
+            assert_eq!(cell.used(), 10);
+            // What is used beyond a limit that came later is not taken again.
+            cell.set_limit(6);
+            assert_eq!(cell.take_against(1, 3), Err(Over { limit: 6, used: 7, asked: 1 }));
+            assert_eq!(cell.take_against(1, 5), Ok(0));
         });
     }
 
