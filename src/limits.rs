@@ -157,6 +157,9 @@ pub const DRAIN_REPLY_BYTES_MAX: usize = 2 << 20;
 /// Bytes of one hand-over: records, replies of a drain, and the reply that filled it.
 pub const HAND_OVER_BYTES_MAX: u32 =
     (HAND_OVER_RECORD_BYTES_MAX + DRAIN_REPLY_BYTES_MAX + REPLY_FRAME_BYTES_MAX) as u32;
+/// Drains of a worker whose refusals by a quota wait until other workers have left theirs; with
+/// more, it decides nothing. They keep at most that many times the replies of a drain.
+pub const LATE_DRAINS_MAX: usize = 4;
 /// Bytes to reserve for each plain reply of a parcel.
 pub const PLAIN_REPLY_BYTES: usize = 96;
 

@@ -44,7 +44,7 @@ async fn lent(server: &Server) {
     let home = client(server, 0).await;
     for number in 1..PROJECTS {
         let guest = home.in_project(project(number));
-        guest.project_create(ProjectCreate { name: None, description: None }).await.unwrap();
+        guest.project_create(ProjectCreate::default()).await.unwrap();
     }
     let create = NetworkCreate { shared: true, ..NetworkCreate::default() };
     home.network_create(NETWORK, create).await.unwrap();

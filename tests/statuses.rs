@@ -20,7 +20,7 @@ mod table;
 
 use addrd::config::Bounds;
 use addrd_client::protocol::codec::ReplyOrFailure;
-use addrd_client::protocol::message::{BatchResult, Detail, Failure, Reply};
+use addrd_client::protocol::message::{BatchResult, Detail, Failure, QuotaResource, Reply};
 use addrd_client::protocol::{Retry, Status};
 use house::House;
 use rows::{By, ROWS};
@@ -133,6 +133,57 @@ fn kind(detail: &Detail) -> &'static str {
         Detail::Quota { .. } => "quota",
         Detail::Bound { .. } => "bound",
     }
+}
+
+/// One status for all quotas; which one it is stands in its detail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quota_says_what_it_limits() {
+    const QUOTAS: [(QuotaResource, &str); 5] = [
+        (
+            QuotaResource::Addresses,
+            r#"- project_update {"quota_addresses": 1}
+               n network_create
+               n subnet_create {"cidr": "10.0.0.0/28"}
+               n allocate {"owner": "a"}
+               n allocate {"owner": "b"}"#,
+        ),
+        (
+            QuotaResource::Ports,
+            r#"- project_update {"quota_ports": 1}
+               n network_create
+               n port_create {"port_id": "a"}
+               n port_create {"port_id": "b"}"#,
+        ),
+        (
+            QuotaResource::Networks,
+            r#"- project_update {"quota_networks": 1}
+               n network_create
+               m network_create"#,
+        ),
+        (
+            QuotaResource::Subnets,
+            r#"- project_update {"quota_subnets": 1}
+               n network_create
+               n subnet_create {"cidr": "10.0.0.0/28", "subnet_id": "a"}
+               n subnet_create {"cidr": "10.0.1.0/28", "subnet_id": "b"}"#,
+        ),
+        (
+            QuotaResource::Prefixes,
+            r#"- project_update {"quota_prefixes": 1}
+               p pool_create
+               pool:p allocate {"owner": "a", "length": 24}
+               pool:p allocate {"owner": "b", "length": 24}"#,
+        ),
+    ];
+    let house = House::start(2, Bounds::default());
+    for (number, (resource, text)) in (0x9000..).zip(QUOTAS) {
+        let outcome = script::run(&house, number, text).await;
+        assert_eq!(outcome.status, Status::QUOTA, "{outcome:?}");
+        let details = outcome.failure.map(|failure| failure.details);
+        let expected = Detail::Quota { resource, limit: 1, used: 1, asked: 1 };
+        assert_eq!(details, Some(vec![expected]));
+    }
+    house.stop().await;
 }
 
 /// A row that names a test elsewhere names one that is there and that expects the status.

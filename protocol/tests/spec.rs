@@ -316,6 +316,7 @@ fn the_table_of_limits_is_the_code() {
         ("FIXED_IPS_MAX", port::FIXED_IPS_MAX as u64),
         ("PORT_ADDRESSES_MAX", port::PORT_ADDRESSES_MAX as u64),
         ("BATCH_FIXED_IPS_MAX", port::BATCH_FIXED_IPS_MAX as u64),
+        ("QUOTA_MAX", addrd_protocol::message::QUOTA_MAX),
         ("SEGMENT_HOSTS_MAX", segment::SEGMENT_HOSTS_MAX as u64),
         ("LOOKUPS_MAX", allocation::LOOKUPS_MAX as u64),
         ("DETAILS_MAX", failure::DETAILS_MAX as u64),

@@ -195,6 +195,7 @@ impl Shard {
         let handle = self.ledger.insert_first(&self.subnets, subnet, row, hash);
         self.occupy(subnet, row.place.offset, row.place.block_bits, true);
         self.move_cursor(subnet, row);
+        self.count_allocation(network, None, row.place.block_bits, false, true);
         self.seek_holder(network, handle);
     }
 
@@ -281,6 +282,7 @@ impl Shard {
             steps: self.undo.steps.len(),
             network,
             revision: self.networks.at(network).revision,
+            payer: self.payer(network),
         };
         self.undo.active = true;
         savepoint
@@ -327,11 +329,13 @@ impl Shard {
         let lent = (row.id, row.project);
         let Some(at) = self.find_network_handle(row.network) else {
             let owner_salt = self.owner_salt(row.project);
+            let account = self.accounts.of(row.project);
             let key_salt = self.ledger.hasher.hash(u128::from(row.network.0), 3);
             let at = self.add_network(Network {
                 handle: row.network,
                 project: row.project,
                 id: row.id,
+                account,
                 revision: row.revision,
                 attributes: row.revision,
                 deleting: row.deleting,
@@ -571,10 +575,15 @@ impl Shard {
         let handle = self.ledger.insert(&self.subnets, subnet, row);
         self.occupy(subnet, row.place.offset, row.place.block_bits, true);
         self.move_cursor(subnet, row);
-        if let Some(guest) = row.extras.as_deref().and_then(|extras| extras.project) {
-            self.count_guest(self.subnets.at(subnet).network, guest, true);
+        let network = self.subnets.at(subnet).network;
+        let extras = row.extras.as_deref();
+        let guest = extras.and_then(|extras| extras.project);
+        let of_object = extras.is_some_and(|extras| extras.port.is_some());
+        if let Some(guest) = guest {
+            self.count_guest(network, guest, true);
         }
-        self.seek_holder(self.subnets.at(subnet).network, handle);
+        self.count_allocation(network, guest, row.place.block_bits, of_object, true);
+        self.seek_holder(network, handle);
         handle
     }
 
@@ -588,13 +597,17 @@ impl Shard {
         let record = self.ledger.at(handle);
         let (subnet, order) = (record.subnet, record.block_bits);
         let (offset, holder) = (self.ledger.offset(record), record.holder());
-        let guest = self.ledger.extras_row(record).and_then(|row| row.project);
+        let extras = self.ledger.extras_row(record);
+        let guest = extras.and_then(|row| row.project);
+        let of_object = extras.is_some_and(|row| row.port.is_some());
         self.ledger.remove(&self.subnets, handle);
         self.subnets.at_mut(subnet).count_holder(holder, false);
         self.occupy(subnet, offset, order, false);
+        let network = self.subnets.at(subnet).network;
         if let Some(guest) = guest {
-            self.count_guest(self.subnets.at(subnet).network, guest, false);
+            self.count_guest(network, guest, false);
         }
+        self.count_allocation(network, guest, order, of_object, false);
     }
 
     /// The network of a handle, its revision counter moved on.

@@ -20,7 +20,13 @@ impl Shard {
         check_items(request)?;
         let start = sink.bytes();
         let savepoint = self.begin_undo(network);
+        self.undo.is_whole = request.mode == BatchMode::AllOrNothing;
         let outcome = run_items(request, sink, |item, sink| self.batch_item(network, item, sink));
+        let is_whole = std::mem::take(&mut self.undo.is_whole);
+        let outcome = match outcome {
+            Ok(results) if is_whole => self.pay_step(&savepoint).map(|()| results),
+            outcome => outcome,
+        };
         match outcome {
             Ok(results) => {
                 self.end_undo(savepoint);

@@ -34,6 +34,7 @@ impl Shard {
         self.ledger.check(&mut found);
         self.check_ports(&mut found);
         self.check_guests(&mut found);
+        self.check_accounts(&mut found);
         found
     }
 

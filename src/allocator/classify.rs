@@ -3,7 +3,7 @@
 use super::refusal::{Refused, refuse_field};
 use super::shard::Scope;
 use crate::model::{NetworkId, Setting, Status};
-use addrd_protocol::message::{BatchItem, NetworkUpdate, Request};
+use addrd_protocol::message::{BatchItem, NetworkUpdate, ProjectUpdate, Request};
 
 /// Whether the request needs the catalogue: networks' names, projects, address scopes, subnet pools
 /// and what is taken from them. Run [`super::apply_spanning`].
@@ -14,8 +14,10 @@ pub fn is_spanning(scope: &Scope, request: &Request) -> bool {
         Request::NetworkCreate(_) | Request::NetworkDelete(_) => true,
         Request::SubnetCreate(_) | Request::SubnetDelete(_) | Request::SubnetOnboard(_) => true,
         Request::NetworkUpdate(request) => is_spanning_update(request),
-        // Every shard knows which projects there are, for guests of shared networks.
-        Request::ProjectCreate(_) | Request::ProjectDelete(_) => true,
+        // Every shard knows which projects there are, for guests of shared networks, and what
+        // they have.
+        Request::ProjectCreate(_) | Request::ProjectDelete(_) | Request::ProjectGet(_) => true,
+        Request::ProjectUpdate(_) => true,
         _ => needs_no_shard(scope, request),
     }
 }
@@ -23,12 +25,13 @@ pub fn is_spanning(scope: &Scope, request: &Request) -> bool {
 /// Whether the request needs the catalogue and no network's shard.
 #[must_use]
 pub fn needs_no_shard(scope: &Scope, request: &Request) -> bool {
+    // New quotas are shared out to every shard.
+    let is_renaming = |request: &ProjectUpdate| request.quotas.is_unset();
     scope.pool
+        || matches!(request, Request::ProjectUpdate(request) if is_renaming(request))
         || matches!(
             request,
-            Request::ProjectGet(_)
-                | Request::ProjectList(_)
-                | Request::ProjectUpdate(_)
+            Request::ProjectList(_)
                 | Request::ScopeCreate(_)
                 | Request::ScopeGet(_)
                 | Request::ScopeList(_)

@@ -25,6 +25,7 @@ impl Shard {
             self.projects.insert(project);
         } else {
             self.projects.remove(&project);
+            self.close_account(project);
         }
     }
 

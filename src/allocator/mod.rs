@@ -4,6 +4,7 @@
 //! effects into a sink and absorbs them itself, so a recovered state equals the live one.
 
 mod absorb;
+mod accounts;
 mod allocate;
 mod apply;
 mod batch;
@@ -48,6 +49,7 @@ mod undo;
 mod usage;
 
 pub use absorb::AbsorbError;
+pub use accounts::{Holdings, SHARED_QUOTAS, SharedQuotas};
 pub use catalogue::{Catalogue, CatalogueSnapshot, apply_spanning, finish_network};
 pub use classify::{
     is_freeing, is_gathered, is_mutation, is_renewal, is_reserved_class, is_spanning,

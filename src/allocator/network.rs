@@ -12,6 +12,8 @@ pub(super) struct Network {
     pub(super) handle: NetworkHandle,
     pub(super) project: ProjectId,
     pub(super) id: NetworkId,
+    /// Of its project in the shard.
+    pub(super) account: u32,
     /// Of its last record.
     pub(super) revision: Revision,
     /// Of its attributes.

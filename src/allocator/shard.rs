@@ -1,6 +1,7 @@
 //! The state of a worker's networks and the small steps that change it. Every step is taken by
 //! absorbing an effect or by undoing one; decisions lie elsewhere.
 
+use super::accounts::Accounts;
 use super::departed::Departed;
 use super::free_map::MapStore;
 use super::index::{Index, split_mix};
@@ -124,6 +125,7 @@ pub struct Shard {
     pub(super) undo: Undo,
     pub(super) ports: Ports,
     pub(super) departed: Departed,
+    pub(super) accounts: Accounts,
     networks_by_id: Index,
     networks_by_handle: Index,
     network_names: Index,
@@ -177,6 +179,7 @@ impl Shard {
             undo: Undo::default(),
             ports: Ports::new(),
             departed: Departed::default(),
+            accounts: Accounts::new(),
             networks_by_id: Index::new(),
             networks_by_handle: Index::new(),
             network_names: Index::new(),
@@ -487,7 +490,9 @@ impl Shard {
         self.lengths[family_index(place.family)][usize::from(place.length)] += 1;
         let subnet = self.subnets.at(at);
         let counts = Totals::of(subnet, &self.maps);
-        self.networks.at_mut(network).add_subnet(subnet.key(at), &counts);
+        let of = self.networks.at_mut(network);
+        of.add_subnet(subnet.key(at), &counts);
+        self.accounts.count_subnet(of.account, true);
         at
     }
 
@@ -529,6 +534,7 @@ impl Shard {
         let of = self.networks.at_mut(network);
         of.usable[family_index(place.family)] -= u32::from(subnet.is_usable());
         of.remove_subnet(key, &counts);
+        self.accounts.count_subnet(of.account, false);
         self.subnets_by_id.remove(by_id, at);
         self.subnets_by_handle.remove(by_handle, at);
         self.subnets.remove(at);

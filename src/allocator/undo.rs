@@ -1,6 +1,7 @@
 //! The way back out of a batch or of an operation on a port: what each effect replaced. Decides
 //! nothing.
 
+use super::accounts::SHARED_QUOTAS;
 use crate::model::{AllocationRow, PortRow, Revision};
 
 /// How one effect is taken back.
@@ -24,11 +25,15 @@ pub(super) struct Savepoint {
     pub(super) network: u32,
     /// Revision of the network there.
     pub(super) revision: Revision,
+    /// The account that pays for what follows, and its credit there.
+    pub(super) payer: Option<(u32, [i64; SHARED_QUOTAS])>,
 }
 
 /// Steps back to where the outermost one began. Empty outside of them.
 #[derive(Debug, Default)]
 pub(super) struct Undo {
     pub(super) active: bool,
+    /// What is done is one whole, whose units are taken at its end.
+    pub(super) is_whole: bool,
     pub(super) steps: Vec<Step>,
 }

@@ -1,7 +1,7 @@
 //! How projects, address scopes and subnet pools look.
 
 use super::view::{View, text, word};
-use addrd_protocol::message::{AddressScope, PoolPreviewed, Project, SubnetPool};
+use addrd_protocol::message::{AddressScope, PoolPreviewed, Project, Quotas, SubnetPool};
 
 fn yes(set: bool, word: &str) -> Option<&str> {
     set.then_some(word)
@@ -11,6 +11,26 @@ fn notes<const N: usize>(all: [Option<&str>; N]) -> String {
     all.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
+/// What a project has of what it may have, or only what it may have where its use is not told.
+fn quotas(project: &Project) -> String {
+    let Quotas { addresses, prefixes, networks, subnets, ports } = project.quotas;
+    let used = project.used;
+    let all = [
+        ("addresses", addresses, used.addresses),
+        ("prefixes", prefixes, used.prefixes),
+        ("networks", networks, networks.map(|_| project.networks.into())),
+        ("subnets", subnets, used.subnets),
+        ("ports", ports, used.ports),
+    ];
+    let shown = all.into_iter().filter_map(|(name, quota, used)| match (quota, used) {
+        (Some(quota), Some(used)) => Some(format!("{name} {used} of {quota}")),
+        (Some(quota), None) => Some(format!("{name} {quota}")),
+        (None, Some(used)) => Some(format!("{name} {used}")),
+        (None, None) => None,
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
 impl View for Project {
     const COLUMNS: &'static [&'static str] = &[
         "name",
@@ -18,6 +38,7 @@ impl View for Project {
         "networks",
         "subnet_pools",
         "address_scopes",
+        "quotas",
         "description",
         "revision",
     ];
@@ -29,6 +50,7 @@ impl View for Project {
             self.networks.to_string(),
             self.subnet_pools.to_string(),
             self.address_scopes.to_string(),
+            quotas(self),
             text(self.description.as_ref()),
             self.revision.to_string(),
         ]

@@ -208,8 +208,10 @@ fn detail_text(detail: &Detail) -> String {
             candidate.quarantined,
             candidate.excluded
         ),
-        Detail::Quota { limit, used, asked } => {
-            format!("quota: {used} of {limit} used, {asked} more asked for")
+        Detail::Quota { resource, limit, used, asked } => {
+            let resource = json!(resource);
+            let resource = resource.as_str().unwrap_or("unknown resource");
+            format!("quota of {resource}: {used} of {limit} used, {asked} more asked for")
         }
         Detail::Bound { name } => format!("bound: {name}"),
     }

@@ -6,7 +6,9 @@ use super::session::Session;
 use super::{ask, find};
 use addrd_client::Client;
 use addrd_protocol::id::NAMESPACE;
-use addrd_protocol::message::{Project as ProjectObject, ProjectCreate, ProjectUpdate};
+use addrd_protocol::message::{
+    Project as ProjectObject, ProjectCreate, ProjectUpdate, QUOTA_MAX, QuotaSettings, Quotas,
+};
 use addrd_protocol::{ProjectId, Revision, Setting, Text};
 use uuid::Uuid;
 
@@ -14,7 +16,10 @@ use uuid::Uuid;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Project {
     /// Creates a project; the same command again finds it.
-    #[command(after_help = "Example:\n  addrd project create blue-team")]
+    #[command(after_help = "\
+Examples:
+  addrd project create blue-team
+  addrd project create blue-team --quota addresses=1000 --quota networks=10")]
     Create(Create),
     /// Shows a project.
     #[command(visible_alias = "show")]
@@ -22,7 +27,11 @@ pub(crate) enum Project {
     /// Lists projects.
     #[command(visible_alias = "ls")]
     List(List),
-    /// Changes name or description.
+    /// Changes name, description or quotas.
+    #[command(
+        visible_alias = "set",
+        after_help = "Example:\n  addrd project set blue-team --quota addresses=1000 --quota ports=none"
+    )]
     Update(Update),
     /// Deletes a project that has nothing left.
     #[command(visible_alias = "rm")]
@@ -37,6 +46,9 @@ pub(crate) struct Create {
     /// For people
     #[arg(long, value_parser = text)]
     description: Option<Text>,
+    /// How much it may have: addresses, prefixes, networks, subnets or ports; may be repeated
+    #[arg(long = "quota", value_name = "WHAT=COUNT", value_parser = quota)]
+    quotas: Vec<(QuotaOf, Setting<u64>)>,
 }
 
 /// Names a project.
@@ -68,9 +80,62 @@ pub(crate) struct Update {
     /// Remove the description
     #[arg(long, conflicts_with = "description")]
     no_description: bool,
+    /// How much it may have: addresses, prefixes, networks, subnets or ports, or none = anything;
+    /// may be repeated. What is there stays
+    #[arg(long = "quota", value_name = "WHAT=COUNT", value_parser = quota)]
+    quotas: Vec<(QuotaOf, Setting<u64>)>,
     /// Only if it has this revision
     #[arg(long)]
     revision: Option<u64>,
+}
+
+/// What a quota of the command line limits.
+#[derive(Clone, Copy, Debug)]
+enum QuotaOf {
+    Addresses,
+    Prefixes,
+    Networks,
+    Subnets,
+    Ports,
+}
+
+/// Reads `addresses=1000` or `addresses=none`.
+fn quota(given: &str) -> Result<(QuotaOf, Setting<u64>), String> {
+    let (name, count) = given.split_once('=').ok_or("write it as addresses=1000")?;
+    let of = match name {
+        "addresses" => QuotaOf::Addresses,
+        "prefixes" => QuotaOf::Prefixes,
+        "networks" => QuotaOf::Networks,
+        "subnets" => QuotaOf::Subnets,
+        "ports" => QuotaOf::Ports,
+        _ => {
+            return Err(format!(
+                "{name}: there are quotas of addresses, prefixes, networks, subnets and ports"
+            ));
+        }
+    };
+    if count == "none" {
+        return Ok((of, Setting::Null));
+    }
+    match count.parse::<u64>() {
+        Ok(count) if count <= QUOTA_MAX => Ok((of, Setting::Value(count))),
+        _ => Err(format!("{count}: a number from 0 to {QUOTA_MAX}, or none")),
+    }
+}
+
+/// Of several for one resource the last one counts.
+fn settings(given: Vec<(QuotaOf, Setting<u64>)>) -> QuotaSettings {
+    let mut settings = QuotaSettings::default();
+    for (of, setting) in given {
+        *match of {
+            QuotaOf::Addresses => &mut settings.addresses,
+            QuotaOf::Prefixes => &mut settings.prefixes,
+            QuotaOf::Networks => &mut settings.networks,
+            QuotaOf::Subnets => &mut settings.subnets,
+            QuotaOf::Ports => &mut settings.ports,
+        } = setting;
+    }
+    settings
 }
 
 /// The id of a project that is named or given by id.
@@ -126,7 +191,8 @@ pub(crate) async fn run(session: &Session, project: Project) -> Result<(), Fault
 
 async fn create(session: &Session, create: Create) -> Result<(), Fault> {
     let name = find::name(&create.name)?;
-    let request = ProjectCreate { name: Some(name), description: create.description };
+    let quotas = settings(create.quotas).apply_to(Quotas::default());
+    let request = ProjectCreate { name: Some(name), description: create.description, quotas };
     if session.is_dry("create this project", &request)? {
         return Ok(());
     }
@@ -146,6 +212,7 @@ async fn update(session: &Session, update: Update) -> Result<(), Fault> {
             None => Setting::Unset,
         },
         description: network::described(update.description, update.no_description),
+        quotas: settings(update.quotas),
     };
     if session.is_dry("change the project so", &request)? {
         return Ok(());

@@ -40,7 +40,7 @@ impl Crew {
         let (out, hand_overs) = ring(COMMIT_RING);
         let (sequencer_ring, sequenced) = ring(SEQUENCER_RING);
         let (sequencer_bell, sequencer_waiter) = doorbell();
-        let (counters, _watch) = drains(shards.len());
+        let (counters, watch) = drains(shards.len());
         let sequencer_mark = Arc::new(DurableMark::new(0));
         let mut crew = Positions::default();
         for (source, (shard, drain)) in shards.into_iter().zip(counters).enumerate() {
@@ -58,6 +58,7 @@ impl Crew {
                 sequencer: sequencer_ring.clone(),
                 sequencer_bell: sequencer_bell.clone(),
                 drain,
+                watch: watch.clone(),
                 shared: shared.clone(),
                 figures,
             });

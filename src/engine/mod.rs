@@ -12,6 +12,7 @@ pub mod fold;
 pub mod gather;
 mod handle;
 pub mod handover;
+mod late;
 pub mod operation;
 pub mod pressure;
 mod recovery;

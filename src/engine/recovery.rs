@@ -62,6 +62,8 @@ impl Recovery {
         for shard in &mut self.shards {
             self.catalogue.project_ids().for_each(|project| shard.know_project(project, true));
         }
+        let mut all: Vec<&mut Shard> = self.shards.iter_mut().collect();
+        self.catalogue.share_all_quotas(&mut all);
         (self.shards, self.catalogue)
     }
 

@@ -230,6 +230,7 @@ impl Sequencer {
         }
         self.figures.rendezvous(draft.operations, began_ns, &*self.shared.clock);
         self.push(&mut draft);
+        shards.iter_mut().for_each(|shard| shard.settle_quotas());
         self.handed
     }
 

@@ -28,6 +28,7 @@ mod gate;
 mod jobs;
 mod leases;
 mod pressure;
+mod quotas;
 mod reserve;
 mod rig;
 mod room;

@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 const SLEEP_MAX: Duration = Duration::from_millis(SLEEP_MAX_MS);
 const SLEEP_MAX_MS: u64 = 1_000;
 /// Sleep of a loop that waits for room in the next thread's ring, unless it is woken before.
-const BLOCKED_SLEEP: Duration = Duration::from_millis(1);
+const BLOCKED_SLEEP: Duration = Duration::from_millis(BLOCKED_SLEEP_MS);
+const BLOCKED_SLEEP_MS: u64 = 1;
 
 /// Longest time that the committer waits for room in the journal. What was handed over has an unknown
 /// outcome then, and the next start begins with what is on the disk.
@@ -58,8 +59,9 @@ pub(super) fn run_worker(mut worker: Worker, mut waiter: Waiter, stop: &Flag) {
             Progress::Idle => {
                 worker.turned();
                 let wake = || worker.has_work() || stop.is_raised() && !worker.is_closed();
-                // A second, or until the next lease ends.
-                let sleep = Duration::from_millis(worker.sleep_ms(SLEEP_MAX_MS));
+                // A second, or until the next lease ends; those whose drains are waited for don't ring.
+                let most = if worker.waits_for_others() { BLOCKED_SLEEP_MS } else { SLEEP_MAX_MS };
+                let sleep = Duration::from_millis(worker.sleep_ms(most));
                 waiter.wait_until_timeout(sleep, wake);
                 worker.turned();
             }

@@ -6,6 +6,7 @@ use super::answer;
 use super::figures::WorkerFigures;
 use super::gather::Gather;
 use super::handover::{Delivery, HandOver};
+use super::late::LateRefusals;
 use super::operation::{Parcel, Stages};
 use super::pressure::{Pressure, Refuse};
 use super::sequencer::{Away, Lent, Loan, Sequenced};
@@ -15,7 +16,9 @@ use crate::journal::RecordBuffer;
 use crate::limits;
 use crate::model::{EffectSink, Incarnation, Seq, Status, Tick};
 use crate::planted::{Bug, is_planted};
-use addrd_sync::{Class, Consumer, Cost, Doorbell, DrainCounter, DurableMark, Producer};
+use addrd_sync::{
+    Class, Consumer, Cost, Doorbell, DrainCounter, DrainWatch, DurableMark, Producer,
+};
 use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -66,6 +69,7 @@ pub struct Worker {
     sequencer: Producer<Sequenced>,
     sequencer_bell: Doorbell,
     drain: DrainCounter,
+    late: LateRefusals,
     shared: Shared,
     figures: WorkerFigures,
     has_jobs: bool,
@@ -101,6 +105,8 @@ pub struct WorkerParts {
     pub sequencer_bell: Doorbell,
     /// Its drain counter.
     pub drain: DrainCounter,
+    /// Sees those of all workers.
+    pub watch: DrainWatch,
     /// What it shares.
     pub shared: Shared,
     /// Its figures.
@@ -111,6 +117,8 @@ pub struct WorkerParts {
 struct Draft {
     records: RecordBuffer,
     deliveries: Vec<Delivery>,
+    /// Refusals by a quota, and what tells of them.
+    late: Vec<Delivery>,
     operations: u32,
     reply_bytes: usize,
 }
@@ -120,6 +128,7 @@ impl Draft {
         Self {
             records: RecordBuffer::with_capacity(0),
             deliveries: Vec::with_capacity(deliveries),
+            late: Vec::new(),
             operations: 0,
             reply_bytes: 0,
         }
@@ -156,6 +165,7 @@ impl Worker {
             sequencer: parts.sequencer,
             sequencer_bell: parts.sequencer_bell,
             drain: parts.drain,
+            late: LateRefusals::new(parts.watch, parts.source),
             shared: parts.shared,
             figures: parts.figures,
             has_jobs: true,
@@ -170,6 +180,19 @@ impl Worker {
     /// Takes one drain, decides it, hands it over. After a step that lent the state, the next one
     /// waits until it comes back.
     pub fn step(&mut self) -> Progress {
+        let has_pushed = self.push_late();
+        if self.late.is_full() {
+            return if has_pushed { Progress::Worked } else { Progress::Idle };
+        }
+        match self.step_on() {
+            Progress::Idle if has_pushed => Progress::Worked,
+            // Somebody waits for what this worker still has.
+            Progress::Finished if !self.late.is_empty() => Progress::Idle,
+            progress => progress,
+        }
+    }
+
+    fn step_on(&mut self) -> Progress {
         if let Some(away) = self.away.take() {
             self.take_back(away.wait());
             return Progress::Worked;
@@ -208,8 +231,18 @@ impl Worker {
     /// Whether a step would find something to do.
     #[must_use]
     pub fn has_work(&self) -> bool {
+        if self.late.is_due() {
+            return true;
+        }
         let has_intake = !self.intake.is_empty() || self.intake.is_finished();
-        has_intake || self.away.is_some() || self.can_go_on() || self.is_mark_due()
+        !self.late.is_full()
+            && (has_intake || self.away.is_some() || self.can_go_on() || self.is_mark_due())
+    }
+
+    /// Whether refusals wait for other workers, who ring no bell when they leave a drain.
+    #[must_use]
+    pub fn waits_for_others(&self) -> bool {
+        !self.late.is_empty()
     }
 
     /// The state; `None` while it is lent.
@@ -336,7 +369,7 @@ impl Worker {
         self.decide_backlog(&mut shard, &at, began_ns, &mut draft);
         self.step_jobs(&mut shard, &at, &mut draft);
         self.figures.drained(&shard, draft.operations, began_ns, &*self.shared.clock);
-        self.shard = Some(shard);
+        let late = std::mem::take(&mut draft.late);
         let worked = draft.operations > 0 || draft.records.record_count() > 0;
         if draft.records.record_count() == 0 && self.is_settled() {
             drop(permit);
@@ -352,8 +385,31 @@ impl Worker {
             permit.push_smaller(hand_over, cost);
             self.shared.committer_bell.ring();
         }
+        // What was freed may be used by others now: its records stand before theirs.
+        shard.settle_quotas();
+        self.shard = Some(shard);
+        self.late.keep(late);
         self.drain.leave();
+        self.push_late();
         if worked { Progress::Worked } else { Progress::Idle }
+    }
+
+    /// Hands over the refusals whose time has come, while there is room; whether there were any.
+    fn push_late(&mut self) -> bool {
+        let mut has_pushed = false;
+        while self.late.is_due() {
+            let out = self.out.clone();
+            let Ok(permit) = out.admit(Self::ROOM, Class::Ordinary) else { break };
+            let Some(late) = self.late.take_due() else { break };
+            self.handed += 1;
+            let began_ns = self.shared.clock.monotonic_ns();
+            let draft = Draft { deliveries: late, ..Draft::new(0) };
+            let (hand_over, cost) = self.finish(draft, &self.at(), began_ns);
+            permit.push_smaller(hand_over, cost);
+            self.shared.committer_bell.ring();
+            has_pushed = true;
+        }
+        has_pushed
     }
 
     fn decide_backlog(&mut self, shard: &mut Shard, at: &At, began_ns: u64, draft: &mut Draft) {
@@ -400,7 +456,10 @@ impl Worker {
         }
         self.drains_without_slice = 0;
         self.expire(shard, at, draft);
-        match shard.step_jobs(at, limits::JOB_SLICE_OBJECTS, &mut draft.records) {
+        let progress = shard.step_jobs(at, limits::JOB_SLICE_OBJECTS, &mut draft.records);
+        // A port that goes without an address tells nobody why.
+        _ = shard.take_quota_refusal();
+        match progress {
             JobProgress::Idle => self.has_jobs = false,
             JobProgress::Worked => self.has_jobs = true,
             JobProgress::NeedsFinish(network) => {
@@ -434,8 +493,10 @@ impl Worker {
         Progress::Worked
     }
 
-    fn take_back(&mut self, lent: Lent) {
+    fn take_back(&mut self, mut lent: Lent) {
         self.figures.holds(&lent.shard);
+        // The sequencer handed over what it refused, behind everything that it rests on.
+        _ = lent.shard.take_quota_refusal();
         self.shard = Some(lent.shard);
         self.sequenced = lent.sequenced;
         self.has_jobs = true;
@@ -513,7 +574,8 @@ impl ParcelPart<'_> {
     ) -> usize {
         let rest = self.parcel.operations.get(self.done..).unwrap_or_default();
         let mut frames = BytesMut::with_capacity(rest.len() * limits::PLAIN_REPLY_BYTES);
-        let mut done = 0;
+        let mut late = BytesMut::new();
+        let (mut done, mut refused) = (0, 0);
         for operation in rest {
             let before = draft.records.bytes();
             if done + draft.operations as usize > 0 && !answer::fits(operation, before) {
@@ -525,22 +587,30 @@ impl ParcelPart<'_> {
                 self.pressure.renewal_refused.set(at.tick.0);
             }
             figures.answered(operation.opcode, status);
-            answer::encode(operation, &answer, &mut frames);
+            if shard.take_quota_refusal() {
+                answer::encode(operation, &answer, &mut late);
+                refused += 1;
+            } else {
+                answer::encode(operation, &answer, &mut frames);
+            }
             done += 1;
-            if draft.is_full(draft.records.bytes())
-                || draft.reply_bytes + frames.len() >= limits::DRAIN_REPLY_BYTES_MAX
+            let reply_bytes = draft.reply_bytes + frames.len() + late.len();
+            if draft.is_full(draft.records.bytes()) || reply_bytes >= limits::DRAIN_REPLY_BYTES_MAX
             {
                 break;
             }
         }
-        let operations = u32::try_from(done).unwrap_or(u32::MAX);
-        if operations > 0 {
-            draft.reply_bytes += frames.len();
-            draft.operations += operations;
-            let outlet = Arc::clone(&self.parcel.outlet);
-            let (frames, pushed_ns) = (frames.freeze(), self.parcel.pushed_ns);
-            draft.deliveries.push(Delivery::Frames { outlet, frames, operations, pushed_ns });
-        }
+        draft.reply_bytes += frames.len() + late.len();
+        draft.operations += u32::try_from(done).unwrap_or(u32::MAX);
+        draft.deliveries.extend(self.delivery(frames, done - refused));
+        draft.late.extend(self.delivery(late, refused));
         self.done + done
+    }
+
+    fn delivery(&self, frames: BytesMut, operations: usize) -> Option<Delivery> {
+        let outlet = Arc::clone(&self.parcel.outlet);
+        let (frames, pushed_ns) = (frames.freeze(), self.parcel.pushed_ns);
+        let operations = u32::try_from(operations).unwrap_or(u32::MAX);
+        (operations > 0).then(|| Delivery::Frames { outlet, frames, operations, pushed_ns })
     }
 }

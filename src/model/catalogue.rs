@@ -1,6 +1,7 @@
 //! Attributes of what spans networks: projects, address scopes, subnet pools. No behaviour.
 
 use super::handle::NetworkHandle;
+use addrd_protocol::message::Quotas;
 use addrd_protocol::{AddressScopeId, Family, PoolId, Prefix, ProjectId, Revision, Text};
 use uuid::Uuid;
 
@@ -26,6 +27,8 @@ pub struct ProjectRow {
     pub name: Option<Text>,
     /// For people.
     pub description: Option<Text>,
+    /// How much it may have.
+    pub quotas: Quotas,
 }
 
 /// Attributes of an address scope.

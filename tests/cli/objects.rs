@@ -316,6 +316,34 @@ fn subnets_that_a_network_has_go_into_a_pool() {
 }
 
 #[test]
+fn quotas_are_set_shown_kept_to_and_taken_away() {
+    let server = Server::dev();
+    server.addrd("project create team --quota addresses=2 --quota networks=1").ok();
+    server.addrd("--project team network create blue").ok();
+    let error = server.addrd("--project team network create green").fails(3);
+    assert!(error.contains("quota of networks: 1 of 1 used, 1 more asked for"), "{error}");
+    server.addrd("--project team subnet create blue 10.0.0.0/24").ok();
+    for owner in ["a", "b"] {
+        server.addrd(&format!("--project team allocate blue --owner {owner}")).ok();
+    }
+    let error = server.addrd("--project team allocate blue --owner c").fails(3);
+    assert!(error.contains("quota of addresses: 2 of 2 used, 1 more asked for"), "{error}");
+    let shown = server.addrd("project get team").ok();
+    assert!(shown.contains("addresses 2 of 2, prefixes 0, networks 1 of 1, subnets 1"), "{shown}");
+    let json = server.addrd("project get team --output json").ok();
+    for member in ["\"quota_addresses\": 2", "\"used_addresses\": 2", "\"used_ports\": 0"] {
+        assert!(json.contains(member), "{member}: {json}");
+    }
+    server.addrd("project set team --quota addresses=none --quota ports=0").ok();
+    server.addrd("--project team allocate blue --owner c").ok();
+    let error = server.addrd("--project team port create blue").fails(3);
+    assert!(error.contains("quota of ports: 0 of 0 used"), "{error}");
+    let error = server.addrd("project set team --quota cores=1").fails(2);
+    assert!(error.contains("addresses, prefixes, networks, subnets and ports"), "{error}");
+    server.addrd("project set team --quota ports=9007199254740992").fails(2);
+}
+
+#[test]
 fn projects_and_address_scopes_are_made_used_and_deleted() {
     let server = blue();
     server.addrd("project create team").ok();

@@ -51,7 +51,8 @@ impl Maker {
     }
 
     fn command(&mut self) -> String {
-        let command = match self.number(36) {
+        let command = match self.number(38) {
+            36 | 37 => return self.quota(),
             0 => self.pool_create(),
             1 | 2 => self.pool_update(),
             3 | 4 => format!(
@@ -222,6 +223,14 @@ impl Maker {
             3 => format!("subnet update {network} {at} --no-service-types --enable-dhcp true"),
             _ => format!("subnet update {network} {at} --default-pools --strategy next"),
         }
+    }
+
+    /// Mostly below what is used in the end.
+    fn quota(&mut self) -> String {
+        let project = self.one(&["default", "team", "guest"]);
+        let resource = self.one(&["addresses", "prefixes", "networks", "subnets", "ports"]);
+        let count = self.one(&["none", "none", "1", "5", "20"]);
+        format!("project set {project} --quota {resource}={count}")
     }
 
     fn pool_create(&mut self) -> String {

@@ -10,7 +10,7 @@ use addrd::model::{
 };
 use addrd::store::fake_disk::Random;
 use addrd_protocol::message::{
-    AllocationState, Exclusion, ExclusionMode, IpAllocation, JobKind, Strategy, SubnetKind,
+    AllocationState, Exclusion, ExclusionMode, IpAllocation, JobKind, Quotas, Strategy, SubnetKind,
 };
 use uuid::Uuid;
 
@@ -140,7 +140,14 @@ impl Generator {
         let (handle, id) = (NetworkHandle(handle), u128::from(handle));
         let project = ProjectId::from_u128(id);
         if kind == 0 {
-            let row = ProjectRow { handle, revision, id: project, name, description: None };
+            let row = ProjectRow {
+                handle,
+                revision,
+                id: project,
+                name,
+                description: None,
+                quotas: Quotas { addresses: Some(revision.0), ..Quotas::default() },
+            };
             return Effect::ProjectPut(Box::new(row));
         }
         let scope = ScopeRow {

@@ -57,7 +57,7 @@ pub(crate) async fn make_networks(client: &Client) {
     let pool = PoolCreate::of(Family::V4, vec![prefix("10.5.0.0/16")]);
     client.pool_create(PoolId(POOLED.0), pool).await.expect("a pool is made");
     for project in &PROJECTS[1..] {
-        let create = ProjectCreate { name: None, description: None };
+        let create = ProjectCreate::default();
         client.in_project(*project).project_create(create).await.expect("a project is made");
     }
     let lent = NetworkCreate { name: Some(text("lent")), shared: true, ..NetworkCreate::default() };

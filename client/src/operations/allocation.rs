@@ -50,7 +50,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Refused: `EXHAUSTED`, `ADDRESS_TAKEN`, `KEY_IN_USE`, `HELD_BY_OTHER_INSTANCE`,
+    /// Refused: `EXHAUSTED`, `ADDRESS_TAKEN`, `KEY_IN_USE`, `HELD_BY_OTHER_INSTANCE`, `QUOTA`,
     /// `NO_MATCHING_SUBNET`, `IS_GATEWAY`, `EXCLUDED`, `NOT_FOUND`; others see [`Error`].
     pub async fn allocate(
         &self,

@@ -14,7 +14,7 @@ impl Client {
     /// Creates a network under an id of the caller's choice. Sent again it says `repeated`.
     ///
     /// # Errors
-    /// Refused: `ID_IN_USE`, `NAME_IN_USE`, `LIMIT`; others see [`Error`].
+    /// Refused: `ID_IN_USE`, `NAME_IN_USE`, `LIMIT`, `QUOTA`; others see [`Error`].
     pub async fn network_create(
         &self,
         network: NetworkId,

@@ -15,7 +15,7 @@ impl Client {
     /// `repeated`.
     ///
     /// # Errors
-    /// Refused: `NOT_FOUND`, `MAC_IN_USE`, `EXHAUSTED`, `ADDRESS_TAKEN`, `NO_MATCHING_SUBNET`,
+    /// Refused: `NOT_FOUND`, `MAC_IN_USE`, `EXHAUSTED`, `ADDRESS_TAKEN`, `NO_MATCHING_SUBNET`, `QUOTA`,
     /// `HOST_NOT_CONNECTED` and the like, and nothing is done; others see [`Error`].
     pub async fn port_create(&self, network: NetworkId, create: PortCreate) -> Result<Port, Error> {
         self.port(network, Request::PortCreate(Box::new(create))).await

@@ -46,7 +46,7 @@ mod numbers {
     use super::{AllocationState, Family, FamilyChoice, Strategy};
     use crate::message::{
         BatchMode, CandidateReason, ExclusionMode, GoAwayReason, IpAllocation, Ipv6Mode, JobKind,
-        JobState, PrefixChoice, SubnetKind,
+        JobState, PrefixChoice, QuotaResource, SubnetKind,
     };
 
     numbered! {
@@ -63,6 +63,7 @@ mod numbers {
         IpAllocation: Immediate Deferred Unaddressed;
         JobState: Running Done;
         PrefixChoice: Exact Length DefaultLength;
+        QuotaResource: Pool Addresses Prefixes Networks Subnets Ports;
         CandidateReason: Exhausted Family Limit Deleting NoPools Length NotFound Fragmented
             AutoAddress ServiceType Segment;
     }

@@ -106,11 +106,7 @@ fn read_detail(reader: &mut Reader<'_>) -> Read<Option<Detail>> {
         OTHER => read_other(reader)?,
         COUNT => Detail::Count { count: reader.u128("count")? },
         CANDIDATE => Detail::Candidate(read_candidate(reader)?),
-        QUOTA => Detail::Quota {
-            limit: reader.u128("limit")?,
-            used: reader.u128("used")?,
-            asked: reader.u128("asked")?,
-        },
+        QUOTA => read_quota(reader)?,
         BOUND => return read_bound(reader).map(Some),
         _ => {
             reader.skip();
@@ -133,6 +129,17 @@ fn read_other(reader: &mut Reader<'_>) -> Read<Detail> {
         _ => Some(fixed_prefix(family, number, length)?),
     };
     Ok(Detail::Other { network_id, subnet_id, cidr })
+}
+
+fn read_quota(reader: &mut Reader<'_>) -> Read<Detail> {
+    let resource = reader.numbered("resource")?;
+    reader.zero::<7>("reserved")?;
+    Ok(Detail::Quota {
+        resource,
+        limit: reader.u128("limit")?,
+        used: reader.u128("used")?,
+        asked: reader.u128("asked")?,
+    })
 }
 
 fn read_candidate(reader: &mut Reader<'_>) -> Read<Candidate> {
@@ -203,8 +210,10 @@ fn write_detail(detail: &Detail, writer: &mut Writer<'_>) {
             kind(CANDIDATE);
             write_candidate(candidate, writer);
         }
-        Detail::Quota { limit, used, asked } => {
+        Detail::Quota { resource, limit, used, asked } => {
             kind(QUOTA);
+            writer.numbered(*resource);
+            writer.slice(&[0; 7]);
             writer.u128(*limit);
             writer.u128(*used);
             writer.u128(*asked);

@@ -5,14 +5,119 @@ use super::{Layout, Read};
 use crate::id::Revision;
 use crate::message::project::{
     Project, ProjectCreate, ProjectDelete, ProjectGet, ProjectList, ProjectPage, ProjectUpdate,
+    ProjectUse, QUOTA_MAX, QuotaSettings, Quotas,
 };
+use crate::setting::Setting;
 use crate::text::NAME_BYTES_MAX;
-use crate::wire::{Reader, Writer};
+use crate::wire::{Reader, Writer, within};
 
 /// Bytes of a project without its tail.
 const PROJECT_BYTES: usize = 40;
 
 const REPEATED: u16 = 1;
+
+/// Tag of the first quota; the others follow.
+const QUOTAS: u16 = 0x0010;
+/// Tag of the first count of what is used; the others follow in the order of the quotas.
+const USED: u16 = 0x0020;
+/// That a tag is critical.
+const CRITICAL: u16 = 0x8000;
+
+/// Names of the quotas in the order of their tags.
+const QUOTA_NAMES: [&str; 5] =
+    ["quota_addresses", "quota_prefixes", "quota_networks", "quota_subnets", "quota_ports"];
+
+/// The quota of a tag, if there is one.
+fn quota_of(first: u16, tag: u16) -> Option<usize> {
+    let place = usize::from(tag.checked_sub(first)?);
+    (place < QUOTA_NAMES.len()).then_some(place)
+}
+
+fn read_quota(value: &mut Reader<'_>, field: &'static str) -> Read<u64> {
+    within(value.u64(field)?, 0, QUOTA_MAX, field)
+}
+
+impl Quotas {
+    fn fields(&self) -> [Option<u64>; 5] {
+        [self.addresses, self.prefixes, self.networks, self.subnets, self.ports]
+    }
+
+    fn fields_mut(&mut self) -> [&mut Option<u64>; 5] {
+        let Self { addresses, prefixes, networks, subnets, ports } = self;
+        [addresses, prefixes, networks, subnets, ports]
+    }
+
+    /// Takes the entry of a tail, if it is a quota.
+    fn read_entry(&mut self, first: u16, tag: u16, value: &mut Reader<'_>) -> Read<bool> {
+        let Some(place) = quota_of(first, tag) else { return Ok(false) };
+        for (field, name) in self.fields_mut().into_iter().zip(QUOTA_NAMES).skip(place).take(1) {
+            *field = Some(read_quota(value, name)?);
+        }
+        Ok(true)
+    }
+
+    fn write_entries(&self, first: u16, writer: &mut Writer<'_>) {
+        for (tag, quota) in (first..).zip(self.fields()) {
+            if let Some(quota) = quota {
+                writer.entry(tag, |w| w.u64(quota));
+            }
+        }
+    }
+}
+
+impl QuotaSettings {
+    fn fields(&self) -> [&Setting<u64>; 5] {
+        let Self { addresses, prefixes, networks, subnets, ports } = self;
+        [addresses, prefixes, networks, subnets, ports]
+    }
+
+    fn fields_mut(&mut self) -> [&mut Setting<u64>; 5] {
+        let Self { addresses, prefixes, networks, subnets, ports } = self;
+        [addresses, prefixes, networks, subnets, ports]
+    }
+
+    fn read_entry(&mut self, tag: u16, value: &mut Reader<'_>) -> Read<bool> {
+        let Some(place) = quota_of(CRITICAL | QUOTAS, tag) else { return Ok(false) };
+        for (field, name) in self.fields_mut().into_iter().zip(QUOTA_NAMES).skip(place).take(1) {
+            *field = value.setting(name, |r| read_quota(r, name))?;
+        }
+        Ok(true)
+    }
+
+    fn write_entries(&self, writer: &mut Writer<'_>) {
+        for (tag, setting) in (CRITICAL | QUOTAS..).zip(self.fields()) {
+            writer.entry_setting(tag, setting, |w, quota| w.u64(*quota));
+        }
+    }
+}
+
+impl ProjectUse {
+    /// The count of a tag, and its name.
+    fn count(&mut self, tag: u16) -> Option<(&mut Option<u64>, &'static str)> {
+        match tag.checked_sub(USED)? {
+            0 => Some((&mut self.addresses, "used_addresses")),
+            1 => Some((&mut self.prefixes, "used_prefixes")),
+            3 => Some((&mut self.subnets, "used_subnets")),
+            4 => Some((&mut self.ports, "used_ports")),
+            _ => None,
+        }
+    }
+
+    fn read_entry(&mut self, tag: u16, value: &mut Reader<'_>) -> Read<bool> {
+        let Some((count, name)) = self.count(tag) else { return Ok(false) };
+        *count = Some(read_quota(value, name)?);
+        Ok(true)
+    }
+
+    fn write_entries(&self, writer: &mut Writer<'_>) {
+        let counts = [self.addresses, self.prefixes, None, self.subnets, self.ports];
+        for (tag, count) in (USED..).zip(counts) {
+            if let Some(count) = count {
+                writer.entry(tag, |w| w.u64(count));
+            }
+        }
+    }
+}
 
 impl Layout for ProjectCreate {
     fn read(reader: &mut Reader<'_>) -> Read<Self> {
@@ -21,7 +126,7 @@ impl Layout for ProjectCreate {
             match tag {
                 0x8001 => create.name = Some(value.name("name")?),
                 0x8002 => create.description = Some(value.any_text("description")?),
-                _ => return Ok(false),
+                tag => return create.quotas.read_entry(CRITICAL | QUOTAS, tag, value),
             }
             Ok(true)
         })?;
@@ -31,6 +136,7 @@ impl Layout for ProjectCreate {
     fn write(&self, writer: &mut Writer<'_>) {
         writer.entry_text(0x8001, self.name.as_ref());
         writer.entry_text(0x8002, self.description.as_ref());
+        self.quotas.write_entries(CRITICAL | QUOTAS, writer);
     }
 }
 
@@ -76,7 +182,7 @@ impl Layout for ProjectUpdate {
                     update.description =
                         value.setting("description", |r| r.any_text("description"))?;
                 }
-                _ => return Ok(false),
+                tag => return update.quotas.read_entry(tag, value),
             }
             Ok(true)
         })?;
@@ -87,6 +193,7 @@ impl Layout for ProjectUpdate {
         writer.u64(self.expected.0);
         writer.entry_text_setting(0x8001, &self.name);
         writer.entry_text_setting(0x8002, &self.description);
+        self.quotas.write_entries(writer);
     }
 }
 
@@ -111,11 +218,13 @@ impl Layout for Project {
         let flags = reader.flags(REPEATED)?;
         reader.zero::<2>("reserved")?;
         let (mut name, mut description) = (None, None);
+        let (mut quotas, mut used) = (Quotas::default(), ProjectUse::default());
         reader.tail(|tag, value| {
             match tag {
                 0x0001 => name = Some(value.name("name")?),
                 0x0002 => description = Some(value.any_text("description")?),
-                _ => return Ok(false),
+                tag if tag >= USED => return used.read_entry(tag, value),
+                tag => return quotas.read_entry(QUOTAS, tag, value),
             }
             Ok(true)
         })?;
@@ -128,6 +237,8 @@ impl Layout for Project {
             repeated: flags & REPEATED != 0,
             name,
             description,
+            quotas,
+            used,
         })
     }
 
@@ -141,6 +252,8 @@ impl Layout for Project {
         writer.u16(0);
         writer.entry_text(0x0001, self.name.as_ref());
         writer.entry_text(0x0002, self.description.as_ref());
+        self.quotas.write_entries(QUOTAS, writer);
+        self.used.write_entries(writer);
     }
 }
 

@@ -78,6 +78,8 @@ pub enum Detail {
     Candidate(Candidate),
     /// A quota, in its units. Decimal strings in JSON.
     Quota {
+        /// What it limits.
+        resource: QuotaResource,
         /// Most that the project may use.
         #[serde(with = "super::usage::decimal")]
         limit: u128,
@@ -93,6 +95,25 @@ pub enum Detail {
         /// As in docs and metrics.
         name: Text,
     },
+}
+
+/// What a quota limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum QuotaResource {
+    /// What a project uses of a subnet pool, in units of /32 or /64.
+    Pool = 1,
+    /// Addresses of a project.
+    Addresses = 2,
+    /// Prefixes of a project.
+    Prefixes = 3,
+    /// Networks of a project.
+    Networks = 4,
+    /// Subnets of a project.
+    Subnets = 5,
+    /// Ports of a project.
+    Ports = 6,
 }
 
 /// Why one candidate subnet gave nothing.

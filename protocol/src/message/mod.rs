@@ -32,7 +32,7 @@ pub use batch::{Batch, BatchItem, BatchMode, BatchReply, BatchResult};
 pub use connection::{
     ClockAccept, ClockAccepted, GoAway, GoAwayReason, Hello, HelloReply, Ping, ServerStatus,
 };
-pub use failure::{Candidate, CandidateReason, Detail, Failure};
+pub use failure::{Candidate, CandidateReason, Detail, Failure, QuotaResource};
 pub use job::{Job, JobGet, JobKind, JobList, JobPage, JobState};
 pub use list::{Cursor, PageRequest};
 pub use network::{
@@ -50,6 +50,7 @@ pub use port::{
 };
 pub use project::{
     Project, ProjectCreate, ProjectDelete, ProjectGet, ProjectList, ProjectPage, ProjectUpdate,
+    ProjectUse, QUOTA_MAX, QuotaSettings, Quotas,
 };
 pub use release::{Fences, Release, Released, Target};
 pub use renew::{Renew, RenewOwner, Renewed, RenewedOwner};

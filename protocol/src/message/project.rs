@@ -6,6 +6,92 @@ use crate::setting::Setting;
 use crate::text::Text;
 use serde::{Deserialize, Serialize};
 
+/// Largest quota: what every reader of JSON can tell apart.
+pub const QUOTA_MAX: u64 = (1 << 53) - 1;
+
+/// How much a project may have of each resource; unset = anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Quotas {
+    /// Addresses on networks; a block counts for each of its addresses, at most 2^32.
+    #[serde(default, rename = "quota_addresses", skip_serializing_if = "Option::is_none")]
+    pub addresses: Option<u64>,
+    /// Prefixes held straight from subnet pools.
+    #[serde(default, rename = "quota_prefixes", skip_serializing_if = "Option::is_none")]
+    pub prefixes: Option<u64>,
+    /// Networks.
+    #[serde(default, rename = "quota_networks", skip_serializing_if = "Option::is_none")]
+    pub networks: Option<u64>,
+    /// Subnets of its networks.
+    #[serde(default, rename = "quota_subnets", skip_serializing_if = "Option::is_none")]
+    pub subnets: Option<u64>,
+    /// Ports.
+    #[serde(default, rename = "quota_ports", skip_serializing_if = "Option::is_none")]
+    pub ports: Option<u64>,
+}
+
+/// Changes of a project's quotas.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct QuotaSettings {
+    /// As in [`Quotas`]; null = anything.
+    #[serde(default, rename = "quota_addresses", skip_serializing_if = "Setting::is_unset")]
+    pub addresses: Setting<u64>,
+    /// As in [`Quotas`]; null = anything.
+    #[serde(default, rename = "quota_prefixes", skip_serializing_if = "Setting::is_unset")]
+    pub prefixes: Setting<u64>,
+    /// As in [`Quotas`]; null = anything.
+    #[serde(default, rename = "quota_networks", skip_serializing_if = "Setting::is_unset")]
+    pub networks: Setting<u64>,
+    /// As in [`Quotas`]; null = anything.
+    #[serde(default, rename = "quota_subnets", skip_serializing_if = "Setting::is_unset")]
+    pub subnets: Setting<u64>,
+    /// As in [`Quotas`]; null = anything.
+    #[serde(default, rename = "quota_ports", skip_serializing_if = "Setting::is_unset")]
+    pub ports: Setting<u64>,
+}
+
+impl QuotaSettings {
+    /// Whether none is mentioned.
+    #[must_use]
+    pub fn is_unset(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The quotas after the changes.
+    #[must_use]
+    pub fn apply_to(&self, quotas: Quotas) -> Quotas {
+        let after = |before, setting: &Setting<u64>| match setting {
+            Setting::Unset => before,
+            Setting::Null => None,
+            Setting::Value(quota) => Some(*quota),
+        };
+        Quotas {
+            addresses: after(quotas.addresses, &self.addresses),
+            prefixes: after(quotas.prefixes, &self.prefixes),
+            networks: after(quotas.networks, &self.networks),
+            subnets: after(quotas.subnets, &self.subnets),
+            ports: after(quotas.ports, &self.ports),
+        }
+    }
+}
+
+/// What a project has of what its quotas limit; its networks are counted in [`Project`]. All of it in
+/// the reply to project_get, nothing elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ProjectUse {
+    /// As its quota counts them; told as [`QUOTA_MAX`] if there are more.
+    #[serde(default, rename = "used_addresses", skip_serializing_if = "Option::is_none")]
+    pub addresses: Option<u64>,
+    /// Prefixes held straight from subnet pools.
+    #[serde(default, rename = "used_prefixes", skip_serializing_if = "Option::is_none")]
+    pub prefixes: Option<u64>,
+    /// Subnets of its networks.
+    #[serde(default, rename = "used_subnets", skip_serializing_if = "Option::is_none")]
+    pub subnets: Option<u64>,
+    /// Ports.
+    #[serde(default, rename = "used_ports", skip_serializing_if = "Option::is_none")]
+    pub ports: Option<u64>,
+}
+
 /// Creates the project of the header.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ProjectCreate {
@@ -15,6 +101,9 @@ pub struct ProjectCreate {
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
+    /// How much it may have.
+    #[serde(flatten)]
+    pub quotas: Quotas,
 }
 
 /// Reads the project of the header, or the one with a name.
@@ -48,6 +137,9 @@ pub struct ProjectUpdate {
     /// New description; null = none.
     #[serde(default, skip_serializing_if = "Setting::is_unset")]
     pub description: Setting<Text>,
+    /// New quotas. What is there stays, whatever they are.
+    #[serde(flatten)]
+    pub quotas: QuotaSettings,
 }
 
 /// Deletes the project of the header, which has nothing left.
@@ -80,6 +172,12 @@ pub struct Project {
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
+    /// How much it may have.
+    #[serde(flatten)]
+    pub quotas: Quotas,
+    /// What it has.
+    #[serde(flatten)]
+    pub used: ProjectUse,
 }
 
 /// A page of projects.

@@ -357,8 +357,31 @@ made_by! {
         3 => Self::Other { network_id: s.make(), subnet_id: s.make(), cidr: s.make() },
         4 => Self::Count { count: s.make() },
         5 => Self::Candidate(s.make()),
-        6 => Self::Quota { limit: s.make(), used: s.make(), asked: s.make() },
+        6 => Self::Quota {
+            resource: s.make(), limit: s.make(), used: s.make(), asked: s.make(),
+        },
         _ => Self::Bound { name: s.make() },
+    };
+    QuotaResource = |s| s.pick(&[
+        Self::Pool, Self::Addresses, Self::Prefixes, Self::Networks, Self::Subnets, Self::Ports,
+    ]);
+    Quotas = |s| {
+        let mut quota = || s.maybe(|s| s.up_to(QUOTA_MAX));
+        Self {
+            addresses: quota(), prefixes: quota(), networks: quota(), subnets: quota(),
+            ports: quota(),
+        }
+    };
+    QuotaSettings = |s| {
+        let mut quota = || s.setting(|s| s.up_to(QUOTA_MAX));
+        Self {
+            addresses: quota(), prefixes: quota(), networks: quota(), subnets: quota(),
+            ports: quota(),
+        }
+    };
+    ProjectUse = |s| {
+        let mut count = || s.maybe(|s| s.up_to(QUOTA_MAX));
+        Self { addresses: count(), prefixes: count(), subnets: count(), ports: count() }
     };
     CandidateReason = |s| s.pick(&[
         Self::Exhausted, Self::Family, Self::Limit, Self::Deleting, Self::NoPools, Self::Length,
@@ -497,14 +520,14 @@ made_of_fields! {
         subnet_pool_id, by, allowed = |s| s.list(pool::CHOICE_PREFIXES_MAX),
         disallowed = |s| s.list(pool::CHOICE_PREFIXES_MAX),
     }
-    ProjectCreate { name = |s| s.maybe(Source::name), description }
+    ProjectCreate { name = |s| s.maybe(Source::name), description, quotas }
     ProjectGet { name = |s| s.maybe(Source::name) }
     ProjectList { page, name_prefix = |s| s.maybe(Source::name) }
-    ProjectUpdate { expected, name = |s| s.setting(Source::name), description }
+    ProjectUpdate { expected, name = |s| s.setting(Source::name), description, quotas }
     ProjectDelete { expected }
     Project {
         project_id, revision, networks, subnet_pools, address_scopes, repeated,
-        name = |s| s.maybe(Source::name), description,
+        name = |s| s.maybe(Source::name), description, quotas, used,
     }
     ProjectPage { position, items = |s| s.list(8), next }
     ScopeCreate { family, shared, name = |s| s.maybe(Source::name), description }

@@ -431,7 +431,15 @@ fn detailed_failures() -> Vec<(&'static str, Opcode, Failure)> {
         (
             "quota",
             Opcode::SUBNET_CREATE,
-            failure(Status::QUOTA, vec![Detail::Quota { limit: 256, used: 255, asked: 2 }]),
+            failure(
+                Status::QUOTA,
+                vec![Detail::Quota {
+                    resource: QuotaResource::Pool,
+                    limit: 256,
+                    used: 255,
+                    asked: 2,
+                }],
+            ),
         ),
         (
             "no_message",
@@ -530,6 +538,8 @@ fn project() -> Project {
         repeated: false,
         name: None,
         description: None,
+        quotas: Quotas::default(),
+        used: ProjectUse::default(),
     }
 }
 
@@ -573,9 +583,31 @@ fn pool() -> SubnetPool {
     }
 }
 
+fn full_project() -> Project {
+    let quotas = Quotas {
+        addresses: Some(1_000),
+        prefixes: Some(0),
+        networks: Some(10),
+        subnets: Some(20),
+        ports: Some(500),
+    };
+    Project {
+        repeated: true,
+        name: some("blue-team"),
+        description: some("web"),
+        quotas,
+        used: ProjectUse {
+            addresses: Some(999),
+            prefixes: Some(0),
+            subnets: Some(3),
+            ports: Some(17),
+        },
+        ..project()
+    }
+}
+
 fn catalogue_replies() -> Vec<(&'static str, Opcode, Reply)> {
-    let full_project =
-        Project { repeated: true, name: some("blue-team"), description: some("web"), ..project() };
+    let full_project = full_project();
     let full_scope = AddressScope {
         shared: true,
         repeated: true,

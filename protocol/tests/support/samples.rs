@@ -521,11 +521,20 @@ pub(crate) fn requests() -> Vec<RequestSample> {
 }
 
 fn project_requests() -> Vec<(&'static str, Request)> {
-    let create = ProjectCreate { name: some("blue-team"), description: some("web") };
+    let quotas = Quotas { addresses: Some(1_000), ports: Some(0), ..Quotas::default() };
+    let create = ProjectCreate { name: some("blue-team"), description: some("web"), quotas };
+    let all = QuotaSettings {
+        addresses: Setting::Value(2_000),
+        prefixes: Setting::Null,
+        networks: Setting::Value(10),
+        subnets: Setting::Value(20),
+        ports: Setting::Value(QUOTA_MAX),
+    };
     let update = ProjectUpdate {
         expected: REVISION,
         name: Setting::Value(text("green-team")),
         description: Setting::Null,
+        quotas: all,
     };
     let list = ProjectList { page: page(), name_prefix: some("bl") };
     let by_name = ProjectGet { name: some("blue-team") };

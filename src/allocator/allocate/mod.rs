@@ -84,9 +84,14 @@ impl Shard {
             Some(want) => Some((want, self.decide(network, &asked, &want, sink)?)),
             None => None,
         };
-        let is_fresh = |decision: &Decision| matches!(decision, Decision::Fresh(_));
-        if is_fresh(&first.1) || second.as_ref().is_some_and(|(_, decision)| is_fresh(decision)) {
+        let order = |decision: &Decision| match decision {
+            Decision::Fresh(choice) => Some(choice.order),
+            Decision::Repeat(_) | Decision::TakeOver(_) | Decision::Complete(_) => None,
+        };
+        let orders = [order(&first.1), second.as_ref().and_then(|(_, decision)| order(decision))];
+        if orders != [None; 2] {
             self.check_room_for_records()?;
+            self.pay_for(network, orders.into_iter().flatten())?;
         }
         let first = self.carry_out(network, &asked, &first.0, first.1, sink);
         let second = second.map(|(want, how)| self.carry_out(network, &asked, &want, how, sink));

@@ -40,7 +40,7 @@ impl Shard {
         if has.is_some() || of.deleting || of.pinned {
             return None;
         }
-        let revision = of.next_revision();
+        let (revision, account) = (of.next_revision(), of.account);
         let random = self.random_state();
         let subnet = self.subnets.at(at);
         let strategy = match request.strategy {
@@ -52,6 +52,12 @@ impl Shard {
         if let Err(refused) = self.check_room_for_records() {
             return Some(Err(refused));
         }
+        if self.accounts.is_limited(account)
+            && let Err(refused) = self.pay_for(network, std::iter::once(0))
+        {
+            return Some(Err(refused));
+        }
+        let subnet = self.subnets.at(at);
         let row = AllocationRow {
             place: AllocationPlace {
                 network: subnet.network_handle,

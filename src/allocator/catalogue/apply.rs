@@ -30,10 +30,14 @@ pub fn apply_spanning(
     if crate::allocator::needs_no_shard(scope, request) {
         return catalogue.apply_alone(at, scope, request, sink);
     }
-    if matches!(request, Request::ProjectCreate(_) | Request::ProjectDelete(_)) {
+    if is_of_project(request) {
         return catalogue.apply_to_project(shards, at, scope.project, request, sink);
     }
     crate::allocator::classify::check_guest(scope, request)?;
+    let quota = match request {
+        Request::SubnetCreate(_) => catalogue.check_subnet_quota(scope.home(), shards),
+        _ => Ok(()),
+    };
     let owner = owner_of(shards, scope)?;
     let shard = &mut *shards[owner];
     shard.act_for(None);
@@ -48,7 +52,8 @@ pub fn apply_spanning(
         Request::NetworkDelete(request) => catalogue.network_delete(shard, scope, request, sink)?,
         Request::SubnetCreate(request) => {
             let network = shard.network_of(scope)?;
-            let made = catalogue.subnet_create(shard, network, scope.project, request, sink)?;
+            let made =
+                catalogue.subnet_create(shard, network, scope.project, request, quota, sink)?;
             Reply::Subnet(Box::new(made))
         }
         Request::SubnetOnboard(request) => {
@@ -108,8 +113,8 @@ pub fn finish_network(
 }
 
 impl Catalogue {
-    /// Creates or deletes a project: every shard learns of it, and says what a project to be
-    /// deleted has on networks of others.
+    /// Requests on a project that concern every shard: each learns which projects there are and what
+    /// quotas they have, and says what a project has.
     fn apply_to_project(
         &mut self,
         shards: &mut [&mut Shard],
@@ -119,8 +124,19 @@ impl Catalogue {
         sink: &mut impl EffectSink,
     ) -> Answer {
         let (answer, exists) = match request {
+            Request::ProjectGet(request) => {
+                let mut found = self.project_get(project, request)?;
+                found.used = self.used_by(found.project_id, shards);
+                return Ok((Status::OK, Reply::Project(Box::new(found))));
+            }
+            Request::ProjectUpdate(request) => {
+                let changed = self.project_update(at, project, request, sink)?;
+                self.share_quotas(project, shards);
+                return Ok((Status::OK, Reply::Project(Box::new(changed))));
+            }
             Request::ProjectCreate(request) => {
                 let made = self.project_create(at, project, request, sink)?;
+                self.share_quotas(project, shards);
                 ((Status::OK, Reply::Project(Box::new(made))), true)
             }
             Request::ProjectDelete(request) => {
@@ -150,9 +166,6 @@ impl Catalogue {
     ) -> Answer {
         let project = scope.project;
         let reply = match request {
-            Request::ProjectGet(request) => {
-                Reply::Project(Box::new(self.project_get(project, request)?))
-            }
             Request::ProjectList(request) => {
                 Reply::Projects(Box::new(self.project_list(at, request)?))
             }
@@ -209,6 +222,17 @@ impl Catalogue {
         };
         Ok((Status::OK, reply))
     }
+}
+
+/// Whether a request is one on a project that concerns every shard.
+fn is_of_project(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::ProjectCreate(_)
+            | Request::ProjectGet(_)
+            | Request::ProjectUpdate(_)
+            | Request::ProjectDelete(_)
+    )
 }
 
 fn owner_of(shards: &[&mut Shard], scope: &Scope) -> Result<usize, Refused> {

@@ -11,7 +11,7 @@ use crate::allocator::shard::Answer;
 use crate::model::{AllocationRow, Effect, EffectSink, NetworkHandle, ProjectId, Status};
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::batch::BatchItem;
-use addrd_protocol::message::{Batch, BatchReply, BatchResult, Reply};
+use addrd_protocol::message::{Batch, BatchMode, BatchReply, BatchResult, Reply};
 
 impl Catalogue {
     /// Applies a batch on a pool. On a refusal of the whole nothing is left behind.
@@ -26,6 +26,8 @@ impl Catalogue {
         check_items(request)?;
         let start = sink.bytes();
         let savepoint = self.prefixes.begin_undo(network);
+        let before = self.prefixes_of(project);
+        self.prefixes.undo.is_whole = request.mode == BatchMode::AllOrNothing;
         let mut touched = Vec::new();
         let outcome = run_items(request, sink, |item, sink| {
             let mut tee = Tee::new(sink);
@@ -33,6 +35,13 @@ impl Catalogue {
             touched.extend(tee.kept.iter().filter_map(base_of));
             result
         });
+        let is_whole = std::mem::take(&mut self.prefixes.undo.is_whole);
+        let outcome = match outcome {
+            Ok(results) if is_whole => {
+                self.check_prefix_quota_since(project, before).map(|()| results)
+            }
+            outcome => outcome,
+        };
         match outcome {
             Ok(results) => {
                 self.prefixes.end_undo(savepoint);

@@ -27,18 +27,21 @@ struct Source {
 }
 
 impl Catalogue {
+    /// Creates a subnet, or shows the one that exists; `quota` says whether the project may have one
+    /// more, if nothing else stands in the way.
     pub(super) fn subnet_create(
         &mut self,
         shard: &mut Shard,
         network: u32,
         project: ProjectId,
         request: &SubnetCreate,
+        quota: Result<(), Refused>,
         sink: &mut impl EffectSink,
     ) -> Result<Subnet, Refused> {
         if let Some(known) = shard.find_subnet(network, request.subnet_id) {
             let cidr = Self::check_repeat(shard, known, request)?;
             let asked = SubnetCreate { cidr, ..request.clone() };
-            return shard.subnet_create(network, &asked, None, sink);
+            return shard.subnet_create(network, &asked, None, Ok(()), sink);
         }
         if shard.networks.at(network).deleting {
             return Err(rules::deleting("network"));
@@ -52,7 +55,7 @@ impl Catalogue {
         };
         let Some(Source { pool, block }) = source else {
             let (made, kept) =
-                Tee::of(sink, |tee| shard.subnet_create(network, request, None, tee))?;
+                Tee::of(sink, |tee| shard.subnet_create(network, request, None, quota, tee))?;
             self.note_all(&kept);
             return Ok(made);
         };
@@ -61,7 +64,7 @@ impl Catalogue {
         self.prefixes.check_room_for_records()?;
         self.check_slots(pool.handle, project, OwnerId(request.subnet_id.0), 1)?;
         let (made, kept) =
-            Tee::of(sink, |tee| shard.subnet_create(network, &asked, Some(pool), tee))?;
+            Tee::of(sink, |tee| shard.subnet_create(network, &asked, Some(pool), quota, tee))?;
         self.note_all(&kept);
         self.take_for_subnet(pool.handle, shard, network, project, request.subnet_id, block, sink);
         Ok(made)

@@ -8,7 +8,7 @@ use super::blocks::{Block, compacted, without};
 use super::pool::{Pool, block_of};
 use crate::allocator::refusal::{Refused, refuse, refuse_field, with};
 use crate::model::{Family, NetworkId, Prefix, ProjectId, Status, SubnetId};
-use addrd_protocol::message::Detail;
+use addrd_protocol::message::{Detail, QuotaResource};
 
 /// What is asked of a pool.
 #[derive(Clone, Debug)]
@@ -209,7 +209,8 @@ pub(super) fn check_quota_of(pool: &Pool, used: u128, asked: u128) -> Result<(),
     let message = format_args!(
         "the project uses {used} of {limit} units of /{length} in this pool, and asks for {asked} more"
     );
-    Err(with(refuse(Status::QUOTA, message), Detail::Quota { limit, used, asked }))
+    let resource = QuotaResource::Pool;
+    Err(with(refuse(Status::QUOTA, message), Detail::Quota { resource, limit, used, asked }))
 }
 
 #[cold]

@@ -20,6 +20,7 @@ mod pool;
 mod pools;
 mod prefixes;
 mod projects;
+mod quotas;
 mod scopes;
 
 pub use apply::{apply_spanning, finish_network};
@@ -134,8 +135,10 @@ impl Catalogue {
     /// With nothing but the default project.
     #[must_use]
     pub fn new(settings: ShardSettings) -> Self {
+        let mut prefixes = Shard::new(settings);
+        prefixes.accounts.of_pools = true;
         Self {
-            prefixes: Shard::new(settings),
+            prefixes,
             projects: BTreeMap::new(),
             project_ids: BTreeMap::new(),
             scopes: BTreeMap::new(),

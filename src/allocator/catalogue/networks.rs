@@ -42,6 +42,7 @@ impl Catalogue {
             return Err(limit("NETWORKS_MAX", count + 1, NETWORKS_MAX.into()));
         }
         shard.check_room_for_records()?;
+        self.check_network_quota(scope.project)?;
         let row = NetworkRow {
             network: self.take_handle(),
             revision: Revision(at.tick.first_revision() + 1),

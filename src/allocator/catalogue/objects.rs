@@ -89,6 +89,8 @@ impl Catalogue {
             repeated: false,
             name: row.map_or_else(default_name, |row| row.name.clone()),
             description: row.and_then(|row| row.description.clone()),
+            quotas: row.map(|row| row.quotas).unwrap_or_default(),
+            used: Default::default(),
         })
     }
 }

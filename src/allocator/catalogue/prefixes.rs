@@ -156,6 +156,7 @@ impl Catalogue {
             None => {
                 self.prefixes.check_room_for_records()?;
                 let block = self.place(pool, project, request)?;
+                self.check_prefix_quota(project)?;
                 let address = pool.row.family.address(block.base).ok_or_else(lost)?;
                 (extras.exact, extras.limit) = (Some(address), None);
                 asked.length = Some(pool.bits() - block.order);

@@ -13,7 +13,7 @@ use crate::model::{
 use addrd_protocol::message::list::PAGE_OBJECTS_MAX;
 use addrd_protocol::message::{
     Detail, Project, ProjectCreate, ProjectDelete, ProjectGet, ProjectList, ProjectPage,
-    ProjectUpdate, Reply,
+    ProjectUpdate, Quotas, Reply,
 };
 use std::ops::Bound;
 
@@ -49,6 +49,7 @@ impl Catalogue {
             id,
             name: request.name.clone(),
             description: request.description.clone(),
+            quotas: request.quotas,
         };
         self.commit(&Effect::ProjectPut(Box::new(row)), sink);
         self.project(id).ok_or_else(lost)
@@ -69,11 +70,14 @@ impl Catalogue {
             id,
             name: Text::new("default").ok(),
             description: None,
+            quotas: Quotas::default(),
         });
         let before = row.revision;
         let renamed = write(&mut row.name, &request.name);
         let described = write(&mut row.description, &request.description);
-        if !renamed && !described {
+        let quotas = request.quotas.apply_to(row.quotas);
+        let limited = std::mem::replace(&mut row.quotas, quotas) != quotas;
+        if !renamed && !described && !limited {
             return Ok(Project { repeated: true, ..self.project(id).ok_or_else(lost)? });
         }
         check_expected(request.expected, before)?;

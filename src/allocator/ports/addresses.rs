@@ -177,7 +177,8 @@ impl Shard {
     ) -> Result<T, Refused> {
         let start = sink.bytes();
         let savepoint = self.begin_undo(network);
-        match step(self, sink) {
+        let done = step(self, sink).and_then(|done| self.pay_step(&savepoint).map(|()| done));
+        match done {
             Ok(done) => {
                 self.end_undo(savepoint);
                 Ok(done)

@@ -307,6 +307,7 @@ impl Shard {
         if let Some(guest) = row.project {
             self.count_guest(network, guest, true);
         }
+        self.count_port(network, row.project, true);
         at
     }
 
@@ -331,6 +332,7 @@ impl Shard {
         if let Some(guest) = guest {
             self.count_guest(network, guest, false);
         }
+        self.count_port(network, guest, false);
     }
 
     /// A port as its effect would put it now.

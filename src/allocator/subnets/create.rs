@@ -16,12 +16,14 @@ use addrd_protocol::message::{Detail, Strategy, Subnet, SubnetCreate};
 use std::net::IpAddr;
 
 impl Shard {
-    /// Creates a subnet, of a prefix that is taken from a pool if one is given, or shows the one that exists with the same unchangeable fields.
+    /// Creates a subnet, of a prefix that is taken from a pool if one is given, or shows the one that
+    /// exists with the same unchangeable fields. `quota` is whether the project may have one more.
     pub(in crate::allocator) fn subnet_create(
         &mut self,
         network: u32,
         request: &SubnetCreate,
         pool: Option<ObjectRef>,
+        quota: Result<(), Refused>,
         sink: &mut impl EffectSink,
     ) -> Result<Subnet, Refused> {
         if let Some(at) = self.find_subnet(network, request.subnet_id) {
@@ -41,6 +43,7 @@ impl Shard {
         if fills {
             self.check_room_for_job()?;
         }
+        quota?;
         let overlaps = self.overlaps(network, &request.cidr);
         self.commit(&Effect::SubnetPut(Box::new(row)), sink);
         let Some(at) = self.find_subnet(network, request.subnet_id) else {

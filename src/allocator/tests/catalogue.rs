@@ -6,8 +6,8 @@ use addrd_protocol::message::batch::BatchItem;
 use addrd_protocol::message::{
     AddressScope, AllocationGet, AllocationList, Batch, BatchMode, BatchResult, Detail, Lookup,
     Lookups, PoolCreate, PoolDelete, PoolGet, PoolList, PoolPreview, PoolUpdate, PortDelete,
-    Project, ProjectCreate, ProjectDelete, ProjectGet, ProjectList, ProjectUpdate, Released,
-    ScopeCreate, ScopeDelete, ScopeUpdate, Strategy, SubnetPool,
+    Project, ProjectCreate, ProjectDelete, ProjectGet, ProjectList, ProjectUpdate, QuotaResource,
+    Released, ScopeCreate, ScopeDelete, ScopeUpdate, Strategy, SubnetPool,
 };
 use addrd_protocol::{AddressScopeId, Family, Instance, PoolId, PortId, Setting};
 
@@ -145,7 +145,7 @@ pub(super) fn exactly(number: u128, prefix: &str) -> Allocate {
 #[test]
 fn projects_are_made_renamed_and_deleted() {
     let mut world = World::new(1);
-    let named = |name: &str| ProjectCreate { name: Some(text(name)), description: None };
+    let named = |name: &str| ProjectCreate { name: Some(text(name)), ..ProjectCreate::default() };
     let create = |name: &str| Request::ProjectCreate(Box::new(named(name)));
     world.done_as(&of(1, 0), create("blue"));
     let Reply::Project(again) = world.done_as(&of(1, 0), create("other")) else { panic!() };
@@ -439,7 +439,10 @@ fn differs_the_quota_of_a_shared_pool_counts_for_each_project() {
         world.prefix(number, 1, sized(2, 25));
         let refused = world.refused_as(&in_pool(number, 1), Request::Allocate(sized(3, 32)));
         assert_eq!(refused.status, Status::QUOTA);
-        assert_eq!(refused.details, [Detail::Quota { limit: 256, used: 256, asked: 1 }]);
+        assert_eq!(
+            refused.details,
+            [Detail::Quota { resource: QuotaResource::Pool, limit: 256, used: 256, asked: 1 }]
+        );
     }
     assert!(world.give_back(1, 1, release(2)).is_some());
     world.prefix(1, 1, sized(3, 32));

@@ -16,6 +16,8 @@ mod polling;
 mod pool_machine;
 mod port_machine;
 mod ports;
+mod quota_machine;
+mod quotas;
 mod reads;
 mod recovery;
 mod restoring;
@@ -195,6 +197,13 @@ impl World {
 
     /// Applies a request of any project, on a network or a pool.
     pub(super) fn apply_as(&mut self, scope: &Scope, request: &Request) -> Answer {
+        let answer = self.decide(scope, request);
+        self.shards.iter_mut().for_each(Shard::settle_quotas);
+        answer
+    }
+
+    /// The same inside of a drain: what is freed is not given back yet.
+    pub(super) fn decide(&mut self, scope: &Scope, request: &Request) -> Answer {
         let Self { shards, log, catalogue, at, .. } = self;
         let workers = shards.len() as u16;
         if is_spanning(scope, request) {

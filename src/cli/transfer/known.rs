@@ -211,7 +211,7 @@ fn differing(line: &Line, content: &Content) -> Result<Option<String>, String> {
 /// Whether it is the default project as it is on a new server.
 fn is_first_project(content: &Content) -> Result<bool, String> {
     let Content::Text(known) = content else { return Ok(false) };
-    let object = ProjectCreate { name: Text::new("default").ok(), description: None };
+    let object = ProjectCreate { name: Text::new("default").ok(), ..ProjectCreate::default() };
     let first = Line::Project(InProject { project_id: ProjectId::DEFAULT, object });
     Ok(text(&first)? == **known)
 }

@@ -2,8 +2,8 @@
 
 use super::line::{Held, InNetwork, Line};
 use addrd_protocol::message::{
-    Allocate, AllocateExtras, AllocateFlags, FamilyChoice, ProjectCreate, ProjectUpdate, Request,
-    SegmentHosts, Strategy,
+    Allocate, AllocateExtras, AllocateFlags, FamilyChoice, ProjectCreate, ProjectUpdate,
+    QuotaSettings, Request, SegmentHosts, Strategy,
 };
 use addrd_protocol::{NetworkId, ProjectId, Setting, Text};
 
@@ -102,9 +102,17 @@ impl Asked {
 /// What a line says of a project that is there.
 fn told(project: ProjectCreate) -> ProjectUpdate {
     let given = |text: Option<Text>| text.map_or(Setting::Unset, Setting::Value);
-    let ProjectCreate { name, description } = project;
+    let quota = |quota: Option<u64>| quota.map_or(Setting::Unset, Setting::Value);
+    let ProjectCreate { name, description, quotas } = project;
     let (name, description) = (given(name), given(description));
-    ProjectUpdate { name, description, ..ProjectUpdate::default() }
+    let quotas = QuotaSettings {
+        addresses: quota(quotas.addresses),
+        prefixes: quota(quotas.prefixes),
+        networks: quota(quotas.networks),
+        subnets: quota(quotas.subnets),
+        ports: quota(quotas.ports),
+    };
+    ProjectUpdate { name, description, quotas, ..ProjectUpdate::default() }
 }
 
 /// Exactly what the line says.

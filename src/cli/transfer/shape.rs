@@ -113,8 +113,9 @@ pub(super) fn unusual(kind: IpAllocation, is_bare: bool) -> Option<IpAllocation>
 }
 
 pub(super) fn project(project: Project) -> Line {
-    let Project { project_id, name, description, .. } = project;
-    Line::Project(InProject { project_id, object: ProjectCreate { name, description } })
+    let Project { project_id, name, description, quotas, .. } = project;
+    let object = ProjectCreate { name, description, quotas };
+    Line::Project(InProject { project_id, object })
 }
 
 pub(super) fn scope(scope: AddressScope) -> Line {

@@ -8,6 +8,7 @@ use crate::model::{
     AddressScopeId, Effect, Family, NetworkHandle, ObjectRef, PoolId, PoolRow, ProjectId,
     ProjectRow, ScopeRow, Text,
 };
+use addrd_protocol::message::Quotas;
 use addrd_protocol::message::pool::POOL_PREFIXES_MAX;
 use uuid::Uuid;
 
@@ -17,24 +18,48 @@ const IS_DEFAULT: u8 = 1 << 1;
 const NAME: u16 = 1;
 const DESCRIPTION: u16 = 1 << 1;
 const QUOTA: u16 = 1 << 2;
+/// All quotas of a project.
+const QUOTAS: u16 = 0b1_1111 << 2;
 const SCOPE: u16 = 1 << 3;
 const PARENT: u16 = 1 << 4;
 
+/// Quotas of a project in the order of their presence bits, the first of which is `QUOTA`.
+fn quotas_of(quotas: &Quotas) -> [Option<u64>; 5] {
+    let Quotas { addresses, prefixes, networks, subnets, ports } = *quotas;
+    [addresses, prefixes, networks, subnets, ports]
+}
+
 pub(super) fn encode_project(row: &ProjectRow, out: &mut Vec<u8>) {
     let texts = (row.name.as_ref(), row.description.as_ref());
-    let head = head(RecordKind::ProjectPut, row.handle, row.revision, texts);
+    let mut head = head(RecordKind::ProjectPut, row.handle, row.revision, texts);
+    let quotas = quotas_of(&row.quotas);
+    for (place, quota) in quotas.iter().enumerate() {
+        head.presence |= presence(quota.is_some(), QUOTA << place);
+    }
     let start = head.write(out);
     out.extend_from_slice(row.id.as_bytes());
+    quotas.iter().flatten().for_each(|quota| out.extend_from_slice(&quota.to_be_bytes()));
     encode_texts(texts, out);
     finish(out, start);
 }
 
 pub(super) fn decode_project(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordError> {
-    head.only(0, NAME | DESCRIPTION)?;
+    head.only(0, NAME | DESCRIPTION | QUOTAS)?;
     let id = ProjectId::from_bytes(body.array()?);
+    let mut quota = |place: u16| match head.has(QUOTA << place) {
+        true => body.u64().map(Some),
+        false => Ok(None),
+    };
+    let quotas = Quotas {
+        addresses: quota(0)?,
+        prefixes: quota(1)?,
+        networks: quota(2)?,
+        subnets: quota(3)?,
+        ports: quota(4)?,
+    };
     let (name, description) = decode_texts(head, body)?;
     let (handle, revision) = (head.network, head.revision);
-    Ok(Effect::ProjectPut(Box::new(ProjectRow { handle, revision, id, name, description })))
+    Ok(Effect::ProjectPut(Box::new(ProjectRow { handle, revision, id, name, description, quotas })))
 }
 
 pub(super) fn encode_scope(row: &ScopeRow, out: &mut Vec<u8>) {

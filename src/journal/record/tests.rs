@@ -1,18 +1,20 @@
 //! Round trip of any effect, strictness, sizes, and the golden file.
 
+mod projects;
+
 use super::{CellMark, RecordError, cell_mark, decode, encode, skip};
 use crate::limits::PLAIN_RECORD_BYTES_MAX;
 use crate::model::{
     AddressScopeId, AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, Family,
     HostRow, Instance, JobId, JobRow, Mac, NetworkHandle, NetworkId, NetworkRow, ObjectRef,
-    OwnerId, PinRow, PoolId, PoolRow, PortId, PortRow, Prefix, ProjectId, ProjectRow, Range,
-    Revision, ScopeRow, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text,
-    Thing,
+    OwnerId, PinRow, PoolId, PoolRow, PortId, PortRow, Prefix, ProjectId, Range, Revision,
+    ScopeRow, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text, Thing,
 };
 use addrd_protocol::message::{
     AllocationState, Exclusion, ExclusionMode, IpAllocation, Ipv6Mode, JobKind, Route, Service,
     Strategy as Choice, SubnetKind,
 };
+use projects::{golden_project, project};
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use uuid::Uuid;
@@ -313,19 +315,6 @@ fn object_ref() -> impl Strategy<Value = ObjectRef> {
     (any::<u32>(), uuid()).prop_map(|(handle, id)| ObjectRef { handle: NetworkHandle(handle), id })
 }
 
-fn project() -> impl Strategy<Value = ProjectRow> {
-    let texts = (prop::option::of(text()), prop::option::of(text()));
-    (any::<u32>(), any::<u64>(), uuid(), texts).prop_map(
-        |(handle, revision, id, (name, description))| ProjectRow {
-            handle: NetworkHandle(handle),
-            revision: Revision(revision),
-            id: ProjectId(id),
-            name,
-            description,
-        },
-    )
-}
-
 fn address_scope() -> impl Strategy<Value = ScopeRow> {
     (project(), uuid(), any::<bool>(), any::<bool>()).prop_map(|(row, id, is_v4, shared)| {
         ScopeRow {
@@ -607,16 +596,6 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
 
 fn golden_ref(handle: u32) -> ObjectRef {
     ObjectRef { handle: NetworkHandle(handle), id: Uuid::from_u128(0x10 + u128::from(handle)) }
-}
-
-fn golden_project() -> ProjectRow {
-    ProjectRow {
-        handle: NETWORK,
-        revision: REVISION,
-        id: ProjectId::from_u128(1),
-        name: golden_text("p"),
-        description: golden_text("d"),
-    }
 }
 
 fn golden_service() -> SubnetRow {

@@ -3,7 +3,7 @@
 import ipaddress
 
 from .layout import Items, Layout, Tag
-from .tables import STATES
+from .tables import QUOTA_MAX, STATES
 from .values import (
     Count, Cursor, Enumeration, Fault, Flags, Id, Name, Number, Prefix, Reserved, Text, address_of,
     prefix_of, prefix_parts,
@@ -12,6 +12,11 @@ from .values import (
 MANAGER_BYTES_MAX = 64
 PAGE_OBJECTS_MAX = 1_000
 RESERVED = None
+
+
+def quota():
+    """How much of something a project may have, or has."""
+    return Number(8, most=QUOTA_MAX)
 
 
 def revision():

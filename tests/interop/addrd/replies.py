@@ -3,12 +3,12 @@
 from . import ports
 from .layout import Items, KindItems, Layout, Plain, Tag
 from .parts import (
-    ALLOCATION, NEXT, OTHER, PAGE_OBJECTS_MAX, PLACE, RESERVED, gather_address, gather_prefix, page, revision, scatter_address,
-    scatter_prefix,
+    ALLOCATION, NEXT, OTHER, PAGE_OBJECTS_MAX, PLACE, RESERVED, gather_address, gather_prefix, page, quota, revision,
+    scatter_address, scatter_prefix,
 )
 from .tables import (
-    CANDIDATE_REASONS, EXCLUSION_MODES, GOAWAY_REASONS, JOB_KINDS, JOB_STATES, ONE_FAMILY, STATES, STRATEGIES, SUBNET_KINDS,
-    status_class, status_number, STATUSES,
+    CANDIDATE_REASONS, EXCLUSION_MODES, GOAWAY_REASONS, JOB_KINDS, JOB_STATES, ONE_FAMILY, QUOTA_RESOURCES, QUOTAS, STATES,
+    STRATEGIES, SUBNET_KINDS, status_class, status_number, STATUSES,
 )
 from .values import (
     Address, Count, Enumeration, Fault, Flags, Id, ListOf, Name, Number, Prefix, Range, Reader, Reserved, Route,
@@ -55,7 +55,12 @@ NETWORK = Layout(
 PROJECT = Layout(
     ("project_id", Id()), ("revision", revision()), ("networks", Number(4)), ("subnet_pools", Number(4)),
     ("address_scopes", Number(4)), (None, Flags(2, "repeated")), (RESERVED, Reserved(2)),
-    tail={0x0001: Tag("name", Name()), 0x0002: Tag("description", Text())},
+    tail={
+        0x0001: Tag("name", Name()),
+        0x0002: Tag("description", Text()),
+        **{0x0010 + place: Tag("quota_" + name, quota()) for place, name in enumerate(QUOTAS)},
+        **{0x0020 + place: Tag("used_" + name, quota()) for place, name in enumerate(QUOTAS) if name != "networks"},
+    },
 )
 SCOPE = Layout(
     ("address_scope_id", Id()), ("project_id", Id()), ("revision", revision()), ("subnet_pools", Number(4)),
@@ -237,7 +242,10 @@ DETAILS = {
         ("quarantined", count()), ("excluded", count()),
     )),
     7: ("bound", Layout(tail={0x0001: Tag("name", Text(), needed=True)})),
-    32: ("quota", Layout(("limit", count()), ("used", count()), ("asked", count()))),
+    32: ("quota", Layout(
+        ("resource", Enumeration(QUOTA_RESOURCES)), (RESERVED, Reserved(7)),
+        ("limit", count()), ("used", count()), ("asked", count()),
+    )),
 }
 
 

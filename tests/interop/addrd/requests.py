@@ -6,11 +6,11 @@ from . import ports
 from .layout import KindItems, Layout, Tag
 from .parts import (
     CURSOR, FENCES, MANAGER_BYTES_MAX, RESERVED, SUBNET_NAMES, fenced, gather_fences, gather_prefix,
-    gather_subnet_name, gather_target, limit, list_request, revision, scatter_fences, scatter_prefix,
+    gather_subnet_name, gather_target, limit, list_request, quota, revision, scatter_fences, scatter_prefix,
     scatter_subnet_name, scatter_target, target,
 )
 from .tables import (
-    BATCH_MODES, EXCLUSION_MODES, FAMILIES, LOOKUP_KINDS, ONE_FAMILY, PREFIX_CHOICES, STATES, STRATEGIES, SUBNET_KINDS,
+    BATCH_MODES, EXCLUSION_MODES, FAMILIES, LOOKUP_KINDS, ONE_FAMILY, PREFIX_CHOICES, QUOTAS, STATES, STRATEGIES, SUBNET_KINDS,
 )
 from .values import (
     Address, Count, Cursor, Enumeration, Fault, Flags, Id, ListOf, Mac, Name, Number, Prefix, Range, Reserved, Route,
@@ -310,6 +310,13 @@ LOOKUP = Layout(
     gather=gather_lookup, scatter=scatter_lookup,
 )
 
+
+
+def quotas(kind=lambda number: number):
+    """How much a project may have."""
+    return {0x8010 + place: Tag("quota_" + name, kind(quota())) for place, name in enumerate(QUOTAS)}
+
+
 NAMED = {0x8001: Tag("name", Name()), 0x8002: Tag("description", Text())}
 NAMED_SETTINGS = {0x8001: Tag("name", Setting(Name())), 0x8002: Tag("description", Setting(Text()))}
 BY_NAME = Layout(tail={0x8001: Tag("name", Name())})
@@ -384,10 +391,10 @@ SCOPE_CREATE = Layout(
 SCOPE_UPDATE = Layout(("expected", revision()), tail=NAMED_SETTINGS | {0x8003: Tag("shared", Setting(boolean()))})
 
 REQUESTS = {
-    "project_create": Layout(tail=NAMED),
+    "project_create": Layout(tail=NAMED | quotas()),
     "project_get": BY_NAME,
     "project_list": NAMED_LIST,
-    "project_update": Layout(("expected", revision()), tail=NAMED_SETTINGS),
+    "project_update": Layout(("expected", revision()), tail=NAMED_SETTINGS | quotas(Setting)),
     "project_delete": EXPECTED,
     "scope_create": SCOPE_CREATE,
     "scope_get": BY_NAME,

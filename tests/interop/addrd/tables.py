@@ -189,6 +189,9 @@ IP_ALLOCATIONS = {1: "immediate", 2: "deferred", 3: "none"}
 JOB_STATES = {1: "running", 2: "done"}
 GOAWAY_REASONS = {1: "shutdown", 2: "session_replaced", 3: "idle", 4: "slow_reader"}
 LOOKUP_KINDS = {1: "address", 2: "owner"}
+QUOTAS = ("addresses", "prefixes", "networks", "subnets", "ports")
+QUOTA_MAX = (1 << 53) - 1
+QUOTA_RESOURCES = {1: "pool", 2: "addresses", 3: "prefixes", 4: "networks", 5: "subnets", 6: "ports"}
 CANDIDATE_REASONS = {
     1: "exhausted", 2: "family", 3: "limit", 4: "deleting", 5: "no_pools", 6: "length",
     7: "not_found", 8: "fragmented", 9: "auto_address", 10: "service_type", 11: "segment",

@@ -71,7 +71,7 @@ pub(super) fn project(session: &Session) -> Result<(ProjectId, Line), Fault> {
         _ => given,
     };
     let name = name.and_then(|name| Text::new(name).ok());
-    let object = ProjectCreate { name, description: None };
+    let object = ProjectCreate { name, ..ProjectCreate::default() };
     Ok((project_id, Line::Project(InProject { project_id, object })))
 }
 

@@ -87,7 +87,7 @@ fn projects(tables: &Tables, out: &mut Vec<Line>) {
     }
     out.extend(projects.into_iter().map(|(project_id, name)| {
         let name = name.and_then(|name| Text::new(name).ok()).filter(Text::is_name);
-        let object = ProjectCreate { name, description: None };
+        let object = ProjectCreate { name, ..ProjectCreate::default() };
         Line::Project(InProject { project_id, object })
     }));
 }
