@@ -27,6 +27,8 @@ mod frames;
 mod overload;
 #[path = "process/peers.rs"]
 mod peers;
+#[path = "process/quotas.rs"]
+mod quotas;
 #[path = "process/repeats.rs"]
 mod repeats;
 #[path = "process/sessions.rs"]
