@@ -219,7 +219,8 @@ impl Opcode {
     pub const fn may_restore(self) -> bool {
         matches!(
             self,
-            Self::SUBNET_CREATE
+            Self::NETWORK_CREATE
+                | Self::SUBNET_CREATE
                 | Self::ALLOCATE
                 | Self::BATCH
                 | Self::POOL_CREATE

@@ -86,7 +86,7 @@ NETWORK_OPTIONAL = ("lookup", "scope_get", "pool_get")
 MAY_NAME_POOL = (
     "allocate", "release", "allocation_update", "batch", "allocation_get", "allocation_list", "lookup", "usage",
 )
-MAY_RESTORE = ("subnet_create", "allocate", "batch", "pool_create", "port_create")
+MAY_RESTORE = ("network_create", "subnet_create", "allocate", "batch", "pool_create", "port_create")
 MAY_BE_SHARED = (
     "network_get", "subnet_get", "subnet_list", "usage", "free_ranges", "allocate", "release", "allocation_update",
     "batch", "allocation_get", "allocation_list", "lookup", "renew", "renew_owner", "port_create", "port_get", "port_list", "port_update",
