@@ -51,16 +51,7 @@ fn slaac(number: u128, cidr: &str) -> SubnetCreate {
 }
 
 fn port(number: u128) -> PortCreate {
-    PortCreate {
-        port_id: PortId::from_u128(number),
-        mac: None,
-        allow_gateway: false,
-        ip_allocation: None,
-        fixed_ips: Setting::Unset,
-        host: None,
-        device_owner: None,
-        description: None,
-    }
+    PortCreate::of(PortId::from_u128(number))
 }
 
 /// Runs them all at once and gives what became of each.

@@ -119,14 +119,8 @@ async fn hammer(client: Client, number: u128, book: Book) {
         if round % 3 == 0 {
             let port_id = PortId::from_u128(u128::from(100 + round % 5));
             let create = PortCreate {
-                ip_allocation: None,
-                port_id,
-                mac: None,
-                allow_gateway: false,
-                fixed_ips: Setting::Unset,
-                host: None,
-                device_owner: None,
                 description: Text::new(&secret(number)).ok(),
+                ..PortCreate::of(port_id)
             };
             if let Ok(port) = client.port_create(NETWORK, create).await {
                 let fixed = port.fixed_ips[0];

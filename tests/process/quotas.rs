@@ -181,16 +181,7 @@ async fn take_two(client: &Client, number: u64, round: u64) -> u64 {
 
 /// A port with one address, of IPv4 since there is no other.
 fn port(number: u64) -> PortCreate {
-    PortCreate {
-        port_id: PortId::from_u128(0x9000 + u128::from(number)),
-        mac: None,
-        allow_gateway: false,
-        fixed_ips: Setting::Unset,
-        host: None,
-        device_owner: None,
-        description: None,
-        ip_allocation: None,
-    }
+    PortCreate::of(PortId::from_u128(0x9000 + u128::from(number)))
 }
 
 async fn release_all(site: &Site, project: ProjectId) {

@@ -190,16 +190,7 @@ pub(crate) fn port_of(key: &Key) -> PortId {
 }
 
 fn port_create(key: &Key) -> PortCreate {
-    PortCreate {
-        port_id: port_of(key),
-        mac: None,
-        allow_gateway: false,
-        ip_allocation: None,
-        fixed_ips: Setting::Unset,
-        host: None,
-        device_owner: None,
-        description: None,
-    }
+    PortCreate::of(port_of(key))
 }
 
 fn allocate(key: &Key, how: How) -> Allocate {

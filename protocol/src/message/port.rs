@@ -73,6 +73,23 @@ pub struct PortCreate {
     pub description: Option<Text>,
 }
 
+impl PortCreate {
+    /// With this id, and everything else by default.
+    #[must_use]
+    pub const fn of(port_id: PortId) -> Self {
+        Self {
+            port_id,
+            mac: None,
+            allow_gateway: false,
+            ip_allocation: None,
+            fixed_ips: Setting::Unset,
+            host: None,
+            device_owner: None,
+            description: None,
+        }
+    }
+}
+
 /// Reads a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortGet {

@@ -12,16 +12,7 @@ fn wanted(subnet_id: Option<SubnetId>, address: Option<&str>) -> FixedIpWanted {
 }
 
 pub(super) fn port_create() -> PortCreate {
-    PortCreate {
-        port_id: PORT,
-        mac: None,
-        allow_gateway: false,
-        ip_allocation: None,
-        fixed_ips: Setting::Unset,
-        host: None,
-        device_owner: None,
-        description: None,
-    }
+    PortCreate::of(PORT)
 }
 
 fn full_port_create() -> PortCreate {

@@ -10,16 +10,7 @@ use addrd_protocol::{Mac, PortId, Setting};
 pub(super) const MAC: Mac = Mac([0xfa, 0x16, 0x3e, 0, 0x0a, 0xff]);
 
 pub(super) fn port(number: u128) -> PortCreate {
-    PortCreate {
-        port_id: PortId::from_u128(number),
-        mac: None,
-        allow_gateway: false,
-        ip_allocation: None,
-        fixed_ips: Setting::Unset,
-        host: None,
-        device_owner: None,
-        description: None,
-    }
+    PortCreate::of(PortId::from_u128(number))
 }
 
 pub(super) fn update(number: u128) -> PortUpdate {

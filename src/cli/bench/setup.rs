@@ -2,11 +2,10 @@
 
 use super::super::fault::Fault;
 use super::plan::Plan;
-use super::wire::plain_port;
 use addrd_client::protocol::message::batch::BATCH_ITEMS_MAX;
 use addrd_client::protocol::message::{
     Batch, BatchItem, BatchMode, BatchResult, FromPool, Hello, Job, NetworkCreate, NetworkDelete,
-    PoolCreate, PrefixChoice, Strategy, SubnetCreate, SubnetKind,
+    PoolCreate, PortCreate, PrefixChoice, Strategy, SubnetCreate, SubnetKind,
 };
 use addrd_client::protocol::{
     Family, JobId, NetworkId, OwnerId, PortId, Revision, SessionId, Setting, Status, SubnetId,
@@ -190,7 +189,7 @@ pub(super) async fn fill(
 ) -> Result<(), Fault> {
     super::progress(&format!("allocating for {live} owners"));
     let item = |owner: OwnerId| match ports {
-        true => BatchItem::PortCreate(Box::new(plain_port(PortId(owner.0)))),
+        true => BatchItem::PortCreate(Box::new(PortCreate::of(PortId(owner.0)))),
         false => BatchItem::Allocate(plain_allocate(owner)),
     };
     let client = client.with_timeout(FILL_MAX);

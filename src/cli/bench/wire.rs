@@ -49,7 +49,7 @@ impl Template {
 
     /// A port with one address of each family.
     pub(super) fn port_create(project: ProjectId) -> Self {
-        let create = plain_port(PortId::from_u128(1));
+        let create = PortCreate::of(PortId::from_u128(1));
         Self::of(project, &Request::PortCreate(Box::new(create)), THING_AT)
     }
 
@@ -130,20 +130,6 @@ impl Template {
         put(frame, REQUEST_ID_AT, &request_id.to_be_bytes());
         put(frame, NETWORK_AT, network.as_bytes());
         put(frame, self.owner_at, owner.as_bytes());
-    }
-}
-
-/// A port that says nothing but its id.
-pub(super) fn plain_port(port_id: PortId) -> PortCreate {
-    PortCreate {
-        port_id,
-        mac: None,
-        allow_gateway: false,
-        ip_allocation: None,
-        fixed_ips: Setting::Unset,
-        host: None,
-        device_owner: None,
-        description: None,
     }
 }
 

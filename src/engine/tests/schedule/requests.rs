@@ -55,16 +55,7 @@ fn of_port(port_id: PortId, how: How) -> (Opcode, Request) {
     let expected = Revision(0);
     let fixed_ips = match how {
         How::Make => {
-            let create = PortCreate {
-                ip_allocation: None,
-                port_id,
-                mac: None,
-                allow_gateway: false,
-                fixed_ips: Setting::Unset,
-                host: None,
-                device_owner: None,
-                description: None,
-            };
+            let create = PortCreate::of(port_id);
             return (Opcode::PORT_CREATE, Request::PortCreate(Box::new(create)));
         }
         How::Unmake => {
