@@ -48,6 +48,8 @@ pub(crate) enum Bug {
     PortMadeInPart,
     /// The record of a port that changed isn't journalled.
     PortChangeNotJournalled,
+    /// In adoption mode addresses are chosen as ever.
+    ChosenWhileAdopting,
 }
 
 /// Whether this bug is planted.
@@ -78,7 +80,7 @@ mod tests {
         "engine::tests::schedule::random_schedules_lose_nothing_and_give_nothing_twice";
 
     /// Each bug, and the test that is meant for it.
-    const CAUGHT_BY: [(Bug, &str); 27] = [
+    const CAUGHT_BY: [(Bug, &str); 28] = [
         (Bug::ReplyBeforeCommit, SCHEDULES),
         (Bug::ReadBeforeCommit, SCHEDULES),
         (Bug::FailedWriteBelieved, SCHEDULES),
@@ -114,6 +116,10 @@ mod tests {
         (
             Bug::RenewedTooLate,
             "allocator::tests::leases::a_lease_ends_at_its_deadline_and_not_before",
+        ),
+        (
+            Bug::ChosenWhileAdopting,
+            "allocator::tests::adoption::nothing_is_chosen_whatever_way_it_is_asked_for",
         ),
         (Bug::ClockJumpBelieved, "engine::clock::tests::a_wall_clock_a_year_ahead_is_not_believed"),
         (

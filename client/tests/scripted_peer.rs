@@ -124,6 +124,7 @@ fn server(server_id: ServerId, credit: u32) -> HelloReply {
     HelloReply {
         version: 1,
         role: 0,
+        adopting: false,
         features: 0,
         server_id,
         incarnation: Incarnation(0),

@@ -57,6 +57,8 @@ opcodes! {
     JOB_LIST = 0x0012, "job_list";
     /// An operator believes the wall clock of the server.
     CLOCK_ACCEPT = 0x0013, "clock_accept";
+    /// An operator begins or ends adoption mode.
+    SERVER_ADOPT = 0x0014, "server_adopt";
 
     /// Creates a network.
     NETWORK_CREATE = 0x0101, "network_create";
@@ -188,7 +190,7 @@ impl Opcode {
             Self::HELLO | Self::PING | Self::SERVER_STATUS | Self::JOB_GET | Self::JOB_LIST => {
                 NetworkRule::None
             }
-            Self::CLOCK_ACCEPT => NetworkRule::None,
+            Self::CLOCK_ACCEPT | Self::SERVER_ADOPT => NetworkRule::None,
             Self::NETWORK_LIST | Self::NETWORK_FIND => NetworkRule::None,
             Self::LOOKUP | Self::SCOPE_GET | Self::POOL_GET => NetworkRule::Optional,
             Self::SCOPE_LIST | Self::POOL_LIST => NetworkRule::None,

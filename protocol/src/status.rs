@@ -206,6 +206,8 @@ statuses! {
     NOT_READY = 0x0405, 503, "";
     /// Too many protocol errors, connections or requests from this peer.
     RATE_LIMITED = 0x0406, 429, "";
+    /// Adoption mode: nothing is chosen by the server, since it may not know all who hold something.
+    ADOPTING = 0x0407, 503, "";
 
     /// The server failed while doing it.
     OUTCOME_UNKNOWN = 0x0501, 500, "";

@@ -125,7 +125,9 @@ impl Shard {
             Effect::ProjectPut(_)
             | Effect::ScopePut(_)
             | Effect::PoolPut(_)
-            | Effect::ObjectGone { .. } => {}
+            | Effect::ObjectGone { .. }
+            // The whole server's: [`Shard::set_adopting`].
+            | Effect::Adoption { .. } => {}
             Effect::JobGone { network, revision, job } => {
                 self.jobs.remove(job);
                 self.finished.retain(|finished| finished != job);

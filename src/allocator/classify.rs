@@ -18,6 +18,8 @@ pub fn is_spanning(scope: &Scope, request: &Request) -> bool {
         // they have.
         Request::ProjectCreate(_) | Request::ProjectDelete(_) | Request::ProjectGet(_) => true,
         Request::ProjectUpdate(_) => true,
+        // Every shard behaves otherwise from then on.
+        Request::ServerAdopt(_) => true,
         _ => needs_no_shard(scope, request),
     }
 }
@@ -111,6 +113,7 @@ pub fn is_mutation(request: &Request) -> bool {
             | Request::PortDelete(_)
             | Request::PinCreate(_)
             | Request::PinDelete(_)
+            | Request::ServerAdopt(_)
     )
 }
 
@@ -121,7 +124,7 @@ pub fn is_freeing(request: &Request) -> bool {
     match request {
         Request::Release(_) | Request::SubnetDelete(_) | Request::NetworkDelete(_) => true,
         Request::ProjectDelete(_) | Request::ScopeDelete(_) | Request::PoolDelete(_) => true,
-        Request::Renew(_) | Request::RenewOwner(_) => true,
+        Request::Renew(_) | Request::RenewOwner(_) | Request::ServerAdopt(_) => true,
         Request::Batch(batch) => {
             let frees =
                 |item: &BatchItem| matches!(item, BatchItem::Release(_) | BatchItem::Renew(_));

@@ -5,6 +5,9 @@ use addrd_protocol::message::{Detail, Failure};
 use addrd_protocol::text::TEXT_BYTES_MAX;
 use std::fmt::Arguments;
 
+/// Advice to clients in adoption mode, ms: operators decide in minutes, not in moments.
+const ADOPTING_RETRY_MS: u32 = 10_000;
+
 /// A refusal on its way out.
 pub(super) type Refused = Box<Failure>;
 
@@ -52,6 +55,16 @@ pub(super) fn limit(bound: &str, count: u128, most: u128) -> Refused {
 #[cold]
 pub(super) fn unsupported(field: &str, what: &str) -> Refused {
     refuse_field(Status::UNSUPPORTED, field, format_args!("{what} is not built in this version"))
+}
+
+/// The server would have to choose, and it may not know all who hold something.
+#[cold]
+pub(super) fn adopting(what: &str) -> Refused {
+    let message = format_args!(
+        "adoption mode: the server chooses no {what} until an operator ends it (addrd server adopt \
+         --end); one that is named exactly is given if it is free"
+    );
+    Box::new(Failure { retry_after_ms: ADOPTING_RETRY_MS, ..*refuse(Status::ADOPTING, message) })
 }
 
 /// No project with this id.

@@ -160,6 +160,8 @@ pub struct Shard {
     pub(super) expiry_stopped: bool,
     /// What the request at hand makes was there before.
     pub(super) restoring: bool,
+    /// Adoption mode: nothing is chosen here, since not all who hold something may be known.
+    pub(super) adopting: bool,
     /// Records at which creation ends.
     records_most: u64,
 }
@@ -200,8 +202,20 @@ impl Shard {
             leniency: Default::default(),
             expiry_stopped: false,
             restoring: false,
+            adopting: false,
             records_most: settings.records_max / 100 * RECORDS_FULL_PERCENT,
         }
+    }
+
+    /// Begins or ends adoption mode.
+    pub const fn set_adopting(&mut self, adopting: bool) {
+        self.adopting = adopting;
+    }
+
+    /// Whether owners re-take what they hold, and nothing is chosen here.
+    #[must_use]
+    pub const fn is_adopting(&self) -> bool {
+        self.adopting
     }
 
     /// Counts and the memory that they take.

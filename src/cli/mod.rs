@@ -113,7 +113,7 @@ enum Command {
     /// Jobs of the server: get, list, wait.
     #[command(subcommand)]
     Job(job::Job),
-    /// The server: status, accept-clock, check.
+    /// The server: status, accept-clock, adopt, check.
     #[command(subcommand)]
     Server(server::Server),
     /// Allocates an address (or a block) for an owner.

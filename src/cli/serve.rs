@@ -58,6 +58,10 @@ pub(crate) struct Serve {
     /// Address of /metrics, /livez and /readyz; empty = none [default: 127.0.0.1:2338]
     #[arg(long, value_name = "ADDRESS")]
     http: Option<String>,
+    /// If the data directory is new, begin in adoption mode: the data was lost, and owners know what
+    /// was in it
+    #[arg(long)]
+    adopt: bool,
     /// Listen on addresses that others can reach, though anybody there may do everything
     #[arg(long)]
     insecure: bool,
@@ -138,9 +142,10 @@ pub(crate) fn run(_session: &Session, serve: &Serve) -> Result<(), Fault> {
     };
     let progress = Arc::new(StartProgress::default());
     let operators = telling.block_on(async { sockets.tell_operators(Arc::clone(&progress)) });
-    let booted = booted(&config, progress)?;
+    let booted = booted(&config, serve.adopt, progress)?;
     let is_demo = serve.dev && booted.is_untouched();
     let engine = booted.running.engine().clone();
+    let engine_told = engine.clone();
     let (clock, clock_behind_ms) = (Arc::clone(engine.clock()), booted.clock_behind_ms);
     let served = runtime.block_on(async {
         let server = Server::over(sockets, &operators, engine, &config, log);
@@ -151,6 +156,7 @@ pub(crate) fn run(_session: &Session, serve: &Serve) -> Result<(), Fault> {
             unix: config.unix_socket_path(),
         };
         tell_clock(&*clock, clock_behind_ms);
+        tell_adoption(&engine_told);
         output::to_stderr(&format!("data in {}", config.data_directory.display()));
         output::to_stderr(&format!("listening on {}", places.all().join(", ")));
         serve_until_signal(server, &places, serve.dev, is_demo).await
@@ -168,7 +174,7 @@ pub(crate) fn serve_during<T>(
     work: impl Future<Output = Result<T, Fault>>,
 ) -> Result<T, Fault> {
     let runtime = threads("reactor", config.reactors())?;
-    let booted = booted(config, Arc::new(StartProgress::default()))?;
+    let booted = booted(config, false, Arc::new(StartProgress::default()))?;
     let engine = booted.running.engine().clone();
     let worked = runtime.block_on(async {
         let server = Server::bind(engine, config, None);
@@ -217,7 +223,22 @@ fn tell_clock(clock: &dyn Clock, behind_ms: u64) {
     }
 }
 
-fn booted(config: &Config, progress: Arc<StartProgress>) -> Result<Booted, Fault> {
+/// Says that nothing is chosen until an operator says so.
+fn tell_adoption(engine: &Engine) {
+    let Some(since) = engine.adoption() else { return };
+    let seconds = engine.clock().tick().since(since) / 1_000;
+    tracing::warn!(seconds, "adoption mode is on: nothing is chosen and no lease ends");
+    output::to_stderr(
+        "adoption mode: owners re-take what they hold; nothing is chosen and no lease ends until \
+         `addrd server adopt --end`",
+    );
+}
+
+fn booted(
+    config: &Config,
+    adopts_if_new: bool,
+    progress: Arc<StartProgress>,
+) -> Result<Booted, Fault> {
     let store = store::Settings {
         journal_records_max: config.journal_records_max,
         state_cache_bytes: usize::try_from(config.cache_bytes).unwrap_or(usize::MAX),
@@ -226,6 +247,7 @@ fn booted(config: &Config, progress: Arc<StartProgress>) -> Result<Booted, Fault
     let boot = boot(Boot {
         data: config.data_directory.clone(),
         store,
+        adopts_if_new,
         workers: config.workers(),
         memory_records_max: config.memory_records_max(),
         clock_jump_ms_max: u64::try_from(config.clock_jump_max.as_millis()).unwrap_or(u64::MAX),

@@ -4,18 +4,72 @@ use super::fault::Fault;
 use super::session::Session;
 use super::view::View;
 use super::{check, duration};
-use addrd_protocol::message::ClockAccepted;
+use addrd_protocol::message::{AdoptAction, Adoption, ClockAccepted};
 use serde::Serialize;
 
-/// The server: status, accept-clock, check.
+/// The server: status, accept-clock, adopt, check.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Server {
     /// Shows version, identity, positions and counts.
     Status,
     /// Says that the wall clock of the server is right, after it was not believed.
     AcceptClock,
+    /// Begins or ends adoption mode, in which owners re-take what they hold after a restore.
+    Adopt(Adopt),
     /// The same as `addrd check`.
     Check(check::Check),
+}
+
+/// Begins or ends adoption mode.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+In adoption mode exact allocations, repeats, renewals and releases are served as ever; what the
+server would have to choose gets ADOPTING (exit code 6), and no lease ends. A restored server begins
+in it. Ask `addrd server status` whether it is on.
+
+Examples:
+  addrd server adopt --end      all owners have re-taken what they hold
+  addrd server adopt --begin    the data is older than what owners know")]
+#[group(required = true, multiple = false)]
+pub(crate) struct Adopt {
+    /// From now on nothing is chosen
+    #[arg(long)]
+    begin: bool,
+    /// Everything is served again
+    #[arg(long)]
+    end: bool,
+}
+
+/// How adoption mode is now.
+#[derive(Debug, Serialize)]
+struct Adopted(Adoption);
+
+impl View for Adopted {
+    const COLUMNS: &'static [&'static str] = &["adopting", "repeated", "lasted_ms"];
+
+    fn cells(&self) -> Vec<String> {
+        let Adoption { adopting, repeated, lasted_ms } = self.0;
+        vec![adopting.to_string(), repeated.to_string(), lasted_ms.to_string()]
+    }
+
+    fn keys(&self) -> Vec<String> {
+        vec![self.0.adopting.to_string()]
+    }
+
+    fn titles(&self) -> Vec<String> {
+        let Adoption { adopting, repeated, lasted_ms } = self.0;
+        let lasted = duration::left(lasted_ms.max(1));
+        vec![match (adopting, repeated) {
+            (true, false) => "adoption mode is on: nothing is chosen until --end".to_owned(),
+            (true, true) => format!("adoption mode was on already, for {lasted}"),
+            (false, false) => format!("adoption mode has ended after {lasted}"),
+            (false, true) => "adoption mode was not on".to_owned(),
+        }]
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
 }
 
 /// How far the server's time moved.
@@ -54,6 +108,11 @@ pub(crate) async fn run(session: &Session, server: Server) -> Result<(), Fault> 
         Server::AcceptClock => {
             let client = session.client().await?;
             session.output.one(&Accepted(client.clock_accept().await?))
+        }
+        Server::Adopt(adopt) => {
+            let action = if adopt.begin { AdoptAction::Begin } else { AdoptAction::End };
+            let client = session.client().await?;
+            session.output.one(&Adopted(client.server_adopt(action).await?))
         }
         Server::Check(check) => check::run(session, &check),
     }

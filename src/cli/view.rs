@@ -254,6 +254,7 @@ impl View for ServerStatus {
         "uptime_s",
         "workers",
         "connections",
+        "adopting",
         "networks",
         "allocations",
     ];
@@ -270,6 +271,7 @@ impl View for ServerStatus {
             (self.uptime_ms / 1_000).to_string(),
             self.workers.to_string(),
             self.connections.to_string(),
+            self.adopting.to_string(),
             self.networks.to_string(),
             self.allocations.to_string(),
         ]

@@ -6,7 +6,7 @@ use super::recovery::{Recovery, StartProgress};
 use super::start::{Running, Start, start};
 use super::threads::OnFailure;
 use crate::allocator::ShardSettings;
-use crate::model::{Seq, ServerId};
+use crate::model::{Seq, ServerId, Tick};
 use crate::store::{
     Disk, Presence, RealDisk, Recovered, Settings, Store, StoreError, give_up_reserve,
 };
@@ -20,6 +20,8 @@ pub struct Boot {
     pub data: PathBuf,
     /// How the store is opened.
     pub store: Settings,
+    /// A new directory begins in adoption mode.
+    pub adopts_if_new: bool,
     /// Workers, at least one.
     pub workers: u16,
     /// Most records in memory, over all workers.
@@ -95,7 +97,9 @@ impl std::error::Error for BootError {
 /// # Errors
 /// [`BootError`]; a refusal changes no file.
 pub fn boot(boot: Boot) -> Result<Booted, BootError> {
-    let (mut store, is_new) = open(&boot.data, &boot.store)?;
+    // A wall clock of 0 is no time at which anything begins.
+    let adoption = if boot.adopts_if_new { Tick(boot.hands.wall_ms().max(1)) } else { Tick(0) };
+    let (mut store, is_new) = open(&boot.data, &boot.store, adoption)?;
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
     let records_max = boot.memory_records_max / u64::from(boot.workers.max(1));
     let settings = ShardSettings { seed, records_max };
@@ -107,7 +111,9 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
     let sealer = store.journal.sealer(store.identity());
     let format = store.format();
     let (journal, checkpointer, disk) = store.split();
-    let (shards, catalogue) = recovery.finish(recovered.network_handle_max);
+    let (mut shards, mut catalogue) = recovery.finish(recovered.network_handle_max);
+    catalogue.restore_adoption(recovered.adoption);
+    shards.iter_mut().for_each(|shard| shard.set_adopting(recovered.adoption != Tick(0)));
     let has_deadlines = shards.iter().any(|shard| shard.leases() > 0);
     let jump_ms_max = boot.clock_jump_ms_max;
     let clock = SystemClock::over(boot.hands, recovered.tick, jump_ms_max, has_deadlines);
@@ -130,12 +136,12 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
     Ok(Booted { running, is_new, recovered, effects, clock_behind_ms })
 }
 
-fn open(path: &Path, settings: &Settings) -> Result<(Store, bool), BootError> {
+fn open(path: &Path, settings: &Settings, adoption: Tick) -> Result<(Store, bool), BootError> {
     RealDisk::make(path).map_err(|error| BootError::Directory(path.to_owned(), error))?;
     let disk = || Arc::new(RealDisk::new(path)) as Arc<dyn Disk>;
-    let opened = match open_store(disk(), settings) {
+    let opened = match open_store(disk(), settings, adoption) {
         Err(StoreError::Io { source, .. }) if is_full(&source) && gives_up(&*disk()) => {
-            open_store(disk(), settings)
+            open_store(disk(), settings, adoption)
         }
         opened => opened,
     };
@@ -151,12 +157,16 @@ fn gives_up(disk: &dyn Disk) -> bool {
     give_up_reserve(disk).unwrap_or(false)
 }
 
-fn open_store(disk: Arc<dyn Disk>, settings: &Settings) -> Result<(Store, bool), StoreError> {
+fn open_store(
+    disk: Arc<dyn Disk>,
+    settings: &Settings,
+    adoption: Tick,
+) -> Result<(Store, bool), StoreError> {
     match Store::presence(&*disk)? {
         Presence::Present => Ok((Store::open(disk, settings)?, false)),
         Presence::Absent | Presence::Unfinished => {
             let server = ServerId(uuid::Uuid::new_v4());
-            Ok((Store::create(disk, settings, server)?, true))
+            Ok((Store::create_since(disk, settings, server, adoption)?, true))
         }
     }
 }

@@ -12,7 +12,7 @@ use super::sequencer::Sequenced;
 use super::worker::Work;
 use crate::allocator;
 use crate::limits;
-use crate::model::{Incarnation, Seq, ServerId, worker_of};
+use crate::model::{Incarnation, Seq, ServerId, Tick, worker_of};
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::{Failure, Request};
 use addrd_sync::{Class, Cost, Depth, Doorbell, DurableMark, Level, Producer};
@@ -105,6 +105,7 @@ pub(super) struct Inner {
     pub(super) pressure: Arc<Pressure>,
     pub(super) memory_records_max: u64,
     pub(super) active: Level,
+    pub(super) adoption: Arc<Level>,
     pub(super) worker_figures: Vec<WorkerFiguresReader>,
     pub(super) committer_figures: CommitterFiguresReader,
     pub(super) fold_figures: CommitterFiguresReader,
@@ -177,6 +178,12 @@ impl Engine {
     #[must_use]
     pub fn active(&self) -> &Level {
         &self.inner.active
+    }
+
+    /// When adoption mode began, if it is on.
+    #[must_use]
+    pub fn adoption(&self) -> Option<Tick> {
+        Some(Tick(self.inner.adoption.get())).filter(|since| *since != Tick(0))
     }
 
     /// Whether requests are served.

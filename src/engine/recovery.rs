@@ -86,7 +86,8 @@ impl Recovery {
             Effect::ProjectPut(_)
             | Effect::ScopePut(_)
             | Effect::PoolPut(_)
-            | Effect::ObjectGone { .. } => None,
+            | Effect::ObjectGone { .. }
+            | Effect::Adoption { .. } => None,
             Effect::NetworkGone { network, .. } => self.owners.remove(network),
             Effect::SubnetPut(row) => self.owners.get(&row.network).copied(),
             Effect::ExclusionPut(row) => self.owners.get(&row.network).copied(),

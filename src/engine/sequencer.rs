@@ -265,7 +265,14 @@ impl Sequencer {
         let Operation { scope, request, .. } = operation;
         if allocator::is_spanning(scope, request) {
             let catalogue = &mut self.catalogue;
-            return allocator::apply_spanning(catalogue, shards, &at, scope, request, records);
+            let answer = allocator::apply_spanning(catalogue, shards, &at, scope, request, records);
+            let adoption = catalogue.adoption().0;
+            if self.shared.adoption.get() != adoption {
+                self.shared.adoption.set(adoption);
+                let is_on = adoption != 0;
+                tracing::warn!(is_on, "an operator switched adoption mode");
+            }
+            return answer;
         }
         if allocator::is_gathered(scope, request) {
             let parts = shards

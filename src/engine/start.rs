@@ -108,6 +108,7 @@ pub fn start(start: Start) -> std::io::Result<Running> {
         position: Arc::new(DurableMark::new(last)),
         incarnation: start.identity.incarnation,
         committer_bell,
+        adoption: Arc::new(Level::new(start.catalogue.adoption().0)),
     };
     let folded = Arc::new(DurableMark::new(start.checkpointer.folded().0));
     let crew = Crew::hire(&shared, start.shards, start.catalogue);
@@ -149,6 +150,7 @@ pub fn start(start: Start) -> std::io::Result<Running> {
             pressure: shared.pressure,
             memory_records_max: start.memory_records_max,
             active: Level::new(0),
+            adoption: shared.adoption,
             worker_figures: crew.figures,
             committer_figures: committer_reader,
             fold_figures: fold_reader,

@@ -82,6 +82,7 @@ fn boot_with(path: &Path, workers: u16, hands: Box<dyn Hands>) -> Booted {
     let store =
         Settings { journal_records_max: 256 << 10, reserve_bytes: 0, ..Settings::default() };
     boot(Boot {
+        adopts_if_new: false,
         data: path.to_owned(),
         store,
         workers,

@@ -17,7 +17,7 @@ use crate::limits;
 use crate::model::{EffectSink, Incarnation, Seq, Status, Tick};
 use crate::planted::{Bug, is_planted};
 use addrd_sync::{
-    Class, Consumer, Cost, Doorbell, DrainCounter, DrainWatch, DurableMark, Producer,
+    Class, Consumer, Cost, Doorbell, DrainCounter, DrainWatch, DurableMark, Level, Producer,
 };
 use bytes::BytesMut;
 use std::collections::VecDeque;
@@ -47,6 +47,8 @@ pub struct Shared {
     pub incarnation: Incarnation,
     /// Rings when something was handed over.
     pub committer_bell: Doorbell,
+    /// The tick at which adoption mode began, for those who only tell of it; 0 = it is not on.
+    pub adoption: Arc<Level>,
 }
 
 /// One worker. `step` is all of it; the thread around it only sleeps.
@@ -75,8 +77,8 @@ pub struct Worker {
     has_jobs: bool,
     /// Drains since the last slice of a job.
     drains_without_slice: u32,
-    /// Whether leases are not ended since the clock is in doubt.
-    was_doubted: bool,
+    /// Whether leases are not ended, since the clock is in doubt or owners re-take theirs.
+    was_stopped: bool,
     /// When something of this worker was handed over last that has its tick in the journal.
     marked: Tick,
     /// The journal knows when it ended.
@@ -147,8 +149,9 @@ impl Worker {
         // Downtime is not the fault of those who would have renewed meanwhile.
         let (grace, marked) = (limits::RESTART_GRACE_MS, parts.shared.clock.tick());
         parts.shard.grant_grace(Tick(marked.0.saturating_add(grace)));
-        let was_doubted = parts.shared.clock.is_doubted();
-        parts.shard.stop_expiry(was_doubted);
+        // In adoption mode the deadlines at hand may be older than what owners were told.
+        let was_stopped = parts.shared.clock.is_doubted() || parts.shard.is_adopting();
+        parts.shard.stop_expiry(was_stopped);
         Self {
             source: parts.source,
             shard: Some(parts.shard),
@@ -170,7 +173,7 @@ impl Worker {
             figures: parts.figures,
             has_jobs: true,
             drains_without_slice: 0,
-            was_doubted,
+            was_stopped,
             marked,
             has_marked_end: false,
             is_closed: false,
@@ -268,9 +271,10 @@ impl Worker {
         let (at, refused) = (self.at(), Tick(self.shared.pressure.renewal_refused.get()));
         let Some(shard) = &mut self.shard else { return };
         shard.notice_time(&at, refused);
-        if is_doubted != self.was_doubted {
-            shard.stop_expiry(is_doubted);
-            self.was_doubted = is_doubted;
+        let is_stopped = is_doubted || shard.is_adopting();
+        if is_stopped != self.was_stopped {
+            shard.stop_expiry(is_stopped);
+            self.was_stopped = is_stopped;
             // What could not be judged meanwhile is nobody's fault.
             shard.grant_grace(Tick(at.tick.0.saturating_add(limits::RESTART_GRACE_MS)));
         }

@@ -4,6 +4,7 @@
 use super::catalogue::{ObjectRef, PoolRow, ProjectRow, ScopeRow};
 use super::handle::{NetworkHandle, SubnetHandle};
 use super::port::{HostRow, PinRow, PortRow, SegmentRow, Thing};
+use super::tick::Tick;
 use addrd_protocol::message::{
     AllocationState, Exclusion, JobKind, Route, Service, Strategy, SubnetKind,
 };
@@ -101,6 +102,11 @@ pub enum Effect {
         object: NetworkHandle,
         /// Its last revision.
         revision: Revision,
+    },
+    /// Adoption mode is now so: begun at this tick, or not on (0).
+    Adoption {
+        /// When it began.
+        since: Tick,
     },
 }
 

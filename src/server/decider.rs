@@ -4,7 +4,7 @@
 use crate::engine::figures::Scalar;
 use crate::engine::{Clock, Engine, FillReport, Parcel, Rejected, Route, Scope};
 pub use crate::engine::{Identity, Readiness};
-use crate::model::Seq;
+use crate::model::{Seq, Tick};
 use crate::telemetry::reactors::{OPCODES, STATUSES};
 use addrd_protocol::message::Request;
 use addrd_sync::{Depth, HistogramSnapshot, Level, SizesSnapshot};
@@ -34,6 +34,9 @@ pub trait Decider: Clone + Send + Sync + 'static {
 
     /// Whether requests are served.
     fn readiness(&self) -> Readiness;
+
+    /// When adoption mode began, if it is on.
+    fn adoption(&self) -> Option<Tick>;
 
     /// Numbers for people; the server adds its own.
     fn status(&self) -> DeciderStatus;
@@ -167,6 +170,10 @@ impl Decider for Engine {
 
     fn readiness(&self) -> Readiness {
         Self::readiness(self)
+    }
+
+    fn adoption(&self) -> Option<Tick> {
+        Self::adoption(self)
     }
 
     fn status(&self) -> DeciderStatus {

@@ -61,7 +61,12 @@ fn deciding<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figur
         exporter.gauge(&m::RING_OPERATIONS, &[name], depth.operations.into());
         exporter.gauge(&m::RING_BYTES, &[name], depth.bytes.into());
     }
-    let doubt_ms = shared.decider.clock().doubt_ms();
+    let clock = shared.decider.clock();
+    let adoption = shared.decider.adoption();
+    // At least something while it is on, also within its first millisecond.
+    let adopting_ms = adoption.map_or(0, |since| clock.tick().since(since).max(1));
+    exporter.gauge(&m::ADOPTION, &[], seconds(adopting_ms.saturating_mul(1_000_000)));
+    let doubt_ms = clock.doubt_ms();
     exporter.gauge(&m::CLOCK_DOUBT, &[], seconds(doubt_ms.saturating_mul(1_000_000)));
     exporter.gauge(&m::LEASES, &[], wide(figures.leases));
     exporter.counter(&m::LEASES_ENDED, &[], figures.leases_ended);

@@ -211,6 +211,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_server_in_adoption_mode_says_so() {
+        let stage = Stage::new(FakeDecider::answering());
+        super::super::figures::fold(&stage.shared);
+        assert!(ask(&stage, &get("/metrics")).await.contains("\naddrd_adoption_seconds 0\n"));
+        stage.decider.adopt_since(stage.decider.clock().tick());
+        stage.decider.advance(90_000);
+        let reply = ask(&stage, &get("/readyz")).await;
+        assert!(reply.contains("\r\n\r\nready\nadoption mode for 90 s: "), "{reply}");
+        super::super::figures::fold(&stage.shared);
+        assert!(ask(&stage, &get("/metrics")).await.contains("\naddrd_adoption_seconds 90\n"));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn while_data_is_read_it_is_alive_and_tells_how_far_it_is() {
         let progress = Arc::new(StartProgress::default());
         let front = Front::new(Arc::clone(&progress));

@@ -129,14 +129,23 @@ impl Crowd {
 impl<D: Decider> Shared<D> {
     /// What operators should know although every request is served: lines.
     pub(super) fn notes(&self) -> String {
-        match self.decider.clock().doubt_ms() {
-            0 => String::new(),
-            ms => format!(
+        let mut notes = String::new();
+        if let Some(since) = self.decider.adoption() {
+            let seconds = self.decider.clock().tick().since(since) / 1_000;
+            notes += &format!(
+                "adoption mode for {seconds} s: nothing is chosen and no lease ends; see addrd \
+                 server adopt\n"
+            );
+        }
+        let doubt_ms = self.decider.clock().doubt_ms();
+        if doubt_ms > 0 {
+            notes += &format!(
                 "no lease ends: the wall clock is {} s ahead and not believed; see addrd server \
                  accept-clock\n",
-                ms / 1_000
-            ),
+                doubt_ms / 1_000
+            );
         }
+        notes
     }
 }
 

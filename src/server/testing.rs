@@ -42,6 +42,7 @@ struct State {
     is_holding: bool,
     panics: bool,
     not_ready: Option<&'static str>,
+    adoption: Option<Tick>,
     room: Option<usize>,
     reply_bytes: usize,
     parcels: Vec<(Route, Parcel)>,
@@ -79,6 +80,11 @@ impl FakeDecider {
     /// Is not ready, for this reason.
     pub(super) fn set_not_ready(&self, reason: &'static str) {
         self.state().not_ready = Some(reason);
+    }
+
+    /// Is in adoption mode since this tick.
+    pub(super) fn adopt_since(&self, tick: Tick) {
+        self.state().adoption = Some(tick);
     }
 
     /// Moves its clock on.
@@ -190,6 +196,10 @@ impl Decider for FakeDecider {
     fn readiness(&self) -> Readiness {
         let reason = self.state().not_ready;
         reason.map_or(Readiness::Ready, |reason| Readiness::NotReady(reason.to_owned()))
+    }
+
+    fn adoption(&self) -> Option<Tick> {
+        self.state().adoption
     }
 
     fn figures(&self) -> Figures {

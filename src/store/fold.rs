@@ -44,6 +44,8 @@ pub(crate) struct Chunk {
     pub(crate) network_handle_max: u32,
     /// Highest job number in it.
     pub(crate) job_max: u64,
+    /// Adoption mode, if it began or ended.
+    pub(crate) adoption: Option<Tick>,
 }
 
 /// A record of a cell: where it belongs and where its bytes are. 24 bytes: there are millions.
@@ -204,6 +206,10 @@ impl Chunk {
             }
             Effect::JobGone { network, revision, job } => {
                 (ObjectKey::Job(*job), *network, *revision)
+            }
+            Effect::Adoption { since } => {
+                self.adoption = Some(*since);
+                return;
             }
             Effect::AllocationPut(_) | Effect::AllocationGone { .. } => return,
         };

@@ -52,7 +52,7 @@ pub use schema::FORMAT_VERSION;
 
 use crate::journal::BatchIdentity;
 use crate::limits::{FOLD_SLICE_BYTES, JOURNAL_RECORDS_MAX, RESERVE_BYTES};
-use crate::model::{Incarnation, Seq, ServerId};
+use crate::model::{Incarnation, Seq, ServerId, Tick};
 use backend::{Backend, Growth};
 use database::QuietDatabase;
 use directory::{JOURNAL_FILE, RESERVE, STATE_FILE, temporary};
@@ -124,6 +124,20 @@ impl Store {
         settings: &Settings,
         server: ServerId,
     ) -> Result<Self, StoreError> {
+        Self::create_since(disk, settings, server, Tick(0))
+    }
+
+    /// The same for a server that begins in adoption mode, at `adoption` if that isn't 0: its data
+    /// was lost, and others know what was in it.
+    ///
+    /// # Errors
+    /// As [`Store::create`].
+    pub fn create_since(
+        disk: Arc<dyn Disk>,
+        settings: &Settings,
+        server: ServerId,
+        adoption: Tick,
+    ) -> Result<Self, StoreError> {
         directory::lock(&*disk)?;
         match directory::presence(&*disk)? {
             Presence::Present => return Err(StoreError::Exists { place: disk.place() }),
@@ -132,7 +146,8 @@ impl Store {
         }
         let format = Format { server, incarnation: Incarnation(1) };
         create_journal(&disk, settings, format)?;
-        create_state(&disk, settings, format)?;
+        let meta = StateMeta { adoption, ..StateMeta::new(server, format.incarnation) };
+        create_state(&disk, settings, &meta)?;
         if settings.reserve_bytes > 0 {
             directory::write_reserve(&*disk, &temporary(RESERVE), settings.reserve_bytes)?;
         }
@@ -244,10 +259,10 @@ fn create_journal(
 fn create_state(
     disk: &Arc<dyn Disk>,
     settings: &Settings,
-    format: Format,
+    meta: &StateMeta,
 ) -> Result<(), StoreError> {
     let database = create_database(disk, STATE_FILE, settings.state_bytes)?;
-    State::create(&database, &StateMeta::new(format.server, format.incarnation))?;
+    State::create(&database, meta)?;
     database.close().map_err(StoreError::redb(STATE_FILE, "closing"))
 }
 

@@ -60,6 +60,8 @@ pub struct Recovered {
     pub network_handle_max: u32,
     /// Highest number that a job ever had.
     pub job_max: u64,
+    /// When adoption mode began; 0 = it is not on.
+    pub adoption: Tick,
     /// Rows of the state that were read.
     pub rows: u64,
     /// Records of the journal that were absorbed one by one.
@@ -79,6 +81,7 @@ pub(crate) fn recover(
         tick: position.tick.max(meta.tick),
         network_handle_max: meta.network_handle_max.max(chunk.network_handle_max),
         job_max: meta.job_max.max(chunk.job_max),
+        adoption: chunk.adoption.unwrap_or(meta.adoption),
         rows: meta.sums.iter().map(|sum| sum.rows).sum(),
         records: 0,
     };
@@ -173,6 +176,7 @@ fn note_numbers(effect: &Effect, recovered: &mut Recovered) {
             recovered.network_handle_max = recovered.network_handle_max.max(row.handle.0);
         }
         Effect::JobPut(row) => recovered.job_max = recovered.job_max.max(row.job.0),
+        Effect::Adoption { since } => recovered.adoption = *since,
         _ => {}
     }
 }

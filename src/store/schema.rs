@@ -269,6 +269,8 @@ pub(crate) struct StateMeta {
     pub(crate) network_handle_max: u32,
     /// Highest number that a job ever had.
     pub(crate) job_max: u64,
+    /// When adoption mode began; 0 = it is not on.
+    pub(crate) adoption: Tick,
     pub(crate) sums: [TableSum; StateTable::COUNT],
 }
 
@@ -284,6 +286,7 @@ impl StateMeta {
             tick: Tick(0),
             network_handle_max: 0,
             job_max: 0,
+            adoption: Tick(0),
             sums: [TableSum::default(); StateTable::COUNT],
         }
     }
@@ -304,6 +307,7 @@ impl StateMeta {
         body.extend_from_slice(&self.tick.0.to_be_bytes());
         body.extend_from_slice(&self.network_handle_max.to_be_bytes());
         body.extend_from_slice(&self.job_max.to_be_bytes());
+        body.extend_from_slice(&self.adoption.0.to_be_bytes());
         for table in self.sums {
             body.extend_from_slice(&table.rows.to_be_bytes());
             body.extend_from_slice(&table.sum.to_be_bytes());
@@ -333,6 +337,7 @@ impl StateMeta {
             tick: Tick(reader.u64()?),
             network_handle_max: reader.u32()?,
             job_max: reader.u64()?,
+            adoption: Tick(reader.u64()?),
             sums: [TableSum::default(); StateTable::COUNT],
         };
         for table in &mut meta.sums {

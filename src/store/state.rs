@@ -126,6 +126,7 @@ fn finished(meta: StateMeta, chunk: &Chunk) -> StateMeta {
         tick: chunk.tick,
         network_handle_max: meta.network_handle_max.max(chunk.network_handle_max),
         job_max: meta.job_max.max(chunk.job_max),
+        adoption: chunk.adoption.unwrap_or(meta.adoption),
         ..meta
     }
 }

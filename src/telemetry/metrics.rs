@@ -144,6 +144,8 @@ metrics! {
         "live allocations", "";
     CLOCK_DOUBT: Gauge "addrd_clock_doubt_seconds" [] "seconds",
         "how far the wall clock is ahead while it is not believed, so that no lease ends; 0 = it is believed", "above 0: see addrd server accept-clock";
+    ADOPTION: Gauge "addrd_adoption_seconds" [] "seconds",
+        "how long adoption mode has been on, in which nothing is chosen and no lease ends; 0 = it is off", "above 0 and nobody is restoring: see addrd server adopt";
     LEASES: Gauge "addrd_leases" [] "allocations",
         "allocations that have a lease", "";
     LEASES_ENDED: Counter "addrd_leases_ended_total" [] "allocations",

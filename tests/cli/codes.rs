@@ -56,6 +56,7 @@ fn greeting() -> HelloReply {
     HelloReply {
         version: 1,
         role: 0,
+        adopting: false,
         features: 0,
         server_id: ServerId::from_u128(1),
         incarnation: Incarnation(0),

@@ -6,7 +6,7 @@ use addrd::model::{
     AddressScopeId, AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, Family,
     HostRow, Instance, JobId, JobRow, Mac, NetworkHandle, NetworkId, NetworkRow, OwnerId, PinRow,
     PoolId, PoolRow, PortId, PortRow, ProjectId, ProjectRow, Range, Revision, ScopeRow, SegmentId,
-    SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text, Thing,
+    SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text, Thing, Tick,
 };
 use addrd::store::fake_disk::Random;
 use addrd_protocol::message::{
@@ -53,7 +53,10 @@ impl Generator {
             44 => self.change_port(random),
             45 => self.end_thing(random),
             46 | 47 => self.object(random),
-            48..=51 => self.take(random),
+            48..=50 => self.take(random),
+            51 => {
+                self.push(Effect::Adoption { since: Tick(random.below(2) * (1 + random.below(9))) })
+            }
             _ => self.allocate(random),
         }
     }

@@ -3,7 +3,7 @@
 
 use addrd::model::{
     AllocationPlace, AllocationRow, Effect, ExclusionRow, JobRow, NetworkHandle, NetworkRow,
-    Revision, SubnetHandle, SubnetRow, Thing,
+    Revision, SubnetHandle, SubnetRow, Thing, Tick,
 };
 use addrd::store::Restore;
 use addrd_protocol::prefix::number_of;
@@ -26,6 +26,8 @@ pub(crate) struct Model {
     pub(crate) jobs: BTreeMap<u64, JobRow>,
     pub(crate) revisions: BTreeMap<u32, u64>,
     pub(crate) cursors: BTreeMap<SubnetKey, u128>,
+    /// When adoption mode began.
+    pub(crate) adoption: Tick,
 }
 
 fn need(holds: bool, what: &str) -> Result<(), String> {
@@ -91,6 +93,10 @@ impl Model {
             | Effect::PortPut(_)
             | Effect::PinPut(_)
             | Effect::ThingGone { .. } => self.absorb_thing(effect),
+            Effect::Adoption { since } => {
+                self.adoption = *since;
+                Ok(())
+            }
             Effect::JobPut(row) => {
                 self.jobs.insert(row.job.0, *row);
                 self.revise_for_job(row.network, row.revision)

@@ -145,6 +145,7 @@ impl Oracle {
         let mut model = Model::default();
         let started = open().and_then(|mut store| {
             let recovered = store.recover(&mut model)?;
+            model.adoption = recovered.adoption;
             Ok((Box::new(store), recovered))
         });
         match started {

@@ -253,6 +253,7 @@ fn small() -> House {
         ..Config::default()
     };
     let booted = boot(Boot {
+        adopts_if_new: false,
         data: config.data_directory.clone(),
         store: store::Settings {
             journal_records_max: limits::JOURNAL_RECORDS_MAX_DEV,
@@ -271,6 +272,21 @@ fn small() -> House {
 }
 
 /// One protocol error more than a connection may have in a minute.
+/// The mode is the whole server's: the rows behind this one find it ended.
+pub(crate) fn adopting(house: &House) -> Provoked<'_> {
+    Box::pin(async {
+        let lines = r#"- server_adopt {"action": "begin"}
+                       n network_create
+                       n subnet_create {"cidr": "10.0.0.0/24"}
+                       n allocate {"owner": "a", "exact": "10.0.0.9"}
+                       n allocate {"owner": "b"}"#;
+        let outcome = script::run(house, 0xad, lines).await;
+        let ended = script::run(house, 0xae, r#"- server_adopt {"action": "end"}"#).await;
+        assert_eq!(ended.status, Status::OK);
+        outcome
+    })
+}
+
 pub(crate) fn rate_limited(house: &House) -> Provoked<'_> {
     Box::pin(async {
         let mut raw = Raw::greeted(house).await;

@@ -384,6 +384,7 @@ pub(crate) const ROWS: &[Row] = &[
     connections(Status::MEMORY_FULL, connections::memory_full),
     Row { status: Status::NOT_READY, by: By::Unsent },
     connections(Status::RATE_LIMITED, connections::rate_limited),
+    connections(Status::ADOPTING, connections::adopting),
     Row { status: Status::OUTCOME_UNKNOWN, by: By::BrokenInvariant },
 ];
 

@@ -4,9 +4,9 @@ use super::{Deleted, Pages, expect_reply};
 use crate::client::{Client, Scope};
 use crate::error::Error;
 use addrd_protocol::message::{
-    ClockAccept, ClockAccepted, Network, NetworkCreate, NetworkDelete, NetworkFind, NetworkGet,
-    NetworkList, NetworkUpdate, NetworkUsage, PageRequest, Reply, Request, ServerStatus,
-    SubnetName, Usage,
+    AdoptAction, Adoption, ClockAccept, ClockAccepted, Network, NetworkCreate, NetworkDelete,
+    NetworkFind, NetworkGet, NetworkList, NetworkUpdate, NetworkUsage, PageRequest, Reply, Request,
+    ServerAdopt, ServerStatus, SubnetName, Usage,
 };
 use addrd_protocol::{NetworkId, Revision, Status, Text};
 
@@ -166,6 +166,17 @@ impl Client {
         let request = Request::ClockAccept(ClockAccept {});
         let reply = self.call(&self.scope(NetworkId::NIL), &request).await?;
         expect_reply!(reply, ClockAccepted)
+    }
+
+    /// Begins or ends adoption mode: until it ends owners re-take what they hold, and what the server
+    /// would have to choose is refused with `ADOPTING`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn server_adopt(&self, action: AdoptAction) -> Result<Adoption, Error> {
+        let request = Request::ServerAdopt(ServerAdopt { action });
+        let reply = self.call(&self.scope(NetworkId::NIL), &request).await?;
+        expect_reply!(reply, Adoption)
     }
 
     /// State of the server for people.

@@ -3,7 +3,10 @@
 use super::{Layout, Read};
 use crate::error::{DecodeError, Fault};
 use crate::id::{Incarnation, Seq};
-use crate::message::{ClockAccept, ClockAccepted, GoAway, Hello, HelloReply, Ping, ServerStatus};
+use crate::message::{
+    Adoption, ClockAccept, ClockAccepted, GoAway, Hello, HelloReply, Ping, ServerAdopt,
+    ServerStatus,
+};
 use crate::text::{MANAGER_BYTES_MAX, Text};
 use crate::wire::{Reader, Writer, within};
 
@@ -58,7 +61,8 @@ impl Layout for HelloReply {
     fn read(reader: &mut Reader<'_>) -> Read<Self> {
         let version = reader.u8("version")?;
         let role = reader.u8("role")?;
-        reader.zero::<2>("reserved")?;
+        let adopting = reader.bool("adopting")?;
+        reader.zero::<1>("reserved")?;
         let features = reader.u32("features")?;
         let server_id = reader.id("server_id")?;
         let position = Seq(reader.u64("position")?);
@@ -78,6 +82,7 @@ impl Layout for HelloReply {
         Ok(Self {
             version,
             role,
+            adopting,
             features,
             server_id,
             incarnation,
@@ -94,7 +99,8 @@ impl Layout for HelloReply {
     fn write(&self, writer: &mut Writer<'_>) {
         writer.u8(self.version);
         writer.u8(self.role);
-        writer.u16(0);
+        writer.u8(self.adopting.into());
+        writer.u8(0);
         writer.u32(self.features);
         writer.slice(self.server_id.as_bytes());
         writer.u64(self.position.0);
@@ -151,13 +157,44 @@ impl Layout for ClockAccepted {
     }
 }
 
+impl Layout for ServerAdopt {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let action = reader.numbered("action")?;
+        reader.zero::<7>("reserved")?;
+        reader.no_tags().map(|()| Self { action })
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        writer.numbered(self.action);
+        writer.slice(&[0; 7]);
+    }
+}
+
+impl Layout for Adoption {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let adopting = reader.bool("adopting")?;
+        let repeated = reader.bool("repeated")?;
+        reader.zero::<6>("reserved")?;
+        let lasted_ms = reader.u64("lasted_ms")?;
+        reader.no_tags().map(|()| Self { adopting, repeated, lasted_ms })
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        writer.u8(self.adopting.into());
+        writer.u8(self.repeated.into());
+        writer.slice(&[0; 6]);
+        writer.u64(self.lasted_ms);
+    }
+}
+
 impl Layout for ServerStatus {
     fn read(reader: &mut Reader<'_>) -> Read<Self> {
         let server_id = reader.id("server_id")?;
         let incarnation = Incarnation(reader.u32("incarnation")?);
         let workers = reader.u32("workers")?;
         let connections = reader.u32("connections")?;
-        reader.zero::<4>("reserved")?;
+        let adopting = reader.bool("adopting")?;
+        reader.zero::<3>("reserved")?;
         let position = Seq(reader.u64("position")?);
         let folded = Seq(reader.u64("folded")?);
         let journal_records = reader.u64("journal_records")?;
@@ -186,6 +223,7 @@ impl Layout for ServerStatus {
             uptime_ms,
             workers,
             connections,
+            adopting,
             networks,
             allocations,
             state: needed(state, "state")?,
@@ -198,7 +236,8 @@ impl Layout for ServerStatus {
         writer.u32(self.incarnation.0);
         writer.u32(self.workers);
         writer.u32(self.connections);
-        writer.u32(0);
+        writer.u8(self.adopting.into());
+        writer.slice(&[0; 3]);
         writer.u64(self.position.0);
         writer.u64(self.folded.0);
         writer.u64(self.journal_records);

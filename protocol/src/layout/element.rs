@@ -45,8 +45,8 @@ mod numbers {
     use super::Numbered;
     use super::{AllocationState, Family, FamilyChoice, Strategy};
     use crate::message::{
-        BatchMode, CandidateReason, ExclusionMode, GoAwayReason, IpAllocation, Ipv6Mode, JobKind,
-        JobState, PrefixChoice, QuotaResource, SubnetKind,
+        AdoptAction, BatchMode, CandidateReason, ExclusionMode, GoAwayReason, IpAllocation,
+        Ipv6Mode, JobKind, JobState, PrefixChoice, QuotaResource, SubnetKind,
     };
 
     numbered! {
@@ -58,6 +58,7 @@ mod numbers {
         ExclusionMode: Automatic Everyone;
         BatchMode: Independent AllOrNothing;
         GoAwayReason: Shutdown SessionReplaced Idle SlowReader;
+        AdoptAction: Begin End;
         JobKind: NetworkDelete SubnetDelete SubnetFill;
         Ipv6Mode: Slaac Stateful Stateless;
         IpAllocation: Immediate Deferred Unaddressed;

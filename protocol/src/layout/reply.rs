@@ -16,6 +16,7 @@ pub(crate) fn read_reply(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Reply>
         Opcode::PING => reader.no_tags().map(|()| Reply::Empty),
         Opcode::SERVER_STATUS => Layout::read(reader).map(Reply::ServerStatus),
         Opcode::CLOCK_ACCEPT => Layout::read(reader).map(Reply::ClockAccepted),
+        Opcode::SERVER_ADOPT => Layout::read(reader).map(Reply::Adoption),
         Opcode::JOB_GET => Layout::read(reader).map(Reply::Job),
         Opcode::JOB_LIST => Layout::read(reader).map(Reply::Jobs),
         Opcode::NETWORK_CREATE
@@ -111,6 +112,7 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::Empty => may_be_empty(opcode),
         Reply::ServerStatus(_) => opcode == Opcode::SERVER_STATUS,
         Reply::ClockAccepted(_) => opcode == Opcode::CLOCK_ACCEPT,
+        Reply::Adoption(_) => opcode == Opcode::SERVER_ADOPT,
         Reply::Job(_) => {
             matches!(opcode, Opcode::JOB_GET | Opcode::NETWORK_DELETE | Opcode::SUBNET_DELETE)
         }
@@ -219,6 +221,7 @@ pub(crate) fn write_reply(opcode: Opcode, reply: &Reply, writer: &mut Writer<'_>
         Reply::Hello(body) => body.write(writer),
         Reply::ServerStatus(body) => body.write(writer),
         Reply::ClockAccepted(body) => body.write(writer),
+        Reply::Adoption(body) => body.write(writer),
         Reply::Job(body) => body.write(writer),
         Reply::Jobs(body) => body.write(writer),
         Reply::Network(body) => body.write(writer),

@@ -50,6 +50,7 @@ requests! {
     JOB_GET => JobGet;
     JOB_LIST => JobList;
     CLOCK_ACCEPT => ClockAccept;
+    SERVER_ADOPT => ServerAdopt;
     NETWORK_CREATE => NetworkCreate;
     NETWORK_GET => NetworkGet;
     NETWORK_LIST => NetworkList;

@@ -39,6 +39,8 @@ pub struct HelloReply {
     pub version: u8,
     /// 0 = primary. Other roles come with several machines.
     pub role: u8,
+    /// Adoption mode: owners re-take what they hold, and nothing is chosen by the server.
+    pub adopting: bool,
     /// Features of the server, a bit each.
     pub features: u32,
     /// Identity of the data.
@@ -103,6 +105,35 @@ pub struct ClockAccepted {
     pub moved_ms: u64,
 }
 
+/// Whether adoption mode begins or ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum AdoptAction {
+    /// From now on owners re-take what they hold, and nothing is chosen by the server.
+    Begin = 1,
+    /// All of them did: the server chooses again.
+    End = 2,
+}
+
+/// Begins or ends adoption mode, durably.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerAdopt {
+    /// Which.
+    pub action: AdoptAction,
+}
+
+/// How adoption mode is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adoption {
+    /// The server is in it.
+    pub adopting: bool,
+    /// It was so before.
+    pub repeated: bool,
+    /// How long it has lasted, or did last, ms; 0 if it was not in it.
+    pub lasted_ms: u64,
+}
+
 /// State of the server for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerStatus {
@@ -124,6 +155,8 @@ pub struct ServerStatus {
     pub workers: u32,
     /// Open connections.
     pub connections: u32,
+    /// Adoption mode: owners re-take what they hold, and nothing is chosen by the server.
+    pub adopting: bool,
     /// Networks.
     pub networks: u64,
     /// Live allocations.

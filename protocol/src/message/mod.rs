@@ -30,7 +30,8 @@ pub use allocation::{
 };
 pub use batch::{Batch, BatchItem, BatchMode, BatchReply, BatchResult};
 pub use connection::{
-    ClockAccept, ClockAccepted, GoAway, GoAwayReason, Hello, HelloReply, Ping, ServerStatus,
+    AdoptAction, Adoption, ClockAccept, ClockAccepted, GoAway, GoAwayReason, Hello, HelloReply,
+    Ping, ServerAdopt, ServerStatus,
 };
 pub use failure::{Candidate, CandidateReason, Detail, Failure, QuotaResource};
 pub use job::{Job, JobGet, JobKind, JobList, JobPage, JobState};
@@ -108,6 +109,8 @@ pub enum Request {
     ServerStatus,
     /// [`Opcode::CLOCK_ACCEPT`].
     ClockAccept(ClockAccept),
+    /// [`Opcode::SERVER_ADOPT`].
+    ServerAdopt(ServerAdopt),
     /// [`Opcode::JOB_GET`].
     JobGet(JobGet),
     /// [`Opcode::JOB_LIST`].
@@ -238,6 +241,8 @@ pub enum Reply {
     ServerStatus(Box<ServerStatus>),
     /// To [`Request::ClockAccept`].
     ClockAccepted(ClockAccepted),
+    /// To [`Request::ServerAdopt`].
+    Adoption(Adoption),
     /// To [`Request::JobGet`], and to deletions that became a job.
     Job(Box<Job>),
     /// To [`Request::JobList`].

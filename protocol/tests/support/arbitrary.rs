@@ -199,6 +199,7 @@ made_by! {
     ExclusionMode = |s| s.pick(&[Self::Automatic, Self::Everyone]);
     BatchMode = |s| s.pick(&[Self::Independent, Self::AllOrNothing]);
     PrefixChoice = |s| s.pick(&[Self::Exact, Self::Length, Self::DefaultLength]);
+    AdoptAction = |s| s.pick(&[Self::Begin, Self::End]);
     JobKind = |s| s.pick(&[Self::NetworkDelete, Self::SubnetDelete, Self::SubnetFill]);
     JobState = |s| s.pick(&[Self::Running, Self::Done]);
     IpAddr = |s| { let family = s.make(); s.address_of(family) };
@@ -485,13 +486,15 @@ made_of_fields! {
     Ping {}
     ClockAccept {}
     ClockAccepted { moved_ms }
+    ServerAdopt { action }
+    Adoption { adopting, repeated, lasted_ms }
     HelloReply {
-        version, role, features, server_id, incarnation, position, frame_bytes_max,
+        version, role, adopting, features, server_id, incarnation, position, frame_bytes_max,
         batch_bytes_max, batch_items_max, credit, idle_ms, server,
     }
     ServerStatus {
         server_id, incarnation, position, folded, journal_records, journal_records_max, uptime_ms,
-        workers, connections, networks, allocations, state, version,
+        workers, connections, adopting, networks, allocations, state, version,
     }
     Job { job_id, kind, state, network_id, subnet_id, done, total }
     JobGet { job_id }
@@ -653,6 +656,7 @@ pub(crate) fn request(opcode: Opcode, s: &mut Source) -> Option<Request> {
         Opcode::ALLOCATION_LIST => Request::AllocationList(s.make()),
         Opcode::LOOKUP => Request::Lookup(s.make()),
         Opcode::CLOCK_ACCEPT => Request::ClockAccept(s.make()),
+        Opcode::SERVER_ADOPT => Request::ServerAdopt(s.make()),
         Opcode::RENEW => Request::Renew(s.make()),
         Opcode::RENEW_OWNER => Request::RenewOwner(s.make()),
         Opcode::PROJECT_CREATE => Request::ProjectCreate(s.make()),
@@ -729,6 +733,7 @@ pub(crate) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
         Opcode::ALLOCATION_LIST => Reply::Allocations(s.make()),
         Opcode::LOOKUP => Reply::Lookups(s.make()),
         Opcode::CLOCK_ACCEPT => Reply::ClockAccepted(s.make()),
+        Opcode::SERVER_ADOPT => Reply::Adoption(s.make()),
         Opcode::RENEW => Reply::Renewed(s.make()),
         Opcode::RENEW_OWNER => Reply::RenewedOwner(s.make()),
         Opcode::PROJECT_CREATE | Opcode::PROJECT_GET | Opcode::PROJECT_UPDATE => {

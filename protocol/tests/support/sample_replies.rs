@@ -183,6 +183,7 @@ fn hello_reply() -> HelloReply {
     HelloReply {
         version: 1,
         role: 0,
+        adopting: false,
         features: 0,
         server_id: SERVER,
         incarnation: Incarnation(2),
@@ -207,6 +208,7 @@ fn status_reply() -> ServerStatus {
         uptime_ms: 86_400_000,
         workers: 1,
         connections: 3,
+        adopting: true,
         networks: 2,
         allocations: 70_000,
         state: text("ready"),
@@ -524,6 +526,11 @@ fn lease_replies() -> Vec<(&'static str, Opcode, Reply)> {
             "clock_accept",
             Opcode::CLOCK_ACCEPT,
             Reply::ClockAccepted(ClockAccepted { moved_ms: 31_536_000_000 }),
+        ),
+        (
+            "server_adopt",
+            Opcode::SERVER_ADOPT,
+            Reply::Adoption(Adoption { adopting: false, repeated: false, lasted_ms: 3_600_000 }),
         ),
     ]
 }

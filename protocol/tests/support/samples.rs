@@ -478,6 +478,8 @@ fn lease_requests() -> Vec<(&'static str, Request)> {
         ("allocation_update_lease", update(Setting::Value(60_000))),
         ("allocation_update_no_lease", update(Setting::Null)),
         ("clock_accept", Request::ClockAccept(ClockAccept {})),
+        ("server_adopt", Request::ServerAdopt(ServerAdopt { action: AdoptAction::Begin })),
+        ("server_adopt_end", Request::ServerAdopt(ServerAdopt { action: AdoptAction::End })),
     ]
 }
 

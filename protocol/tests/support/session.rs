@@ -95,6 +95,7 @@ fn hello_reply() -> HelloReply {
     HelloReply {
         version: 1,
         role: 0,
+        adopting: false,
         features: 0,
         server_id: ServerId::from_u128(0x5555_5555_5555_4555_8555_5555_5555_5555),
         incarnation: Incarnation(0),

@@ -11,11 +11,12 @@ mod request;
 
 use super::Shard;
 use super::index::split_mix;
-use super::refusal::{Refused, refuse, with};
+use super::refusal::{Refused, adopting, refuse, with};
 use super::subnet::Subnet;
 use crate::model::{
     AllocationExtras, AllocationPlace, AllocationRow, EffectSink, Family, OwnerId, Status,
 };
+use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::allocate::{AllocatedAddress, SubnetSettings};
 use addrd_protocol::message::{
     Allocate, Allocated, AllocationState, Detail, FamilyChoice, Strategy,
@@ -65,6 +66,9 @@ impl Shard {
         request: &Allocate,
         sink: &mut impl EffectSink,
     ) -> Result<Allocated, Refused> {
+        if self.adopting {
+            return self.allocate_any(network, request, sink);
+        }
         match self.allocate_plain(network, request, sink) {
             Some(done) => done,
             None => self.allocate_any(network, request, sink),
@@ -155,7 +159,9 @@ impl Shard {
         if self.networks.at(network).deleting {
             return Err(refuse(Status::DELETING, format_args!("the network is being deleted")));
         }
+        // What a pin keeps may have been given away after the state at hand.
         if self.networks.at(network).pinned
+            && !(self.adopting && asked.exact(want).is_none())
             && let Some(choice) = self.pinned_choice(network, asked, want)
         {
             return Ok(Decision::Fresh(choice));
@@ -166,6 +172,9 @@ impl Shard {
         if let Some(exact) = asked.exact(want) {
             self.end_at(network, &exact, sink);
             return self.exactly(network, asked, want, exact).map(Decision::Fresh);
+        }
+        if self.adopting && !is_planted(Bug::ChosenWhileAdopting) {
+            return Err(adopting("address"));
         }
         if let Some(preferred) = asked.preferred(want)
             && let Some(choice) = self.preferably(network, asked, want, preferred)

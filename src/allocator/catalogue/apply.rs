@@ -23,6 +23,10 @@ pub fn apply_spanning(
     request: &Request,
     sink: &mut impl EffectSink,
 ) -> Answer {
+    if let Request::ServerAdopt(request) = request {
+        let adoption = catalogue.adopt(shards, at, request.action, sink);
+        return Ok((Status::OK, Reply::Adoption(adoption)));
+    }
     catalogue.restoring = scope.restoring;
     if scope.pool {
         return catalogue.apply_to_pool(at, scope, request, sink);

@@ -6,7 +6,7 @@
 use super::Catalogue;
 use super::blocks::{Block, compacted, without};
 use super::pool::{Pool, block_of};
-use crate::allocator::refusal::{Refused, refuse, refuse_field, with};
+use crate::allocator::refusal::{Refused, adopting, refuse, refuse_field, with};
 use crate::model::{Family, NetworkId, Prefix, ProjectId, Status, SubnetId};
 use addrd_protocol::message::{Detail, QuotaResource};
 
@@ -56,6 +56,7 @@ impl Catalogue {
         let order = pool.bits() - length;
         let block = match &wanted.exact {
             Some(exact) => self.exactly(pool, project, exact, wanted)?,
+            None if self.is_adopting() => return Err(adopting("prefix")),
             None => {
                 let found = match (&wanted.allowed, wanted.disallowed.is_empty()) {
                     (None, true) if wanted.lowest => pool.free.lowest(order),

@@ -7,6 +7,7 @@
 //! uses how much, and what a scope has are derived from the effects, live and at recovery alike.
 //! Source: docs/decisions/0008-catalogue.md.
 
+mod adoption;
 mod apply;
 mod batch;
 mod blocks;
@@ -33,7 +34,7 @@ use super::shard::ShardSettings;
 use super::snapshot::Snapshot;
 use crate::model::{
     AddressScopeId, Effect, EffectSink, NetworkHandle, NetworkId, PoolId, PoolRow, ProjectId,
-    ProjectRow, Revision, ScopeRow, SubnetHandle, Text,
+    ProjectRow, Revision, ScopeRow, SubnetHandle, Text, Tick,
 };
 use pool::Pool;
 use std::collections::{BTreeMap, BTreeSet};
@@ -116,6 +117,8 @@ pub struct Catalogue {
     next_handle: u32,
     /// What the request at hand makes was there before.
     restoring: bool,
+    /// When adoption mode began; 0 = it is not on.
+    adoption: Tick,
 }
 
 /// Everything that the catalogue promises to keep, to compare two by.
@@ -153,6 +156,7 @@ impl Catalogue {
             bound: BTreeMap::new(),
             next_handle: 1,
             restoring: false,
+            adoption: Tick(0),
         }
     }
 

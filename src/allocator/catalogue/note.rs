@@ -42,7 +42,8 @@ impl Catalogue {
             | Effect::HostPut(_)
             | Effect::PortPut(_)
             | Effect::PinPut(_)
-            | Effect::ThingGone { .. } => {}
+            | Effect::ThingGone { .. }
+            | Effect::Adoption { .. } => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! Tests of the whole shard: what protocol/SPEC.md promises, and (`machine`) random operations against a
 //! naive model.
 
+mod adoption;
 mod basics;
 mod carving;
 mod catalogue;

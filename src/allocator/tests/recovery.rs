@@ -145,7 +145,8 @@ pub(super) fn network_of(effect: &Effect) -> Option<NetworkHandle> {
         Effect::ProjectPut(_)
         | Effect::ScopePut(_)
         | Effect::PoolPut(_)
-        | Effect::ObjectGone { .. } => None,
+        | Effect::ObjectGone { .. }
+        | Effect::Adoption { .. } => None,
     }
 }
 

@@ -60,6 +60,7 @@ fn bench() -> Bench {
         position: Arc::new(DurableMark::new(0)),
         incarnation: Incarnation(1),
         committer_bell,
+        adoption: Arc::default(),
     };
     let (shard, catalogue) = shard_with_job(4_096);
     let mut crew = Crew::hire(&shared, vec![shard], catalogue);

@@ -39,6 +39,7 @@ impl Bench {
             position: Arc::new(DurableMark::new(0)),
             incarnation: Incarnation(1),
             committer_bell: doorbell().0,
+            adoption: Arc::default(),
         };
         let mut shard = shard_with_subnets(1);
         let limits = [addresses, QuotaCell::UNLIMITED];

@@ -63,6 +63,7 @@ impl Rig {
             position: Arc::new(DurableMark::new(0)),
             incarnation: Incarnation(1),
             committer_bell,
+            adoption: Arc::default(),
         };
         let (shard, catalogue) = shard_with(cidr);
         let crew = Crew::hire(&shared, vec![shard], catalogue);
@@ -80,6 +81,7 @@ impl Rig {
                 pressure: Arc::clone(&shared.pressure),
                 memory_records_max: 1 << 20,
                 active: Level::new(0),
+                adoption: Arc::clone(&shared.adoption),
                 worker_figures: crew.figures,
                 committer_figures: CommitterFigures::new().1,
                 fold_figures: CommitterFigures::new().1,

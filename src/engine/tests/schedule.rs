@@ -91,6 +91,7 @@ impl Stage {
             position: Arc::new(DurableMark::new(journal.position().next.0.saturating_sub(1))),
             incarnation: format.incarnation,
             committer_bell,
+            adoption: Arc::default(),
         };
         let folded = Arc::new(DurableMark::new(checkpointer.folded().0));
         let crew = Crew::hire(&shared, shards, catalogue);
@@ -110,6 +111,7 @@ impl Stage {
                 pressure: shared.pressure,
                 memory_records_max: 1 << 20,
                 active: Level::new(1),
+                adoption: shared.adoption,
                 worker_figures: crew.figures,
                 committer_figures: CommitterFigures::new().1,
                 fold_figures: CommitterFigures::new().1,

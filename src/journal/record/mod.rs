@@ -58,6 +58,8 @@ pub enum RecordKind {
     PinPut = 45,
     /// [`Effect::ThingGone`].
     ThingGone = 46,
+    /// [`Effect::Adoption`].
+    Adoption = 60,
 }
 
 impl RecordKind {
@@ -84,6 +86,7 @@ impl RecordKind {
             44 => Self::PortPut,
             45 => Self::PinPut,
             46 => Self::ThingGone,
+            60 => Self::Adoption,
             _ => return None,
         })
     }

@@ -9,7 +9,7 @@ use super::{Head, RecordError, RecordKind, finish};
 use crate::journal::reader::Reader;
 use crate::model::{
     Effect, ExclusionRow, JobId, JobRow, NetworkHandle, NetworkId, NetworkRow, ProjectId, Revision,
-    SegmentId, SubnetHandle, SubnetId, SubnetRow, Text,
+    SegmentId, SubnetHandle, SubnetId, SubnetRow, Text, Tick,
 };
 use addrd_protocol::message::subnet::{DNS_SERVERS_MAX, POOLS_MAX, ROUTES_MAX, SERVICE_TYPES_MAX};
 use addrd_protocol::message::{Exclusion, Route, Service};
@@ -74,6 +74,12 @@ pub(super) fn encode(effect: &Effect, out: &mut Vec<u8>) {
             let start = head.write(out);
             finish(out, start);
         }
+        Effect::Adoption { since } => {
+            let head = Head::bare(RecordKind::Adoption, NetworkHandle(0), Revision(0));
+            let start = head.write(out);
+            out.extend_from_slice(&since.0.to_be_bytes());
+            finish(out, start);
+        }
         other => super::encode(other, out),
     }
 }
@@ -101,6 +107,10 @@ pub(super) fn decode(head: &Head, body: &mut Reader<'_>) -> Result<Effect, Recor
         RecordKind::JobGone => Effect::JobGone { network, revision, job: JobId(body.u64()?) },
         RecordKind::ObjectGone => Effect::ObjectGone { object: network, revision },
         RecordKind::NetworkGone => Effect::NetworkGone { network, revision },
+        RecordKind::Adoption if (network, revision) != (NetworkHandle(0), Revision(0)) => {
+            return Err(RecordError::Field("network"));
+        }
+        RecordKind::Adoption => Effect::Adoption { since: Tick(body.u64()?) },
         _ => return Err(RecordError::UnknownKind(head.kind as u8)),
     })
 }

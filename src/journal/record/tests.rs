@@ -8,7 +8,7 @@ use crate::model::{
     AddressScopeId, AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, Family,
     HostRow, Instance, JobId, JobRow, Mac, NetworkHandle, NetworkId, NetworkRow, ObjectRef,
     OwnerId, PinRow, PoolId, PoolRow, PortId, PortRow, Prefix, ProjectId, Range, Revision,
-    ScopeRow, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text, Thing,
+    ScopeRow, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text, Thing, Tick,
 };
 use addrd_protocol::message::{
     AllocationState, Exclusion, ExclusionMode, IpAllocation, Ipv6Mode, JobKind, Route, Service,
@@ -372,7 +372,7 @@ fn effect() -> impl Strategy<Value = Effect> {
         2 => pool().prop_map(|row| Effect::PoolPut(Box::new(row))),
         2 => port().prop_map(|row| Effect::PortPut(Box::new(row))),
         2 => planned(),
-        1 => (ids, any::<u128>(), 0..5).prop_map(|((network, subnet, revision, job), first, which)| {
+        1 => (ids, any::<u128>(), 0..6).prop_map(|((network, subnet, revision, job), first, which)| {
             let (network, subnet) = (NetworkHandle(network), SubnetHandle(subnet));
             let revision = Revision(revision);
             match which {
@@ -380,6 +380,7 @@ fn effect() -> impl Strategy<Value = Effect> {
                 1 => Effect::SubnetGone { network, subnet, revision },
                 2 => Effect::ExclusionGone { network, subnet, revision, first },
                 3 => Effect::ObjectGone { object: network, revision },
+                4 => Effect::Adoption { since: Tick(revision.0) },
                 _ => Effect::JobGone { network, revision, job: JobId(job) },
             }
         }),
@@ -568,6 +569,7 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
         ("scope-put", Effect::ScopePut(Box::new(golden_scope()))),
         ("pool-put", Effect::PoolPut(Box::new(golden_pool()))),
         ("object-gone", Effect::ObjectGone { object: network, revision }),
+        ("adoption", Effect::Adoption { since: Tick(0x0102_0304_0506_0708) }),
         ("network-put-scoped", Effect::NetworkPut(Box::new(scoped))),
         (
             "subnet-put-from-pool",

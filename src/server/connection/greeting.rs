@@ -131,6 +131,7 @@ impl<D: Decider> Connection<D> {
         Reply::Hello(Box::new(HelloReply {
             version: VERSION,
             role: 0,
+            adopting: self.shared.decider.adoption().is_some(),
             features: 0,
             server_id: identity.server_id,
             incarnation: identity.incarnation,

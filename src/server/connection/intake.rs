@@ -486,7 +486,7 @@ impl<D: Decider> Connection<D> {
         let state = match decider.readiness() {
             Readiness::Ready => match self.shared.notes() {
                 notes if notes.is_empty() => text("ready"),
-                notes => text(&format!("ready; {}", notes.trim_end())),
+                notes => text(&format!("ready; {}", notes.trim_end().replace('\n', "; "))),
             },
             Readiness::NotReady(reason) => text(&reason),
         };
@@ -500,6 +500,7 @@ impl<D: Decider> Connection<D> {
             uptime_ms: u64::try_from(self.shared.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             workers: status.workers,
             connections: u32::try_from(self.shared.admission.connections()).unwrap_or(u32::MAX),
+            adopting: decider.adoption().is_some(),
             networks: status.networks,
             allocations: status.allocations,
             state,

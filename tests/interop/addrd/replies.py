@@ -27,16 +27,19 @@ def count():
 
 
 HELLO = Layout(
-    ("version", Number(1)), ("role", Number(1)), (RESERVED, Reserved(2)), ("features", Number(4)), ("server_id", Id()),
+    ("version", Number(1)), ("role", Number(1)), ("adopting", boolean()), (RESERVED, Reserved(1)), ("features", Number(4)), ("server_id", Id()),
     ("position", revision()), ("incarnation", Number(4)), ("frame_bytes_max", Number(4)),
     ("batch_bytes_max", Number(4)), ("batch_items_max", Number(4)), ("credit", Number(4)), ("idle_ms", Number(4)),
     tail={0x0001: Tag("server", Text())},
 )
 SERVER_STATUS = Layout(
     ("server_id", Id()), ("incarnation", Number(4)), ("workers", Number(4)), ("connections", Number(4)),
-    (RESERVED, Reserved(4)), ("position", revision()), ("folded", revision()), ("journal_records", Number(8)),
+    ("adopting", boolean()), (RESERVED, Reserved(3)), ("position", revision()), ("folded", revision()), ("journal_records", Number(8)),
     ("journal_records_max", Number(8)), ("uptime_ms", Number(8)), ("networks", Number(8)), ("allocations", Number(8)),
     tail={0x0001: Tag("state", Text(), needed=True), 0x0002: Tag("version", Text(), needed=True)},
+)
+ADOPTION = Layout(
+    ("adopting", boolean()), ("repeated", boolean()), (RESERVED, Reserved(6)), ("lasted_ms", Number(8)),
 )
 JOB = Layout(
     ("job_id", revision()), ("kind", Enumeration(JOB_KINDS)), ("state", Enumeration(JOB_STATES)),
@@ -325,6 +328,7 @@ REPLIES = {
     "allocation_get": ("allocation", ALLOCATION),
     "allocation_list": ("allocations", page(ALLOCATION)),
     "lookup": ("lookups", LOOKUPS),
+    "server_adopt": ("adoption", ADOPTION),
     "clock_accept": ("clock_accepted", Layout(("moved_ms", Number(8)))),
     "renew": ("renewed", RENEWED),
     "renew_owner": ("renewed_owner", RENEWED_OWNER),

@@ -436,6 +436,7 @@ REQUESTS = {
     "allocation_list": ALLOCATION_LIST,
     "lookup": LOOKUP,
     "clock_accept": Layout(),
+    "server_adopt": Layout(("action", Enumeration({1: "begin", 2: "end"})), (RESERVED, Reserved(7))),
     "renew": RENEW,
     "renew_owner": RENEW_OWNER,
 } | ports.REQUESTS

@@ -20,6 +20,7 @@ OPCODES = {
     0x0011: "job_get",
     0x0012: "job_list",
     0x0013: "clock_accept",
+    0x0014: "server_adopt",
     0x0101: "network_create",
     0x0102: "network_get",
     0x0103: "network_list",
@@ -79,7 +80,7 @@ OPCODES = {
 }
 
 NETWORK_NONE = (
-    "hello", "ping", "server_status", "job_get", "job_list", "clock_accept", "network_list", "network_find",
+    "hello", "ping", "server_status", "job_get", "job_list", "clock_accept", "server_adopt", "network_list", "network_find",
     "project_create", "project_get", "project_list", "project_update", "project_delete", "scope_list", "pool_list",
 )
 NETWORK_OPTIONAL = ("lookup", "scope_get", "pool_get")
@@ -168,6 +169,7 @@ STATUSES = {
     0x0404: "MEMORY_FULL",
     0x0405: "NOT_READY",
     0x0406: "RATE_LIMITED",
+    0x0407: "ADOPTING",
     0x0501: "OUTCOME_UNKNOWN",
 }
 
