@@ -30,7 +30,7 @@ impl EffectSink for Buffer {
                 record[24..28].copy_from_slice(&(row.place.offset as u32).to_le_bytes());
                 record[28..32].copy_from_slice(&row.place.subnet.0.to_le_bytes());
             }
-            Effect::AllocationGone { place, revision } => {
+            Effect::AllocationGone { place, revision, .. } => {
                 record[16..24].copy_from_slice(&revision.0.to_le_bytes());
                 record[24..28].copy_from_slice(&(place.offset as u32).to_le_bytes());
             }

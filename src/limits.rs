@@ -247,7 +247,8 @@ pub const MAC_TRIES: usize = 16;
 /// Bytes of the records of one operation on a port: its own, and all addresses released and made.
 pub const PORT_RECORD_BYTES_MAX: usize = RECORD_BYTES_MAX
     + addrd_protocol::message::port::PORT_ADDRESSES_MAX
-        * (2 * PLAIN_RECORD_BYTES_MAX + RECORD_PROJECT_BYTES);
+        * 2
+        * (PLAIN_RECORD_BYTES_MAX + RECORD_PROJECT_BYTES);
 
 /// Of the records that memory has room for, the percentage at which creation ends.
 pub const RECORDS_FULL_PERCENT: u64 = 95;
@@ -271,8 +272,8 @@ pub const JOB_SLICE_RECORD_BYTES_MAX: usize = (JOB_SLICE_OBJECTS + 4) * 192;
 
 /// Leases that a slice looks at between two drains.
 pub const EXPIRY_SLICE_OBJECTS: usize = 256;
-/// Bytes of the records of such a slice: a release each, of a block far into an IPv6 prefix.
-pub const EXPIRY_SLICE_RECORD_BYTES_MAX: usize = EXPIRY_SLICE_OBJECTS * 64;
+/// Bytes of the records of such a slice: a release each, of a guest's block far into an IPv6 prefix.
+pub const EXPIRY_SLICE_RECORD_BYTES_MAX: usize = EXPIRY_SLICE_OBJECTS * 80;
 /// What has a lease at a start doesn't end earlier than so long after it, ms.
 pub const RESTART_GRACE_MS: u64 = 60_000;
 /// Longest time between two readings of the clock that isn't taken for a standstill, ms: each loop

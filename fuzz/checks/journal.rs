@@ -42,7 +42,7 @@ pub(crate) fn record(data: &[u8]) {
 fn place_of(effect: &Effect) -> Option<(NetworkHandle, SubnetHandle, u128, Revision)> {
     let (place, revision) = match effect {
         Effect::AllocationPut(row) => (row.place, row.changed),
-        Effect::AllocationGone { place, revision } => (*place, *revision),
+        Effect::AllocationGone { place, revision, .. } => (*place, *revision),
         _ => return None,
     };
     Some((place.network, place.subnet, place.offset, revision))

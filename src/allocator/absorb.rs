@@ -12,8 +12,8 @@ use super::subnet::{Subnet, last_of};
 use super::undo::{Savepoint, Step};
 use crate::limits::DEPARTED_SUBNETS_MAX;
 use crate::model::{
-    AllocationPlace, AllocationRow, Effect, EffectSink, ExclusionRow, NetworkHandle, NetworkRow,
-    Revision, SubnetHandle, SubnetRow, Thing,
+    AllocationPlace, AllocationRow, Effect, EffectSink, ExclusionRow, HeldBy, NetworkHandle,
+    NetworkRow, Revision, SubnetHandle, SubnetRow, Thing,
 };
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::Service;
@@ -83,7 +83,7 @@ impl Shard {
                 self.drop_exclusion(at, *first);
             }
             Effect::AllocationPut(row) => return self.put_allocation(row),
-            Effect::AllocationGone { place, revision } => {
+            Effect::AllocationGone { place, revision, .. } => {
                 let of = self.marked(place.network, *revision)?;
                 if let Some(at) = self.find_subnet_handle(of, place.subnet) {
                     self.drop_allocation(at, place);
@@ -106,11 +106,11 @@ impl Shard {
                 let of = self.marked(row.network, row.created)?;
                 return self.put_pin(of, row);
             }
-            Effect::ThingGone { thing, network, revision, created } => {
+            Effect::ThingGone { network, revision, created, was } => {
                 let of = self.marked(*network, *revision)?;
-                match thing {
+                match was.thing() {
                     Thing::Port => self.drop_port(of, *created),
-                    _ => self.drop_planned(of, *thing, *created),
+                    thing => self.drop_planned(of, thing, *created),
                 }
             }
             Effect::JobPut(row) => {
@@ -213,6 +213,20 @@ impl Shard {
         self.commit(&effect, sink);
     }
 
+    /// Who holds an allocation, as the record of its release says it.
+    fn holder_of(&self, handle: u32) -> HeldBy {
+        let record = self.ledger.at(handle);
+        let project = self.ledger.extras_row(record).and_then(|row| row.project);
+        HeldBy { owner: record.owner(), slot: record.slot, project }
+    }
+
+    /// The same of what begins at a place; `None` if nothing does.
+    pub(super) fn holder_at(&self, place: &AllocationPlace) -> Option<HeldBy> {
+        let network = self.find_network_handle(place.network)?;
+        let subnet = self.find_subnet_handle(network, place.subnet)?;
+        self.ledger.find_at(subnet, place.offset).map(|handle| self.holder_of(handle))
+    }
+
     /// Pushes and absorbs a release.
     pub(super) fn commit_gone(&mut self, handle: u32, sink: &mut impl EffectSink) -> Revision {
         self.remember(handle);
@@ -224,11 +238,12 @@ impl Shard {
             offset: self.ledger.offset(record),
             block_bits: record.block_bits,
         };
+        let held_by = self.holder_of(handle);
         let network = self.networks.at_mut(subnet.network);
         let revision = network.next_revision();
         network.mark(revision);
         if !is_planted(Bug::ReleaseRecordDropped) {
-            sink.push(&Effect::AllocationGone { place, revision });
+            sink.push(&Effect::AllocationGone { place, revision, held_by });
         }
         self.take_out(handle);
         revision

@@ -2,8 +2,9 @@
 //! records; absorbing one again changes nothing. They never ask for a decision.
 
 use super::catalogue::{ObjectRef, PoolRow, ProjectRow, ScopeRow};
+use super::departed::{HeldBy, ThingWas};
 use super::handle::{NetworkHandle, SubnetHandle};
-use super::port::{HostRow, PinRow, PortRow, SegmentRow, Thing};
+use super::port::{HostRow, PinRow, PortRow, SegmentRow};
 use super::tick::Tick;
 use addrd_protocol::message::{
     AllocationState, Exclusion, JobKind, Route, Service, Strategy, SubnetKind,
@@ -59,6 +60,8 @@ pub enum Effect {
         place: AllocationPlace,
         /// Revision of the release.
         revision: Revision,
+        /// Who held it.
+        held_by: HeldBy,
     },
     /// The segment is now so.
     SegmentPut(Box<SegmentRow>),
@@ -70,14 +73,14 @@ pub enum Effect {
     PinPut(Box<PinRow>),
     /// A segment, host, port or pin is gone.
     ThingGone {
-        /// Which kind.
-        thing: Thing,
         /// Its network.
         network: NetworkHandle,
         /// Revision of this change.
         revision: Revision,
         /// Revision at which it was made.
         created: Revision,
+        /// What it was.
+        was: ThingWas,
     },
     /// The job is now so.
     JobPut(JobRow),

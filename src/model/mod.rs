@@ -1,6 +1,7 @@
 //! Pure nouns: handles, times, stored attributes, effects. No behaviour beyond validation.
 
 mod catalogue;
+mod departed;
 mod effect;
 mod handle;
 mod port;
@@ -12,6 +13,7 @@ pub use addrd_protocol::{
     SubnetId, Text,
 };
 pub use catalogue::{ObjectRef, PoolRow, ProjectRow, ScopeRow};
+pub use departed::{HeldBy, ThingWas};
 pub use effect::{
     AllocationExtras, AllocationPlace, AllocationRow, Effect, EffectSink, ExclusionRow, JobRow,
     NetworkRow, SubnetRow,

@@ -197,8 +197,8 @@ impl Chunk {
             Effect::HostPut(row) => thing(Thing::Host, row.network, row.created, row.created),
             Effect::PortPut(row) => thing(Thing::Port, row.network, row.created, row.revision),
             Effect::PinPut(row) => thing(Thing::Pin, row.network, row.created, row.created),
-            Effect::ThingGone { thing: which, network, revision, created } => {
-                thing(*which, *network, *created, *revision)
+            Effect::ThingGone { network, revision, created, was } => {
+                thing(was.thing(), *network, *created, *revision)
             }
             Effect::JobPut(row) => {
                 self.job_max = self.job_max.max(row.job.0);

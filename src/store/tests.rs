@@ -4,9 +4,9 @@
 use super::*;
 use crate::journal::RecordBuffer;
 use crate::model::{
-    AllocationPlace, AllocationRow, Effect, EffectSink, Instance, Mac, NetworkHandle, NetworkId,
-    NetworkRow, OwnerId, PortId, PortRow, ProjectId, Revision, Slot, SubnetHandle, SubnetId,
-    SubnetRow, Tick,
+    AllocationPlace, AllocationRow, Effect, EffectSink, HeldBy, Instance, Mac, NetworkHandle,
+    NetworkId, NetworkRow, OwnerId, PortId, PortRow, ProjectId, Revision, Slot, SubnetHandle,
+    SubnetId, SubnetRow, Tick,
 };
 use addrd_protocol::message::{AllocationState, IpAllocation, Strategy, SubnetKind};
 use std::os::unix::fs::PermissionsExt;
@@ -180,6 +180,7 @@ fn a_fold_cut_short_is_finished_and_the_state_is_of_one_position() {
         .map(|n| Effect::AllocationGone {
             place: place(far(n)),
             revision: Revision(n as u64 + 200),
+            held_by: HeldBy { owner: OwnerId::from_u128(1), slot: Slot(0), project: None },
         })
         .collect();
     append(&mut store, &gone, Seq(0));

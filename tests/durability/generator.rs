@@ -4,9 +4,9 @@
 use crate::model::Model;
 use addrd::model::{
     AddressScopeId, AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, Family,
-    HostRow, Instance, JobId, JobRow, Mac, NetworkHandle, NetworkId, NetworkRow, OwnerId, PinRow,
-    PoolId, PoolRow, PortId, PortRow, ProjectId, ProjectRow, Range, Revision, ScopeRow, SegmentId,
-    SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text, Thing, Tick,
+    HeldBy, HostRow, Instance, JobId, JobRow, Mac, NetworkHandle, NetworkId, NetworkRow, OwnerId,
+    PinRow, PoolId, PoolRow, PortId, PortRow, ProjectId, ProjectRow, Range, Revision, ScopeRow,
+    SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text, Thing, ThingWas, Tick,
 };
 use addrd::store::fake_disk::Random;
 use addrd_protocol::message::{
@@ -113,12 +113,9 @@ impl Generator {
             Some(handle) if random.one_in(2) => handle,
             Some(handle) if random.one_in(3) => {
                 let all = (handle, 0, 0)..=(handle, 0, u128::MAX);
-                let places: Vec<_> =
-                    self.model.cells.range(all).map(|(_, cell)| cell.place).collect();
-                for place in places {
-                    let revision = self.next_revision(handle);
-                    self.push(Effect::AllocationGone { place, revision });
-                }
+                let cells: Vec<_> =
+                    self.model.cells.range(all).map(|(_, cell)| cell.clone()).collect();
+                cells.iter().for_each(|cell| self.gone(cell));
                 let revision = self.next_revision(handle);
                 return self.push(Effect::ObjectGone { object: NetworkHandle(handle), revision });
             }
@@ -330,7 +327,18 @@ impl Generator {
     fn end(&mut self, (thing, network, created): (Thing, u32, u64)) {
         let revision = self.next_revision(network);
         let (network, created) = (NetworkHandle(network), Revision(created));
-        self.push(Effect::ThingGone { thing, network, revision, created });
+        let was = match thing {
+            Thing::Segment => ThingWas::Segment(SegmentId::from_u128(7)),
+            Thing::Host => ThingWas::Host,
+            Thing::Port => ThingWas::Port { id: PortId::from_u128(9), project: None },
+            Thing::Pin => ThingWas::Pin {
+                subnet: SubnetHandle(1),
+                offset: 3,
+                owner: OwnerId::from_u128(5),
+                slot: Slot(0),
+            },
+        };
+        self.push(Effect::ThingGone { network, revision, created, was });
     }
 
     fn job(&mut self, random: &mut Random) {
@@ -397,11 +405,8 @@ impl Generator {
 
     fn empty_subnet(&mut self, key: (u32, u32)) {
         let all = (key.0, key.1, 0)..=(key.0, key.1, u128::MAX);
-        let places: Vec<_> = self.model.cells.range(all).map(|(_, cell)| cell.place).collect();
-        for place in places {
-            let revision = self.next_revision(key.0);
-            self.push(Effect::AllocationGone { place, revision });
-        }
+        let cells: Vec<_> = self.model.cells.range(all).map(|(_, cell)| cell.clone()).collect();
+        cells.iter().for_each(|cell| self.gone(cell));
         let revision = self.next_revision(key.0);
         let (network, subnet) = (NetworkHandle(key.0), SubnetHandle(key.1));
         self.push(Effect::SubnetGone { network, subnet, revision });
@@ -482,9 +487,16 @@ impl Generator {
     }
 
     fn release(&mut self, random: &mut Random) {
-        let Some(cell) = self.pick_cell(random) else { return };
+        if let Some(cell) = self.pick_cell(random) {
+            self.gone(&cell);
+        }
+    }
+
+    fn gone(&mut self, cell: &AllocationRow) {
         let revision = self.next_revision(cell.place.network.0);
-        self.push(Effect::AllocationGone { place: cell.place, revision });
+        let project = cell.extras.as_deref().and_then(|extras| extras.project);
+        let held_by = HeldBy { owner: cell.owner, slot: cell.slot, project };
+        self.push(Effect::AllocationGone { place: cell.place, revision, held_by });
     }
 
     /// Another label keeps the fence; another holder has a new one.
@@ -502,8 +514,7 @@ impl Generator {
     /// The key moves: it must never be seen in both places.
     fn relocate(&mut self, random: &mut Random) {
         let Some(cell) = self.pick_cell(random) else { return };
-        let revision = self.next_revision(cell.place.network.0);
-        self.push(Effect::AllocationGone { place: cell.place, revision });
+        self.gone(&cell);
         let subnets = self.subnets_of(cell.place.network.0);
         if let Some(key) = nth(subnets.iter(), random) {
             self.allocate_as(*key, cell.owner, cell.slot, random);

@@ -82,7 +82,7 @@ impl Model {
                 self.revise(*network, *revision)
             }
             Effect::AllocationPut(row) => self.put(row),
-            Effect::AllocationGone { place, revision } => {
+            Effect::AllocationGone { place, revision, .. } => {
                 let gone = self.cells.remove(&cell_key(place)).ok_or("no allocation goes")?;
                 need(gone.place == *place, "a block goes as another")?;
                 self.keys.remove(&owner_key(&gone));
@@ -122,8 +122,8 @@ impl Model {
             Effect::PinPut(row) => {
                 self.thing(Thing::Pin, (row.network, row.created, row.created), effect)
             }
-            Effect::ThingGone { thing, network, revision, created } => {
-                let gone = self.things.remove(&(*thing, network.0, created.0));
+            Effect::ThingGone { network, revision, created, was } => {
+                let gone = self.things.remove(&(was.thing(), network.0, created.0));
                 need(gone.is_some(), "nothing of this kind goes")?;
                 self.revise(*network, *revision)
             }

@@ -7,7 +7,7 @@ use crate::allocator::slab::Arena;
 use crate::allocator::undo::Step;
 use crate::allocator::{Shard, owned};
 use crate::model::{
-    Effect, EffectSink, Mac, OwnerId, PortId, PortRow, ProjectId, Revision, Slot, Text, Thing,
+    Effect, EffectSink, Mac, OwnerId, PortId, PortRow, ProjectId, Revision, Slot, Text, ThingWas,
 };
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::IpAllocation;
@@ -395,12 +395,13 @@ impl Shard {
     pub(super) fn commit_port_gone(&mut self, port: u32, sink: &mut impl EffectSink) {
         let of = self.ports.at(port);
         let (network, created) = (of.network, of.created);
+        let was = ThingWas::Port { id: of.id, project: of.guest() };
         self.remember_port(network, created);
         let of = self.networks.at_mut(network);
         let revision = of.next_revision();
         of.mark(revision);
-        let (thing, network) = (Thing::Port, of.handle);
-        sink.push(&Effect::ThingGone { thing, network, revision, created });
+        let network = of.handle;
+        sink.push(&Effect::ThingGone { network, revision, created, was });
         self.remove_port(port);
     }
 }

@@ -187,9 +187,10 @@ impl Shard {
         sink: &mut impl EffectSink,
     ) {
         let of = self.networks.at(network);
-        let effect =
-            Effect::ThingGone { thing, network: of.handle, revision: of.next_revision(), created };
-        self.commit(&effect, sink);
+        let plan = of.plan.as_deref().expect("what is planned is in a plan");
+        let was = plan.was(thing, created).expect("what goes was there");
+        let (network, revision) = (of.handle, of.next_revision());
+        self.commit(&Effect::ThingGone { network, revision, created, was }, sink);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::allocator::subnet::Subnet;
 use crate::allocator::{AbsorbError, Shard, owned};
 use crate::model::{
     HostRow, OwnerId, PinRow, Revision, SegmentId, SegmentRow, Slot, SubnetHandle, Text, Thing,
+    ThingWas,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,6 +49,19 @@ impl Plan {
             && self.pins.is_empty()
             && self.special.is_empty()
             && self.segment_subnets.is_empty()
+    }
+
+    /// What a segment, host or pin is, for the record that ends it.
+    pub(in crate::allocator) fn was(&self, thing: Thing, created: Revision) -> Option<ThingWas> {
+        match thing {
+            Thing::Segment => self.segments.get(&created.0).map(|row| ThingWas::Segment(row.id)),
+            Thing::Host => self.hosts.get(&created.0).map(|_| ThingWas::Host),
+            Thing::Pin => self.pins.get(&created.0).map(|pin| {
+                let PinRow { subnet, offset, owner, slot, .. } = pin.row;
+                ThingWas::Pin { subnet, offset, owner, slot }
+            }),
+            Thing::Port => None,
+        }
     }
 
     /// Subnets on any segment.

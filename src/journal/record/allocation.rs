@@ -4,7 +4,7 @@ use super::field::{decode_text, encode_text, state_of};
 use super::{CellMark, Head, RecordError, RecordKind, finish};
 use crate::journal::reader::Reader;
 use crate::model::{
-    AllocationExtras, AllocationPlace, AllocationRow, Effect, Instance, OwnerId, ProjectId,
+    AllocationExtras, AllocationPlace, AllocationRow, Effect, HeldBy, Instance, OwnerId, ProjectId,
     Revision, Slot, SubnetHandle,
 };
 use crate::planted::{Bug, is_planted};
@@ -91,17 +91,32 @@ pub(super) fn decode_put(head: &Head, body: &mut Reader<'_>) -> Result<Effect, R
     Ok(Effect::AllocationPut(row))
 }
 
-pub(super) fn encode_gone(place: &AllocationPlace, revision: Revision, out: &mut Vec<u8>) {
+pub(super) fn encode_gone(
+    place: &AllocationPlace,
+    revision: Revision,
+    held_by: &HeldBy,
+    out: &mut Vec<u8>,
+) {
+    let bit = |present: bool, bit: u16| if present { bit } else { 0 };
     let head = Head {
         kind: RecordKind::AllocationGone,
         flags: width_of(place.offset),
-        presence: if place.block_bits == 0 { 0 } else { BLOCK_BITS },
+        presence: bit(held_by.slot.0 != 0, SLOT)
+            | bit(held_by.project.is_some(), PROJECT)
+            | bit(place.block_bits != 0, BLOCK_BITS),
         network: place.network,
         revision,
     };
     let start = head.write(out);
     out.extend_from_slice(&place.subnet.0.to_be_bytes());
     encode_offset(place.offset, out);
+    out.extend_from_slice(held_by.owner.as_bytes());
+    if held_by.slot.0 != 0 {
+        out.extend_from_slice(&held_by.slot.0.to_be_bytes());
+    }
+    if let Some(project) = &held_by.project {
+        out.extend_from_slice(project.as_bytes());
+    }
     if place.block_bits != 0 {
         out.push(place.block_bits);
     }
@@ -109,12 +124,21 @@ pub(super) fn encode_gone(place: &AllocationPlace, revision: Revision, out: &mut
 }
 
 pub(super) fn decode_gone(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordError> {
-    head.only(WIDTH_MASK, BLOCK_BITS)?;
+    head.only(WIDTH_MASK, SLOT | PROJECT | BLOCK_BITS)?;
     let subnet = SubnetHandle(body.u32()?);
     let offset = decode_offset(head.flags, body)?;
+    let owner = OwnerId::from_bytes(body.array()?);
+    let mut held_by = HeldBy { owner, slot: Slot(0), project: None };
+    if head.has(SLOT) {
+        held_by.slot = Slot(body.u16()?);
+        non_zero(held_by.slot.0 != 0, "slot")?;
+    }
+    if head.has(PROJECT) {
+        held_by.project = Some(ProjectId::from_bytes(body.array()?));
+    }
     let block_bits = if head.has(BLOCK_BITS) { decode_block_bits(body)? } else { 0 };
     let place = AllocationPlace { network: head.network, subnet, offset, block_bits };
-    Ok(Effect::AllocationGone { place, revision: head.revision })
+    Ok(Effect::AllocationGone { place, revision: head.revision, held_by })
 }
 
 /// Where a put belongs.

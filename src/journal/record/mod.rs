@@ -143,15 +143,15 @@ impl From<Short> for RecordError {
 pub fn encode(effect: &Effect, out: &mut Vec<u8>) {
     match effect {
         Effect::AllocationPut(row) => allocation::encode_put(row, out),
-        Effect::AllocationGone { place, revision } => {
-            allocation::encode_gone(place, *revision, out);
+        Effect::AllocationGone { place, revision, held_by } => {
+            allocation::encode_gone(place, *revision, held_by, out);
         }
         Effect::PortPut(row) => port::encode_port(row, out),
         Effect::SegmentPut(row) => port::encode_segment(row, out),
         Effect::HostPut(row) => port::encode_host(row, out),
         Effect::PinPut(row) => port::encode_pin(row, out),
-        Effect::ThingGone { thing, network, revision, created } => {
-            port::encode_gone(*thing, *network, *revision, *created, out);
+        Effect::ThingGone { network, revision, created, was } => {
+            port::encode_gone(*network, *revision, *created, was, out);
         }
         other => object::encode(other, out),
     }

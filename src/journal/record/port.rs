@@ -6,7 +6,7 @@ use super::{Head, RecordError, RecordKind, finish};
 use crate::journal::reader::Reader;
 use crate::model::{
     Effect, HostRow, Mac, NetworkHandle, OwnerId, PinRow, PortId, PortRow, ProjectId, Revision,
-    SegmentId, SegmentRow, Slot, SubnetHandle, Text, Thing,
+    SegmentId, SegmentRow, Slot, SubnetHandle, Text, Thing, ThingWas,
 };
 
 const DESCRIPTION: u16 = 1;
@@ -148,21 +148,56 @@ pub(super) fn decode_pin(head: &Head, body: &mut Reader<'_>) -> Result<Effect, R
 }
 
 pub(super) fn encode_gone(
-    thing: Thing,
     network: NetworkHandle,
     revision: Revision,
     created: Revision,
+    was: &ThingWas,
     out: &mut Vec<u8>,
 ) {
-    let start = Head::bare(RecordKind::ThingGone, network, revision).write(out);
-    out.push(thing as u8);
+    let mut head = Head::bare(RecordKind::ThingGone, network, revision);
+    if let ThingWas::Port { project, .. } = was {
+        head.presence = presence(project.is_some(), PROJECT);
+    }
+    let start = head.write(out);
+    out.push(was.thing() as u8);
     out.extend_from_slice(&created.0.to_be_bytes());
+    match was {
+        ThingWas::Segment(id) => out.extend_from_slice(id.as_bytes()),
+        ThingWas::Host => {}
+        ThingWas::Port { id, project } => {
+            out.extend_from_slice(id.as_bytes());
+            if let Some(project) = project {
+                out.extend_from_slice(project.as_bytes());
+            }
+        }
+        ThingWas::Pin { subnet, offset, owner, slot } => {
+            out.extend_from_slice(&subnet.0.to_be_bytes());
+            out.extend_from_slice(&offset.to_be_bytes());
+            out.extend_from_slice(owner.as_bytes());
+            out.extend_from_slice(&slot.0.to_be_bytes());
+        }
+    }
     finish(out, start);
 }
 
 pub(super) fn decode_gone(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordError> {
-    head.only(0, 0)?;
     let thing = Thing::from_number(body.u8()?).ok_or(RecordError::Field("thing"))?;
+    head.only(0, if thing == Thing::Port { PROJECT } else { 0 })?;
     let created = Revision(body.u64()?);
-    Ok(Effect::ThingGone { thing, network: head.network, revision: head.revision, created })
+    let was = match thing {
+        Thing::Segment => ThingWas::Segment(SegmentId::from_bytes(body.array()?)),
+        Thing::Host => ThingWas::Host,
+        Thing::Port => {
+            let id = PortId::from_bytes(body.array()?);
+            let project = head.has(PROJECT).then(|| body.array().map(ProjectId::from_bytes));
+            ThingWas::Port { id, project: project.transpose()? }
+        }
+        Thing::Pin => ThingWas::Pin {
+            subnet: SubnetHandle(body.u32()?),
+            offset: body.u128()?,
+            owner: OwnerId::from_bytes(body.array()?),
+            slot: Slot(body.u16()?),
+        },
+    };
+    Ok(Effect::ThingGone { network: head.network, revision: head.revision, created, was })
 }

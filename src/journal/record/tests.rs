@@ -1,19 +1,22 @@
 //! Round trip of any effect, strictness, sizes, and the golden file.
 
+mod departed;
 mod projects;
 
 use super::{CellMark, RecordError, cell_mark, decode, encode, skip};
 use crate::limits::PLAIN_RECORD_BYTES_MAX;
 use crate::model::{
     AddressScopeId, AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, Family,
-    HostRow, Instance, JobId, JobRow, Mac, NetworkHandle, NetworkId, NetworkRow, ObjectRef,
+    HeldBy, HostRow, Instance, JobId, JobRow, Mac, NetworkHandle, NetworkId, NetworkRow, ObjectRef,
     OwnerId, PinRow, PoolId, PoolRow, PortId, PortRow, Prefix, ProjectId, Range, Revision,
-    ScopeRow, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text, Thing, Tick,
+    ScopeRow, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text, Thing,
+    ThingWas, Tick,
 };
 use addrd_protocol::message::{
     AllocationState, Exclusion, ExclusionMode, IpAllocation, Ipv6Mode, JobKind, Route, Service,
     Strategy as Choice, SubnetKind,
 };
+use departed::{held_by, thing_was};
 use projects::{golden_project, project};
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -265,8 +268,8 @@ fn planned() -> impl Strategy<Value = Effect> {
                     owner_name: text,
                 })),
                 which => {
-                    let thing = Thing::ALL[which as usize - 3];
-                    Effect::ThingGone { thing, network, revision, created }
+                    let was = thing_was(Thing::ALL[which as usize - 3]);
+                    Effect::ThingGone { network, revision, created, was }
                 }
             }
         },
@@ -359,9 +362,8 @@ fn effect() -> impl Strategy<Value = Effect> {
     let ids = (any::<u32>(), any::<u32>(), any::<u64>(), any::<u64>());
     prop_oneof![
         4 => allocation().prop_map(Effect::AllocationPut),
-        2 => (place(), any::<u64>()).prop_map(|(place, revision)| Effect::AllocationGone {
-            place,
-            revision: Revision(revision)
+        2 => (place(), any::<u64>(), held_by()).prop_map(|(place, revision, held_by)| {
+            Effect::AllocationGone { place, revision: Revision(revision), held_by }
         }),
         1 => network().prop_map(|row| Effect::NetworkPut(Box::new(row))),
         2 => subnet().prop_map(|row| Effect::SubnetPut(Box::new(row))),
@@ -414,7 +416,7 @@ proptest! {
                 offset: row.place.offset,
                 cursor: row.moves_cursor.then(|| row.place.cursor_behind()),
             }),
-            Effect::AllocationGone { place, revision } => Some(CellMark {
+            Effect::AllocationGone { place, revision, .. } => Some(CellMark {
                 network: place.network,
                 revision: *revision,
                 subnet: place.subnet,
@@ -539,7 +541,9 @@ fn golden_range() -> Range {
 fn golden_effects() -> Vec<(&'static str, Effect)> {
     let (network, subnet, revision) = (NETWORK, SUBNET, REVISION);
     let full = golden_full();
-    let gone_block = Effect::AllocationGone { place: full.place, revision };
+    let held_by = HeldBy { owner: OwnerId::from_u128(5), slot: Slot(0), project: None };
+    let guest_was = HeldBy { slot: Slot(3), project: Some(ProjectId::from_u128(8)), ..held_by };
+    let gone_block = Effect::AllocationGone { place: full.place, revision, held_by: guest_was };
     let exclusion = Exclusion {
         range: golden_range(),
         mode: ExclusionMode::Everyone,
@@ -561,7 +565,7 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
         ("allocation-plain-v4", Effect::AllocationPut(plain(2))),
         ("allocation-plain-v6", Effect::AllocationPut(plain(1 << 40))),
         ("allocation-full", Effect::AllocationPut(full)),
-        ("allocation-gone", Effect::AllocationGone { place: plain(2).place, revision }),
+        ("allocation-gone", Effect::AllocationGone { place: plain(2).place, revision, held_by }),
         ("allocation-gone-block", gone_block),
         ("job-put", Effect::JobPut(golden_job())),
         ("job-gone", Effect::JobGone { network, revision, job: JobId(9) }),
@@ -591,7 +595,12 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
         ("pin-put", Effect::PinPut(Box::new(golden_pin()))),
         (
             "port-gone",
-            Effect::ThingGone { thing: Thing::Port, network, revision, created: Revision(2) },
+            Effect::ThingGone {
+                network,
+                revision,
+                created: Revision(2),
+                was: ThingWas::Port { id: PortId::from_u128(9), project: None },
+            },
         ),
     ]
 }
