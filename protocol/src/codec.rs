@@ -127,9 +127,9 @@ pub enum ReplyOrFailure {
 /// Longest frames, in bytes and inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameBounds {
-    /// Of every operation but a batch.
+    /// Of every operation but a batch and a transaction.
     pub plain: u32,
-    /// Of a batch.
+    /// Of a batch, or of a transaction.
     pub batch: u32,
 }
 
@@ -142,7 +142,7 @@ impl FrameBounds {
     pub const REPLIES: Self = Self { plain: REPLY_BYTES_MAX, batch: REPLY_BYTES_MAX };
 
     const fn of(self, opcode: Opcode) -> u32 {
-        if opcode.0 == Opcode::BATCH.0 { self.batch } else { self.plain }
+        if opcode.has_items() { self.batch } else { self.plain }
     }
 }
 

@@ -138,7 +138,7 @@ pub(crate) fn read_request(
 
 /// All zero stands for the default project.
 #[inline]
-fn named_project(project: ProjectId) -> ProjectId {
+pub(crate) fn named_project(project: ProjectId) -> ProjectId {
     if project.is_nil() { ProjectId::DEFAULT } else { project }
 }
 

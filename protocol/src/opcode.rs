@@ -112,6 +112,8 @@ opcodes! {
     RENEW = 0x0308, "renew";
     /// Lets all leases go on that an owner has in a network.
     RENEW_OWNER = 0x0309, "renew_owner";
+    /// Up to 1,024 items of a batch on several networks and pools, all or nothing.
+    TRANSACTION = 0x030a, "transaction";
 
     /// Creates a project.
     PROJECT_CREATE = 0x0401, "project_create";
@@ -191,7 +193,7 @@ impl Opcode {
                 NetworkRule::None
             }
             Self::CLOCK_ACCEPT | Self::SERVER_ADOPT => NetworkRule::None,
-            Self::NETWORK_LIST | Self::NETWORK_FIND => NetworkRule::None,
+            Self::NETWORK_LIST | Self::NETWORK_FIND | Self::TRANSACTION => NetworkRule::None,
             Self::LOOKUP | Self::SCOPE_GET | Self::POOL_GET => NetworkRule::Optional,
             Self::SCOPE_LIST | Self::POOL_LIST => NetworkRule::None,
             Self(0x0400..=0x040f) if self.is_known() => NetworkRule::None,
@@ -214,6 +216,12 @@ impl Opcode {
                 | Self::LOOKUP
                 | Self::USAGE
         )
+    }
+
+    /// Whether it has items, and its frame may be so much longer.
+    #[must_use]
+    pub const fn has_items(self) -> bool {
+        matches!(self, Self::BATCH | Self::TRANSACTION)
     }
 
     /// Whether it may make again what was there before.

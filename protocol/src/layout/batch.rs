@@ -56,61 +56,65 @@ fn unknown_kind<T>(kind: u8) -> Read<T> {
     Err(DecodeError::new(Fault::Unknown { value: kind.into() }, "kind"))
 }
 
+/// Reads the body of an item of this kind, and everything up to its end.
+pub(super) fn read_operation(kind: u8, reader: &mut Reader<'_>) -> Read<BatchItem> {
+    match kind {
+        ALLOCATE => {
+            let allocate = Allocate::read(reader)?;
+            if allocate.flags.want_subnet {
+                // Settings of 1,024 subnets would not fit the reply.
+                return Err(DecodeError::new(Fault::Conflict, "want_subnet"));
+            }
+            Ok(BatchItem::Allocate(allocate))
+        }
+        RELEASE => Release::read(reader).map(BatchItem::Release),
+        UPDATE => Box::<AllocationUpdate>::read(reader).map(BatchItem::Update),
+        PORT_CREATE => Layout::read(reader).map(BatchItem::PortCreate),
+        PORT_UPDATE => Layout::read(reader).map(BatchItem::PortUpdate),
+        PORT_DELETE => Layout::read(reader).map(BatchItem::PortDelete),
+        RENEW => Renew::read(reader).map(BatchItem::Renew),
+        kind => unknown_kind(kind),
+    }
+}
+
+/// Appends the body of an item.
+pub(super) fn write_operation(item: &BatchItem, writer: &mut Writer<'_>) {
+    match item {
+        BatchItem::Allocate(allocate) => allocate.write(writer),
+        BatchItem::Release(release) => release.write(writer),
+        BatchItem::Update(update) => update.write(writer),
+        BatchItem::PortCreate(create) => create.write(writer),
+        BatchItem::PortUpdate(update) => update.write(writer),
+        BatchItem::PortDelete(delete) => delete.write(writer),
+        BatchItem::Renew(renew) => renew.write(writer),
+    }
+}
+
+impl BatchItem {
+    /// The number of its kind.
+    pub(super) const fn kind(&self) -> u8 {
+        match self {
+            Self::Allocate(_) => ALLOCATE,
+            Self::Release(_) => RELEASE,
+            Self::Update(_) => UPDATE,
+            Self::PortCreate(_) => PORT_CREATE,
+            Self::PortUpdate(_) => PORT_UPDATE,
+            Self::PortDelete(_) => PORT_DELETE,
+            Self::Renew(_) => RENEW,
+        }
+    }
+}
+
 impl Layout for BatchItem {
     fn read(reader: &mut Reader<'_>) -> Read<Self> {
         let kind = reader.u8("kind")?;
         reader.zero::<1>("reserved")?;
-        match kind {
-            ALLOCATE => {
-                let allocate = Allocate::read(reader)?;
-                if allocate.flags.want_subnet {
-                    // Settings of 1,024 subnets would not fit the reply.
-                    return Err(DecodeError::new(Fault::Conflict, "want_subnet"));
-                }
-                Ok(Self::Allocate(allocate))
-            }
-            RELEASE => Release::read(reader).map(Self::Release),
-            UPDATE => Box::<AllocationUpdate>::read(reader).map(Self::Update),
-            PORT_CREATE => Layout::read(reader).map(Self::PortCreate),
-            PORT_UPDATE => Layout::read(reader).map(Self::PortUpdate),
-            PORT_DELETE => Layout::read(reader).map(Self::PortDelete),
-            RENEW => Renew::read(reader).map(Self::Renew),
-            kind => unknown_kind(kind),
-        }
+        read_operation(kind, reader)
     }
 
     fn write(&self, writer: &mut Writer<'_>) {
-        let mut kind = |kind: u8| writer.slice(&[kind, 0]);
-        match self {
-            Self::Allocate(allocate) => {
-                kind(ALLOCATE);
-                allocate.write(writer);
-            }
-            Self::Release(release) => {
-                kind(RELEASE);
-                release.write(writer);
-            }
-            Self::Update(update) => {
-                kind(UPDATE);
-                update.write(writer);
-            }
-            Self::PortCreate(create) => {
-                kind(PORT_CREATE);
-                create.write(writer);
-            }
-            Self::PortUpdate(update) => {
-                kind(PORT_UPDATE);
-                update.write(writer);
-            }
-            Self::PortDelete(delete) => {
-                kind(PORT_DELETE);
-                delete.write(writer);
-            }
-            Self::Renew(renew) => {
-                kind(RENEW);
-                renew.write(writer);
-            }
-        }
+        writer.slice(&[self.kind(), 0]);
+        write_operation(self, writer);
     }
 }
 

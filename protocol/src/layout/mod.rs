@@ -20,6 +20,7 @@ mod request;
 mod scope;
 mod segment;
 mod subnet;
+mod transaction;
 mod usage;
 
 use crate::error::DecodeError;

@@ -37,7 +37,7 @@ pub(crate) fn read_reply(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Reply>
         Opcode::ALLOCATION_UPDATE | Opcode::ALLOCATION_GET => {
             Layout::read(reader).map(Reply::Allocation)
         }
-        Opcode::BATCH => Layout::read(reader).map(Reply::Batch),
+        Opcode::BATCH | Opcode::TRANSACTION => Layout::read(reader).map(Reply::Batch),
         Opcode::ALLOCATION_LIST => Layout::read(reader).map(Reply::Allocations),
         Opcode::LOOKUP => Layout::read(reader).map(Reply::Lookups),
         Opcode::RENEW => Layout::read(reader).map(Reply::Renewed),
@@ -139,7 +139,7 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::Allocation(_) => {
             matches!(opcode, Opcode::ALLOCATION_UPDATE | Opcode::ALLOCATION_GET)
         }
-        Reply::Batch(_) => opcode == Opcode::BATCH,
+        Reply::Batch(_) => opcode.has_items(),
         Reply::Allocations(_) => opcode == Opcode::ALLOCATION_LIST,
         Reply::Lookups(_) => opcode == Opcode::LOOKUP,
         Reply::Renewed(_) => opcode == Opcode::RENEW,

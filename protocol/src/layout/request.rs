@@ -69,6 +69,7 @@ requests! {
     SUBNET_ONBOARD => SubnetOnboard;
     ALLOCATION_UPDATE => AllocationUpdate;
     BATCH => Batch;
+    TRANSACTION => Transaction;
     ALLOCATION_GET => AllocationGet;
     ALLOCATION_LIST => AllocationList;
     LOOKUP => Lookup;

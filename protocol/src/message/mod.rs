@@ -17,6 +17,7 @@ pub mod renew;
 pub mod scope;
 pub mod segment;
 pub mod subnet;
+pub mod transaction;
 pub mod usage;
 
 use crate::id::{NetworkId, ProjectId};
@@ -67,6 +68,7 @@ pub use subnet::{
     SubnetExclude, SubnetGet, SubnetInclude, SubnetKind, SubnetList, SubnetName, SubnetPage,
     SubnetUpdate,
 };
+pub use transaction::{Transaction, TransactionItem};
 pub use usage::{FreeRanges, FreeRangesReply, NetworkUsage, SubnetUsage, Usage, UsageTotals};
 
 /// Header of a request, without its length (SPEC.md section 2).
@@ -155,6 +157,8 @@ pub enum Request {
     AllocationUpdate(Box<AllocationUpdate>),
     /// [`Opcode::BATCH`].
     Batch(Box<Batch>),
+    /// [`Opcode::TRANSACTION`].
+    Transaction(Box<Transaction>),
     /// [`Opcode::ALLOCATION_GET`].
     AllocationGet(Box<AllocationGet>),
     /// [`Opcode::ALLOCATION_LIST`].
@@ -265,7 +269,7 @@ pub enum Reply {
     Released(Released),
     /// To [`Request::AllocationUpdate`] and [`Request::AllocationGet`].
     Allocation(Box<Allocation>),
-    /// To [`Request::Batch`].
+    /// To [`Request::Batch`] and [`Request::Transaction`].
     Batch(Box<BatchReply>),
     /// To [`Request::AllocationList`].
     Allocations(Box<AllocationPage>),

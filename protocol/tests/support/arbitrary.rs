@@ -154,6 +154,16 @@ fn id(source: &mut Source) -> Uuid {
     Uuid::from_u128(source.number().max(1))
 }
 
+impl Made for TransactionItem {
+    fn made(source: &mut Source) -> Self {
+        let (network, operation) = (source.make(), source.make());
+        let pool = source.make();
+        // What is a pool's has no project of a network.
+        let network_project = if pool { None } else { source.make() };
+        Self { network, pool, network_project, operation }
+    }
+}
+
 made_by! {
     bool = |s| s.byte() % 2 == 1;
     u8 = |s| s.byte();
@@ -483,6 +493,7 @@ made_of_fields! {
     SubnetRef { network_id, subnet_id, cidr, network_project }
     Batch { mode, items = |s| { let mut items = s.list(6); items.push(s.make()); items } }
     BatchReply { results = |s| s.list(2) }
+    Transaction { items = |s| { let mut items = s.list(6); items.push(s.make()); items } }
     Ping {}
     ClockAccept {}
     ClockAccepted { moved_ms }
@@ -652,6 +663,7 @@ pub(crate) fn request(opcode: Opcode, s: &mut Source) -> Option<Request> {
         Opcode::RELEASE => Request::Release(s.make()),
         Opcode::ALLOCATION_UPDATE => Request::AllocationUpdate(s.make()),
         Opcode::BATCH => Request::Batch(s.make()),
+        Opcode::TRANSACTION => Request::Transaction(s.make()),
         Opcode::ALLOCATION_GET => Request::AllocationGet(s.make()),
         Opcode::ALLOCATION_LIST => Request::AllocationList(s.make()),
         Opcode::LOOKUP => Request::Lookup(s.make()),
@@ -729,7 +741,7 @@ pub(crate) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
         Opcode::ALLOCATE => Reply::Allocated(s.make()),
         Opcode::RELEASE => Reply::Released(s.make()),
         Opcode::ALLOCATION_UPDATE | Opcode::ALLOCATION_GET => Reply::Allocation(s.make()),
-        Opcode::BATCH => Reply::Batch(s.make()),
+        Opcode::BATCH | Opcode::TRANSACTION => Reply::Batch(s.make()),
         Opcode::ALLOCATION_LIST => Reply::Allocations(s.make()),
         Opcode::LOOKUP => Reply::Lookups(s.make()),
         Opcode::CLOCK_ACCEPT => Reply::ClockAccepted(s.make()),

@@ -214,6 +214,7 @@ const REPLY_BYTES: Changes<'_> = &[
     ("allocation_unknown_flag", "allocation_update", 22, 0x80),
     ("batch_result_of_unknown_kind", "batch", 10, 77),
     ("batch_more_results_than_items", "batch", 1, 9),
+    ("transaction_reply_reserved", "transaction", 7, 1),
     ("lookup_reply_of_257", "lookup", 0, 1),
     ("goaway_unknown_reason", "goaway", 0, 77),
 ];

@@ -324,6 +324,13 @@ fn bad_releases() -> Named {
     ]
 }
 
+/// A transaction of items given as bytes.
+fn transaction_frame(count: u16, items: &[&[u8]]) -> Vec<u8> {
+    let mut frame = batch_frame(count, 0, items);
+    let body = [&count.to_be_bytes()[..], &[0; 6], frame.split_off(64 + 8).as_slice()].concat();
+    request_frame(Opcode::TRANSACTION, &body, false)
+}
+
 /// A batch of items given as bytes.
 fn batch_frame(count: u16, mode: u8, items: &[&[u8]]) -> Vec<u8> {
     let mut body = vec![mode, 0];
@@ -341,6 +348,7 @@ fn bad_others() -> Named {
     let good = [&[1, 0][..], &allocate[64..]].concat();
     let want_subnet = changed(good.clone(), 3, 8);
     let wrong_kind = changed(good.clone(), 0, 9);
+    let within = |flags: u8, place: &[u8]| [&[1, flags][..], place, &allocate[64..]].concat();
     let two_names = [tail(&[(0x8001, &[1; 16]), (0x8002, b"front")])].concat();
     let pools: Vec<u8> = [1].into_iter().chain([4, 10, 0, 0, 1, 10, 0, 0, 1].repeat(65)).collect();
     let create = &sample("subnet_create_plain")[64..];
@@ -358,6 +366,15 @@ fn bad_others() -> Named {
         ("batch_unknown_mode", batch_frame(1, 3, &[&good])),
         ("batch_second_item_of_unknown_kind", batch_frame(2, 1, &[&good, &wrong_kind])),
         ("batch_item_wants_subnet", batch_frame(1, 1, &[&want_subnet])),
+        ("transaction_of_nothing", transaction_frame(0, &[])),
+        (
+            "transaction_with_bytes_reserved",
+            changed(transaction_frame(1, &[&within(0, &[2; 16])]), 66, 1),
+        ),
+        ("transaction_without_network", transaction_frame(1, &[&within(0, &[0; 16])])),
+        ("transaction_unknown_flag", transaction_frame(1, &[&within(4, &[2; 16])])),
+        ("transaction_pool_of_another", transaction_frame(1, &[&within(3, &[2; 32])])),
+        ("transaction_item_cut", transaction_frame(1, &[&within(2, &[2; 20])[..30]])),
         ("batch_item_cut", batch_frame(1, 1, &[&good[..20]])),
         ("name_empty", name(b"")),
         ("name_with_space", name(b"a b")),

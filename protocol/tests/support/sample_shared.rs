@@ -1,5 +1,5 @@
-//! Samples of shared networks: made so, used by another project, and found by it; and of what is made
-//! again as it was.
+//! Samples of shared networks: made so, used by another project, and found by it; of what is made
+//! again as it was; and of transactions, which can have all of it.
 
 use super::sample_ports::{port_create, restored_port};
 use super::sample_replies::{allocation, network};
@@ -43,6 +43,29 @@ fn guest_requests() -> Vec<(&'static str, Request)> {
     ]
 }
 
+/// Two networks, one of them another project's, and a pool.
+fn transaction() -> Transaction {
+    let key = Target::Key { owner: OWNER, slot: Slot(0) };
+    let release = Release { target: key, fences: Fences::default(), any: false };
+    let item = |network, operation| TransactionItem {
+        network,
+        pool: false,
+        network_project: None,
+        operation,
+    };
+    let prefix = Allocate { length: Some(24), ..plain_allocate() };
+    let items = vec![
+        item(NETWORK, BatchItem::Allocate(plain_allocate())),
+        TransactionItem {
+            network_project: Some(OTHER),
+            ..item(NETWORK, BatchItem::PortCreate(Box::new(port_create())))
+        },
+        TransactionItem { pool: true, ..item(NetworkId(POOL.0), BatchItem::Allocate(prefix)) },
+        item(NETWORK, BatchItem::Release(release)),
+    ];
+    Transaction { items }
+}
+
 fn restoring_requests() -> Vec<(&'static str, Request)> {
     let port = BatchItem::PortCreate(Box::new(restored_port()));
     let items = vec![BatchItem::Allocate(plain_allocate()), port];
@@ -59,13 +82,15 @@ pub(super) fn requests() -> Vec<RequestSample> {
     let own = owner_requests().into_iter().map(|sample| (None, false, sample));
     let guests = guest_requests().into_iter().map(|sample| (Some(OTHER), false, sample));
     let restoring = restoring_requests().into_iter().map(|sample| (None, true, sample));
+    let transaction = Request::Transaction(Box::new(transaction()));
+    let transaction = [(None, false, ("transaction", transaction))];
     let sample = |(number, (network_project, restoring, (name, request))): (u64, _)| {
         let request: Request = request;
         let header =
             RequestHeader { network_project, restoring, ..header(request.opcode(), number) };
         RequestSample { name: String::from(name), header, request }
     };
-    (FIRST..).zip(own.chain(guests).chain(restoring)).map(sample).collect()
+    (FIRST..).zip(own.chain(guests).chain(restoring).chain(transaction)).map(sample).collect()
 }
 
 /// Replies of this room.
@@ -81,11 +106,13 @@ pub(super) fn replies() -> Vec<ReplySample> {
         network_project: Some(OTHER),
     };
     let found = Lookups { allocations: vec![held.clone()], subnets: vec![subnet], more: false };
+    let done = BatchReply { results: vec![BatchResult::PortDeleted, BatchResult::NotHeld] };
     let all = [
         ("network_shared", Opcode::NETWORK_GET, Reply::Network(Box::new(shared))),
         ("shared_held", Opcode::ALLOCATION_GET, Reply::Allocation(Box::new(held))),
         ("shared_held_by_a_guest", Opcode::ALLOCATION_GET, Reply::Allocation(Box::new(guests))),
         ("shared_found", Opcode::LOOKUP, Reply::Lookups(Box::new(found))),
+        ("transaction", Opcode::TRANSACTION, Reply::Batch(Box::new(done))),
     ];
     let sample = |(request_id, (name, opcode, reply)): (u64, (&str, Opcode, Reply))| ReplySample {
         name: name.to_owned(),

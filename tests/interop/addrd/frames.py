@@ -34,7 +34,7 @@ def request_length(begin, opened=True):
     if opened and tables.REQUEST_BYTES_MAX < length <= most:
         if len(begin) < LENGTH_TO_OPCODE_BYTES:
             return None
-        if int.from_bytes(begin[6:8], "big") != tables.OPCODE_NUMBERS["batch"]:
+        if tables.OPCODES.get(int.from_bytes(begin[6:8], "big")) not in tables.HAVE_ITEMS:
             most = tables.REQUEST_BYTES_MAX
     return bounded(length, tables.REQUEST_HEADER_BYTES, most)
 

@@ -4,7 +4,8 @@ A layout only says where values lie. `gather` and `scatter` turn what lies in se
 into one value of canonical JSON and back.
 """
 
-from .values import Fault, Flags, ListOf, Reader, Reserved, decode_all
+from .tables import DEFAULT_PROJECT
+from .values import NO_ID, Fault, Flags, Id, ListOf, Reader, Reserved, decode_all
 
 CRITICAL = 0x8000
 TAIL_ENTRIES_MAX = 16
@@ -190,3 +191,31 @@ class KindItems:
         [(name, content)] = value.items()
         number = self.numbers[name]
         return bytes([number, 0]) + b"".join(self.layouts[number][1].write(content))
+
+
+class PlacedItems(KindItems):
+    """Items of a batch that say where they are: kind, flags, and the ids that these announce."""
+
+    POOL, NETWORK_PROJECT = 1, 2
+
+    def _read_one(self, reader):
+        kind, flags = reader.number(1, "kind"), reader.number(1, "flags")
+        if flags not in (0, self.POOL, self.NETWORK_PROJECT):
+            raise Fault("UNSUPPORTED", "flags")
+        value = {"network": Id(zero=False).read(reader, "network")}
+        if flags == self.POOL:
+            value["pool"] = True
+        if flags == self.NETWORK_PROJECT:
+            project = Id().read(reader, "network_project")
+            value["network_project"] = DEFAULT_PROJECT if project == NO_ID else project
+        if kind not in self.layouts:
+            raise Fault("UNSUPPORTED", "kind")
+        name, layout = self.layouts[kind]
+        return value | {"operation": {name: layout.read(reader)}}
+
+    def _write_one(self, value):
+        [(name, content)] = value["operation"].items()
+        number = self.numbers[name]
+        flags = self.POOL if value.get("pool") else self.NETWORK_PROJECT if "network_project" in value else 0
+        ids = b"".join(Id().write(value[name]) for name in ("network", "network_project") if name in value)
+        return bytes([number, flags]) + ids + b"".join(self.layouts[number][1].write(content))

@@ -325,6 +325,7 @@ REPLIES = {
     "release": ("released", RELEASED),
     "allocation_update": ("allocation", ALLOCATION),
     "batch": ("batch", BATCH),
+    "transaction": ("batch", BATCH),
     "allocation_get": ("allocation", ALLOCATION),
     "allocation_list": ("allocations", page(ALLOCATION)),
     "lookup": ("lookups", LOOKUPS),

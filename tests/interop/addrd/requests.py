@@ -3,7 +3,7 @@
 import ipaddress
 
 from . import ports
-from .layout import KindItems, Layout, Tag
+from .layout import KindItems, Layout, PlacedItems, Tag
 from .parts import (
     CURSOR, FENCES, MANAGER_BYTES_MAX, RESERVED, SUBNET_NAMES, fenced, gather_fences, gather_prefix,
     gather_subnet_name, gather_target, limit, list_request, quota, revision, scatter_fences, scatter_prefix,
@@ -242,14 +242,18 @@ RENEW_OWNER = Layout(
     ("lease_ms", Number(8, **DURATION)), gather=gather_instance,
     scatter=lambda value: {"instance": "0"} | value | {"by_instance": "instance" in value},
 )
+BATCH_ITEMS = {
+    1: ("allocate", BATCH_ALLOCATE), 2: ("release", RELEASE), 3: ("update", ALLOCATION_UPDATE),
+    4: ("port_create", ports.PORT_CREATE), 5: ("port_update", ports.PORT_UPDATE),
+    6: ("port_delete", ports.PORT_DELETE), 7: ("renew", RENEW),
+}
 BATCH = Layout(
     ("mode", Enumeration(BATCH_MODES)), (RESERVED, Reserved(1)), ("items", Count(2, least=1, most=BATCH_ITEMS_MAX)),
     (RESERVED, Reserved(4)),
-    items=[KindItems("items", {
-        1: ("allocate", BATCH_ALLOCATE), 2: ("release", RELEASE), 3: ("update", ALLOCATION_UPDATE),
-        4: ("port_create", ports.PORT_CREATE), 5: ("port_update", ports.PORT_UPDATE),
-        6: ("port_delete", ports.PORT_DELETE), 7: ("renew", RENEW),
-    })],
+    items=[KindItems("items", BATCH_ITEMS)],
+)
+TRANSACTION = Layout(
+    ("items", Count(2, least=1, most=BATCH_ITEMS_MAX)), (RESERVED, Reserved(6)), items=[PlacedItems("items", BATCH_ITEMS)],
 )
 
 
@@ -432,6 +436,7 @@ REQUESTS = {
     "release": RELEASE,
     "allocation_update": ALLOCATION_UPDATE,
     "batch": BATCH,
+    "transaction": TRANSACTION,
     "allocation_get": Layout(*target(), gather=gather_target, scatter=scatter_target),
     "allocation_list": ALLOCATION_LIST,
     "lookup": LOOKUP,

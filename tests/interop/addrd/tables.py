@@ -46,6 +46,7 @@ OPCODES = {
     0x0307: "lookup",
     0x0308: "renew",
     0x0309: "renew_owner",
+    0x030A: "transaction",
     0x0401: "project_create",
     0x0402: "project_get",
     0x0403: "project_list",
@@ -81,12 +82,14 @@ OPCODES = {
 
 NETWORK_NONE = (
     "hello", "ping", "server_status", "job_get", "job_list", "clock_accept", "server_adopt", "network_list", "network_find",
+    "transaction",
     "project_create", "project_get", "project_list", "project_update", "project_delete", "scope_list", "pool_list",
 )
 NETWORK_OPTIONAL = ("lookup", "scope_get", "pool_get")
 MAY_NAME_POOL = (
     "allocate", "release", "allocation_update", "batch", "allocation_get", "allocation_list", "lookup", "usage",
 )
+HAVE_ITEMS = ("batch", "transaction")
 MAY_RESTORE = ("network_create", "subnet_create", "allocate", "batch", "pool_create", "port_create")
 MAY_BE_SHARED = (
     "network_get", "subnet_get", "subnet_list", "usage", "free_ranges", "allocate", "release", "allocation_update",
