@@ -348,20 +348,27 @@ fn owner_of(request: &Request) -> Option<OwnerId> {
         Request::AllocationGet(get) => target_owner(&get.target, None),
         Request::Renew(renew) => target_owner(&renew.target, renew.fences.owner),
         Request::RenewOwner(renew) => Some(renew.owner),
-        Request::Batch(batch) => batch.items.first().and_then(|item| match item {
-            BatchItem::Allocate(allocate) => Some(allocate.owner),
-            BatchItem::Release(release) => target_owner(&release.target, release.fences.owner),
-            BatchItem::Update(update) => target_owner(&update.target, update.fences.owner),
-            BatchItem::Renew(renew) => target_owner(&renew.target, renew.fences.owner),
-            BatchItem::PortCreate(create) => Some(port_owner(create.port_id)),
-            BatchItem::PortUpdate(update) => Some(port_owner(update.port_id)),
-            BatchItem::PortDelete(delete) => Some(port_owner(delete.port_id)),
-        }),
+        Request::Batch(batch) => batch.items.first().and_then(owner_of_item),
+        Request::Transaction(all) => {
+            all.items.first().and_then(|item| owner_of_item(&item.operation))
+        }
         Request::PortCreate(create) => Some(port_owner(create.port_id)),
         Request::PortUpdate(update) => Some(port_owner(update.port_id)),
         Request::PortDelete(delete) => Some(port_owner(delete.port_id)),
         Request::PortGet(get) => Some(port_owner(get.port_id)),
         _ => None,
+    }
+}
+
+fn owner_of_item(item: &BatchItem) -> Option<OwnerId> {
+    match item {
+        BatchItem::Allocate(allocate) => Some(allocate.owner),
+        BatchItem::Release(release) => target_owner(&release.target, release.fences.owner),
+        BatchItem::Update(update) => target_owner(&update.target, update.fences.owner),
+        BatchItem::Renew(renew) => target_owner(&renew.target, renew.fences.owner),
+        BatchItem::PortCreate(create) => Some(port_owner(create.port_id)),
+        BatchItem::PortUpdate(update) => Some(port_owner(update.port_id)),
+        BatchItem::PortDelete(delete) => Some(port_owner(delete.port_id)),
     }
 }
 

@@ -286,7 +286,7 @@ impl Shard {
             return;
         }
         let step = match self.networks.at(network).ports.get(&created.0) {
-            Some(&port) => Step::PortWas(Box::new(self.port_row(port))),
+            Some(&port) => Step::PortWas { network, row: Box::new(self.port_row(port)) },
             None => Step::PortFresh { network, created },
         };
         self.undo.steps.push(step);
@@ -335,7 +335,7 @@ impl Shard {
                     self.ledger.restore_grace(handle, grace);
                 }
                 Step::PortFresh { network, created } => self.drop_port(network, created),
-                Step::PortWas(row) => self.put_port(savepoint.network, &row),
+                Step::PortWas { network, row } => self.put_port(network, &row),
             }
         }
         self.networks.at_mut(savepoint.network).revision = savepoint.revision;

@@ -179,6 +179,15 @@ impl Accounts {
         }
     }
 
+    fn put_credit(&mut self, account: u32, credit: [i64; SHARED_QUOTAS]) {
+        let of = self.all.at_mut(account);
+        of.credit = credit;
+        if credit != [0; SHARED_QUOTAS] && !of.is_listed {
+            of.is_listed = true;
+            self.listed.push(account);
+        }
+    }
+
     fn credit(&self, account: u32) -> [i64; SHARED_QUOTAS] {
         self.all.at(account).credit
     }
@@ -321,6 +330,14 @@ impl Shard {
         self.accounts.take(account, asked, before, self.restoring)
     }
 
+    /// What a project has of credit here, to be moved elsewhere.
+    fn take_credit(&mut self, project: ProjectId) -> [i64; SHARED_QUOTAS] {
+        let account = self.accounts.by_project.get(&project);
+        account.map_or([0; SHARED_QUOTAS], |&account| {
+            std::mem::take(&mut self.accounts.all.at_mut(account).credit)
+        })
+    }
+
     /// Accounts counted afresh, for `check`.
     pub(super) fn check_accounts(&self, found: &mut Vec<String>) {
         let mut counts: BTreeMap<ProjectId, Holdings> = BTreeMap::new();
@@ -348,6 +365,50 @@ impl Shard {
             found.push("what projects have is counted wrong".to_owned());
         }
     }
+}
+
+/// Takes the units of what a project did in several shards since these savepoints (the place of the
+/// shard with each), as one whole: what was freed in one of them pays for what came in another. All
+/// workers have lent their states.
+///
+/// Errors: `QUOTA`. Every account is then as before, and the caller takes back what was done.
+pub(super) fn pay_together(
+    shards: &mut [&mut Shard],
+    project: ProjectId,
+    savepoints: &[(usize, Savepoint)],
+) -> Result<(), Refused> {
+    let now: Vec<[i64; SHARED_QUOTAS]> =
+        shards.iter_mut().map(|shard| shard.take_credit(project)).collect();
+    let mut before = now.clone();
+    // The first savepoint of a shard is from before everything.
+    for (shard, savepoint) in savepoints.iter().rev() {
+        if let Some((_, credit)) = savepoint.payer {
+            before[*shard] = credit;
+        }
+    }
+    let sum = |all: &[[i64; SHARED_QUOTAS]]| -> [i64; SHARED_QUOTAS] {
+        std::array::from_fn(|kind| all.iter().map(|credit| credit[kind]).sum())
+    };
+    let (before, after) = (sum(&before), sum(&now));
+    // One account has the credit of all of them; what a drain leaves of it goes back to the cells.
+    let Some(first) = shards.first_mut() else { return Ok(()) };
+    let account = first.accounts.of(project);
+    first.accounts.put_credit(account, after);
+    let asked = std::array::from_fn(|kind| {
+        u64::try_from(before[kind].saturating_sub(after[kind])).unwrap_or(0)
+    });
+    let paid = if first.accounts.is_limited(account) {
+        first.accounts.take(account, asked, before, false)
+    } else {
+        Ok(())
+    };
+    if paid.is_err() {
+        for (shard, credit) in shards.iter_mut().zip(now) {
+            let account = shard.accounts.of(project);
+            shard.accounts.put_credit(account, credit);
+        }
+    }
+    paid
 }
 
 /// Addresses that a block counts for.

@@ -17,12 +17,14 @@ impl Shard {
         request: &Batch,
         sink: &mut impl EffectSink,
     ) -> Result<BatchReply, Refused> {
-        check_items(request)?;
+        check_count(request.items.len())?;
         let start = sink.bytes();
         let savepoint = self.begin_undo(network);
         self.undo.is_whole = request.mode == BatchMode::AllOrNothing;
-        let outcome = run_items(request, sink, |item, sink| self.batch_item(network, item, sink));
-        let is_whole = std::mem::take(&mut self.undo.is_whole);
+        let is_whole = self.undo.is_whole;
+        let run = |item: &BatchItem, sink: &mut _| self.batch_item(network, item, sink);
+        let outcome = run_items(is_whole, &request.items, sink, run);
+        self.undo.is_whole = false;
         let outcome = match outcome {
             Ok(results) if is_whole => self.pay_step(&savepoint).map(|()| results),
             outcome => outcome,
@@ -40,7 +42,8 @@ impl Shard {
         }
     }
 
-    fn batch_item(
+    /// Applies one item.
+    pub(super) fn batch_item(
         &mut self,
         network: u32,
         item: &BatchItem,
@@ -73,8 +76,7 @@ impl Shard {
 }
 
 /// Refuses a batch without items, or with too many.
-pub(super) fn check_items(request: &Batch) -> Result<(), Refused> {
-    let count = request.items.len();
+pub(super) fn check_count(count: usize) -> Result<(), Refused> {
     if (1..=BATCH_ITEMS_MAX).contains(&count) {
         return Ok(());
     }
@@ -82,19 +84,20 @@ pub(super) fn check_items(request: &Batch) -> Result<(), Refused> {
 }
 
 /// Does the items in order. On a refusal of the whole, the caller takes back what was done.
-pub(super) fn run_items<S: EffectSink>(
-    request: &Batch,
+pub(super) fn run_items<I, S: EffectSink>(
+    is_whole: bool,
+    items: &[I],
     sink: &mut S,
-    mut run: impl FnMut(&BatchItem, &mut S) -> Result<BatchResult, Refused>,
+    mut run: impl FnMut(&I, &mut S) -> Result<BatchResult, Refused>,
 ) -> Result<Vec<BatchResult>, Refused> {
     let start = sink.bytes();
-    let mut results = Vec::with_capacity(request.items.len());
-    for (number, item) in request.items.iter().enumerate() {
+    let mut results = Vec::with_capacity(items.len());
+    for (number, item) in items.iter().enumerate() {
         match run(item, sink) {
             Ok(result) => results.push(result),
             Err(mut refused) => {
                 refused.item = u16::try_from(number).ok();
-                if request.mode == BatchMode::AllOrNothing {
+                if is_whole {
                     return Err(refused);
                 }
                 results.push(BatchResult::Failed(refused));

@@ -17,7 +17,7 @@ pub fn is_spanning(scope: &Scope, request: &Request) -> bool {
         // Every shard knows which projects there are, for guests of shared networks, and what
         // they have.
         Request::ProjectCreate(_) | Request::ProjectDelete(_) | Request::ProjectGet(_) => true,
-        Request::ProjectUpdate(_) => true,
+        Request::ProjectUpdate(_) | Request::Transaction(_) => true,
         // Every shard behaves otherwise from then on.
         Request::ServerAdopt(_) => true,
         _ => needs_no_shard(scope, request),
@@ -95,6 +95,7 @@ pub fn is_mutation(request: &Request) -> bool {
             | Request::Renew(_)
             | Request::RenewOwner(_)
             | Request::Batch(_)
+            | Request::Transaction(_)
             | Request::ProjectCreate(_)
             | Request::ProjectUpdate(_)
             | Request::ProjectDelete(_)
@@ -125,13 +126,14 @@ pub fn is_freeing(request: &Request) -> bool {
         Request::Release(_) | Request::SubnetDelete(_) | Request::NetworkDelete(_) => true,
         Request::ProjectDelete(_) | Request::ScopeDelete(_) | Request::PoolDelete(_) => true,
         Request::Renew(_) | Request::RenewOwner(_) | Request::ServerAdopt(_) => true,
-        Request::Batch(batch) => {
-            let frees =
-                |item: &BatchItem| matches!(item, BatchItem::Release(_) | BatchItem::Renew(_));
-            batch.items.iter().all(frees)
-        }
+        Request::Batch(batch) => batch.items.iter().all(frees),
+        Request::Transaction(all) => all.items.iter().all(|item| frees(&item.operation)),
         _ => false,
     }
+}
+
+const fn frees(item: &BatchItem) -> bool {
+    matches!(item, BatchItem::Release(_) | BatchItem::Renew(_))
 }
 
 /// Whether the request may use the ring slots that are kept for what frees or keeps addresses.

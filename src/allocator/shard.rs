@@ -18,7 +18,7 @@ use crate::model::{
     SubnetHandle, SubnetId, Tick,
 };
 use addrd_protocol::Status;
-use addrd_protocol::message::{Failure, Reply};
+use addrd_protocol::message::{Failure, Reply, TransactionItem};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What a shard is made with.
@@ -69,6 +69,18 @@ impl Scope {
     #[must_use]
     pub fn guest(&self) -> Option<ProjectId> {
         self.network_project.map(|_| self.project)
+    }
+
+    /// Where an item of a transaction is.
+    #[must_use]
+    pub fn of_item(project: ProjectId, item: &TransactionItem) -> Self {
+        Self {
+            project,
+            network: item.network,
+            pool: item.pool,
+            network_project: item.network_project.filter(|home| *home != project),
+            restoring: false,
+        }
     }
 
     /// Whether both are about the same network or pool, whoever asks.

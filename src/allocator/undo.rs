@@ -14,7 +14,7 @@ pub(super) enum Step {
     /// The port was new.
     PortFresh { network: u32, created: Revision },
     /// The port was so.
-    PortWas(Box<PortRow>),
+    PortWas { network: u32, row: Box<PortRow> },
 }
 
 /// A place to go back to.

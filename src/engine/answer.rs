@@ -50,11 +50,14 @@ pub(super) fn admit(at: &At, refuse: Refuse, operation: &Operation) -> Result<()
 }
 
 /// Whether the records of an operation certainly fit behind `bytes` of records in one hand-over.
-/// Only a batch, and many subnets that go into a pool, can need more than a drain keeps free.
+/// Only a batch or transaction, and many subnets that go into a pool, can need more than a drain keeps free.
 #[must_use]
 pub(super) fn fits(operation: &Operation, bytes: usize) -> bool {
     let most = match &operation.request {
         Request::Batch(batch) => batch.items.iter().map(item_record_bytes_max).sum(),
+        Request::Transaction(all) => {
+            all.items.iter().map(|item| item_record_bytes_max(&item.operation)).sum()
+        }
         Request::SubnetOnboard(_) | Request::RenewOwner(_) => limits::HAND_OVER_RECORD_BYTES_MAX,
         _ => return true,
     };

@@ -11,13 +11,13 @@ use crate::limits::REPLY_BYTES_PLAIN;
 
 /// Most bytes of the reply to a request, from what its header tells.
 ///
-/// Shape: a batch has one result for each item, and an item has at least 36 bytes; everything that
+/// Shape: a batch or transaction has one result for each item, and an item has at least 36 bytes; everything that
 /// lists objects may fill a frame.
 #[inline]
 pub(super) fn reply_bytes_max(opcode: Opcode, frame_bytes: usize) -> usize {
     match opcode {
         Opcode::ALLOCATE | Opcode::RELEASE | Opcode::PING => REPLY_BYTES_PLAIN,
-        Opcode::BATCH => {
+        Opcode::BATCH | Opcode::TRANSACTION => {
             let items = (frame_bytes / BATCH_ITEM_BYTES_MIN).clamp(1, BATCH_ITEMS_MAX);
             batch_reply_bytes_max(items).max(REPLY_BYTES_PLAIN)
         }

@@ -1,13 +1,13 @@
 //! Allocations: allocate, release, update, batch, get, list, lookup.
 
 use super::{Pages, expect_reply, unexpected};
-use crate::client::Client;
+use crate::client::{Client, Scope};
 use crate::error::Error;
 use addrd_protocol::message::{
     Allocate, AllocateFlags, Allocated, Allocation, AllocationFilter, AllocationGet,
     AllocationList, AllocationUpdate, Batch, BatchReply, FamilyChoice, Lookup, Lookups,
     PageRequest, Release, Released, Renew, RenewOwner, Renewed, RenewedOwner, Reply, Request,
-    Strategy, Target,
+    Strategy, Target, Transaction,
 };
 use addrd_protocol::{Instance, NetworkId, OwnerId, Slot};
 
@@ -145,6 +145,18 @@ impl Client {
     pub async fn batch(&self, network: NetworkId, batch: Batch) -> Result<BatchReply, Error> {
         let request = Request::Batch(Box::new(batch));
         Ok(*expect_reply!(self.call(&self.scope(network), &request).await?, Batch)?)
+    }
+
+    /// Up to 1,024 items on several networks and subnet pools, all or nothing. It takes the lane of
+    /// its first item's owner: see [`Client::lane_of`].
+    ///
+    /// # Errors
+    /// Refused, with the number of the item in the way: nothing was done. Others see [`Error`].
+    pub async fn transaction(&self, transaction: Transaction) -> Result<BatchReply, Error> {
+        // Its items say where they are.
+        let scope = Scope { pool: false, restoring: false, ..self.scope(NetworkId::NIL) };
+        let request = Request::Transaction(Box::new(transaction));
+        Ok(*expect_reply!(self.call(&scope, &request).await?, Batch)?)
     }
 
     /// Reads one allocation.

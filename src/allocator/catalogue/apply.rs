@@ -2,6 +2,7 @@
 //! worker that the request needs; nothing here waits.
 
 use super::Catalogue;
+use super::transaction::apply_transaction;
 use crate::allocator::Shard;
 use crate::allocator::refusal::{Refused, refuse, unsupported};
 use crate::allocator::shard::{Answer, At, Scope};
@@ -28,6 +29,9 @@ pub fn apply_spanning(
         return Ok((Status::OK, Reply::Adoption(adoption)));
     }
     catalogue.restoring = scope.restoring;
+    if let Request::Transaction(request) = request {
+        return apply_transaction(catalogue, shards, at, scope, request, sink);
+    }
     if scope.pool {
         return catalogue.apply_to_pool(at, scope, request, sink);
     }
@@ -239,7 +243,8 @@ fn is_of_project(request: &Request) -> bool {
     )
 }
 
-fn owner_of(shards: &[&mut Shard], scope: &Scope) -> Result<usize, Refused> {
+/// The place of the shard that owns a network.
+pub(super) fn owner_of(shards: &[&mut Shard], scope: &Scope) -> Result<usize, Refused> {
     let workers = u16::try_from(shards.len()).unwrap_or(u16::MAX);
     let owner = usize::from(worker_of(scope.home(), scope.network, workers).0);
     if owner >= shards.len() {

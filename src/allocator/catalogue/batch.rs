@@ -4,7 +4,7 @@
 use super::pool::Pool;
 use super::projects::lost;
 use super::{Catalogue, Tee};
-use crate::allocator::batch::{check_items, run_items};
+use crate::allocator::batch::{check_count, run_items};
 use crate::allocator::leases::no_lease_of_prefixes;
 use crate::allocator::refusal::{Refused, unsupported};
 use crate::allocator::shard::Answer;
@@ -23,19 +23,20 @@ impl Catalogue {
         request: &Batch,
         sink: &mut impl EffectSink,
     ) -> Answer {
-        check_items(request)?;
+        check_count(request.items.len())?;
         let start = sink.bytes();
         let savepoint = self.prefixes.begin_undo(network);
         let before = self.prefixes_of(project);
-        self.prefixes.undo.is_whole = request.mode == BatchMode::AllOrNothing;
+        let is_whole = request.mode == BatchMode::AllOrNothing;
+        self.prefixes.undo.is_whole = is_whole;
         let mut touched = Vec::new();
-        let outcome = run_items(request, sink, |item, sink| {
+        let outcome = run_items(is_whole, &request.items, sink, |item, sink| {
             let mut tee = Tee::new(sink);
             let result = self.batch_item(pool, network, project, item, &mut tee);
-            touched.extend(tee.kept.iter().filter_map(base_of));
+            touched.extend(tee.bases());
             result
         });
-        let is_whole = std::mem::take(&mut self.prefixes.undo.is_whole);
+        self.prefixes.undo.is_whole = false;
         let outcome = match outcome {
             Ok(results) if is_whole => {
                 self.check_prefix_quota_since(project, before).map(|()| results)
@@ -58,7 +59,8 @@ impl Catalogue {
         }
     }
 
-    fn batch_item(
+    /// Applies one item.
+    pub(super) fn batch_item(
         &mut self,
         pool: NetworkHandle,
         network: u32,
@@ -86,7 +88,7 @@ impl Catalogue {
     }
 
     /// After prefixes were taken back: what the pool notes of them follows from what is held now.
-    fn forget(&mut self, pool: NetworkHandle, bases: &[u128]) -> Result<(), Refused> {
+    pub(super) fn forget(&mut self, pool: NetworkHandle, bases: &[u128]) -> Result<(), Refused> {
         let held: Vec<AllocationRow> =
             bases.iter().filter_map(|base| self.row_at(pool, *base)).collect();
         let noted: &mut Pool = self.pools.get_mut(&pool).ok_or_else(lost)?;
@@ -94,6 +96,13 @@ impl Catalogue {
         bases.iter().for_each(|base| noted.note_gone(*base));
         held.iter().for_each(|row| self.note_prefix(row));
         Ok(())
+    }
+}
+
+impl<S> Tee<'_, S> {
+    /// Where the prefixes begin that came or went.
+    pub(super) fn bases(&self) -> impl Iterator<Item = u128> {
+        self.kept.iter().filter_map(base_of)
     }
 }
 

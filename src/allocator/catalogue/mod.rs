@@ -23,6 +23,7 @@ mod prefixes;
 mod projects;
 mod quotas;
 mod scopes;
+mod transaction;
 
 pub use apply::{apply_spanning, finish_network};
 pub(super) use scopes::switch;

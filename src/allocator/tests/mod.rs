@@ -27,6 +27,7 @@ mod shared_machine;
 mod shared_storm;
 mod subnets;
 mod survey;
+mod transactions;
 
 use super::*;
 use crate::model::{

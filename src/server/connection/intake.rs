@@ -35,7 +35,7 @@ pub(super) struct Intake {
     /// Routes that refused an operation of this read: what follows there is refused as well.
     refused: Vec<(Route, Refusal)>,
     /// Operations on their way to the sequencer: what follows on their networks must not overtake.
-    sequenced: Vec<(u64, Scope)>,
+    sequenced: Vec<(u64, Way)>,
     errors: u32,
     errors_since: Option<Instant>,
     tick: Option<Tick>,
@@ -49,6 +49,28 @@ struct Group {
     operations: Vec<Operation>,
     bytes: u32,
 }
+
+/// What an operation on its way to the sequencer is about.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// This network or pool.
+    Of(Scope),
+    /// More networks than are worth telling apart.
+    Many,
+}
+
+impl Way {
+    fn is_beside(&self, scope: &Scope) -> bool {
+        match self {
+            Self::Of(other) => other.is_beside(scope),
+            Self::Many => true,
+        }
+    }
+}
+
+/// Networks of a transaction that are told apart from others; what follows one with more of them
+/// takes its way, whatever it is about.
+const TRANSACTION_NETWORKS_MAX: usize = 8;
 
 #[derive(Clone, Copy, Debug)]
 struct Refusal {
@@ -64,6 +86,28 @@ pub(super) struct Defaults {
 }
 
 impl Intake {
+    /// Notes what an operation is about that goes to the sequencer.
+    fn note_sequenced(&mut self, request_id: u64, scope: Scope, request: &Request) {
+        let Request::Transaction(all) = request else {
+            self.sequenced.push((request_id, Way::Of(scope)));
+            return;
+        };
+        let first = self.sequenced.len();
+        for item in &all.items {
+            let place = Scope::of_item(scope.project, item);
+            let noted = self.sequenced.get(first..).unwrap_or_default();
+            if noted.iter().any(|(_, way)| way.is_beside(&place)) {
+                continue;
+            }
+            if noted.len() == TRANSACTION_NETWORKS_MAX {
+                self.sequenced.truncate(first);
+                self.sequenced.push((request_id, Way::Many));
+                return;
+            }
+            self.sequenced.push((request_id, Way::Of(place)));
+        }
+    }
+
     /// Gives memory back.
     pub(super) fn shrink(&mut self) {
         self.groups = Vec::new();
@@ -266,7 +310,7 @@ impl<D: Decider> Connection<D> {
             defaults.apply(&mut request);
         }
         if route == Route::Sequencer {
-            self.intake.sequenced.push((header.request_id, scope));
+            self.intake.note_sequenced(header.request_id, scope, &request);
         }
         self.intake.bytes += length;
         let operation = Operation {
@@ -554,13 +598,18 @@ impl Defaults {
         match request {
             Request::Allocate(allocate) => self.apply_to(allocate),
             Request::Batch(batch) => {
-                for item in &mut batch.items {
-                    if let BatchItem::Allocate(allocate) = item {
-                        self.apply_to(allocate);
-                    }
-                }
+                batch.items.iter_mut().for_each(|item| self.apply_to_item(item));
+            }
+            Request::Transaction(all) => {
+                all.items.iter_mut().for_each(|item| self.apply_to_item(&mut item.operation));
             }
             _ => {}
+        }
+    }
+
+    fn apply_to_item(&self, item: &mut BatchItem) {
+        if let BatchItem::Allocate(allocate) = item {
+            self.apply_to(allocate);
         }
     }
 
