@@ -50,6 +50,10 @@ pub(crate) enum Bug {
     PortChangeNotJournalled,
     /// In adoption mode addresses are chosen as ever.
     ChosenWhileAdopting,
+    /// A transaction that is refused is taken back where its last item came to, and nowhere else.
+    TransactionKeptInPart,
+    /// The quota of a transaction is judged in one shard alone.
+    TransactionPaidInPart,
 }
 
 /// Whether this bug is planted.
@@ -80,7 +84,7 @@ mod tests {
         "engine::tests::schedule::random_schedules_lose_nothing_and_give_nothing_twice";
 
     /// Each bug, and the test that is meant for it.
-    const CAUGHT_BY: [(Bug, &str); 28] = [
+    const CAUGHT_BY: &[(Bug, &str)] = &[
         (Bug::ReplyBeforeCommit, SCHEDULES),
         (Bug::ReadBeforeCommit, SCHEDULES),
         (Bug::FailedWriteBelieved, SCHEDULES),
@@ -91,6 +95,16 @@ mod tests {
         (Bug::OnboardedPrefixNotTaken, SCHEDULES),
         (Bug::PortMadeInPart, SCHEDULES),
         (Bug::PortChangeNotJournalled, SCHEDULES),
+        (Bug::TransactionKeptInPart, SCHEDULES),
+        (
+            Bug::TransactionKeptInPart,
+            "allocator::tests::transactions::\
+             all_of_them_is_as_one_by_one_and_none_is_nothing",
+        ),
+        (
+            Bug::TransactionPaidInPart,
+            "allocator::tests::transactions::a_project_stays_within_its_quota",
+        ),
         (
             Bug::GuestNotEncoded,
             "allocator::tests::pool_machine::pools_prefixes_and_scopes_agree_with_a_naive_model",

@@ -32,6 +32,8 @@ mod shared;
 mod shown;
 #[path = "cli/tour.rs"]
 mod tour;
+#[path = "cli/transactions.rs"]
+mod transactions;
 
 /// Says something in the output of a run.
 #[expect(clippy::print_stderr, reason = "seeds are read in the output of the run")]

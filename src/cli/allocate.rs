@@ -5,7 +5,7 @@ use super::owner::Owner;
 use super::session::Session;
 use super::subnet::{StrategyName, range};
 use super::view::{self, View};
-use super::{duration, find, network};
+use super::{duration, find, network, several};
 use addrd_client::plain_allocate;
 use addrd_protocol::message::allocate::{AllocatedAddress, SubnetSettings};
 use addrd_protocol::message::{
@@ -24,17 +24,18 @@ Examples:
   addrd allocate blue --owner mac:02:00:00:00:00:01 --address 10.0.0.77
   addrd allocate blue --owner vm-7 --family each
   addrd allocate blue --owner job-9 --lease 15m
+  addrd allocate front back storage --owner pod-1
   addrd allocate pods --owner node-3 --length 24
   addrd allocate --pool nodes --length 24 --owner node-7")]
 pub(crate) struct Allocate {
-    /// Name or id of the network
-    #[arg(required_unless_present_any = ["network_option", "pool"])]
-    network: Option<String>,
+    /// Name or id of the network; of several, an address in each of them or in none
+    #[arg(value_name = "NETWORK", required_unless_present_any = ["network_option", "pool"])]
+    networks: Vec<String>,
     /// The same as an option
-    #[arg(long = "network", value_name = "NETWORK", conflicts_with = "network")]
-    network_option: Option<String>,
+    #[arg(long = "network", value_name = "NETWORK", conflicts_with = "networks")]
+    network_option: Vec<String>,
     /// A prefix of this subnet pool instead of an address: name or id
-    #[arg(long, conflicts_with_all = ["network", "network_option", "subnets"])]
+    #[arg(long, conflicts_with_all = ["networks", "network_option", "subnets"])]
     pool: Option<String>,
     /// Who will hold it: any text, an id, or mac:02:00:00:00:00:01 [default: a new id]
     #[arg(long, short = 'w', value_name = "TEXT")]
@@ -121,7 +122,7 @@ impl FamilyName {
 
 /// What was allocated, with what the caller knows besides.
 #[derive(Debug, Serialize)]
-struct Got {
+pub(super) struct Got {
     #[serde(flatten)]
     first: AllocatedAddress,
     network_id: NetworkId,
@@ -145,7 +146,7 @@ struct Second {
 }
 
 impl Got {
-    fn new(network_id: NetworkId, owner: Owner, allocated: Allocated) -> Self {
+    pub(super) fn new(network_id: NetworkId, owner: Owner, allocated: Allocated) -> Self {
         let Allocated { first, second, settings } = allocated;
         Self {
             first,
@@ -252,7 +253,7 @@ impl Got {
 }
 
 impl Allocate {
-    fn request(&self, owner: &Owner, subnets: Vec<SubnetId>) -> AllocateRequest {
+    pub(super) fn request(&self, owner: &Owner, subnets: Vec<SubnetId>) -> AllocateRequest {
         let extras = AllocateExtras {
             subnets,
             exact: self.address,
@@ -290,9 +291,35 @@ impl Allocate {
     }
 }
 
+impl Allocate {
+    /// Refuses what makes sense in one network alone.
+    fn check_for_several(&self) -> Result<(), Fault> {
+        let single = [
+            ("--subnet", !self.subnets.is_empty()),
+            ("--address", self.address.is_some()),
+            ("--prefer", self.prefer.is_some()),
+            ("--range", self.range.is_some()),
+            ("--want-subnet", self.want_subnet),
+        ];
+        match single.iter().find(|(_, given)| *given) {
+            Some((option, _)) => {
+                Err(Fault::Usage(format!("{option} is for one network; several are named")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 pub(crate) async fn run(session: &Session, allocate: Allocate) -> Result<(), Fault> {
-    let named = allocate.network.as_deref().or(allocate.network_option.as_deref());
     let owner = allocate.owner.clone().unwrap_or_else(Owner::random);
+    let networks = [&allocate.networks[..], &allocate.network_option[..]].concat();
+    let named = match &networks[..] {
+        [_, _, ..] => {
+            allocate.check_for_several()?;
+            return several::run(session, &allocate, &networks, owner).await;
+        }
+        one => one.first(),
+    };
     let client = session.client_of(owner.id).await?;
     let (client, network) = match (named, &allocate.pool) {
         (Some(named), _) => find::usable(&client, named).await?,

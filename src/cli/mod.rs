@@ -31,9 +31,11 @@ mod segment;
 mod serve;
 mod server;
 mod session;
+mod several;
 mod subnet;
 mod subnet_change;
 mod table;
+mod transaction;
 mod transfer;
 mod usage;
 mod view;
@@ -118,6 +120,8 @@ enum Command {
     Server(server::Server),
     /// Allocates an address (or a block) for an owner.
     Allocate(allocate::Allocate),
+    /// Does several things on several networks and pools, all or nothing.
+    Transaction(transaction::Transaction),
     /// Releases what an address or an owner holds.
     Release(release::Release),
     /// Renews the lease of what an address or an owner holds.
@@ -218,6 +222,7 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         Command::Job(job) => job::run(session, job).await,
         Command::Server(server) => server::run(session, server).await,
         Command::Allocate(allocate) => allocate::run(session, allocate).await,
+        Command::Transaction(transaction) => transaction::run(session, transaction).await,
         Command::Release(release) => release::run(session, release).await,
         Command::Renew(renew) => renew::run(session, renew).await,
         Command::Lookup(lookup) => lookup::run(session, lookup).await,

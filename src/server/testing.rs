@@ -146,7 +146,9 @@ fn answer(parcel: &Parcel, reply_bytes: usize, stages: Stages) {
 impl Decider for FakeDecider {
     fn route(&self, scope: &Scope, request: &Request) -> Route {
         match request {
-            Request::NetworkCreate(_) | Request::NetworkDelete(_) => Route::Sequencer,
+            Request::NetworkCreate(_) | Request::NetworkDelete(_) | Request::Transaction(_) => {
+                Route::Sequencer
+            }
             Request::NetworkList(_) => Route::Gather,
             // Even networks and odd ones have a worker each.
             _ => Route::Worker((scope.network.as_bytes()[15] & 1).into()),

@@ -6,6 +6,7 @@ import unittest
 
 from addrd.asking import allocate, at, key, listing, objects, subnet
 from addrd.owner import owner_id
+from addrd.values import NO_ID
 from server import ServerCase
 
 IN_FLIGHT = 1_000
@@ -140,6 +141,43 @@ class Batches(ServerCase):
 
     def addresses(self):
         return [each["address"] for each in objects(self.call, "allocation_list", listing(), self.net)]
+
+
+class Transactions(ServerCase):
+    def setUp(self):
+        self.call = self.connect().call
+        self.front, _ = self.network(self.call, "10.1.0.0/24")
+        self.tight, _ = self.network(self.call, "10.2.0.0/30")
+
+    def items(self, owner):
+        return [{"network": network, "operation": {"allocate": allocate(owner)}} for network in (self.front, self.tight)]
+
+    def held(self, network):
+        return [each["address"] for each in objects(self.call, "allocation_list", listing(), network)]
+
+    def test_all_networks_or_none(self):
+        done = self.ok(self.call, "transaction", {"items": self.items("pod-1")}, NO_ID)
+        addresses = [each["allocated"]["first"]["address"] for each in done["results"]]
+        self.assertEqual(addresses, ["10.1.0.2", "10.2.0.2"])
+        again = self.ok(self.call, "transaction", {"items": self.items("pod-1")}, NO_ID)
+        self.assertTrue(all(each["allocated"]["first"]["repeated"] for each in again["results"]))
+        reply = self.call("transaction", {"items": self.items("pod-2")}, NO_ID)
+        self.assertEqual((reply.status, reply.body["item"]), ("EXHAUSTED", 1))
+        self.assertEqual((self.held(self.front), self.held(self.tight)), (["10.1.0.2"], ["10.2.0.2"]))
+        exchange = [{"network": self.tight, "operation": {"release": key("pod-1")}}, *self.items("pod-2")]
+        done = self.ok(self.call, "transaction", {"items": exchange}, NO_ID)
+        self.assertEqual(done["results"][2]["allocated"]["first"]["address"], "10.2.0.2")
+
+    def test_what_follows_on_its_networks_is_decided_after_it(self):
+        connection = self.connect()
+        for number in range(50):
+            asked = [
+                connection.submit("transaction", {"items": self.items(f"pod-{number}")}, NO_ID),
+                connection.submit("lookup", {"owner": owner_id(f"pod-{number}")}, self.tight),
+                connection.submit("release", key(f"pod-{number}"), self.tight),
+            ]
+            done, found, released = (future.result() for future in asked)
+            self.assertEqual((done.status, len(found.body["allocations"]), released.status), ("OK", 1, "OK"))
 
 
 class Settings(ServerCase):

@@ -109,6 +109,9 @@ impl Book {
         self.acknowledged += 1;
         let lawful = match operation {
             Operation::Batch { mode, items, .. } => self.batch(*mode, items, answer, span),
+            Operation::Transaction { items } => {
+                self.batch(BatchMode::AllOrNothing, items, answer, span)
+            }
             single => match Item::of_answer(answer) {
                 Some(item) => self.item(single, &item, span),
                 None => false,

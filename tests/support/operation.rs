@@ -1,11 +1,11 @@
 //! Operations of the workload: what is sent, and what it may change. Judges nothing.
 
-use super::network::{POOLED, POOLED_LENGTH, text};
+use super::network::{LENT, POOLED, POOLED_LENGTH, text};
 use super::state::{Change, Hold, Key, Unknown};
 use addrd_client::plain_allocate;
 use addrd_client::protocol::message::{
     Allocate, AllocateExtras, AllocationUpdate, Batch, BatchItem, BatchMode, FamilyChoice, Fences,
-    PortCreate, PortDelete, Release, Request, Strategy, Target,
+    PortCreate, PortDelete, Release, Request, Strategy, Target, Transaction, TransactionItem,
 };
 use addrd_client::protocol::{NetworkId, PortId, ProjectId, Revision, Setting, Slot};
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ pub(crate) enum Operation {
     EndPort { key: Key },
     /// Several, on one network.
     Batch { network: NetworkId, mode: BatchMode, items: Vec<Operation> },
+    /// Several on several networks, all or nothing.
+    Transaction { items: Vec<Operation> },
 }
 
 /// How an address is chosen.
@@ -62,6 +64,7 @@ impl Operation {
             | Self::Drop { key, .. }
             | Self::Label { key, .. } => key.network,
             Self::Batch { network, .. } => *network,
+            Self::Transaction { .. } => NetworkId::NIL,
         }
     }
 
@@ -74,7 +77,9 @@ impl Operation {
             | Self::EndPort { key }
             | Self::Drop { key, .. }
             | Self::Label { key, .. } => key.project,
-            Self::Batch { items, .. } => items.first().map_or(ProjectId::DEFAULT, Self::project),
+            Self::Batch { items, .. } | Self::Transaction { items } => {
+                items.first().map_or(ProjectId::DEFAULT, Self::project)
+            }
         }
     }
 
@@ -85,6 +90,10 @@ impl Operation {
                 let items = items.iter().map(|item| item.item()).collect();
                 Request::Batch(Box::new(Batch { mode: *mode, items }))
             }
+            Self::Transaction { items } => {
+                let items = items.iter().map(Self::placed).collect();
+                Request::Transaction(Box::new(Transaction { items }))
+            }
             single => match single.item() {
                 BatchItem::Allocate(allocate) => Request::Allocate(allocate),
                 BatchItem::Release(release) => Request::Release(release),
@@ -94,6 +103,17 @@ impl Operation {
                 BatchItem::PortDelete(delete) => Request::PortDelete(delete),
                 BatchItem::Renew(renew) => Request::Renew(renew),
             },
+        }
+    }
+
+    fn placed(&self) -> TransactionItem {
+        let network = self.network();
+        let is_guest = network == LENT && self.project() != ProjectId::DEFAULT;
+        TransactionItem {
+            network,
+            pool: network == POOLED,
+            network_project: is_guest.then_some(ProjectId::DEFAULT),
+            operation: self.item(),
         }
     }
 
@@ -113,7 +133,7 @@ impl Operation {
             Self::Label { key, revision, label } => {
                 BatchItem::Update(Box::new(relabel(key, *revision, label)))
             }
-            Self::Batch { .. } => panic!("a batch holds no batch"),
+            Self::Batch { .. } | Self::Transaction { .. } => panic!("a batch holds no batch"),
         }
     }
 
@@ -138,7 +158,8 @@ impl Operation {
             Self::Label { key, revision, label } if is_held_at(held(key), *revision) => {
                 vec![Change::Label { key: *key, label: label.clone() }]
             }
-            Self::Batch { mode, items, .. } if *mode == BatchMode::AllOrNothing => {
+            Self::Batch { mode: BatchMode::AllOrNothing, items, .. }
+            | Self::Transaction { items } => {
                 match items.iter().any(|item| item.is_refused(known)) {
                     true => Vec::new(),
                     false => items.iter().flat_map(|item| item.changes(known)).collect(),

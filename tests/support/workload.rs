@@ -240,7 +240,7 @@ impl Worker {
         let mut used: Vec<Key> = Vec::new();
         let mut flight = Vec::new();
         for _ in 0..count {
-            let operation = match self.choices.below(0..17) {
+            let operation = match self.choices.below(0..19) {
                 0..=3 => self.on_wide(),
                 4..=5 => self.on_tight(),
                 6..=7 => self.on_contested(),
@@ -251,6 +251,7 @@ impl Worker {
                 12 => self.on_batched(PORTED),
                 13 | 14 => self.on_lent(),
                 15 => self.on_batched(LENT),
+                16 | 17 => self.across(),
                 _ => self.late_release(),
             };
             let keys = keys_of(&operation);
@@ -398,6 +399,29 @@ impl Worker {
         Operation::Batch { network, mode, items }
     }
 
+    /// On several networks at once. The owners of [`LENT`] are some project's; elsewhere the default
+    /// one's.
+    fn across(&mut self) -> Operation {
+        let lent = self.key(LENT, 0, 0);
+        let is_at_home = lent.project == ProjectId::DEFAULT;
+        let networks = [BATCHED, PORTED, POOLED, LENT];
+        let networks = if is_at_home { &networks[..] } else { &networks[..3] };
+        let first = self.choices.below(0..BATCH_OWNERS);
+        let count = self.choices.below(2..BATCH_MAX + 1);
+        let mut items = Vec::new();
+        for at in 0..count {
+            let network = *self.choices.pick(networks);
+            let key = self.key(network, (first + at) % BATCH_OWNERS, 0);
+            items.push(self.make_or_end(key));
+        }
+        if self.choices.one_in(4)
+            && let Some(Operation::Drop { revision, .. }) = items.last_mut()
+        {
+            revision.0 ^= 1;
+        }
+        Operation::Transaction { items }
+    }
+
     /// A release of a former life: it must never touch what came after (P5).
     fn late_release(&mut self) -> Operation {
         if self.past.is_empty() {
@@ -436,6 +460,8 @@ fn keys_of(operation: &Operation) -> Vec<Key> {
         Operation::TakeEach { key } | Operation::MakePort { key } | Operation::EndPort { key } => {
             vec![*key, key.second()]
         }
-        Operation::Batch { items, .. } => items.iter().flat_map(keys_of).collect(),
+        Operation::Batch { items, .. } | Operation::Transaction { items } => {
+            items.iter().flat_map(keys_of).collect()
+        }
     }
 }

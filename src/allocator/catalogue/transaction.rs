@@ -4,7 +4,7 @@
 //! Nothing is provisional, since every state that it needs is lent: it is done, or what was done is
 //! taken back before anybody else can look.
 //!
-//! Source: docs/decisions/0021-transactions-through-the-sequencer.md.
+//! Source: docs/decisions/0022-transactions-through-the-sequencer.md.
 
 use super::apply::owner_of;
 use super::projects::lost;
@@ -16,6 +16,7 @@ use crate::allocator::refusal::Refused;
 use crate::allocator::shard::{Answer, At, Scope};
 use crate::allocator::undo::Savepoint;
 use crate::model::{EffectSink, NetworkHandle, PoolId, ProjectId, Status};
+use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::{BatchReply, BatchResult, Reply, Transaction, TransactionItem};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -146,7 +147,9 @@ impl<'a, 'b> Course<'a, 'b> {
     /// Takes the units of all that was done; the project had so many prefixes before.
     fn pay(&mut self, prefixes: u64) -> Result<(), Refused> {
         self.catalogue.check_prefix_quota_since(self.project, prefixes)?;
-        pay_together(self.shards, self.project, &self.networks)
+        let paid = if is_planted(Bug::TransactionPaidInPart) { 1 } else { self.networks.len() };
+        let paid = self.networks.get(..paid).unwrap_or_default();
+        pay_together(self.shards, self.project, paid)
     }
 
     fn end(mut self) {
@@ -162,6 +165,10 @@ impl<'a, 'b> Course<'a, 'b> {
     /// Takes back what came last first.
     fn take_back(mut self) -> Result<(), Refused> {
         while let Some((shard, savepoint)) = self.networks.pop() {
+            if is_planted(Bug::TransactionKeptInPart) && !self.networks.is_empty() {
+                self.shards[shard].end_undo(savepoint);
+                continue;
+            }
             self.shards[shard].take_back(savepoint);
         }
         while let Some(savepoint) = self.pools.pop() {

@@ -12,7 +12,9 @@ use super::super::testing::{
 use crate::engine::Route;
 use crate::model::{NetworkId, ProjectId, Revision, ServerId, Tick};
 use addrd_protocol::codec::{BATCH_BYTES_MAX, REQUEST_BYTES_MAX, ReplyOrFailure, decode_reply};
-use addrd_protocol::message::{Batch, BatchItem, BatchMode, NetworkDelete, Reply, Request};
+use addrd_protocol::message::{
+    Batch, BatchItem, BatchMode, NetworkDelete, Reply, Request, Transaction, TransactionItem,
+};
 use addrd_protocol::{Opcode, Status, Text};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -37,6 +39,19 @@ async fn ends_within(peer: &mut TestPeer, least: Duration, most: Duration, since
 
 fn list(request_id: u64) -> Vec<u8> {
     let request = Request::NetworkList(Box::default());
+    frame(request_id, NetworkId::NIL, &request)
+}
+
+fn transaction(request_id: u64, on: &[u8]) -> Vec<u8> {
+    let Request::Release(release) = release_request() else { unreachable!() };
+    let item = |on: &u8| TransactionItem {
+        network: network(*on),
+        pool: false,
+        network_project: None,
+        operation: BatchItem::Release(release.clone()),
+    };
+    let items = on.iter().map(item).collect();
+    let request = Request::Transaction(Box::new(Transaction { items }));
     frame(request_id, NetworkId::NIL, &request)
 }
 
@@ -251,6 +266,30 @@ async fn nothing_overtakes_what_spans_workers_on_the_same_network() {
     stage.decider.answer_all();
     settle().await;
     assert_eq!(stage.decider.seen().last(), Some(&(Route::Gather, 9)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_overtakes_a_transaction_on_any_of_its_networks() {
+    let stage = Stage::new(FakeDecider::holding());
+    let mut peer = stage.greeted().await;
+    peer.send(&[transaction(1, &[0, 1]), release(2, 1), release(3, 2)].concat()).await;
+    // One on more networks than are told apart holds back everything that follows it.
+    let many: Vec<u8> = (0..9).collect();
+    peer.send(&[transaction(4, &many), release(5, 77)].concat()).await;
+    settle().await;
+    let sequenced = |id| (Route::Sequencer, id);
+    let worker = (Route::Worker(0), 3);
+    let seen = stage.decider.seen();
+    assert_eq!(seen.len(), 5, "{seen:?}");
+    assert!([1, 2, 4, 5].iter().all(|id| seen.contains(&sequenced(*id))), "{seen:?}");
+    assert!(seen.contains(&worker), "{seen:?}");
+    stage.decider.answer_all();
+    for _ in 0..5 {
+        peer.status().await;
+    }
+    peer.send(&release(6, 1)).await;
+    settle().await;
+    assert_eq!(stage.decider.seen().last(), Some(&(Route::Worker(1), 6)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use super::requests::{SIX, all_or_nothing, look, new_pool, new_project, onboard,
 use super::sharing::Sharing;
 use super::*;
 use addrd_protocol::message::{Lookups, NetworkDelete};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Networks with a subnet of each family whose things are watched.
 const WATCHED: u128 = 3;
@@ -21,13 +21,17 @@ const TENANTS: u64 = 6;
 /// The subnet of IPv4 that each watched network always has.
 const FIRST: u128 = 7;
 
+/// Which requests for several things are about more than one place, of eight kinds.
+const ACROSS: u128 = 5;
+
 /// What a request was about.
 #[derive(Clone, Debug)]
 enum About {
     /// One thing, or several of which all or none are done.
     Wishes(Vec<Wish>),
-    /// What an owner of a project has, everywhere.
-    Seeing(u128, u128),
+    /// What an owner of a project has, everywhere; and the transactions that were on their way then,
+    /// which workers that answer know nothing of.
+    Seeing((u128, u128), BTreeSet<u64>),
     Sharing(bool),
     /// Subnets, as they were known before.
     Onboarding(Vec<(Thing, Known)>),
@@ -39,6 +43,8 @@ pub(super) struct Clients {
     desk: Arc<Desk>,
     next_id: u64,
     waiting: BTreeMap<u64, About>,
+    /// Those of them that go through the sequencer, whatever networks they are about.
+    across: BTreeSet<u64>,
     /// What was not answered when the process ended.
     open: Vec<About>,
     known: BTreeMap<Thing, Known>,
@@ -74,6 +80,9 @@ impl Clients {
         self.next_id += 1;
         let operation = Operation { request_id: self.next_id, ..operation };
         self.waiting.insert(self.next_id, about);
+        if operation.opcode == Opcode::TRANSACTION {
+            self.across.insert(self.next_id);
+        }
         send(engine, &self.desk, vec![operation]);
     }
 
@@ -148,7 +157,8 @@ impl Clients {
             }
             _ => {
                 let (project, owner) = (below(3), 1 + below(TENANTS));
-                self.post(engine, look(project, owner), About::Seeing(project, owner));
+                let about = About::Seeing((project, owner), self.across.clone());
+                self.post(engine, look(project, owner), about);
             }
         }
     }
@@ -174,7 +184,8 @@ impl Clients {
         }
     }
 
-    /// A batch, all or nothing: on the pool, or on a network for one project.
+    /// All or nothing: a batch on the pool or on a network for one project, or a transaction over some
+    /// of them.
     fn ask_for_several(
         &mut self,
         engine: &Engine,
@@ -183,10 +194,12 @@ impl Clients {
     ) {
         let of_guest = self.of_guest(below);
         let mut all: BTreeMap<Thing, How> = BTreeMap::new();
-        let place = below(5);
+        let place = below(8);
         for _ in 0..2 + below(3) {
+            let network = if place < ACROSS { network } else { 1 + below(WATCHED as u64) };
             let thing = match (place, of_guest) {
                 (0 | 1, _) => Thing::Prefix(50 + below(4)),
+                (ACROSS.., _) if below(4) == 0 => Thing::Prefix(50 + below(4)),
                 (2, Thing::Address(project, network, _) | Thing::Port(project, network, _)) => {
                     match below(2) {
                         0 => Thing::Address(project, network, 1 + below(3)),
@@ -279,10 +292,11 @@ impl Clients {
         let count = self.desk.frames.lock().unwrap().len();
         for (id, status, reply) in self.desk.take(count) {
             let about = self.waiting.remove(&id).expect("each request is answered once");
+            self.across.remove(&id);
             match (about, status, reply) {
                 (About::Nothing, ..) => {}
-                (About::Seeing(project, owner), _, Some(Reply::Lookups(found))) => {
-                    self.seen(id, (project, owner), &found);
+                (About::Seeing(whose, across), _, Some(Reply::Lookups(found))) => {
+                    self.seen(id, whose, &across, &found);
                 }
                 (About::Sharing(shared), Status::OK, _) => {
                     if !shared {
@@ -400,7 +414,13 @@ impl Clients {
     }
 
     /// What a look showed is on the disk, even if who asked for it has no answer yet.
-    fn seen(&mut self, id: u64, (project, owner): (u128, u128), found: &Lookups) {
+    fn seen(
+        &mut self,
+        id: u64,
+        (project, owner): (u128, u128),
+        across: &BTreeSet<u64>,
+        found: &Lookups,
+    ) {
         for one in &found.allocations {
             let of = match one.project_id {
                 ProjectId::DEFAULT => 0,
@@ -408,10 +428,9 @@ impl Clients {
             };
             assert_eq!(of, project, "what others have is shown: {one:?}");
             let thing = Thing::Address(project, one.network_id.0.as_u128(), owner);
-            let is_old = self
-                .unmaking
-                .get(&thing)
-                .is_some_and(|unmaking| *unmaking > id || self.waiting.contains_key(unmaking));
+            let is_old = self.unmaking.get(&thing).is_some_and(|unmaking| {
+                *unmaking > id || self.waiting.contains_key(unmaking) || across.contains(unmaking)
+            });
             if is_watched(&thing) && !is_old {
                 let now = Known::Present(Made::seen(one));
                 let before = self.known.insert(thing, now.clone());
@@ -426,6 +445,7 @@ impl Clients {
     /// The process is gone: what was not answered stays unknown.
     pub(super) fn cut_off(&mut self) {
         self.open = std::mem::take(&mut self.waiting).into_values().collect();
+        self.across.clear();
         self.desk = Arc::default();
     }
 

@@ -4,6 +4,7 @@ use super::oracle::{How, Shape, Thing};
 use super::*;
 use addrd_protocol::message::{
     FixedIpWanted, Lookup, NetworkUpdate, PortCreate, PortDelete, PortUpdate, SubnetOnboard,
+    Transaction, TransactionItem,
 };
 use addrd_protocol::{OwnerId, PoolId, PortId};
 
@@ -118,10 +119,11 @@ fn in_pool(mut operation: Operation) -> Operation {
     operation
 }
 
-/// All of them or none, in the place of the first.
+/// All of them or none: in one place a batch, in several a transaction.
 pub(super) fn all_or_nothing(wishes: &[(Thing, How)]) -> Operation {
     let operations: Vec<Operation> = wishes.iter().map(|(thing, how)| wish(*thing, *how)).collect();
     let scope = operations[0].scope;
+    let is_across = operations.iter().any(|one| !one.scope.is_beside(&scope));
     let item = |one: Operation| match one.request {
         Request::Allocate(item) => BatchItem::Allocate(item),
         Request::Release(item) => BatchItem::Release(item),
@@ -130,6 +132,18 @@ pub(super) fn all_or_nothing(wishes: &[(Thing, How)]) -> Operation {
         Request::PortDelete(item) => BatchItem::PortDelete(item),
         other => panic!("{other:?} is no item"),
     };
+    if is_across {
+        let placed = |one: Operation| TransactionItem {
+            network: one.scope.network,
+            pool: one.scope.pool,
+            network_project: one.scope.network_project,
+            operation: item(one),
+        };
+        let items = operations.into_iter().map(placed).collect();
+        let body = Request::Transaction(Box::new(Transaction { items }));
+        let scope = Scope { project: scope.project, ..super::scope(0) };
+        return Operation { scope, ..operation(0, 0, Opcode::TRANSACTION, body) };
+    }
     let items = operations.into_iter().map(item).collect();
     let body = Request::Batch(Box::new(Batch { mode: BatchMode::AllOrNothing, items }));
     Operation { scope, ..operation(0, 0, Opcode::BATCH, body) }
