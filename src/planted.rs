@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn every_planted_bug_is_caught_by_the_test_meant_for_it() {
         for (bug, test) in CAUGHT_BY {
-            let said = run(test, Some(bug));
+            let said = run(test, Some(*bug));
             assert!(said.contains("0 passed; 1 failed"), "{bug:?} escaped {test}: {said}");
         }
         // The tests can pass as well.
