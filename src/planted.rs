@@ -128,6 +128,10 @@ mod tests {
         (Bug::PoolEndOffByOne, "allocator::tests::machine::the_shard_agrees_with_a_naive_server"),
         (Bug::FenceNotCompared, "allocator::tests::machine::the_shard_agrees_with_a_naive_server"),
         (
+            Bug::FenceNotCompared,
+            "allocator::tests::fencing::in_every_order_the_second_life_keeps_its_address",
+        ),
+        (
             Bug::RenewedTooLate,
             "allocator::tests::leases::a_lease_ends_at_its_deadline_and_not_before",
         ),

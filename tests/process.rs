@@ -21,6 +21,8 @@ mod checkers;
 mod crash;
 #[path = "process/fairness.rs"]
 mod fairness;
+#[path = "process/fencing.rs"]
+mod fencing;
 #[path = "process/frames.rs"]
 mod frames;
 #[path = "process/overload.rs"]

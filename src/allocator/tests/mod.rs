@@ -8,6 +8,7 @@ mod catalogue;
 mod costs;
 mod deletion;
 mod dice;
+mod fencing;
 mod leases;
 mod machine;
 mod naive;
