@@ -117,6 +117,9 @@ fn a_bench_counts_and_leaves_nothing() {
     let open = server.addrd(&format!("{line} --rate 500 --warm-up 0.1")).json();
     let operations = open["operations"].as_u64().unwrap();
     assert!((1..=200).contains(&operations), "{open}");
+    let storm = server.addrd(&format!("{line} --warm-up 0.1 --expiring 3000"));
+    assert!(storm.err.contains(" of 3000 leases have not ended"), "{storm:?}");
+    assert_eq!(storm.json()["errors"], 0);
     assert_eq!(server.addrd("network list -q").ok(), "");
     assert_eq!(server.addrd("pool list -q").ok(), "");
 }

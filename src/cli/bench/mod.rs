@@ -7,6 +7,7 @@ mod owners;
 mod plan;
 mod report;
 mod setup;
+mod storm;
 mod tally;
 mod wire;
 
@@ -56,6 +57,7 @@ Examples:
   addrd bench --live 10000000 --fill 0.99 --duration 60
   addrd bench --workload ports                       creates and deletes of ports
   addrd bench --workload subnets --networks 1000     creates and deletes of subnets of a pool
+  addrd bench --rate 500000 --expiring 1000000       while a million leases end at once
   addrd bench --rate 500000 --output json            latency from the intended start")]
 pub(crate) struct Bench {
     /// What is done
@@ -93,6 +95,9 @@ pub(crate) struct Bench {
     /// Threads that make load
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: u32,
+    /// Leases on a network of their own that all end in the middle of the measured time
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10_000_000))]
+    expiring: u32,
     /// Load a server that has other networks
     #[arg(long)]
     force: bool,
@@ -284,7 +289,15 @@ async fn loaded(
         drivers.push(driver.map_err(Fault::Internal)?);
     }
     let place = settings.endpoints.first().map(ToString::to_string).unwrap_or_default();
+    if bench.expiring > 0 {
+        let ahead = Duration::from_secs_f64(bench.warm_up() + bench.duration / 2.0);
+        storm::gather(client, &plan, bench.expiring, ahead).await?;
+    }
     let (tally, measured) = load(bench, drivers, &place).await?;
+    if bench.expiring > 0 {
+        let left = storm::left(client, &plan).await?;
+        progress(&format!("{left} of {} leases have not ended", bench.expiring));
+    }
     Ok(Outcome { tally, measured, prefill })
 }
 

@@ -26,22 +26,22 @@ const PROGRESS: Duration = Duration::from_secs(5);
 /// Length of subnets from a pool: half a million of them fit 10.0.0.0/8 twice.
 const POOL_SUBNET_LENGTH: u8 = 28;
 /// Longest time that a batch may take, with its repeats.
-const FILL_MAX: Duration = Duration::from_secs(120);
+pub(super) const FILL_MAX: Duration = Duration::from_secs(120);
 /// Batches that are under way at once.
-const BATCHES_MAX: usize = 16;
+pub(super) const BATCHES_MAX: usize = 16;
 
 /// A bounded number of tasks; the first failure ends all.
-struct Crew {
+pub(super) struct Crew {
     tasks: JoinSet<Result<(), Fault>>,
     most: usize,
 }
 
 impl Crew {
-    fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         Self { tasks: JoinSet::new(), most }
     }
 
-    async fn add(
+    pub(super) async fn add(
         &mut self,
         task: impl Future<Output = Result<(), Fault>> + Send + 'static,
     ) -> Result<(), Fault> {
@@ -60,7 +60,7 @@ impl Crew {
         }
     }
 
-    async fn finish(mut self) -> Result<(), Fault> {
+    pub(super) async fn finish(mut self) -> Result<(), Fault> {
         while self.next().await? {}
         Ok(())
     }
@@ -159,7 +159,7 @@ pub(super) async fn fill_pool(client: &Client, plan: &Plan, live: u32) -> Result
     crew.finish().await
 }
 
-fn subnet(plan: &Plan, network: u32, number: u32) -> Result<SubnetCreate, Fault> {
+pub(super) fn subnet(plan: &Plan, network: u32, number: u32) -> Result<SubnetCreate, Fault> {
     let (subnet_id, cidr, pool) = plan
         .subnet(network, number)
         .ok_or_else(|| Fault::Usage("so many addresses fit no subnet".to_owned()))?;
@@ -212,7 +212,11 @@ pub(super) async fn fill(
 
 /// Sends a batch until every item is done; items that are too much for the server for longer than
 /// [`FILL_MAX`] are a fault.
-async fn batch(client: Client, network: NetworkId, items: Vec<BatchItem>) -> Result<(), Fault> {
+pub(super) async fn batch(
+    client: Client,
+    network: NetworkId,
+    items: Vec<BatchItem>,
+) -> Result<(), Fault> {
     let request = Batch { mode: BatchMode::Independent, items };
     let end = Instant::now() + FILL_MAX;
     loop {
@@ -235,7 +239,8 @@ async fn batch(client: Client, network: NetworkId, items: Vec<BatchItem>) -> Res
 /// Deletes what was made, with all that is live in it.
 pub(super) async fn remove(client: &Client, plan: &Plan, with_pool: bool) -> Result<(), Fault> {
     let mut crew = Crew::new(CONCURRENT_MAX);
-    for network in 0..plan.networks {
+    // The last is that of leases which end; without them it was never made.
+    for network in 0..=plan.networks {
         let (client, id) = (client.clone(), plan.network_id(network));
         crew.add(async move {
             let delete = NetworkDelete { force: true, ..NetworkDelete::default() };
