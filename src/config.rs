@@ -11,6 +11,7 @@ mod settings;
 mod tests;
 
 pub use error::{ConfigError, ConfigErrors, Origin};
+pub use parse::any_size;
 pub use settings::{SETTINGS, SettingInfo};
 
 use crate::limits;

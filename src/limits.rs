@@ -326,6 +326,25 @@ pub const FOLD_CHUNK_BYTES_MAX: usize = 512 << 20;
 
 /// Bytes of a state row.
 pub const STATE_ROW_BYTES_MAX: usize = 4_000;
+/// Bytes of a block of a backup, with its head.
+pub const BACKUP_BLOCK_BYTES_MAX: usize = addrd_protocol::message::backup::BACKUP_BLOCK_BYTES_MAX;
+/// Bytes of what it holds.
+pub const BACKUP_PAYLOAD_BYTES_MAX: usize = BACKUP_BLOCK_BYTES_MAX - 20;
+/// Blocks that are taken before they are asked for: 2 MiB, so that a fold that works for 20 ms at a time
+/// gives 100 MiB a second.
+pub const BACKUP_BLOCKS_AHEAD_MAX: usize = 8;
+/// Bytes of the state that are read for a backup in a second, unless it is said.
+pub const BACKUP_ROW_BYTES_A_SECOND: u64 = 64 << 20;
+/// Time without a request after which a backup is over, ms.
+pub const BACKUP_IDLE_MS: u64 = 10_000;
+/// Advice to who asks for a block that isn't there yet, ms: a few slices of the fold.
+pub const BACKUP_WAIT_MS: u32 = 20;
+/// Journal fill, percent, at which it is kept no longer for a backup: below the fill at which the fold
+/// runs at full speed.
+pub const BACKUP_JOURNAL_PERCENT: u64 = 75;
+/// Records of a chunk of the fold of a restore; their bytes and 24 each are in memory meanwhile.
+pub const RESTORE_CHUNK_RECORDS_MAX: u64 = 1 << 20;
+
 /// Findings that a check of a data directory reports.
 pub const CHECK_FINDINGS_MAX: usize = 1_000;
 /// Bytes of the file that is given up to start on a full disk.
@@ -364,6 +383,15 @@ const _: () = assert!(
         <= addrd_protocol::message::port::PORT_ADDRESSES_MAX,
     "what is asked for and what follows from the MAC fit a port"
 );
+const _: () = assert!(
+    JOURNAL_ROW_BYTES_MAX <= BACKUP_PAYLOAD_BYTES_MAX,
+    "every batch fits a block of a backup"
+);
+const _: () = assert!(
+    BACKUP_BLOCK_BYTES_MAX + REPLY_BYTES_PLAIN <= REPLY_BYTES_WAITING_PAUSE,
+    "a block of a backup can wait for its peer"
+);
+const _: () = assert!(BACKUP_JOURNAL_PERCENT < JOURNAL_FULL_SPEED_PERCENT);
 const _: () = assert!(addrd_protocol::message::port::PORT_ADDRESSES_MAX < 128, "a bit for each");
 const _: () = assert!(HAND_OVER_BYTES_MAX * 4 < COMMIT_RING_BYTES_MAX);
 const _: () = assert!(HAND_OVER_RECORDS_MAX * 4 < COMMIT_RING_RECORDS_MAX);

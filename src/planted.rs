@@ -54,6 +54,10 @@ pub(crate) enum Bug {
     TransactionKeptInPart,
     /// The quota of a transaction is judged in one shard alone.
     TransactionPaidInPart,
+    /// A backup has the batches up to its begin, and rows that are newer.
+    BackupEndsAtItsBegin,
+    /// A restore leaves revisions as they were.
+    RevisionsNotRaised,
 }
 
 /// Whether this bug is planted.
@@ -138,6 +142,14 @@ mod tests {
         (
             Bug::ChosenWhileAdopting,
             "allocator::tests::adoption::nothing_is_chosen_whatever_way_it_is_asked_for",
+        ),
+        (
+            Bug::BackupEndsAtItsBegin,
+            "store::backup::tests::a_backup_under_load_is_the_state_at_one_position",
+        ),
+        (
+            Bug::RevisionsNotRaised,
+            "store::backup::tests::a_backup_under_load_is_the_state_at_one_position",
         ),
         (Bug::ClockJumpBelieved, "engine::clock::tests::a_wall_clock_a_year_ahead_is_not_believed"),
         (

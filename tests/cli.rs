@@ -3,6 +3,8 @@
 
 #[path = "cli/adoption.rs"]
 mod adoption;
+#[path = "cli/backups.rs"]
+mod backups;
 #[path = "cli/codes.rs"]
 mod codes;
 #[path = "cli/converts_kea.rs"]

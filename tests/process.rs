@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `ADDRD_SEED` | seed of every random choice, printed by each test | from the clock |
 //! | `ADDRD_ROUNDS` | kills under load | 20 |
+//! | `ADDRD_BACKUPS` | backups under load that are restored | 2 |
 //! | `ADDRD_FRAMES` | malformed frames | 100,000 |
 //! | `ADDRD_SECONDS` | seconds of overload | 10 |
 //! | `ADDRD_BINARY` | the program under test | the one that cargo built |
@@ -15,6 +16,8 @@
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "process/backups.rs"]
+mod backups;
 #[path = "process/checkers.rs"]
 mod checkers;
 #[path = "process/crash.rs"]

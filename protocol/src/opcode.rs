@@ -59,6 +59,8 @@ opcodes! {
     CLOCK_ACCEPT = 0x0013, "clock_accept";
     /// An operator begins or ends adoption mode.
     SERVER_ADOPT = 0x0014, "server_adopt";
+    /// An operator fetches a backup, block by block.
+    BACKUP_READ = 0x0015, "backup_read";
 
     /// Creates a network.
     NETWORK_CREATE = 0x0101, "network_create";
@@ -192,7 +194,7 @@ impl Opcode {
             Self::HELLO | Self::PING | Self::SERVER_STATUS | Self::JOB_GET | Self::JOB_LIST => {
                 NetworkRule::None
             }
-            Self::CLOCK_ACCEPT | Self::SERVER_ADOPT => NetworkRule::None,
+            Self::CLOCK_ACCEPT | Self::SERVER_ADOPT | Self::BACKUP_READ => NetworkRule::None,
             Self::NETWORK_LIST | Self::NETWORK_FIND | Self::TRANSACTION => NetworkRule::None,
             Self::LOOKUP | Self::SCOPE_GET | Self::POOL_GET => NetworkRule::Optional,
             Self::SCOPE_LIST | Self::POOL_LIST => NetworkRule::None,

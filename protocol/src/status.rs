@@ -143,6 +143,8 @@ statuses! {
     PINNED = 0x0149, 409, "";
     /// Nothing is held any more: the lease ended, or it was released.
     EXPIRED = 0x0160, 410, "";
+    /// The backup is not being fetched any more, or never was.
+    BACKUP_OVER = 0x0190, 410, "";
 
     /// The frame or body could not be read.
     MALFORMED = 0x0201, 400, "";
@@ -208,6 +210,8 @@ statuses! {
     RATE_LIMITED = 0x0406, 429, "";
     /// Adoption mode: nothing is chosen by the server, since it may not know all who hold something.
     ADOPTING = 0x0407, 503, "";
+    /// Another backup is being fetched.
+    BACKUP_RUNNING = 0x0408, 503, "";
 
     /// The server failed while doing it.
     OUTCOME_UNKNOWN = 0x0501, 500, "";

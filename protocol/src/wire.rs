@@ -178,6 +178,18 @@ impl<'a> Reader<'a> {
         Ok(self.share(part))
     }
 
+    /// Exactly `count` bytes, at most `most`.
+    pub(crate) fn bytes_of(
+        &mut self,
+        count: usize,
+        most: usize,
+        field: &'static str,
+    ) -> Read<Bytes> {
+        limit(count, most, field)?;
+        let part = self.part(count, field)?;
+        Ok(self.share(part))
+    }
+
     /// Elements until the end, at most `most`.
     ///
     /// Shape: the list grows with what was read; no count is believed.

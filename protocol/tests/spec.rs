@@ -413,6 +413,7 @@ fn reply_has_items(reply: &addrd_protocol::message::Reply) -> bool {
         Reply::Projects(_) | Reply::Scopes(_) | Reply::Pools(_) => true,
         Reply::Batch(_) | Reply::Segments(_) | Reply::Hosts(_) | Reply::Ports(_) => true,
         Reply::Pins(_) | Reply::Port(_) => true,
+        Reply::BackupBlock(block) => !block.bytes.is_empty(),
         Reply::Lookups(found) => !found.allocations.is_empty(),
         _ => false,
     }

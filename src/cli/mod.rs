@@ -4,6 +4,7 @@
 mod allocate;
 mod allocation;
 mod ask;
+mod backup;
 mod bench;
 mod catalogue_view;
 mod check;
@@ -26,6 +27,7 @@ mod port;
 mod project;
 mod release;
 mod renew;
+mod restore;
 mod scope;
 mod segment;
 mod serve;
@@ -115,7 +117,7 @@ enum Command {
     /// Jobs of the server: get, list, wait.
     #[command(subcommand)]
     Job(job::Job),
-    /// The server: status, accept-clock, adopt, check.
+    /// The server: status, accept-clock, adopt, backup, restore, check.
     #[command(subcommand)]
     Server(server::Server),
     /// Allocates an address (or a block) for an owner.

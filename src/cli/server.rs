@@ -3,11 +3,11 @@
 use super::fault::Fault;
 use super::session::Session;
 use super::view::View;
-use super::{check, duration};
+use super::{backup, check, duration, restore};
 use addrd_protocol::message::{AdoptAction, Adoption, ClockAccepted};
 use serde::Serialize;
 
-/// The server: status, accept-clock, adopt, check.
+/// The server: status, accept-clock, adopt, backup, restore, check.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Server {
     /// Shows version, identity, positions and counts.
@@ -16,6 +16,10 @@ pub(crate) enum Server {
     AcceptClock,
     /// Begins or ends adoption mode, in which owners re-take what they hold after a restore.
     Adopt(Adopt),
+    /// Fetches a backup while the server serves.
+    Backup(backup::Backup),
+    /// Makes a data directory of a backup.
+    Restore(restore::Restore),
     /// The same as `addrd check`.
     Check(check::Check),
 }
@@ -114,6 +118,8 @@ pub(crate) async fn run(session: &Session, server: Server) -> Result<(), Fault> 
             let client = session.client().await?;
             session.output.one(&Adopted(client.server_adopt(action).await?))
         }
+        Server::Backup(backup) => backup::run(session, &backup).await,
+        Server::Restore(restore) => restore::run(session, &restore),
         Server::Check(check) => check::run(session, &check),
     }
 }

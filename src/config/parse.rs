@@ -47,6 +47,12 @@ where
         .map_err(|what| format!("{what}, or 0 to leave it to the server"))
 }
 
+/// A size in bytes, such as `512MiB`; `None` if it is none.
+#[must_use]
+pub fn any_size(text: &str) -> Option<u64> {
+    scaled(text, &SIZES)
+}
+
 pub(super) fn size(text: &str, allowed: RangeInclusive<u64>) -> Parsed<u64> {
     scaled(text, &SIZES).filter(|size| allowed.contains(size)).ok_or_else(|| {
         let (least, most) = (show_size(*allowed.start()), show_size(*allowed.end()));

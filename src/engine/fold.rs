@@ -1,6 +1,7 @@
 //! When to fold and how fast: paces the checkpointer by the fill of the journal and the age of
 //! what waits, and the reserve by the free space. What a fold does is the store's business.
 
+use super::backup::{BackupDesk, BackupInWork, BackupWork};
 use super::clock::Clock;
 use super::figures::CommitterFigures;
 use super::pressure::Pressure;
@@ -34,6 +35,8 @@ pub struct FoldParts {
     pub committer_bell: Doorbell,
     /// Its figures: rounds are slices.
     pub figures: CommitterFigures,
+    /// Where backups are fetched.
+    pub backups: Arc<BackupDesk>,
 }
 
 /// The fold. `step` is all of it.
@@ -46,6 +49,9 @@ pub struct Fold {
     reserve: Reserve,
     /// When the reserve is looked at again.
     tend_at: Tick,
+    backup: BackupInWork,
+    /// While a backup is fetched: no slice before, monotonic ns.
+    slice_at_ns: u64,
 }
 
 impl Fold {
@@ -55,7 +61,15 @@ impl Fold {
         // On a disk of a test there is one only if it was made with the directory.
         let bytes = if parts.directory.is_some() { limits::RESERVE_BYTES } else { 0 };
         let reserve = Reserve::new(Arc::clone(&parts.disk), bytes);
-        Self { parts, waiting_since: None, is_starved: false, reserve, tend_at: Tick(0) }
+        Self {
+            parts,
+            waiting_since: None,
+            is_starved: false,
+            reserve,
+            tend_at: Tick(0),
+            backup: BackupInWork::default(),
+            slice_at_ns: 0,
+        }
     }
 
     /// One slice, if it is time for one. Gives how long to pause.
@@ -65,15 +79,48 @@ impl Fold {
     pub fn step(&mut self) -> Result<Duration, StoreError> {
         let free_bytes = self.watch_disk();
         self.tend_reserve(free_bytes)?;
-        self.parts.figures.turned(self.parts.clock.monotonic_ns());
+        let now_ns = self.parts.clock.monotonic_ns();
+        self.parts.figures.turned(now_ns);
+        let backup = self.take_backup();
+        let most = backup.unwrap_or(IDLE_PAUSE);
+        if backup.is_some() && now_ns < self.slice_at_ns {
+            return Ok(most.min(Duration::from_nanos(self.slice_at_ns - now_ns)));
+        }
         if !self.parts.checkpointer.is_working() && !self.is_due() {
-            return Ok(IDLE_PAUSE);
+            return Ok(most);
         }
         let took = self.slice()?;
-        if self.is_starved {
-            return Ok(STARVED_PAUSE);
+        let pause = match self.is_starved {
+            true => STARVED_PAUSE,
+            false => pause_at(self.parts.pressure.journal_percent(), took),
+        };
+        self.slice_at_ns = self.parts.clock.monotonic_ns() + pause.as_nanos() as u64;
+        Ok(backup.map_or(pause, |wait| wait.min(pause)))
+    }
+
+    /// Whether a backup waits for a block that may be taken now.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        let may_read = self.backup.rows_in_ns(self.parts.clock.monotonic_ns()) == 0;
+        may_read && matches!(self.parts.backups.work(), BackupWork::Take { .. })
+    }
+
+    /// Takes blocks of a backup, if one is fetched; gives when to look again.
+    fn take_backup(&mut self) -> Option<Duration> {
+        let durable = Seq(self.parts.position.get());
+        let pause = self.backup.step(&self.parts, durable);
+        self.show_folded();
+        pause
+    }
+
+    /// What the journal may forget: what is folded, and in the backup at hand.
+    fn show_folded(&self) {
+        let folded = self.parts.checkpointer.folded();
+        let shown = self.backup.taken().map_or(folded, |taken| taken.min(folded));
+        if shown.0 > self.parts.folded.get() {
+            self.parts.folded.raise(shown.0);
+            self.parts.committer_bell.ring();
         }
-        Ok(pause_at(self.parts.pressure.journal_percent(), took))
     }
 
     /// Folds everything that is durable; on a full disk as much as there is space for, and the
@@ -82,6 +129,8 @@ impl Fold {
     /// # Errors
     /// The storage failed.
     pub fn finish(&mut self) -> Result<(), StoreError> {
+        self.backup.forget();
+        self.show_folded();
         while self.parts.checkpointer.is_working() || self.is_behind() {
             self.slice()?;
             if self.is_starved {
@@ -96,9 +145,8 @@ impl Fold {
         let durable = Seq(self.parts.position.get());
         self.parts.checkpointer.begin(limits::FOLD_CHUNK_RECORDS_MAX, durable);
         let step = self.parts.checkpointer.step()?;
-        if let Step::Finished(upto) = step {
-            self.parts.folded.raise(upto.0);
-            self.parts.committer_bell.ring();
+        if let Step::Finished(_) = step {
+            self.show_folded();
             self.waiting_since = None;
         }
         // With the reserve given up the same step is tried again.
@@ -109,7 +157,7 @@ impl Fold {
     }
 
     fn is_behind(&self) -> bool {
-        self.parts.position.get() > self.parts.folded.get()
+        self.parts.position.get() > self.parts.checkpointer.folded().0
     }
 
     fn is_due(&mut self) -> bool {

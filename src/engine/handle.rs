@@ -1,6 +1,7 @@
 //! The engine as connections see it: route, submit, ask how it is. Never decides and never waits.
 
 use super::answer::busy;
+use super::backup::BackupDesk;
 use super::clock::Clock;
 use super::figures::{
     CommitterFiguresReader, CommitterSnapshot, Scalar, WorkerFiguresReader, WorkerSnapshot,
@@ -106,6 +107,7 @@ pub(super) struct Inner {
     pub(super) memory_records_max: u64,
     pub(super) active: Level,
     pub(super) adoption: Arc<Level>,
+    pub(super) backups: Arc<BackupDesk>,
     pub(super) worker_figures: Vec<WorkerFiguresReader>,
     pub(super) committer_figures: CommitterFiguresReader,
     pub(super) fold_figures: CommitterFiguresReader,
@@ -178,6 +180,12 @@ impl Engine {
     #[must_use]
     pub fn active(&self) -> &Level {
         &self.inner.active
+    }
+
+    /// Where backups are fetched.
+    #[must_use]
+    pub fn backups(&self) -> &BackupDesk {
+        &self.inner.backups
     }
 
     /// When adoption mode began, if it is on.

@@ -3,6 +3,7 @@
 //! Knows no socket and no frame beyond the encoded replies that it hands out.
 
 mod answer;
+mod backup;
 mod boot;
 pub mod clock;
 pub mod committer;
@@ -26,6 +27,7 @@ pub mod worker;
 
 pub use crate::allocator::{FILL_LEVELS, FillReport, SubnetFill};
 pub use crate::store::FORMAT_VERSION;
+pub use backup::{BackupDesk, BackupOver, BackupWork};
 pub use boot::{Boot, BootError, Booted, boot};
 pub use clock::{Clock, FakeClock, Hands, SystemClock, SystemHands};
 pub use handle::{Engine, EngineStatus, Figures, Identity, Readiness};

@@ -1,6 +1,7 @@
 //! Builds the engine around recovered states and a store, starts its threads, and stops them in
 //! the order in which nothing is lost. Decides nothing.
 
+use super::backup::BackupDesk;
 use super::clock::Clock;
 use super::committer::{Committer, CommitterParts};
 use super::crew::Crew;
@@ -113,6 +114,8 @@ pub fn start(start: Start) -> std::io::Result<Running> {
     let folded = Arc::new(DurableMark::new(start.checkpointer.folded().0));
     let crew = Crew::hire(&shared, start.shards, start.catalogue);
     let (fold_figures, fold_reader) = CommitterFigures::new();
+    let (fold_bell, fold_waiter) = doorbell();
+    let backups = Arc::new(BackupDesk::new(fold_bell.clone(), Arc::clone(&shared.clock)));
     let fold = Fold::new(FoldParts {
         checkpointer: start.checkpointer,
         disk: Arc::clone(&start.disk),
@@ -123,6 +126,7 @@ pub fn start(start: Start) -> std::io::Result<Running> {
         clock: Arc::clone(&shared.clock),
         committer_bell: shared.committer_bell.clone(),
         figures: fold_figures,
+        backups: Arc::clone(&backups),
     });
     let (committer_figures, committer_reader) = CommitterFigures::new();
     let bells = crew.bells();
@@ -151,6 +155,7 @@ pub fn start(start: Start) -> std::io::Result<Running> {
             memory_records_max: start.memory_records_max,
             active: Level::new(0),
             adoption: shared.adoption,
+            backups,
             worker_figures: crew.figures,
             committer_figures: committer_reader,
             fold_figures: fold_reader,
@@ -159,6 +164,7 @@ pub fn start(start: Start) -> std::io::Result<Running> {
     };
     let committer = (committer, committer_waiter);
     let (workers, sequencer) = (crew.workers, crew.sequencer);
+    let fold = (fold, fold_bell, fold_waiter);
     Loops { workers, sequencer, committer, fold, disk: start.disk }.spawn(engine, &start.on_failure)
 }
 
@@ -167,7 +173,7 @@ struct Loops {
     workers: Vec<(Worker, Waiter)>,
     sequencer: (Sequencer, Waiter),
     committer: (Committer, Waiter),
-    fold: Fold,
+    fold: (Fold, Doorbell, Waiter),
     disk: Arc<dyn Disk>,
 }
 
@@ -175,7 +181,6 @@ impl Loops {
     fn spawn(self, engine: Engine, on_failure: &OnFailure) -> std::io::Result<Running> {
         let [stop_sequencer, stop_workers, stop_fold] = [(); 3].map(|()| Arc::new(Flag::new()));
         let on_failure = fail_once(engine.clone(), on_failure);
-        let (fold_bell, fold_waiter) = doorbell();
         let mut workers = Vec::new();
         for (number, (worker, waiter)) in self.workers.into_iter().enumerate() {
             let stop = Arc::clone(&stop_workers);
@@ -196,7 +201,7 @@ impl Loops {
         let committer = threads::spawn("committer", Arc::clone(&on_failure), move || {
             threads::run_committer(committer, waiter)
         })?;
-        let (fold, stop) = (self.fold, Arc::clone(&stop_fold));
+        let ((fold, fold_bell, fold_waiter), stop) = (self.fold, Arc::clone(&stop_fold));
         let fold = threads::spawn("fold", on_failure, move || {
             threads::run_fold(fold, fold_waiter, &stop)
         })?;

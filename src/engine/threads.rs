@@ -175,7 +175,7 @@ pub(super) fn run_fold(mut fold: Fold, mut waiter: Waiter, stop: &Flag) -> Resul
         }
         let pause = fold.step().map_err(|error| error.to_string())?;
         if !pause.is_zero() {
-            waiter.wait_until_timeout(pause, || stop.is_raised());
+            waiter.wait_until_timeout(pause, || stop.is_raised() || fold.is_wanted());
         }
     }
 }

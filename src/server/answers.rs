@@ -7,7 +7,7 @@ use addrd_protocol::message::batch::BATCH_ITEMS_MAX;
 use addrd_protocol::message::{Detail, Failure};
 use addrd_protocol::{Opcode, Status, Text};
 
-use crate::limits::REPLY_BYTES_PLAIN;
+use crate::limits::{BACKUP_BLOCK_BYTES_MAX, REPLY_BYTES_PLAIN};
 
 /// Most bytes of the reply to a request, from what its header tells.
 ///
@@ -33,6 +33,7 @@ pub(super) fn reply_bytes_max(opcode: Opcode, frame_bytes: usize) -> usize {
         | Opcode::PORT_LIST
         | Opcode::PIN_LIST => REPLY_BYTES_MAX as usize,
         Opcode::PORT_CREATE | Opcode::PORT_GET | Opcode::PORT_UPDATE => PORT_REPLY_BYTES_MAX,
+        Opcode::BACKUP_READ => REPLY_BYTES_PLAIN + BACKUP_BLOCK_BYTES_MAX,
         Opcode::SUBNET_CREATE
         | Opcode::SUBNET_GET
         | Opcode::SUBNET_UPDATE

@@ -6,7 +6,7 @@ use crate::engine::{Clock, Engine, FillReport, Parcel, Rejected, Route, Scope};
 pub use crate::engine::{Identity, Readiness};
 use crate::model::{Seq, Tick};
 use crate::telemetry::reactors::{OPCODES, STATUSES};
-use addrd_protocol::message::Request;
+use addrd_protocol::message::{BackupBlock, BackupRead, Failure, Request};
 use addrd_sync::{Depth, HistogramSnapshot, Level, SizesSnapshot};
 use std::sync::Arc;
 
@@ -37,6 +37,12 @@ pub trait Decider: Clone + Send + Sync + 'static {
 
     /// When adoption mode began, if it is on.
     fn adoption(&self) -> Option<Tick>;
+
+    /// Gives a block of a backup.
+    ///
+    /// # Errors
+    /// Why not.
+    fn backup_read(&self, request: &BackupRead) -> Result<BackupBlock, Box<Failure>>;
 
     /// Numbers for people; the server adds its own.
     fn status(&self) -> DeciderStatus;
@@ -95,6 +101,12 @@ pub struct Figures {
     pub leases_ended: u64,
     /// How full subnets are.
     pub fill: FillReport,
+    /// A backup is being fetched.
+    pub backup_running: bool,
+    /// Backups that were fetched whole.
+    pub backups_fetched: u64,
+    /// Backups that ended before they were whole.
+    pub backups_over: u64,
 }
 
 impl Figures {
@@ -122,6 +134,9 @@ impl Figures {
             leases: 0,
             leases_ended: 0,
             fill: FillReport::default(),
+            backup_running: false,
+            backups_fetched: 0,
+            backups_over: 0,
         }
     }
 }
@@ -176,6 +191,10 @@ impl Decider for Engine {
         Self::adoption(self)
     }
 
+    fn backup_read(&self, request: &BackupRead) -> Result<BackupBlock, Box<Failure>> {
+        self.backups().read(request)
+    }
+
     fn status(&self) -> DeciderStatus {
         let status = Self::status(self);
         DeciderStatus {
@@ -215,6 +234,9 @@ fn figures_of(engine: &Engine) -> Figures {
         memory_records: status.records,
         memory_records_max: status.memory_records_max,
         subnets: status.subnets,
+        backup_running: engine.backups().is_busy(),
+        backups_fetched: engine.backups().fetched.get(),
+        backups_over: engine.backups().over.get(),
         ..Figures::empty()
     };
     let rings = parts.rings.iter().enumerate();

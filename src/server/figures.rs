@@ -61,6 +61,9 @@ fn deciding<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figur
         exporter.gauge(&m::RING_OPERATIONS, &[name], depth.operations.into());
         exporter.gauge(&m::RING_BYTES, &[name], depth.bytes.into());
     }
+    exporter.gauge(&m::BACKUP_RUNNING, &[], f64::from(u8::from(figures.backup_running)));
+    exporter.counter(&m::BACKUPS_FETCHED, &[], figures.backups_fetched);
+    exporter.counter(&m::BACKUPS_OVER, &[], figures.backups_over);
     let clock = shared.decider.clock();
     let adoption = shared.decider.adoption();
     // At least something while it is on, also within its first millisecond.

@@ -14,7 +14,8 @@ use addrd_protocol::codec::{
 };
 use addrd_protocol::header::ReplyHeader;
 use addrd_protocol::message::{
-    Allocate, Failure, GoAway, Hello, Ping, Release, Reply, Request, RequestHeader, Target,
+    Allocate, BackupBlock, BackupRead, Failure, GoAway, Hello, Ping, Release, Reply, Request,
+    RequestHeader, Target,
 };
 use addrd_protocol::{Instance, Slot, Status};
 use addrd_sync::{Depth, Level};
@@ -202,6 +203,11 @@ impl Decider for FakeDecider {
 
     fn adoption(&self) -> Option<Tick> {
         self.state().adoption
+    }
+
+    fn backup_read(&self, request: &BackupRead) -> Result<BackupBlock, Box<Failure>> {
+        let bytes = bytes::Bytes::from(vec![request.block as u8; 1_000]);
+        Ok(BackupBlock { block: request.block, last: false, wait_ms: 0, bytes })
     }
 
     fn figures(&self) -> Figures {

@@ -6,6 +6,7 @@
 //! hand-overs; batches, rows and positions are named by them.
 
 mod backend;
+mod backup;
 mod cells;
 mod check;
 mod checkpoint;
@@ -33,6 +34,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use backup::{
+    Backup, BackupBegin, BackupCheck, BackupEnd, BackupFault, BackupSummary, BlockKind,
+    RestoreError, Restored, Restoring, Taken, restore_backup, verify_backup,
+};
 pub use check::{CheckProgress, CheckReport, CheckStage, Finding, check};
 pub use checkpoint::{Checkpointer, Step};
 pub use directory::{Format, Presence, give_up_reserve};
@@ -145,7 +150,7 @@ impl Store {
             Presence::Absent => {}
         }
         let format = Format { server, incarnation: Incarnation(1) };
-        create_journal(&disk, settings, format)?;
+        create_journal(&disk, settings, format, Seq(1))?;
         let meta = StateMeta { adoption, ..StateMeta::new(server, format.incarnation) };
         create_state(&disk, settings, &meta)?;
         if settings.reserve_bytes > 0 {
@@ -248,11 +253,12 @@ fn create_journal(
     disk: &Arc<dyn Disk>,
     settings: &Settings,
     format: Format,
+    base: Seq,
 ) -> Result<(), StoreError> {
     let file = disk.create(&temporary(JOURNAL_FILE));
     let file = file.map_err(StoreError::io(JOURNAL_FILE, "creating"))?;
     let Format { server, incarnation } = format;
-    let title = Title { server, incarnation, base: Seq(1) };
+    let title = Title { server, incarnation, base };
     RingJournal::create(&*file, &title, settings.journal_records_max)
 }
 
@@ -261,7 +267,8 @@ fn create_state(
     settings: &Settings,
     meta: &StateMeta,
 ) -> Result<(), StoreError> {
-    let database = create_database(disk, STATE_FILE, settings.state_bytes)?;
+    let (database, _) =
+        create_database(disk, STATE_FILE, settings.state_bytes, CREATION_CACHE_BYTES)?;
     State::create(&database, meta)?;
     database.close().map_err(StoreError::redb(STATE_FILE, "closing"))
 }
@@ -273,15 +280,18 @@ fn create_database(
     disk: &Arc<dyn Disk>,
     name: &'static str,
     bytes: u64,
-) -> Result<Database, StoreError> {
+    cache_bytes: usize,
+) -> Result<(Database, Backend), StoreError> {
     let file = disk.create(&temporary(name)).map_err(StoreError::io(name, "creating"))?;
     let backend = Backend::create(Arc::clone(disk), file, bytes);
     let backend = backend.map_err(StoreError::io(name, "making space in"))?;
     let mut builder = Database::builder();
-    builder.set_cache_size(CREATION_CACHE_BYTES);
-    guarded(name, || {
+    builder.set_cache_size(cache_bytes);
+    let own = backend.clone();
+    let database = guarded(name, || {
         builder.create_with_backend(backend).map_err(StoreError::redb(name, "creating"))
-    })
+    })?;
+    Ok((database, own))
 }
 
 fn open_database(

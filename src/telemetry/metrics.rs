@@ -146,6 +146,12 @@ metrics! {
         "how far the wall clock is ahead while it is not believed, so that no lease ends; 0 = it is believed", "above 0: see addrd server accept-clock";
     ADOPTION: Gauge "addrd_adoption_seconds" [] "seconds",
         "how long adoption mode has been on, in which nothing is chosen and no lease ends; 0 = it is off", "above 0 and nobody is restoring: see addrd server adopt";
+    BACKUP_RUNNING: Gauge "addrd_backup_running" [] "0 or 1",
+        "a backup is being fetched", "1 for hours";
+    BACKUPS_FETCHED: Counter "addrd_backups_fetched_total" [] "backups",
+        "backups of which the last block was fetched", "it stands still for longer than backups should be apart";
+    BACKUPS_OVER: Counter "addrd_backups_over_total" [] "backups",
+        "backups that ended before they were whole: abandoned, or the journal filled up meanwhile", "it rises with every backup";
     LEASES: Gauge "addrd_leases" [] "allocations",
         "allocations that have a lease", "";
     LEASES_ENDED: Counter "addrd_leases_ended_total" [] "allocations",

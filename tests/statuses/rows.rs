@@ -304,6 +304,7 @@ pub(crate) const ROWS: &[Row] = &[
            n subnet_create {"cidr": "10.0.0.0/24"}
            n renew {"target": {"key": {"owner": "a", "slot": 0}}, "lease_ms": 60000}"#,
     ),
+    requests(Status::BACKUP_OVER, r#"- backup_read {"backup_id": "b0", "block": 5}"#),
     connections(Status::MALFORMED, connections::malformed),
     requests(
         Status::OUT_OF_RANGE,
@@ -385,6 +386,11 @@ pub(crate) const ROWS: &[Row] = &[
     Row { status: Status::NOT_READY, by: By::Unsent },
     connections(Status::RATE_LIMITED, connections::rate_limited),
     connections(Status::ADOPTING, connections::adopting),
+    requests(
+        Status::BACKUP_RUNNING,
+        r#"- backup_read {"backup_id": "b1", "block": 0}
+           - backup_read {"backup_id": "b2", "block": 0}"#,
+    ),
     Row { status: Status::OUTCOME_UNKNOWN, by: By::BrokenInvariant },
 ];
 

@@ -4,9 +4,9 @@ use super::{Deleted, Pages, expect_reply};
 use crate::client::{Client, Scope};
 use crate::error::Error;
 use addrd_protocol::message::{
-    AdoptAction, Adoption, ClockAccept, ClockAccepted, Network, NetworkCreate, NetworkDelete,
-    NetworkFind, NetworkGet, NetworkList, NetworkUpdate, NetworkUsage, PageRequest, Reply, Request,
-    ServerAdopt, ServerStatus, SubnetName, Usage,
+    AdoptAction, Adoption, BackupBlock, BackupRead, ClockAccept, ClockAccepted, Network,
+    NetworkCreate, NetworkDelete, NetworkFind, NetworkGet, NetworkList, NetworkUpdate,
+    NetworkUsage, PageRequest, Reply, Request, ServerAdopt, ServerStatus, SubnetName, Usage,
 };
 use addrd_protocol::{NetworkId, Revision, Status, Text};
 
@@ -177,6 +177,22 @@ impl Client {
         let request = Request::ServerAdopt(ServerAdopt { action });
         let reply = self.call(&self.scope(NetworkId::NIL), &request).await?;
         expect_reply!(reply, Adoption)
+    }
+
+    /// Fetches a block of a backup. Block 0 under a new id begins one; `row_bytes_a_second` 0 leaves the
+    /// rate to the server. Sent again it gives the same block, on any connection.
+    ///
+    /// # Errors
+    /// Refused: `BACKUP_RUNNING`, `BACKUP_OVER`; others see [`Error`].
+    pub async fn backup_read(
+        &self,
+        backup: uuid::Uuid,
+        block: u32,
+        row_bytes_a_second: u64,
+    ) -> Result<BackupBlock, Error> {
+        let request = BackupRead { backup_id: backup, block, row_bytes_a_second };
+        let reply = self.call(&self.scope(NetworkId::NIL), &Request::BackupRead(request)).await?;
+        expect_reply!(reply, BackupBlock)
     }
 
     /// State of the server for people.

@@ -2,6 +2,7 @@
 
 mod allocate;
 mod allocation;
+mod backup;
 mod batch;
 mod connection;
 pub(crate) mod element;

@@ -17,6 +17,7 @@ pub(crate) fn read_reply(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Reply>
         Opcode::SERVER_STATUS => Layout::read(reader).map(Reply::ServerStatus),
         Opcode::CLOCK_ACCEPT => Layout::read(reader).map(Reply::ClockAccepted),
         Opcode::SERVER_ADOPT => Layout::read(reader).map(Reply::Adoption),
+        Opcode::BACKUP_READ => Layout::read(reader).map(Reply::BackupBlock),
         Opcode::JOB_GET => Layout::read(reader).map(Reply::Job),
         Opcode::JOB_LIST => Layout::read(reader).map(Reply::Jobs),
         Opcode::NETWORK_CREATE
@@ -113,6 +114,7 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::ServerStatus(_) => opcode == Opcode::SERVER_STATUS,
         Reply::ClockAccepted(_) => opcode == Opcode::CLOCK_ACCEPT,
         Reply::Adoption(_) => opcode == Opcode::SERVER_ADOPT,
+        Reply::BackupBlock(_) => opcode == Opcode::BACKUP_READ,
         Reply::Job(_) => {
             matches!(opcode, Opcode::JOB_GET | Opcode::NETWORK_DELETE | Opcode::SUBNET_DELETE)
         }
@@ -222,6 +224,7 @@ pub(crate) fn write_reply(opcode: Opcode, reply: &Reply, writer: &mut Writer<'_>
         Reply::ServerStatus(body) => body.write(writer),
         Reply::ClockAccepted(body) => body.write(writer),
         Reply::Adoption(body) => body.write(writer),
+        Reply::BackupBlock(body) => body.write(writer),
         Reply::Job(body) => body.write(writer),
         Reply::Jobs(body) => body.write(writer),
         Reply::Network(body) => body.write(writer),

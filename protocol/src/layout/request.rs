@@ -51,6 +51,7 @@ requests! {
     JOB_LIST => JobList;
     CLOCK_ACCEPT => ClockAccept;
     SERVER_ADOPT => ServerAdopt;
+    BACKUP_READ => BackupRead;
     NETWORK_CREATE => NetworkCreate;
     NETWORK_GET => NetworkGet;
     NETWORK_LIST => NetworkList;

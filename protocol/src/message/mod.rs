@@ -2,6 +2,7 @@
 
 pub mod allocate;
 pub mod allocation;
+pub mod backup;
 pub mod batch;
 pub mod connection;
 pub mod failure;
@@ -29,6 +30,7 @@ pub use allocation::{
     Allocation, AllocationFilter, AllocationGet, AllocationList, AllocationPage, AllocationState,
     AllocationUpdate, Lookup, Lookups,
 };
+pub use backup::{BackupBlock, BackupRead};
 pub use batch::{Batch, BatchItem, BatchMode, BatchReply, BatchResult};
 pub use connection::{
     AdoptAction, Adoption, ClockAccept, ClockAccepted, GoAway, GoAwayReason, Hello, HelloReply,
@@ -113,6 +115,8 @@ pub enum Request {
     ClockAccept(ClockAccept),
     /// [`Opcode::SERVER_ADOPT`].
     ServerAdopt(ServerAdopt),
+    /// [`Opcode::BACKUP_READ`].
+    BackupRead(BackupRead),
     /// [`Opcode::JOB_GET`].
     JobGet(JobGet),
     /// [`Opcode::JOB_LIST`].
@@ -247,6 +251,8 @@ pub enum Reply {
     ClockAccepted(ClockAccepted),
     /// To [`Request::ServerAdopt`].
     Adoption(Adoption),
+    /// To [`Request::BackupRead`].
+    BackupBlock(BackupBlock),
     /// To [`Request::JobGet`], and to deletions that became a job.
     Job(Box<Job>),
     /// To [`Request::JobList`].

@@ -498,6 +498,13 @@ made_of_fields! {
     ClockAccept {}
     ClockAccepted { moved_ms }
     ServerAdopt { action }
+    BackupRead { backup_id, block, row_bytes_a_second = |s| s.pick(&[0, 65_536, 1 << 40]) }
+    BackupBlock {
+        block, last, wait_ms, bytes = |s| {
+            let count = s.count(300);
+            (0..count).map(|_| s.byte()).collect::<Vec<u8>>().into()
+        }
+    }
     Adoption { adopting, repeated, lasted_ms }
     HelloReply {
         version, role, adopting, features, server_id, incarnation, position, frame_bytes_max,
@@ -669,6 +676,7 @@ pub(crate) fn request(opcode: Opcode, s: &mut Source) -> Option<Request> {
         Opcode::LOOKUP => Request::Lookup(s.make()),
         Opcode::CLOCK_ACCEPT => Request::ClockAccept(s.make()),
         Opcode::SERVER_ADOPT => Request::ServerAdopt(s.make()),
+        Opcode::BACKUP_READ => Request::BackupRead(s.make()),
         Opcode::RENEW => Request::Renew(s.make()),
         Opcode::RENEW_OWNER => Request::RenewOwner(s.make()),
         Opcode::PROJECT_CREATE => Request::ProjectCreate(s.make()),
@@ -746,6 +754,7 @@ pub(crate) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
         Opcode::LOOKUP => Reply::Lookups(s.make()),
         Opcode::CLOCK_ACCEPT => Reply::ClockAccepted(s.make()),
         Opcode::SERVER_ADOPT => Reply::Adoption(s.make()),
+        Opcode::BACKUP_READ => Reply::BackupBlock(s.make()),
         Opcode::RENEW => Reply::Renewed(s.make()),
         Opcode::RENEW_OWNER => Reply::RenewedOwner(s.make()),
         Opcode::PROJECT_CREATE | Opcode::PROJECT_GET | Opcode::PROJECT_UPDATE => {

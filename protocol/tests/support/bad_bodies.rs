@@ -108,6 +108,10 @@ const REQUEST_BYTES: Changes<'_> = &[
     ("allocation_list_unknown_family", "allocation_list", 7, 5),
     ("allocation_list_changed_since_without_flag", "allocation_list", 15, 1),
     ("lookup_reserved", "lookup", 7, 1),
+    ("server_adopt_unknown_action", "server_adopt", 0, 3),
+    ("server_adopt_reserved", "server_adopt", 7, 1),
+    ("backup_read_reserved", "backup_read", 23, 1),
+    ("backup_read_too_fast", "backup_read", 24, 1),
 ];
 
 /// The fixed part of an operation's request.

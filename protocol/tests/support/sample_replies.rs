@@ -528,6 +528,26 @@ fn lease_replies() -> Vec<(&'static str, Opcode, Reply)> {
             Reply::ClockAccepted(ClockAccepted { moved_ms: 31_536_000_000 }),
         ),
         (
+            "backup_read",
+            Opcode::BACKUP_READ,
+            Reply::BackupBlock(BackupBlock {
+                block: 7,
+                last: false,
+                wait_ms: 0,
+                bytes: Bytes::from_static(b"adk"),
+            }),
+        ),
+        (
+            "backup_read_wait",
+            Opcode::BACKUP_READ,
+            Reply::BackupBlock(BackupBlock {
+                block: 8,
+                last: false,
+                wait_ms: 20,
+                bytes: Bytes::new(),
+            }),
+        ),
+        (
             "server_adopt",
             Opcode::SERVER_ADOPT,
             Reply::Adoption(Adoption { adopting: false, repeated: false, lasted_ms: 3_600_000 }),

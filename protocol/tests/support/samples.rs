@@ -479,6 +479,14 @@ fn lease_requests() -> Vec<(&'static str, Request)> {
         ("allocation_update_no_lease", update(Setting::Null)),
         ("clock_accept", Request::ClockAccept(ClockAccept {})),
         ("server_adopt", Request::ServerAdopt(ServerAdopt { action: AdoptAction::Begin })),
+        (
+            "backup_read",
+            Request::BackupRead(BackupRead {
+                backup_id: Uuid::from_u128(0xbbbb_bbbb_bbbb_4bbb_8bbb_bbbb_bbbb_bbbb),
+                block: 7,
+                row_bytes_a_second: 67_108_864,
+            }),
+        ),
         ("server_adopt_end", Request::ServerAdopt(ServerAdopt { action: AdoptAction::End })),
     ]
 }

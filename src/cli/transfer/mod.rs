@@ -17,6 +17,6 @@ mod reader;
 mod rehearsal;
 mod request;
 mod shape;
-mod whole;
+pub(in crate::cli) mod whole;
 #[cfg(test)]
 mod wrong_bytes;

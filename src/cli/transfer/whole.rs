@@ -5,14 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Where something lies until it is whole: beside its place.
-pub(super) fn part_of(place: &Path) -> PathBuf {
+pub(in crate::cli) fn part_of(place: &Path) -> PathBuf {
     let mut name = place.as_os_str().to_owned();
     name.push(".part");
     PathBuf::from(name)
 }
 
 /// Gives its place to what is whole and synced.
-pub(super) fn appear(part: &Path, place: &Path) -> io::Result<()> {
+pub(in crate::cli) fn appear(part: &Path, place: &Path) -> io::Result<()> {
     fs::rename(part, place)?;
     let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()

@@ -72,6 +72,7 @@ fn unfolded(disk: &FakeDisk, reserve_bytes: u64) -> Unfolded {
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         committer_bell: doorbell().0,
         figures: CommitterFigures::new().0,
+        backups: Arc::new(BackupDesk::new(doorbell().0, Arc::clone(&clock) as Arc<dyn Clock>)),
     });
     Unfolded { fold, folded, clock, pressure }
 }

@@ -81,6 +81,7 @@ impl Rig {
                 pressure: Arc::clone(&shared.pressure),
                 memory_records_max: 1 << 20,
                 active: Level::new(0),
+                backups: Arc::new(BackupDesk::new(doorbell().0, Arc::clone(&shared.clock))),
                 adoption: Arc::clone(&shared.adoption),
                 worker_figures: crew.figures,
                 committer_figures: CommitterFigures::new().1,

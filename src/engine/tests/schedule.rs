@@ -104,6 +104,7 @@ impl Stage {
                 doors: crew.doors,
                 sequencer: crew.sequencer_ring,
                 sequencer_bell: crew.sequencer_bell,
+                backups: Arc::new(BackupDesk::new(doorbell().0, Arc::clone(&shared.clock))),
                 clock: shared.clock,
                 identity: Identity { server_id: format.server, incarnation: format.incarnation },
                 position: shared.position,
@@ -274,6 +275,7 @@ fn fold_of(
         clock: Arc::clone(&shared.clock),
         committer_bell: shared.committer_bell.clone(),
         figures: CommitterFigures::new().0,
+        backups: Arc::new(BackupDesk::new(doorbell().0, Arc::clone(&shared.clock))),
     })
 }
 

@@ -270,6 +270,10 @@ impl<D: Decider> Connection<D> {
                     now,
                 );
             }
+            Ok(Request::BackupRead(request)) => match self.shared.decider.backup_read(&request) {
+                Ok(block) => self.answer(&header, length, &Reply::BackupBlock(block), now),
+                Err(failure) => self.refuse(&header, length, &failure, now),
+            },
             Ok(request) => {
                 if let Err(failure) = self.accept(&header, request, length, begun_ns) {
                     self.refuse(&header, length, &failure, now);

@@ -41,6 +41,25 @@ SERVER_STATUS = Layout(
 ADOPTION = Layout(
     ("adopting", boolean()), ("repeated", boolean()), (RESERVED, Reserved(6)), ("lasted_ms", Number(8)),
 )
+class Octets:
+    """As many bytes as the fixed part says; in JSON hex digits."""
+
+    name = "bytes"
+
+    def read(self, reader, count):
+        return reader.take(count, self.name)
+
+    def write(self, value):
+        return bytes(value)
+
+
+BACKUP_BLOCK = Layout(
+    ("block", Number(4)), ("last", boolean()), (RESERVED, Reserved(3)), ("wait_ms", Number(4)),
+    ("bytes", Count(4, most=262_144)),
+    items=[Octets()],
+    gather=lambda raw: raw | {"bytes": raw["bytes"].hex()},
+    scatter=lambda value: value | {"bytes": list(bytes.fromhex(value["bytes"]))},
+)
 JOB = Layout(
     ("job_id", revision()), ("kind", Enumeration(JOB_KINDS)), ("state", Enumeration(JOB_STATES)),
     (RESERVED, Reserved(6)), ("network_id", Id()), ("subnet_id", Id()), ("done", Number(8)), ("total", Number(8)),
@@ -329,6 +348,7 @@ REPLIES = {
     "allocation_get": ("allocation", ALLOCATION),
     "allocation_list": ("allocations", page(ALLOCATION)),
     "lookup": ("lookups", LOOKUPS),
+    "backup_read": ("backup_block", BACKUP_BLOCK),
     "server_adopt": ("adoption", ADOPTION),
     "clock_accept": ("clock_accepted", Layout(("moved_ms", Number(8)))),
     "renew": ("renewed", RENEWED),

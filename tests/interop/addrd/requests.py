@@ -394,6 +394,19 @@ SCOPE_CREATE = Layout(
 )
 SCOPE_UPDATE = Layout(("expected", revision()), tail=NAMED_SETTINGS | {0x8003: Tag("shared", Setting(boolean()))})
 
+class BackupRate(Number):
+    """Bytes a second; 0 leaves it to the server."""
+
+    def __init__(self):
+        super().__init__(8, most=1 << 40)
+
+    def read(self, reader, field):
+        number = super().read(reader, field)
+        if 0 < number < 65_536:
+            raise Fault("OUT_OF_RANGE", field)
+        return number
+
+
 REQUESTS = {
     "project_create": Layout(tail=NAMED | quotas()),
     "project_get": BY_NAME,
@@ -441,6 +454,9 @@ REQUESTS = {
     "allocation_list": ALLOCATION_LIST,
     "lookup": LOOKUP,
     "clock_accept": Layout(),
+    "backup_read": Layout(
+        ("backup_id", Id()), ("block", Number(4)), (RESERVED, Reserved(4)), ("row_bytes_a_second", BackupRate()),
+    ),
     "server_adopt": Layout(("action", Enumeration({1: "begin", 2: "end"})), (RESERVED, Reserved(7))),
     "renew": RENEW,
     "renew_owner": RENEW_OWNER,

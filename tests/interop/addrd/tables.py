@@ -21,6 +21,7 @@ OPCODES = {
     0x0012: "job_list",
     0x0013: "clock_accept",
     0x0014: "server_adopt",
+    0x0015: "backup_read",
     0x0101: "network_create",
     0x0102: "network_get",
     0x0103: "network_list",
@@ -81,8 +82,8 @@ OPCODES = {
 }
 
 NETWORK_NONE = (
-    "hello", "ping", "server_status", "job_get", "job_list", "clock_accept", "server_adopt", "network_list", "network_find",
-    "transaction",
+    "hello", "ping", "server_status", "job_get", "job_list", "clock_accept", "server_adopt", "backup_read", "network_list",
+    "network_find", "transaction",
     "project_create", "project_get", "project_list", "project_update", "project_delete", "scope_list", "pool_list",
 )
 NETWORK_OPTIONAL = ("lookup", "scope_get", "pool_get")
@@ -142,6 +143,7 @@ STATUSES = {
     0x0148: "SEGMENT_FIXED",
     0x0149: "PINNED",
     0x0160: "EXPIRED",
+    0x0190: "BACKUP_OVER",
     0x0201: "MALFORMED",
     0x0202: "OUT_OF_RANGE",
     0x0203: "UNSUPPORTED",
@@ -173,6 +175,7 @@ STATUSES = {
     0x0405: "NOT_READY",
     0x0406: "RATE_LIMITED",
     0x0407: "ADOPTING",
+    0x0408: "BACKUP_RUNNING",
     0x0501: "OUTCOME_UNKNOWN",
 }
 
