@@ -176,6 +176,9 @@ pub const COMMIT_BYTES_MAX: u32 = 8 << 20;
 pub const SEQUENCER_OPERATIONS_MAX: u32 = 4 * 1024;
 /// Operations that the sequencer decides in one rendezvous.
 pub const RENDEZVOUS_OPERATIONS_MAX: u32 = 256;
+/// Bytes of the requests that it decides there, but for the first: the items of transactions are its
+/// work, and meanwhile every worker stands still.
+pub const RENDEZVOUS_REQUEST_BYTES_MAX: u32 = 256 * 1024;
 
 /// Longest pause of the committer between two rounds while the journal is nearly full, ms.
 pub const CROWDED_PAUSE_MS: u64 = 2;
@@ -244,11 +247,14 @@ pub const ONBOARD_ROW_BYTES_MAX: usize = HAND_OVER_RECORD_BYTES_MAX
 pub const PINS_PER_SUBNET_MAX: usize = 256;
 /// Tries for a MAC that no port has. The chance that one fails is 2^-18 with 4 million ports.
 pub const MAC_TRIES: usize = 16;
-/// Bytes of the records of one operation on a port: its own, and all addresses released and made.
+/// Bytes of the records of one operation on a port: its own, and all addresses released and made, and
+/// of the leases that had ended on those that it names.
 pub const PORT_RECORD_BYTES_MAX: usize = RECORD_BYTES_MAX
-    + addrd_protocol::message::port::PORT_ADDRESSES_MAX
-        * 2
-        * (PLAIN_RECORD_BYTES_MAX + RECORD_PROJECT_BYTES);
+    + (addrd_protocol::message::port::PORT_ADDRESSES_MAX * 2
+        + addrd_protocol::message::port::FIXED_IPS_MAX)
+        * PORT_ADDRESS_RECORD_BYTES_MAX;
+/// Bytes of the record of an address of a port, a guest's with a slot and far into its subnet.
+const PORT_ADDRESS_RECORD_BYTES_MAX: usize = PLAIN_RECORD_BYTES_MAX + RECORD_PROJECT_BYTES + 16;
 
 /// Of the records that memory has room for, the percentage at which creation ends.
 pub const RECORDS_FULL_PERCENT: u64 = 95;

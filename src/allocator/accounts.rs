@@ -411,6 +411,25 @@ pub(super) fn pay_together(
     paid
 }
 
+/// Brings what a project freed in other shards to one of them, which may use it at once. All workers
+/// have lent their states, and what is not used goes back from there.
+pub fn bring_credit(shards: &mut [&mut Shard], to: usize, project: ProjectId) {
+    let mut sum = [0; SHARED_QUOTAS];
+    for (at, shard) in shards.iter_mut().enumerate() {
+        if at != to {
+            let credit = shard.take_credit(project);
+            (0..SHARED_QUOTAS).for_each(|kind| sum[kind] += credit[kind]);
+        }
+    }
+    if sum == [0; SHARED_QUOTAS] {
+        return;
+    }
+    let Some(shard) = shards.get_mut(to) else { return };
+    let account = shard.accounts.of(project);
+    let own = shard.accounts.credit(account);
+    shard.accounts.put_credit(account, std::array::from_fn(|kind| own[kind] + sum[kind]));
+}
+
 /// Addresses that a block counts for.
 #[inline]
 fn units_of(block_bits: u8) -> u64 {

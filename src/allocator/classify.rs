@@ -125,6 +125,7 @@ pub fn is_freeing(request: &Request) -> bool {
     match request {
         Request::Release(_) | Request::SubnetDelete(_) | Request::NetworkDelete(_) => true,
         Request::ProjectDelete(_) | Request::ScopeDelete(_) | Request::PoolDelete(_) => true,
+        Request::PortDelete(_) | Request::PinDelete(_) | Request::SegmentDelete(_) => true,
         Request::Renew(_) | Request::RenewOwner(_) | Request::ServerAdopt(_) => true,
         Request::Batch(batch) => batch.items.iter().all(frees),
         Request::Transaction(all) => all.items.iter().all(|item| frees(&item.operation)),
@@ -133,7 +134,11 @@ pub fn is_freeing(request: &Request) -> bool {
 }
 
 const fn frees(item: &BatchItem) -> bool {
-    matches!(item, BatchItem::Release(_) | BatchItem::Renew(_))
+    matches!(item, BatchItem::Release(_) | BatchItem::PortDelete(_) | BatchItem::Renew(_))
+}
+
+const fn renews(item: &BatchItem) -> bool {
+    matches!(item, BatchItem::Renew(_))
 }
 
 /// Whether the request may use the ring slots that are kept for what frees or keeps addresses.
@@ -147,7 +152,8 @@ pub fn is_reserved_class(request: &Request) -> bool {
 pub fn is_renewal(request: &Request) -> bool {
     match request {
         Request::Renew(_) | Request::RenewOwner(_) => true,
-        Request::Batch(batch) => batch.items.iter().all(|item| matches!(item, BatchItem::Renew(_))),
+        Request::Batch(batch) => batch.items.iter().all(renews),
+        Request::Transaction(all) => all.items.iter().all(|item| renews(&item.operation)),
         _ => false,
     }
 }

@@ -49,7 +49,7 @@ mod undo;
 mod usage;
 
 pub use absorb::AbsorbError;
-pub use accounts::{Holdings, SHARED_QUOTAS, SharedQuotas};
+pub use accounts::{Holdings, SHARED_QUOTAS, SharedQuotas, bring_credit};
 pub use catalogue::{Catalogue, CatalogueSnapshot, apply_spanning, finish_network};
 pub use classify::{
     is_freeing, is_gathered, is_mutation, is_renewal, is_reserved_class, is_spanning,

@@ -12,7 +12,7 @@ use super::worker::Shared;
 use crate::allocator::{self, Answer, At, Catalogue, Shard};
 use crate::journal::RecordBuffer;
 use crate::limits;
-use crate::model::{EffectSink, NetworkHandle, Seq, worker_of};
+use crate::model::{EffectSink, NetworkHandle, Seq, Status, worker_of};
 use addrd_sync::{Class, Consumer, Cost, Producer};
 use bytes::BytesMut;
 use std::fmt;
@@ -207,7 +207,8 @@ impl Sequencer {
         if !self.out.has_room(Self::ROOM, Class::Ordinary) {
             return Err(Progress::Blocked);
         }
-        let limit = Cost::new(limits::RENDEZVOUS_OPERATIONS_MAX, u32::MAX);
+        let limit =
+            Cost::new(limits::RENDEZVOUS_OPERATIONS_MAX, limits::RENDEZVOUS_REQUEST_BYTES_MAX);
         self.intake.pop_many(limit, &mut self.taken);
         Ok(Agenda(self.taken.drain(..).map(|(item, _)| item).collect()))
     }
@@ -240,7 +241,7 @@ impl Sequencer {
         for operation in &parcel.operations {
             if !answer::fits(operation, draft.records.bytes())
                 || draft.records.bytes() >= limits::DRAIN_RECORD_BYTES_MAX
-                || frames.len() >= limits::DRAIN_REPLY_BYTES_MAX
+                || draft.reply_bytes + frames.len() >= limits::DRAIN_REPLY_BYTES_MAX
             {
                 draft.deliver(parcel, &mut frames, &mut operations);
                 self.push(draft);
@@ -261,8 +262,13 @@ impl Sequencer {
     ) -> Answer {
         let at = self.at();
         let refuse = self.shared.pressure.refuse();
-        answer::admit(&at, refuse, operation)?;
         let Operation { scope, request, .. } = operation;
+        if let Err(refused) = answer::admit(&at, refuse, operation) {
+            if refused.status == Status::BUSY && allocator::is_renewal(request) {
+                self.shared.pressure.renewal_refused.set(at.tick.0);
+            }
+            return Err(refused);
+        }
         if allocator::is_spanning(scope, request) {
             let catalogue = &mut self.catalogue;
             let answer = allocator::apply_spanning(catalogue, shards, &at, scope, request, records);
@@ -283,6 +289,8 @@ impl Sequencer {
         }
         let workers = u16::try_from(shards.len()).unwrap_or(u16::MAX);
         let owner = usize::from(worker_of(scope.home(), scope.network, workers).0);
+        // What was freed in another shard before it can be had here.
+        allocator::bring_credit(shards, owner, scope.project);
         match shards.get_mut(owner) {
             Some(shard) => answer::decide(shard, &at, refuse, operation, records),
             None => panic!("network of a worker that was not lent"),
@@ -350,6 +358,8 @@ struct Draft {
     records: RecordBuffer,
     deliveries: Vec<Delivery>,
     operations: u32,
+    /// Bytes of the replies in `deliveries`.
+    reply_bytes: usize,
     /// When the rendezvous began, monotonic ns.
     began_ns: u64,
 }
@@ -360,6 +370,7 @@ impl Draft {
             return;
         }
         self.operations += *operations;
+        self.reply_bytes += frames.len();
         self.deliveries.push(Delivery::Frames {
             outlet: Arc::clone(&parcel.outlet),
             frames: frames.split().freeze(),

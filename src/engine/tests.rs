@@ -11,12 +11,13 @@ use crate::model::{
 use crate::store::{Journal, JournalFill, JournalPosition, Round, Settings, StoreError};
 use addrd_protocol::codec::{ReplyOrFailure, decode_reply};
 use addrd_protocol::message::{
-    Allocate, AllocateFlags, Batch, BatchItem, BatchMode, FamilyChoice, Fences, FromPool,
-    PoolCreate, PrefixChoice, Release, Reply, Request, Strategy, SubnetCreate, SubnetDelete,
-    SubnetKind, Target,
+    Allocate, AllocateExtras, AllocateFlags, AllocationUpdate, Batch, BatchItem, BatchMode,
+    FamilyChoice, Fences, FromPool, PoolCreate, PrefixChoice, ProjectUpdate, QuotaSettings,
+    Release, Reply, Request, Strategy, SubnetCreate, SubnetDelete, SubnetKind, Target, Transaction,
+    TransactionItem,
 };
 use addrd_protocol::opcode::Opcode;
-use addrd_protocol::{Instance, Setting, Slot, Status};
+use addrd_protocol::{Instance, Setting, Slot, Status, Text};
 use addrd_sync::{Bounds, DurableMark, ring};
 use bytes::{Buf, Bytes};
 use std::path::Path;
@@ -350,6 +351,121 @@ fn operations_of_one_connection_on_one_network_keep_their_order_through_the_sequ
     }
     let answers = desk.take(200);
     assert!(answers.iter().all(|(_, status, _)| *status == Status::OK), "{answers:?}");
+    booted.running.stop();
+}
+
+/// Straight to the sequencer, in one parcel: decided in one rendezvous.
+fn in_one_rendezvous(
+    engine: &Engine,
+    desk: &Arc<Desk>,
+    operations: Vec<Operation>,
+) -> Result<(), Rejected> {
+    let outlet: Arc<dyn Outlet> = Arc::clone(desk) as Arc<dyn Outlet>;
+    let outstanding = operations.len() as u32;
+    let parcel = Parcel { outlet, operations, bytes: 96, outstanding, pushed_ns: 0 };
+    engine.submit(Route::Sequencer, parcel)
+}
+
+fn transaction(id: u64, items: Vec<TransactionItem>) -> Operation {
+    let request = Request::Transaction(Box::new(Transaction { items }));
+    operation(id, 0, Opcode::TRANSACTION, request)
+}
+
+fn placed(network: u128, operation: BatchItem) -> TransactionItem {
+    TransactionItem {
+        network: NetworkId::from_u128(network),
+        pool: false,
+        network_project: None,
+        operation,
+    }
+}
+
+fn as_item(operation: Operation) -> BatchItem {
+    match operation.request {
+        Request::Allocate(request) => BatchItem::Allocate(request),
+        Request::Release(request) => BatchItem::Release(request),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_a_rendezvous_freed_anywhere_is_had_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let booted = boot_at(folder.path(), 3);
+    let engine = booted.running.engine();
+    for network in 1..=6 {
+        call(engine, create_network(1, network));
+        call(engine, create_subnet(2, network, "10.0.0.0/24"));
+    }
+    let quotas = QuotaSettings { addresses: Setting::Value(1), ..QuotaSettings::default() };
+    let update = ProjectUpdate { quotas, ..ProjectUpdate::default() };
+    let update = Request::ProjectUpdate(Box::new(update));
+    assert_eq!(call(engine, operation(3, 0, Opcode::PROJECT_UPDATE, update)).0, Status::OK);
+    for network in 1..=6 {
+        let next = 1 + network % 6;
+        assert_eq!(call(engine, allocate(4, network, 7)).0, Status::OK);
+        let given = || as_item(release(0, network, 7));
+        let desk = Arc::<Desk>::default();
+        let operations = vec![
+            transaction(5, vec![placed(network, given())]),
+            allocate(6, network, 8),
+            release(7, network, 8),
+            allocate(8, next, 9),
+        ];
+        in_one_rendezvous(engine, &desk, operations).unwrap();
+        let statuses: Vec<Status> = desk.take(4).into_iter().map(|(_, status, _)| status).collect();
+        assert_eq!(statuses, [Status::OK; 4], "network {network}");
+        assert_eq!(call(engine, release(9, next, 9)).0, Status::OK);
+    }
+    booted.running.stop();
+}
+
+#[test]
+fn however_much_one_rendezvous_answers_goes_out_in_pieces() {
+    let folder = tempfile::tempdir().unwrap();
+    let booted = boot_at(folder.path(), 2);
+    let engine = booted.running.engine();
+    call(engine, create_network(1, 1));
+    call(engine, create_subnet(2, 1, "10.0.0.0/16"));
+    let long = Text::new(&"x".repeat(255)).unwrap();
+    let items = |first: u128| -> Vec<BatchItem> {
+        let labelled = |owner| {
+            let BatchItem::Allocate(plain) = as_item(allocate(0, 1, owner)) else { unreachable!() };
+            let extras = AllocateExtras {
+                label: Some(long.clone()),
+                host: Some(long.clone()),
+                owner_name: Some(long.clone()),
+                ..AllocateExtras::default()
+            };
+            BatchItem::Allocate(Allocate { extras: Some(Box::new(extras)), ..plain })
+        };
+        (first..first + 128).map(labelled).collect()
+    };
+    for first in 0..8 {
+        let body = Batch { mode: BatchMode::Independent, items: items(1 + 128 * first) };
+        let body = Request::Batch(Box::new(body));
+        assert_eq!(call(engine, operation(3, 1, Opcode::BATCH, body)).0, Status::OK);
+    }
+    // Each changes nothing, and answers with all that is known of 1,024 allocations.
+    let update = |owner| {
+        BatchItem::Update(Box::new(AllocationUpdate {
+            target: Target::Key { owner: OwnerId::from_u128(owner), slot: Slot(0) },
+            fences: Fences::default(),
+            label: Setting::Value(long.clone()),
+            host: Setting::Unset,
+            manager_name: Setting::Unset,
+            owner_name: Setting::Unset,
+            lease_ms: Setting::Unset,
+        }))
+    };
+    let all: Vec<TransactionItem> = (1..=1_024).map(|owner| placed(1, update(owner))).collect();
+    let desk = Arc::<Desk>::default();
+    let count = 90;
+    for id in 0..count {
+        in_one_rendezvous(engine, &desk, vec![transaction(10 + id, all.clone())]).unwrap();
+    }
+    let answers = desk.take(usize::try_from(count).unwrap());
+    assert!(answers.iter().all(|(_, status, _)| *status == Status::OK));
     booted.running.stop();
 }
 

@@ -150,7 +150,7 @@ impl Decider for FakeDecider {
             Request::NetworkCreate(_) | Request::NetworkDelete(_) | Request::Transaction(_) => {
                 Route::Sequencer
             }
-            Request::NetworkList(_) => Route::Gather,
+            Request::NetworkList(_) | Request::NetworkFind(_) => Route::Gather,
             // Even networks and odd ones have a worker each.
             _ => Route::Worker((scope.network.as_bytes()[15] & 1).into()),
         }

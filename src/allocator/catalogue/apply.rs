@@ -153,6 +153,9 @@ impl Catalogue {
             }
             _ => return Err(unsupported("opcode", "this operation over all workers")),
         };
+        if !exists {
+            self.prefixes.close_account(project);
+        }
         for shard in shards {
             shard.know_project(project, exists);
         }

@@ -50,6 +50,7 @@ impl Catalogue {
             return self.lookup(scope, lookup);
         }
         let id = PoolId(scope.network.0);
+        self.check_project(scope.project)?;
         let pool = self.pool_of(scope.project, "network", id)?;
         let handle = pool.row.handle;
         let network = self.prefixes.find_network_handle(handle).ok_or_else(lost)?;

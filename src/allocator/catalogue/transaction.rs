@@ -134,6 +134,7 @@ impl<'a, 'b> Course<'a, 'b> {
     fn place_of(&self, item: &TransactionItem) -> Result<Place, Refused> {
         if item.pool {
             let id = PoolId(item.network.0);
+            self.catalogue.check_project(self.project)?;
             let handle = self.catalogue.pool_of(self.project, "network", id)?.row.handle;
             let network = self.catalogue.prefixes.find_network_handle(handle).ok_or_else(lost)?;
             return Ok(Place::Pool { handle, network });

@@ -11,8 +11,8 @@ use super::shared::share;
 use super::*;
 use addrd_protocol::message::batch::BatchItem;
 use addrd_protocol::message::{
-    BatchResult, Detail, Failure, FamilyChoice, PortCreate, PortDelete, ProjectGet, QuotaResource,
-    QuotaSettings, Renew, Transaction, TransactionItem,
+    BatchResult, Detail, Failure, FamilyChoice, PoolCreate, PortCreate, PortDelete, ProjectGet,
+    QuotaResource, QuotaSettings, Renew, Transaction, TransactionItem,
 };
 use addrd_protocol::{Mac, PortId, Setting};
 use proptest::prelude::*;
@@ -221,6 +221,33 @@ fn no_items_and_too_many_are_refused() {
     assert_eq!(world.none_of(0, Vec::new()).status, Status::OUT_OF_RANGE);
     let many = (0..1_025).map(|number| take(1, number)).collect();
     assert_eq!(world.none_of(0, many).status, Status::OUT_OF_RANGE);
+}
+
+#[test]
+fn what_frees_is_told_from_what_takes() {
+    let gone = PortDelete { port_id: PortId::from_u128(51), expected: Default::default() };
+    assert!(is_freeing(&Request::PortDelete(gone)));
+    let gone = || item(2, BatchItem::PortDelete(gone));
+    assert!(is_freeing(&transaction(vec![gone(), give(1, 7)])));
+    assert!(!is_freeing(&transaction(vec![gone(), take(1, 7)])));
+    let renew = Renew { target: release(7).target, fences: Fences::default(), lease_ms: 5_000 };
+    let renew = || item(1, BatchItem::Renew(renew.clone()));
+    assert!(is_renewal(&transaction(vec![renew(), renew()])));
+    assert!(!is_renewal(&transaction(vec![renew(), give(1, 7)])));
+}
+
+#[test]
+fn a_project_that_is_not_there_takes_nothing_of_a_shared_pool() {
+    let mut world = networks();
+    let shared = PoolCreate { shared: true, ..pool(&["172.20.0.0/16"]) };
+    world.pool(10, shared);
+    let prefix = Allocate { length: Some(26), ..allocate(1) };
+    let alone = world.refused_as(&in_pool(77, 10), Request::Allocate(prefix.clone()));
+    assert_eq!((alone.status, alone.field), (Status::NOT_FOUND, Some(text("project"))));
+    let item = item(10, BatchItem::Allocate(prefix));
+    let item = TransactionItem { pool: true, ..item };
+    assert_eq!(world.none_of(77, vec![item.clone()]).status, Status::NOT_FOUND);
+    world.all_of(1, vec![item]);
 }
 
 /// A random item of a project. Small worlds, so that items meet each other.

@@ -302,6 +302,11 @@ impl<D: Decider> Connection<D> {
         let network_project = header.network_project.filter(|home| *home != project);
         let scope = Scope { project, network, pool, network_project, restoring };
         let route = self.route(&scope, &request);
+        if !matches!(route, Route::Worker(_)) {
+            // What spans workers must find behind it, in their rings, all that was sent before; and
+            // what is refused there is refused before it.
+            self.flush_workers();
+        }
         if let Some(failure) = self.refusal(route) {
             return Err(failure);
         }
@@ -332,9 +337,17 @@ impl<D: Decider> Connection<D> {
     #[inline]
     fn route(&self, scope: &Scope, request: &Request) -> Route {
         let route = self.shared.decider.route(scope, request);
-        let follows = matches!(route, Route::Worker(_))
-            && !self.intake.sequenced.is_empty()
-            && self.intake.sequenced.iter().any(|(_, other)| other.is_beside(scope));
+        if self.intake.sequenced.is_empty() {
+            return route;
+        }
+        let follows = match route {
+            Route::Worker(_) => {
+                self.intake.sequenced.iter().any(|(_, other)| other.is_beside(scope))
+            }
+            // It asks about every network.
+            Route::Gather => true,
+            Route::Sequencer => false,
+        };
         if follows { Route::Sequencer } else { route }
     }
 
@@ -349,10 +362,6 @@ impl<D: Decider> Connection<D> {
 
     #[inline]
     fn queue(&mut self, route: Route, operation: Operation, frame_bytes: u32) {
-        // What spans workers must find behind it, in their rings, all that was sent before.
-        if !matches!(route, Route::Worker(_)) {
-            self.flush_workers();
-        }
         let groups = &mut self.intake.groups;
         let at = match groups.iter().position(|group| group.route == route) {
             Some(at) => at,

@@ -13,7 +13,8 @@ use crate::engine::Route;
 use crate::model::{NetworkId, ProjectId, Revision, ServerId, Tick};
 use addrd_protocol::codec::{BATCH_BYTES_MAX, REQUEST_BYTES_MAX, ReplyOrFailure, decode_reply};
 use addrd_protocol::message::{
-    Batch, BatchItem, BatchMode, NetworkDelete, Reply, Request, Transaction, TransactionItem,
+    Batch, BatchItem, BatchMode, NetworkDelete, NetworkFind, Reply, Request, Transaction,
+    TransactionItem,
 };
 use addrd_protocol::{Opcode, Status, Text};
 use std::time::Duration;
@@ -290,6 +291,14 @@ async fn nothing_overtakes_a_transaction_on_any_of_its_networks() {
     peer.send(&release(6, 1)).await;
     settle().await;
     assert_eq!(stage.decider.seen().last(), Some(&(Route::Worker(1), 6)));
+    stage.decider.answer_all();
+    peer.status().await;
+    // A question about all networks is one about these too.
+    let find = Request::NetworkFind(Box::new(NetworkFind { name: text("blue") }));
+    let find = frame(8, NetworkId::NIL, &find);
+    peer.send(&[transaction(7, &[0]), find].concat()).await;
+    settle().await;
+    assert_eq!(stage.decider.seen().last(), Some(&sequenced(8)));
 }
 
 #[tokio::test(start_paused = true)]
