@@ -68,7 +68,7 @@ impl Shard {
     /// When [`Shard::step_expiry`] has something to look at next.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Tick> {
-        let first = self.ledger.deadlines.first().filter(|_| !self.expiry_stopped);
+        let first = self.ledger.deadlines.first().filter(|_| !self.ends_no_lease());
         first.map(|(at, _)| Tick(at))
     }
 
@@ -100,7 +100,12 @@ impl Shard {
     /// since the clock is in doubt and its time is over.
     fn end_of(&self, record: &Record) -> Option<u64> {
         let end = self.ledger.lease_end(record)?;
-        (!self.expiry_stopped || end > self.now.0).then_some(end)
+        (!self.ends_no_lease() || end > self.now.0).then_some(end)
+    }
+
+    /// The clock is in doubt, or who holds what is.
+    const fn ends_no_lease(&self) -> bool {
+        self.expiry_stopped || self.adopting
     }
 
     /// Time left of a lease, ms; 0 = it has none.

@@ -10,9 +10,9 @@ use addrd::store::{BackupCheck, BackupSummary};
 use addrd_client::Client;
 use addrd_protocol::message::backup::{BACKUP_RATE_MAX, BACKUP_RATE_MIN};
 use serde::Serialize;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use uuid::Uuid;
@@ -111,7 +111,8 @@ pub(crate) async fn run(session: &Session, backup: &Backup) -> Result<(), Fault>
     }
     let client = session.client().await?;
     let part = whole::part_of(&backup.file);
-    let fetched = fetch(session, &client, backup, &part).await;
+    let file = begin(&part)?;
+    let fetched = fetch(session, &client, backup, &part, &file).await;
     let summary = match fetched {
         Ok(summary) => summary,
         Err(fault) => {
@@ -124,16 +125,42 @@ pub(crate) async fn run(session: &Session, backup: &Backup) -> Result<(), Fault>
     session.output.one(&Described::of(&backup.file, &summary))
 }
 
+/// The file that becomes the backup, empty, readable by its user alone, and nobody else's: what a backup
+/// that was killed left is taken over, what another one writes is not touched.
+fn begin(part: &Path) -> Result<File, Fault> {
+    let failed = |error: &io::Error| told(part, error);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(part).map_err(|error| failed(&error))?;
+    let opened = file.metadata().map_err(|error| failed(&error))?;
+    let is_ours = match file.try_lock() {
+        Ok(()) => {
+            // Whoever had the lock may have given the file its final name meanwhile.
+            let there = fs::metadata(part);
+            there.is_ok_and(|there| (there.dev(), there.ino()) == (opened.dev(), opened.ino()))
+        }
+        Err(TryLockError::WouldBlock) => false,
+        Err(TryLockError::Error(error)) => return Err(failed(&error)),
+    };
+    if !is_ours {
+        return Err(Fault::Refused(format!("another backup writes {}", part.display())));
+    }
+    if !opened.is_file() {
+        return Ok(file);
+    }
+    let private = fs::Permissions::from_mode(0o600);
+    file.set_permissions(private).and_then(|()| file.set_len(0)).map_err(|error| failed(&error))?;
+    Ok(file)
+}
+
 /// Fetches all blocks into a file, and syncs it.
 async fn fetch(
     session: &Session,
     client: &Client,
     backup: &Backup,
     part: &Path,
+    mut file: &File,
 ) -> Result<BackupSummary, Fault> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file: File = options.open(part).map_err(|error| told(part, &error))?;
     let mut check = BackupCheck::default();
     let (id, mut number, mut shown) = (Uuid::new_v4(), 0, 0);
     loop {

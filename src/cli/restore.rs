@@ -91,6 +91,12 @@ pub(crate) fn run(session: &Session, restore: &Restore) -> Result<(), Fault> {
     if session.global.dry_run {
         return session.output.one(&Described::of(&restore.file, &summary));
     }
+    if restore.directory.file_name().is_none() {
+        return Err(Fault::Usage(format!(
+            "{} can't be given a new directory: name it as its parent does",
+            restore.directory.display()
+        )));
+    }
     refuse_content(&restore.directory)?;
     let part = whole::part_of(&restore.directory);
     if part.exists() {

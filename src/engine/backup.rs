@@ -278,6 +278,10 @@ impl BackupInWork {
                     if !self.watched(parts) {
                         return None;
                     }
+                    if parts.pressure.journal_percent() >= BACKUP_JOURNAL_PERCENT {
+                        // The fold needs its thread for itself, else the journal fills up.
+                        return Some(LOOK_AGAIN);
+                    }
                     if !self.take(parts, durable, row_bytes_a_second) {
                         let wait = self.rows_in_ns(parts.clock.monotonic_ns());
                         return Some(Duration::from_nanos(wait).clamp(SHORTEST_WAIT, LOOK_AGAIN));

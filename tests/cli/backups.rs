@@ -145,3 +145,25 @@ fn what_is_no_whole_backup_is_refused_and_nothing_is_made() {
     place.restore("good", "new", "--incarnation 77").ok();
     place.restore("good", "new", "").fails(3);
 }
+
+#[test]
+fn what_another_backup_writes_is_not_touched_and_what_one_left_is_taken_over() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let part = place.path("monday.part");
+    let other = fs::File::create(&part).unwrap();
+    other.lock().unwrap();
+    fs::write(&part, "half of it").unwrap();
+    let refused = place.backup("monday").fails(3);
+    assert!(refused.contains("another backup writes"), "{refused}");
+    assert_eq!(fs::read_to_string(&part).unwrap(), "half of it");
+    // Its process is gone.
+    drop(other);
+    place.backup("monday").ok();
+    assert!(!Path::new(&part).exists());
+    let mode = fs::metadata(place.path("monday")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "nobody else may read it");
+    // A slash at the end is no place inside.
+    place.restore("monday", "again/", "").json();
+    addrd("127.0.0.1:1", &format!("check {}", place.path("again"))).ok();
+}

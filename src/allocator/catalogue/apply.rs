@@ -208,7 +208,7 @@ impl Catalogue {
                 Reply::Scopes(Box::new(self.scope_list(at, project, request)?))
             }
             Request::ScopeUpdate(request) => {
-                Reply::Scope(Box::new(self.scope_update(project, id, request, sink)?))
+                Reply::Scope(Box::new(self.scope_update(at, project, id, request, sink)?))
             }
             Request::ScopeDelete(request) => {
                 return self.scope_delete(project, id, request, sink);

@@ -17,6 +17,12 @@ use addrd_protocol::message::{
 };
 use std::ops::Bound;
 
+/// The revision of an object's next record: higher than the last one, and than any that was given before
+/// this tick by a server whose data was restored since.
+pub(super) fn next_revision(last: Revision, at: &At) -> Revision {
+    Revision(last.0.max(at.tick.first_revision()) + 1)
+}
+
 impl Catalogue {
     /// Refuses projects that do not exist.
     pub(super) fn check_project(&self, id: ProjectId) -> Result<(), Refused> {
@@ -89,7 +95,7 @@ impl Catalogue {
             row.handle = self.take_handle();
             row.revision = Revision(at.tick.first_revision() + 1);
         } else {
-            row.revision.0 += 1;
+            row.revision = next_revision(row.revision, at);
         }
         self.commit(&Effect::ProjectPut(Box::new(row)), sink);
         self.project(id).ok_or_else(lost)

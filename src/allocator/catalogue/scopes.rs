@@ -1,6 +1,6 @@
 //! Address scopes: create, change, delete, read; what overlaps in one.
 
-use super::projects::{check_expected, lost};
+use super::projects::{check_expected, lost, next_revision};
 use super::{Catalogue, Named, Occupant, Scope, objects};
 use crate::allocator::pages::{Cursor, Kind, Page};
 use crate::allocator::refusal::{Refused, limit, refuse, refuse_field, with};
@@ -69,6 +69,7 @@ impl Catalogue {
 
     pub(super) fn scope_update(
         &mut self,
+        at: &At,
         project: ProjectId,
         id: AddressScopeId,
         request: &ScopeUpdate,
@@ -90,7 +91,7 @@ impl Catalogue {
             let message = format_args!("other projects have pools or networks in the scope");
             return Err(refuse_field(Status::IN_USE, "shared", message));
         }
-        row.revision.0 += 1;
+        row.revision = next_revision(row.revision, at);
         let handle = row.handle;
         self.commit(&Effect::ScopePut(Box::new(row)), sink);
         self.scopes.get(&handle).map(objects::scope).ok_or_else(lost)

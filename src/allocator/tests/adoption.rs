@@ -5,9 +5,9 @@ use super::ports::{exact, port, slaac, within};
 use super::*;
 use addrd_protocol::message::{
     AdoptAction, Adoption, Batch, BatchItem, BatchMode, FromPool, PinCreate, PortCreate,
-    PrefixChoice, Renew, ServerAdopt, Strategy,
+    PrefixChoice, ProjectUpdate, Renew, ScopeUpdate, ServerAdopt, Strategy,
 };
-use addrd_protocol::{Mac, PoolId, Setting};
+use addrd_protocol::{Family, Mac, PoolId, Setting};
 
 const ADOPTING: Status = Status::ADOPTING;
 
@@ -166,4 +166,24 @@ fn renewals_go_on() {
     let target = Target::Key { owner: owner(1), slot: Slot(0) };
     let renew = Renew { target, fences: Fences::default(), lease_ms: 9_000 };
     world.done(1, Request::Renew(renew));
+}
+
+#[test]
+fn later_servers_give_objects_revisions_that_no_earlier_one_gave() {
+    let mut world = World::with_projects();
+    world.address_scope(3, Family::V4, false);
+    // A restored server begins at a tick behind all that the lost one can have given.
+    world.at.tick = Tick(9_000);
+    let floor = world.at.tick.first_revision();
+    let (name, description) = (Setting::Unset, Setting::Value(text("new")));
+    let update = ScopeUpdate { description: description.clone(), ..ScopeUpdate::default() };
+    match world.done_as(&of(0, 3), Request::ScopeUpdate(Box::new(update))) {
+        Reply::Scope(scope) => assert!(scope.revision.0 > floor, "{scope:?}"),
+        other => panic!("{other:?}"),
+    }
+    let update = ProjectUpdate { name, description, ..ProjectUpdate::default() };
+    match world.done_as(&of(1, 0), Request::ProjectUpdate(Box::new(update))) {
+        Reply::Project(project) => assert!(project.revision.0 > floor, "{project:?}"),
+        other => panic!("{other:?}"),
+    }
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// Where something lies until it is whole: beside its place.
 pub(in crate::cli) fn part_of(place: &Path) -> PathBuf {
-    let mut name = place.as_os_str().to_owned();
+    // Without a slash at the end: that would be a place inside of it.
+    let mut name = place.components().as_path().as_os_str().to_owned();
     name.push(".part");
     PathBuf::from(name)
 }
