@@ -312,7 +312,8 @@ impl BackupInWork {
             Ok(Taken::Nothing) => false,
             Ok(Taken::Block(kind, block)) => {
                 if kind == BlockKind::Rows {
-                    let cost = block.len() as u64 * NS_A_SECOND / row_bytes_a_second.max(1);
+                    let old = backup.old_row_bytes();
+                    let cost = old.saturating_mul(NS_A_SECOND) / row_bytes_a_second.max(1);
                     self.rows_at_ns = now_ns.max(self.rows_at_ns).saturating_add(cost);
                 }
                 let is_last = backup.is_done();

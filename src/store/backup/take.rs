@@ -68,6 +68,8 @@ pub struct Backup {
     /// It is the turn of batches.
     takes_batches: bool,
     is_done: bool,
+    /// Bytes of rows in the last block that were so when it began.
+    old_row_bytes: u64,
     /// Bytes of the payload of a block.
     payload_bytes: usize,
 }
@@ -93,6 +95,7 @@ impl Checkpointer {
             until: None,
             takes_batches: true,
             is_done: false,
+            old_row_bytes: 0,
             payload_bytes: BACKUP_PAYLOAD_BYTES_MAX,
         }
     }
@@ -103,6 +106,14 @@ impl Backup {
     #[must_use]
     pub const fn taken(&self) -> Seq {
         self.end.last
+    }
+
+    /// Bytes of the rows in the last block of them that were as they are when the backup began. Those that
+    /// came since are no reason to wait: they come as fast as clients make them, and a backup that
+    /// waited for each would never reach the end of a state that grows.
+    #[must_use]
+    pub const fn old_row_bytes(&self) -> u64 {
+        self.old_row_bytes
     }
 
     /// Small blocks, so that a small state has many.
@@ -204,6 +215,7 @@ impl Backup {
     /// As many rows as fit a block; none if all were read.
     fn rows(&mut self, of: &Checkpointer) -> Result<Vec<u8>, StoreError> {
         let mut payload = Vec::new();
+        self.old_row_bytes = 0;
         let transaction = of.state.database.begin_read().map_err(reading)?;
         while let Some(table) = TABLES.get(self.table) {
             let is_read = self.scan_table(&transaction, *table, &mut payload)?;
@@ -256,13 +268,17 @@ impl Backup {
             let (key, row) = (key.value(), row.value());
             let start = payload.len();
             let mut rows = 1;
-            append(table, key, row, payload)?;
+            let seq = append(table, key, row, payload)?;
+            let is_old = seq <= self.begun;
             if table == StateTable::Cells {
                 rows += append_texts(transaction, key, payload)?;
             }
             if start > 0 && payload.len() > self.payload_bytes {
                 payload.truncate(start);
                 return Ok(false);
+            }
+            if is_old {
+                self.old_row_bytes += (payload.len() - start) as u64;
             }
             self.end.rows += rows;
             self.after = Some(key.to_vec());
@@ -271,19 +287,20 @@ impl Backup {
     }
 }
 
-/// Appends a row whose checksum is right.
+/// Appends a row whose checksum is right; gives the hand-over that it is of.
 fn append(
     table: StateTable,
     key: &[u8],
     row: &[u8],
     payload: &mut Vec<u8>,
-) -> Result<(), StoreError> {
-    if key.len() != key_bytes(table) || open_row(table, key, row).is_none() {
+) -> Result<Seq, StoreError> {
+    let opened = open_row(table, key, row).filter(|_| key.len() == key_bytes(table));
+    let Some((seq, _)) = opened else {
         let what = format!("a row of table {} has a wrong checksum", table.name());
         return Err(StoreError::damaged(STATE_FILE, what));
-    }
+    };
     put_row(table, key, row, payload);
-    Ok(())
+    Ok(seq)
 }
 
 /// Appends the texts of a group of cells; gives how many there are.
