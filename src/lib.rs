@@ -5,6 +5,7 @@
 pub mod allocator;
 pub mod config;
 pub mod engine;
+pub mod feed;
 pub mod journal;
 pub mod limits;
 pub mod model;

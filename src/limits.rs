@@ -300,6 +300,34 @@ pub const CLOCK_JUMP_MS_MOST: u64 = 365 * 24 * 3_600_000;
 /// believed.
 pub const TICK_AGE_MS_MAX: u64 = CLOCK_JUMP_MS_MAX / 8;
 
+/// Watches of a server: each has a place in the one tail of the feed, and at most
+/// [`FEED_WAITING_BYTES_MAX`] of a connection's output.
+pub const WATCHERS_MAX: usize = 1_024;
+/// Watches of a connection.
+pub const WATCHES_PER_CONNECTION_MAX: usize = addrd_protocol::message::watch::WATCHES_MAX;
+/// Bytes of the events that are kept for those who watch: two seconds of a busy server.
+pub const FEED_TAIL_BYTES_MAX: usize = 128 << 20;
+/// Batches whose events are kept for them.
+pub const FEED_TAIL_PAGES_MAX: usize = 64 * 1024;
+/// Of either, the percentage that a watch whose peer doesn't read may be behind: it is told so while
+/// what it stands at is kept.
+pub const FEED_LAG_PERCENT: usize = 50;
+/// Bytes of records that the feeder reads at once.
+pub const FEED_READ_BYTES_MAX: usize = 1 << 20;
+/// Pause of the feeder between two pieces, ms: those who watch are woken no more often.
+pub const FEED_PAUSE_MS: u64 = 5;
+/// Pause after records and names that did not fit, ms.
+pub const FEED_RETRY_MS: u64 = 100;
+/// The feed goes on for so long after the last watch has ended, ms: it can be taken up again, and a
+/// list that takes long can be followed.
+pub const FEED_KEEP_MS: u64 = 60_000;
+/// A watch is told at least so often where it stands, ms.
+pub const FEED_HEARTBEAT_MS: u64 = 5_000;
+/// Bytes of one frame of events; the last event may pass it.
+pub const FEED_FRAME_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a connection's output beyond which a watch waits for its peer to read.
+pub const FEED_WAITING_BYTES_MAX: usize = 4 * FEED_FRAME_BYTES_MAX;
+
 /// Records that the journal holds before the fold must have made room.
 pub const JOURNAL_RECORDS_MAX: u64 = 4 << 20;
 /// The same with `--dev`.
@@ -399,6 +427,11 @@ const _: () = assert!(
 );
 const _: () = assert!(BACKUP_JOURNAL_PERCENT < JOURNAL_FULL_SPEED_PERCENT);
 const _: () = assert!(addrd_protocol::message::port::PORT_ADDRESSES_MAX < 128, "a bit for each");
+const _: () = assert!(
+    FEED_WAITING_BYTES_MAX + FEED_FRAME_BYTES_MAX + addrd_protocol::codec::SUBNET_REPLY_BYTES_MAX
+        <= REPLY_BYTES_WAITING_PAUSE,
+    "events leave half of the output to replies"
+);
 const _: () = assert!(HAND_OVER_BYTES_MAX * 4 < COMMIT_RING_BYTES_MAX);
 const _: () = assert!(HAND_OVER_RECORDS_MAX * 4 < COMMIT_RING_RECORDS_MAX);
 const _: () = assert!(

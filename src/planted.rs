@@ -46,6 +46,10 @@ pub(crate) enum Bug {
     OnboardedPrefixNotTaken,
     /// A port that is refused keeps the addresses it got before.
     PortMadeInPart,
+    /// Those who watch are told what is not durable.
+    EventBeforeDurable,
+    /// Who takes up a watch again misses an event.
+    EventLostAtResume,
     /// The record of a port that changed isn't journalled.
     PortChangeNotJournalled,
     /// In adoption mode addresses are chosen as ever.
@@ -167,6 +171,11 @@ mod tests {
             "server::connection::tests::bounds::\
              a_peer_that_does_not_read_stops_being_read_and_is_closed",
         ),
+        (
+            Bug::EventBeforeDurable,
+            "engine::tests::feed::nothing_is_told_before_it_is_known_to_be_durable",
+        ),
+        (Bug::EventLostAtResume, "engine::tests::feed::who_takes_up_a_watch_again_misses_nothing"),
         (Bug::ReserveForAll, "engine::tests::full::a_quarter_of_a_full_ring_is_kept_for_releases"),
         (
             Bug::ShareIgnored,

@@ -42,3 +42,5 @@ mod sessions;
 mod shutdown;
 #[path = "process/starts.rs"]
 mod starts;
+#[path = "process/watching.rs"]
+mod watching;

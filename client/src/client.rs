@@ -248,6 +248,10 @@ impl Client {
         Err(Error::Expired)
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.inner.shared
+    }
+
     fn inbox(&self, scope: &Scope, request: &Request) -> Result<&Inbox, Error> {
         let lanes = self.inner.lanes.len();
         let lane = match owner_of(request) {

@@ -41,6 +41,7 @@ mod operations;
 mod session;
 mod settings;
 mod ticket;
+mod watch;
 
 pub use addrd_protocol as protocol;
 pub use backoff::BackoffLimits;
@@ -51,3 +52,4 @@ pub use error::Error;
 pub use operations::{Deleted, Pages, plain_allocate};
 pub use session::{Sessions, lane_of, of_owner};
 pub use settings::{ENDPOINTS_MAX, LANES_MAX, Settings};
+pub use watch::{Change, Changes};

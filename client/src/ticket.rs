@@ -65,6 +65,8 @@ pub(crate) fn changes_something(opcode: Opcode) -> bool {
         opcode,
         Opcode::PING
             | Opcode::SERVER_STATUS
+            | Opcode::WATCH
+            | Opcode::UNWATCH
             | Opcode::JOB_GET
             | Opcode::JOB_LIST
             | Opcode::NETWORK_GET

@@ -9,11 +9,14 @@ use crate::header::{
     VERSION, read_reply, read_request, reply_bytes, request_bytes,
 };
 use crate::layout::failure::FAILURE_DETAILS_BYTES_MAX;
+use crate::layout::watch::write_events_head;
 use crate::layout::{
     ALLOCATION_BYTES_MAX, Layout, POOL_BYTES_MAX, PORT_BYTES_MAX, SUBNET_BYTES_MAX, failure, reply,
 };
 use crate::message::list::{CURSOR_BYTES_MAX, PAGE_OBJECTS_MAX};
-use crate::message::{Failure, GoAway, Port, Reply, Request, RequestHeader, Subnet};
+use crate::message::{
+    Event, Failure, FeedPosition, GoAway, Port, Reply, Request, RequestHeader, Subnet,
+};
 use crate::opcode::Opcode;
 use crate::status::Status;
 use crate::text::Text;
@@ -435,6 +438,41 @@ pub fn encode_goaway(goaway: &GoAway, out: &mut BytesMut) {
     let written = frame(out, &reply_bytes(&header), REPLY_BYTES_MAX, |writer| goaway.write(writer));
     debug_assert!(written.is_ok(), "a body of 16 bytes fits");
 }
+
+/// Appends an event as an item of [`encode_events`].
+///
+/// # Errors
+/// [`EncodeError`]: a bound of the object is broken; `out` is unchanged.
+pub fn encode_event(event: &Event, out: &mut BytesMut) -> Result<(), EncodeError> {
+    let start = out.len();
+    let mut writer = Writer::new(out);
+    writer.item(|writer| event.write(writer));
+    let written = writer.finish().map(|_| ());
+    if written.is_err() {
+        out.truncate(start);
+    }
+    written
+}
+
+/// Appends the server's own frame of events, whose items [`encode_event`] made: `count` of them.
+///
+/// # Errors
+/// [`EncodeError::FrameTooLong`]: `out` is unchanged.
+pub fn encode_events<'a>(
+    head: (u64, FeedPosition, bool),
+    (count, items): (usize, impl Iterator<Item = &'a [u8]>),
+    out: &mut BytesMut,
+) -> Result<(), EncodeError> {
+    let (opcode, status) = (Opcode::EVENTS, Status::OK);
+    let header = ReplyHeader { opcode, request_id: 0, status, retry_after_ms: 0 };
+    frame(out, &reply_bytes(&header), REPLY_BYTES_MAX, |writer| {
+        write_events_head(head, count, writer);
+        items.for_each(|item| writer.slice(item));
+    })
+}
+
+/// Bytes of a frame of events before its items.
+pub const EVENTS_HEAD_BYTES: usize = REPLY_HEADER_BYTES + 24;
 
 /// Header, body, then length and flags put in their places.
 #[inline]

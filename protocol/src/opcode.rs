@@ -61,6 +61,14 @@ opcodes! {
     SERVER_ADOPT = 0x0014, "server_adopt";
     /// An operator fetches a backup, block by block.
     BACKUP_READ = 0x0015, "backup_read";
+    /// Asks for changes as they become durable.
+    WATCH = 0x0020, "watch";
+    /// Server to client: changes that a watch asked for.
+    EVENTS = 0x0021, "events";
+    /// Server to client: a watch has ended.
+    WATCH_END = 0x0022, "watch_end";
+    /// Ends a watch.
+    UNWATCH = 0x0023, "unwatch";
 
     /// Creates a network.
     NETWORK_CREATE = 0x0101, "network_create";
@@ -195,6 +203,7 @@ impl Opcode {
                 NetworkRule::None
             }
             Self::CLOCK_ACCEPT | Self::SERVER_ADOPT | Self::BACKUP_READ => NetworkRule::None,
+            Self::UNWATCH => NetworkRule::None,
             Self::NETWORK_LIST | Self::NETWORK_FIND | Self::TRANSACTION => NetworkRule::None,
             Self::LOOKUP | Self::SCOPE_GET | Self::POOL_GET => NetworkRule::Optional,
             Self::SCOPE_LIST | Self::POOL_LIST => NetworkRule::None,
@@ -217,6 +226,7 @@ impl Opcode {
                 | Self::ALLOCATION_LIST
                 | Self::LOOKUP
                 | Self::USAGE
+                | Self::WATCH
         )
     }
 
@@ -265,6 +275,7 @@ impl Opcode {
                 | Self::PORT_LIST
                 | Self::PORT_UPDATE
                 | Self::PORT_DELETE
+                | Self::WATCH
         )
     }
 }

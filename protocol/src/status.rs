@@ -143,6 +143,8 @@ statuses! {
     PINNED = 0x0149, 409, "";
     /// Nothing is held any more: the lease ended, or it was released.
     EXPIRED = 0x0160, 410, "";
+    /// What follows a position is not kept any more, or is of another life of the data: list anew.
+    RELIST = 0x0170, 410, "";
     /// The backup is not being fetched any more, or never was.
     BACKUP_OVER = 0x0190, 410, "";
 

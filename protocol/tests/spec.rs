@@ -15,7 +15,7 @@ use addrd_protocol::codec::{
     encode_request, try_encode_reply,
 };
 use addrd_protocol::message::{
-    allocate, allocation, batch, failure, list, pool, port, segment, subnet,
+    allocate, allocation, batch, failure, list, pool, port, segment, subnet, watch,
 };
 use addrd_protocol::opcode::NetworkRule;
 use addrd_protocol::{Opcode, OwnerId, Retry, Status, codec, text, wire};
@@ -244,7 +244,7 @@ fn operations() -> Vec<Vec<String>> {
 #[test]
 fn the_table_of_operations_is_the_code() {
     let rule = |opcode: Opcode| match opcode {
-        Opcode::GOAWAY | Opcode::ERROR => "",
+        Opcode::GOAWAY | Opcode::ERROR | Opcode::EVENTS | Opcode::WATCH_END => "",
         _ => match opcode.network_rule() {
             NetworkRule::Needed => "needed",
             NetworkRule::Optional => "optional",
@@ -318,6 +318,8 @@ fn the_table_of_limits_is_the_code() {
         ("BATCH_FIXED_IPS_MAX", port::BATCH_FIXED_IPS_MAX as u64),
         ("QUOTA_MAX", addrd_protocol::message::QUOTA_MAX),
         ("SEGMENT_HOSTS_MAX", segment::SEGMENT_HOSTS_MAX as u64),
+        ("EVENTS_MAX", watch::EVENTS_MAX as u64),
+        ("WATCHES_MAX", watch::WATCHES_MAX as u64),
         ("LOOKUPS_MAX", allocation::LOOKUPS_MAX as u64),
         ("DETAILS_MAX", failure::DETAILS_MAX as u64),
         ("FAILURE_BYTES_MAX", codec::FAILURE_BYTES_MAX as u64),
@@ -412,7 +414,7 @@ fn reply_has_items(reply: &addrd_protocol::message::Reply) -> bool {
         Reply::Usage(_) | Reply::FreeRanges(_) | Reply::Allocations(_) => true,
         Reply::Projects(_) | Reply::Scopes(_) | Reply::Pools(_) => true,
         Reply::Batch(_) | Reply::Segments(_) | Reply::Hosts(_) | Reply::Ports(_) => true,
-        Reply::Pins(_) | Reply::Port(_) => true,
+        Reply::Pins(_) | Reply::Port(_) | Reply::Events(_) => true,
         Reply::BackupBlock(block) => !block.bytes.is_empty(),
         Reply::Lookups(found) => !found.allocations.is_empty(),
         _ => false,

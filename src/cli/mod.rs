@@ -41,6 +41,7 @@ mod transaction;
 mod transfer;
 mod usage;
 mod view;
+mod watch;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use fault::Fault;
@@ -136,6 +137,8 @@ enum Command {
     Usage(usage::Usage),
     /// Free addresses or ranges.
     Free(free::Free),
+    /// Prints changes as they come.
+    Watch(watch::Watch),
     /// Writes what a server holds as JSON lines.
     Export(transfer::export::Export),
     /// Shows what differs between a file of `addrd export` and a server.
@@ -231,6 +234,7 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         Command::List(list) => allocation::list(session, list).await,
         Command::Usage(usage) => usage::run(session, usage).await,
         Command::Free(free) => free::run(session, free).await,
+        Command::Watch(watch) => watch::run(session, watch).await,
         Command::Compare(compare) => transfer::compare::run(session, compare).await,
         Command::Export(export) => transfer::export::run(session, export).await,
         Command::Serve(_)

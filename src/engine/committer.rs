@@ -4,6 +4,7 @@
 
 use super::Progress;
 use super::clock::Clock;
+use super::feed::Feed;
 use super::figures::CommitterFigures;
 use super::handover::HandOver;
 use super::operation::Stages;
@@ -36,6 +37,8 @@ pub struct CommitterParts {
     pub pressure: Arc<Pressure>,
     /// Source of time.
     pub clock: Arc<dyn Clock>,
+    /// Those who watch.
+    pub feed: Arc<Feed>,
     /// Bells of those that may wait for room.
     pub bells: Vec<Doorbell>,
     /// Its figures.
@@ -185,6 +188,7 @@ fn append(parts: &mut CommitterParts, rows: &[BatchRow<'_>]) -> Result<(), Store
     let trim_to = Seq(parts.folded.get());
     parts.journal.append(&Round { rows, trim_to })?;
     parts.position.raise(parts.sealer.next().0.saturating_sub(1));
+    parts.feed.committed();
     let was_crowded = parts.pressure.is_crowded();
     parts.pressure.note_journal(&parts.journal.fill());
     if was_crowded && !parts.pressure.is_crowded() {

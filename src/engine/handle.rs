@@ -3,6 +3,7 @@
 use super::answer::busy;
 use super::backup::BackupDesk;
 use super::clock::Clock;
+use super::feed::Feed;
 use super::figures::{
     CommitterFiguresReader, CommitterSnapshot, Scalar, WorkerFiguresReader, WorkerSnapshot,
 };
@@ -111,6 +112,8 @@ pub(super) struct Inner {
     pub(super) worker_figures: Vec<WorkerFiguresReader>,
     pub(super) committer_figures: CommitterFiguresReader,
     pub(super) fold_figures: CommitterFiguresReader,
+    pub(super) feeder_figures: CommitterFiguresReader,
+    pub(super) feed: Arc<Feed>,
     pub(super) commit_ring: addrd_sync::RingGauge<super::HandOver>,
 }
 
@@ -167,6 +170,12 @@ impl Engine {
     #[must_use]
     pub fn folded(&self) -> Seq {
         Seq(self.inner.folded.get())
+    }
+
+    /// Changes, for those who watch.
+    #[must_use]
+    pub fn feed(&self) -> &Arc<Feed> {
+        &self.inner.feed
     }
 
     /// Workers.
@@ -237,8 +246,11 @@ impl Engine {
             let name = if is_worker { format!("worker-{at}") } else { "sequencer".to_owned() };
             (name, reader.scalar(Scalar::TurnedNs))
         });
-        let others =
-            [("committer", &self.inner.committer_figures), ("fold", &self.inner.fold_figures)];
+        let others = [
+            ("committer", &self.inner.committer_figures),
+            ("fold", &self.inner.fold_figures),
+            ("feeder", &self.inner.feeder_figures),
+        ];
         let others =
             others.map(|(name, reader)| (name.to_owned(), reader.scalar(Scalar::TurnedNs)));
         deciding.chain(others).collect()

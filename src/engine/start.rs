@@ -5,7 +5,9 @@ use super::backup::BackupDesk;
 use super::clock::Clock;
 use super::committer::{Committer, CommitterParts};
 use super::crew::Crew;
-use super::figures::CommitterFigures;
+use super::feed::{Feed, FeedBounds};
+use super::feeder::Feeder;
+use super::figures::{CommitterFigures, CommitterFiguresReader};
 use super::fold::{Fold, FoldParts};
 use super::handle::{Engine, Identity, Inner};
 use super::pressure::Pressure;
@@ -14,6 +16,7 @@ use super::threads::{self, OnFailure};
 use super::worker::{Shared, Worker};
 use crate::allocator::{Catalogue, Shard};
 use crate::journal::BatchSealer;
+use crate::model::Incarnation;
 use crate::store::{Checkpointer, Disk, Journal};
 use addrd_sync::{Doorbell, DurableMark, Flag, Level, Waiter, doorbell};
 use std::sync::Arc;
@@ -56,6 +59,8 @@ pub struct Running {
     committer: JoinHandle<()>,
     fold: JoinHandle<()>,
     fold_bell: Doorbell,
+    feeder: JoinHandle<()>,
+    feeder_bell: Doorbell,
     /// The lock of the directory.
     disk: Arc<dyn Disk>,
 }
@@ -82,6 +87,8 @@ impl Running {
         self.stop_fold.raise();
         self.fold_bell.ring();
         join(self.fold);
+        self.feeder_bell.ring();
+        join(self.feeder);
         drop(self.disk);
     }
 }
@@ -101,17 +108,11 @@ fn join(thread: JoinHandle<()>) {
 pub fn start(start: Start) -> std::io::Result<Running> {
     let workers = start.shards.len();
     assert!((1..usize::from(u16::MAX)).contains(&workers), "1 to 65,534 workers, not {workers}");
-    let last = start.journal.position().next.0.saturating_sub(1);
-    let (committer_bell, committer_waiter) = doorbell();
-    let shared = Shared {
-        clock: start.clock,
-        pressure: Arc::new(Pressure::new(&start.journal.fill())),
-        position: Arc::new(DurableMark::new(last)),
-        incarnation: start.identity.incarnation,
-        committer_bell,
-        adoption: Arc::new(Level::new(start.catalogue.adoption().0)),
-    };
+    let (shared, committer_waiter) = shared_of(&start);
     let folded = Arc::new(DurableMark::new(start.checkpointer.folded().0));
+    let (feeder, feeder_waiter, feeder_reader) =
+        hire_feeder(&shared, start.identity.incarnation, &start.checkpointer);
+    let feed = Arc::clone(feeder.feed());
     let crew = Crew::hire(&shared, start.shards, start.catalogue);
     let (fold_figures, fold_reader) = CommitterFigures::new();
     let (fold_bell, fold_waiter) = doorbell();
@@ -139,6 +140,7 @@ pub fn start(start: Start) -> std::io::Result<Running> {
         folded: Arc::clone(&folded),
         pressure: Arc::clone(&shared.pressure),
         clock: Arc::clone(&shared.clock),
+        feed: Arc::clone(&feed),
         bells,
         figures: committer_figures,
     });
@@ -159,13 +161,46 @@ pub fn start(start: Start) -> std::io::Result<Running> {
             worker_figures: crew.figures,
             committer_figures: committer_reader,
             fold_figures: fold_reader,
+            feeder_figures: feeder_reader,
+            feed,
             commit_ring: crew.commit_ring,
         }),
     };
     let committer = (committer, committer_waiter);
     let (workers, sequencer) = (crew.workers, crew.sequencer);
     let fold = (fold, fold_bell, fold_waiter);
-    Loops { workers, sequencer, committer, fold, disk: start.disk }.spawn(engine, &start.on_failure)
+    let feeder = (feeder, feeder_waiter);
+    let loops = Loops { workers, sequencer, committer, fold, feeder, disk: start.disk };
+    loops.spawn(engine, &start.on_failure)
+}
+
+/// What all threads share, and what wakes the committer.
+fn shared_of(start: &Start) -> (Shared, Waiter) {
+    let last = start.journal.position().next.0.saturating_sub(1);
+    let (committer_bell, waiter) = doorbell();
+    let shared = Shared {
+        clock: Arc::clone(&start.clock),
+        pressure: Arc::new(Pressure::new(&start.journal.fill())),
+        position: Arc::new(DurableMark::new(last)),
+        incarnation: start.identity.incarnation,
+        committer_bell,
+        adoption: Arc::new(Level::new(start.catalogue.adoption().0)),
+    };
+    (shared, waiter)
+}
+
+/// The feeder and what wakes it, with the feed that nobody watches yet.
+fn hire_feeder(
+    shared: &Shared,
+    incarnation: Incarnation,
+    checkpointer: &Checkpointer,
+) -> (Feeder, Waiter, CommitterFiguresReader) {
+    let (bell, waiter) = doorbell();
+    let position = Arc::clone(&shared.position);
+    let feed = Feed::new(position, incarnation, bell, FeedBounds::default());
+    let (figures, reader) = CommitterFigures::new();
+    let clock = Arc::clone(&shared.clock);
+    (Feeder::new(feed, checkpointer.feed_reader(), clock, figures), waiter, reader)
 }
 
 /// All loops, ready to be given threads.
@@ -174,6 +209,7 @@ struct Loops {
     sequencer: (Sequencer, Waiter),
     committer: (Committer, Waiter),
     fold: (Fold, Doorbell, Waiter),
+    feeder: (Feeder, Waiter),
     disk: Arc<dyn Disk>,
 }
 
@@ -202,8 +238,14 @@ impl Loops {
             threads::run_committer(committer, waiter)
         })?;
         let ((fold, fold_bell, fold_waiter), stop) = (self.fold, Arc::clone(&stop_fold));
-        let fold = threads::spawn("fold", on_failure, move || {
+        let fold = threads::spawn("fold", Arc::clone(&on_failure), move || {
             threads::run_fold(fold, fold_waiter, &stop)
+        })?;
+        let ((feeder, waiter), stop) = (self.feeder, Arc::clone(&stop_fold));
+        let feeder_bell = waiter.doorbell();
+        let feeder = threads::spawn("feeder", on_failure, move || {
+            threads::run_feeder(feeder, waiter, &stop);
+            Ok(())
         })?;
         Ok(Running {
             engine,
@@ -215,6 +257,8 @@ impl Loops {
             committer,
             fold,
             fold_bell,
+            feeder,
+            feeder_bell,
             disk: self.disk,
         })
     }

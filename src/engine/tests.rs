@@ -24,6 +24,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+mod feed;
 mod full;
 mod gate;
 mod jobs;
@@ -565,6 +566,7 @@ fn a_full_journal_is_trimmed_even_if_nothing_is_handed_over() {
     let (_out, intake) = ring::<HandOver>(bounds);
     let identity = BatchIdentity { server: ServerId::NIL, incarnation: Incarnation(1), term: 0 };
     let mut committer = Committer::new(CommitterParts {
+        feed: crate::engine::Feed::idle(),
         intake,
         journal: Box::new(journal),
         sealer: BatchSealer::new(identity, Seq(1), 0),

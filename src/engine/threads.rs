@@ -3,6 +3,7 @@
 
 use super::Progress;
 use super::committer::Committer;
+use super::feeder::Feeder;
 use super::fold::Fold;
 use super::handle::Door;
 use super::sequencer::{Agenda, Lent, Sequencer, loan};
@@ -26,6 +27,11 @@ const BLOCKED_SLEEP_MS: u64 = 1;
 const BLOCKED_MAX: Duration = Duration::from_millis(limits::JOURNAL_BLOCKED_MS_MAX);
 /// Pause of the committer between two rounds while the journal is nearly full.
 const CROWDED_PAUSE: Duration = Duration::from_millis(limits::CROWDED_PAUSE_MS);
+
+/// Pause of the feeder between two pieces.
+const FEED_PAUSE: Duration = Duration::from_millis(limits::FEED_PAUSE_MS);
+/// Its pause when it has to begin anew.
+const FEED_RETRY: Duration = Duration::from_millis(limits::FEED_RETRY_MS);
 
 /// Called once when a thread cannot go on; must not return to a state in which requests are served.
 pub type OnFailure = Arc<dyn Fn(&str) + Send + Sync>;
@@ -176,6 +182,22 @@ pub(super) fn run_fold(mut fold: Fold, mut waiter: Waiter, stop: &Flag) -> Resul
         let pause = fold.step().map_err(|error| error.to_string())?;
         if !pause.is_zero() {
             waiter.wait_until_timeout(pause, || stop.is_raised() || fold.is_wanted());
+        }
+    }
+}
+
+/// Runs the feeder until it is told to stop.
+pub(super) fn run_feeder(mut feeder: Feeder, mut waiter: Waiter, stop: &Flag) {
+    while !stop.is_raised() {
+        let pause = match feeder.step() {
+            Progress::Worked => FEED_PAUSE,
+            Progress::Blocked => FEED_RETRY,
+            Progress::Idle | Progress::Finished => Duration::ZERO,
+        };
+        if pause.is_zero() {
+            waiter.wait_until_timeout(SLEEP_MAX, || feeder.has_work() || stop.is_raised());
+        } else {
+            waiter.wait_until_timeout(pause, || stop.is_raised());
         }
     }
 }

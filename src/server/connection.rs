@@ -10,6 +10,7 @@ mod intake;
 #[cfg(test)]
 mod tests;
 mod timing;
+mod watching;
 
 use super::admission::{Seat, Ungreeted};
 use super::answers;
@@ -40,6 +41,7 @@ use timing::Timing;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use watching::Watches;
 
 /// How far a connection is.
 #[derive(Debug)]
@@ -78,6 +80,7 @@ pub(super) struct Connection<D: Decider> {
     ungreeted: Option<Ungreeted>,
     _seat: Seat,
     timing: Timing,
+    watches: Watches,
     /// Bytes of a refused frame that are thrown away as they come.
     skip: usize,
     /// Bytes thrown away after the end.
@@ -131,6 +134,7 @@ impl<D: Decider> Connection<D> {
             ungreeted: Some(ungreeted),
             _seat: seat,
             timing: Timing::new(Instant::now()),
+            watches: Watches::default(),
             skip: 0,
             lingered: 0,
             is_at_end: false,
@@ -156,12 +160,14 @@ impl<D: Decider> Connection<D> {
                 self.take_frames(now);
                 // Behind taking HELLO, so that a wait that begins now is polled and wakes this task.
                 let has_passed = self.poll_waiting(now, cx);
+                // Behind taking frames, so that a watch that begins now is polled.
+                let has_told = self.poll_watches(now, cx);
                 let has_written = self.poll_write(io, now, cx);
                 let has_read = self.poll_read(io, now, cx);
                 if let Some(end) = self.poll_end(io, now, cx) {
                     return Poll::Ready(end);
                 }
-                if !(has_heard || has_passed || has_written || has_read) {
+                if !(has_heard || has_passed || has_told || has_written || has_read) {
                     break;
                 }
                 if round == limits::CONNECTION_ROUNDS_MAX {
@@ -357,6 +363,7 @@ impl<D: Decider> Connection<D> {
 
     fn close(&mut self, end: Count, now: Instant) {
         if !self.is_closing() {
+            self.end_watches();
             // An older connection that is still waited for stays remembered for the end.
             self.phase = Phase::Closing(end);
             self.timing.closes(now);
@@ -418,6 +425,7 @@ impl<D: Decider> Connection<D> {
         self.shared.crowd.leave(self.number);
         self.ungreeted = None;
         self.mailbox = None;
+        self.watches = Watches::default();
         self.input.consume(usize::MAX);
         self.input.shrink(0);
         self.output.clear();

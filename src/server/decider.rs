@@ -2,7 +2,7 @@
 //! against a decider of a test. Decides nothing.
 
 use crate::engine::figures::Scalar;
-use crate::engine::{Clock, Engine, FillReport, Parcel, Rejected, Route, Scope};
+use crate::engine::{Clock, Engine, Feed, FillReport, Parcel, Rejected, Route, Scope};
 pub use crate::engine::{Identity, Readiness};
 use crate::model::{Seq, Tick};
 use crate::telemetry::reactors::{OPCODES, STATUSES};
@@ -52,6 +52,9 @@ pub trait Decider: Clone + Send + Sync + 'static {
 
     /// Each loop's name and when it turned last, monotonic ns.
     fn loops(&self) -> Vec<(String, u64)>;
+
+    /// Changes, for those who watch.
+    fn feed(&self) -> &Arc<Feed>;
 
     /// Connections that were active in the last second: written by the server, the measure of fair
     /// shares of a ring.
@@ -215,6 +218,10 @@ impl Decider for Engine {
 
     fn loops(&self) -> Vec<(String, u64)> {
         Self::loops(self)
+    }
+
+    fn feed(&self) -> &Arc<Feed> {
+        Self::feed(self)
     }
 
     fn active(&self) -> &Level {

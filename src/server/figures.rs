@@ -2,7 +2,7 @@
 
 use super::decider::{Decider, Figures, Readiness};
 use super::shared::Shared;
-use crate::engine::FILL_LEVELS;
+use crate::engine::{FILL_LEVELS, FeedFigures};
 use crate::limits;
 use crate::model::Status;
 use crate::telemetry::metrics as m;
@@ -73,10 +73,20 @@ fn deciding<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figur
     exporter.gauge(&m::CLOCK_DOUBT, &[], seconds(doubt_ms.saturating_mul(1_000_000)));
     exporter.gauge(&m::LEASES, &[], wide(figures.leases));
     exporter.counter(&m::LEASES_ENDED, &[], figures.leases_ended);
+    watching(exporter, &shared.decider.feed().figures());
     exporter.gauge(&m::JOBS_RUNNING, &[], wide(figures.jobs_running));
     for (worker, ns) in figures.away_ns_max.iter().enumerate() {
         exporter.gauge(&m::AWAY_MAX, &[&worker.to_string()], seconds(*ns));
     }
+}
+
+fn watching(exporter: &Exporter, figures: &FeedFigures) {
+    exporter.gauge(&m::WATCHERS, &[], wide(figures.watchers));
+    exporter.counter(&m::WATCH_EVENTS, &[], figures.told);
+    exporter.counter(&m::WATCHES_DROPPED, &[], figures.dropped);
+    exporter.counter(&m::WATCHES_RELISTED, &[], figures.relisted);
+    exporter.gauge(&m::FEED_BYTES, &[], wide(figures.tail_bytes));
+    exporter.gauge(&m::FEED_BEHIND, &[], wide(figures.behind));
 }
 
 fn storage<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figures) {
@@ -190,6 +200,7 @@ fn limit_gauges<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &F
         ("jobs_running_max", u64::from(status.workers) * limits::JOBS_RUNNING_MAX as u64),
         ("disk_free_bytes_min", limits::DISK_FREE_BYTES_MIN),
         ("loop_age_seconds_max", limits::LOOP_AGE_MS / 1_000),
+        ("watchers_max", limits::WATCHERS_MAX as u64),
         ("http_connections_max", limits::HTTP_CONNECTIONS_MAX as u64),
     ];
     for (name, value) in limits {

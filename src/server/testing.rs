@@ -6,7 +6,7 @@ use super::connection;
 use super::decider::{Decider, DeciderStatus, Figures, Identity, Readiness};
 use super::shared::Shared;
 use crate::config::{Bounds, Config};
-use crate::engine::{Clock, FakeClock, Operation, Parcel, Rejected, Route, Scope, Stages};
+use crate::engine::{Clock, FakeClock, Feed, Operation, Parcel, Rejected, Route, Scope, Stages};
 use crate::model::{Incarnation, NetworkId, OwnerId, ProjectId, Seq, ServerId, SessionId, Tick};
 use addrd_protocol::codec::{
     Direction, FrameBounds, ReplyOrFailure, decode_reply, encode_reply, encode_request,
@@ -35,6 +35,7 @@ struct Fake {
     clock: Arc<FakeClock>,
     seen_clock: Arc<dyn Clock>,
     active: Level,
+    feed: Arc<Feed>,
     state: Mutex<State>,
 }
 
@@ -58,7 +59,7 @@ impl FakeDecider {
         let clock = Arc::new(FakeClock::new(Tick(1_000)));
         let state = Mutex::default();
         let seen_clock: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);
-        Self(Arc::new(Fake { clock, seen_clock, active: Level::new(0), state }))
+        Self(Arc::new(Fake { clock, seen_clock, active: Level::new(0), feed: Feed::idle(), state }))
     }
 
     /// Keeps every operation until it is told to answer.
@@ -221,6 +222,10 @@ impl Decider for FakeDecider {
 
     fn status(&self) -> DeciderStatus {
         DeciderStatus { workers: 2, networks: 5, ..DeciderStatus::default() }
+    }
+
+    fn feed(&self) -> &Arc<Feed> {
+        &self.0.feed
     }
 
     fn active(&self) -> &Level {

@@ -7,11 +7,13 @@ use super::directory::STATE_FILE;
 use super::error::{StoreError, guarded};
 use super::fold::Chunk;
 use super::journal::JournalSource;
+use super::names::FeedReader;
 use super::state::{FoldPlace, State};
 use crate::limits::{FOLD_AHEAD_BYTES, FOLD_CHUNK_BYTES_MAX, FOLD_SLICE_BYTES};
 use crate::model::Seq;
 use std::io;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +71,12 @@ impl Checkpointer {
     #[must_use]
     pub fn is_working(&self) -> bool {
         !matches!(self.phase, Phase::Idle)
+    }
+
+    /// Reads names and changes beside the fold, for those who watch.
+    #[must_use]
+    pub fn feed_reader(&self) -> FeedReader {
+        FeedReader::new(Arc::clone(&self.state.database), self.source.another())
     }
 
     /// Length of the state's file, in bytes.

@@ -117,6 +117,9 @@ pub trait JournalSource: Send + fmt::Debug {
     /// # Errors
     /// [`StoreError`] of the journal or of `visit`.
     fn read(&self, from: Seq, visit: &mut BatchVisitor<'_>) -> Result<bool, StoreError>;
+
+    /// Another reader of the same journal.
+    fn another(&self) -> Box<dyn JournalSource>;
 }
 
 /// What [`JournalSource::read`] gives batches to.

@@ -20,6 +20,7 @@ mod fold;
 mod held_file;
 mod inspect;
 mod journal;
+mod names;
 mod order;
 mod overlay_disk;
 mod real_disk;
@@ -48,6 +49,7 @@ pub use journal::{
     Anchor, BatchRow, BatchVisitor, Journal, JournalFill, JournalPosition, JournalSource, Place,
     Round,
 };
+pub use names::{FeedReader, NamesAt};
 pub use overlay_disk::OverlayDisk;
 pub use real_disk::RealDisk;
 pub use recover::{Recovered, Restore};

@@ -19,10 +19,11 @@ use crate::model::{
 };
 use redb::{Database, ReadableDatabase, ReadableTable, Table, WriteTransaction};
 use std::fmt;
+use std::sync::Arc;
 
 /// The folded state.
 pub(crate) struct State {
-    pub(crate) database: QuietDatabase,
+    pub(crate) database: Arc<QuietDatabase>,
     pub(crate) backend: Backend,
     pub(crate) meta: StateMeta,
 }
@@ -62,7 +63,7 @@ impl State {
         let row = read().map_err(StoreError::redb(STATE_FILE, "reading"))?;
         let row = row.ok_or_else(|| StoreError::damaged(STATE_FILE, "its meta row is missing"))?;
         match StateMeta::decode(&row) {
-            Ok(Some(meta)) => Ok(Self { database, backend, meta }),
+            Ok(Some(meta)) => Ok(Self { database: Arc::new(database), backend, meta }),
             Ok(None) => Err(StoreError::damaged(STATE_FILE, "its meta row has a wrong checksum")),
             Err(version) => Err(StoreError::Newer {
                 file: STATE_FILE.to_owned(),

@@ -156,6 +156,18 @@ metrics! {
         "allocations that have a lease", "";
     LEASES_ENDED: Counter "addrd_leases_ended_total" [] "allocations",
         "leases that ended without being renewed", "it rises faster than workloads end";
+    WATCHERS: Gauge "addrd_watchers" [] "watches",
+        "watches of the change feed", "above 90 % of its limit";
+    WATCH_EVENTS: Counter "addrd_watch_events_total" [] "events",
+        "events that were told to watches", "";
+    WATCHES_DROPPED: Counter "addrd_watches_dropped_total" [] "watches",
+        "watches that ended because their clients read too slowly", "it rises for minutes";
+    WATCHES_RELISTED: Counter "addrd_watches_relisted_total" [] "watches",
+        "watches that ended or did not begin because what follows is not kept any more", "it rises for minutes";
+    FEED_BYTES: Gauge "addrd_feed_bytes" [] "bytes",
+        "memory of the events that are kept for those who watch; 0 while nobody does", "";
+    FEED_BEHIND: Gauge "addrd_feed_behind" [] "hand-overs",
+        "how far the change feed is behind the journal", "it rises for minutes";
     JOBS_RUNNING: Gauge "addrd_jobs_running" [] "jobs",
         "forced deletions that are not finished", "above 0 for hours";
     SUBNETS_BY_FILL: Gauge "addrd_subnets_by_fill" ["percent"] "subnets",

@@ -304,6 +304,7 @@ pub(crate) const ROWS: &[Row] = &[
            n subnet_create {"cidr": "10.0.0.0/24"}
            n renew {"target": {"key": {"owner": "a", "slot": 0}}, "lease_ms": 60000}"#,
     ),
+    requests(Status::RELIST, r#"- watch {"from": {"incarnation": 77, "position": "1"}}"#),
     requests(Status::BACKUP_OVER, r#"- backup_read {"backup_id": "b0", "block": 5}"#),
     connections(Status::MALFORMED, connections::malformed),
     requests(

@@ -21,6 +21,7 @@ const EVERY_ROOM: &[&str] = &[
     "cli",
     "config",
     "engine",
+    "feed",
     "journal",
     "limits",
     "model",
@@ -30,7 +31,7 @@ const EVERY_ROOM: &[&str] = &[
     "telemetry",
 ];
 
-const ROOMS: [Room; 14] = [
+const ROOMS: [Room; 15] = [
     Room { name: "lib", uses: EVERY_ROOM, pure: false },
     Room { name: "main", uses: EVERY_ROOM, pure: false },
     Room { name: "cli", uses: EVERY_ROOM, pure: false },
@@ -43,12 +44,13 @@ const ROOMS: [Room; 14] = [
     },
     Room {
         name: "engine",
-        uses: &["allocator", "journal", "limits", "model", "planted", "store", "telemetry"],
+        uses: &["allocator", "feed", "journal", "limits", "model", "planted", "store", "telemetry"],
         pure: false,
     },
     Room { name: "store", uses: &["journal", "limits", "model", "planted"], pure: false },
     Room { name: "telemetry", uses: &["limits", "model"], pure: false },
     Room { name: "allocator", uses: &["limits", "model", "planted"], pure: true },
+    Room { name: "feed", uses: &["limits", "model"], pure: true },
     Room { name: "journal", uses: &["limits", "model", "planted"], pure: true },
     Room { name: "model", uses: &["limits"], pure: true },
     Room { name: "limits", uses: &[], pure: true },

@@ -4,6 +4,7 @@ mod connect;
 mod run;
 mod state;
 
+pub(crate) use connect::{ConnectError, Route};
 pub(crate) use run::{Shared, run};
 
 #[cfg(test)]

@@ -45,8 +45,9 @@ mod numbers {
     use super::Numbered;
     use super::{AllocationState, Family, FamilyChoice, Strategy};
     use crate::message::{
-        AdoptAction, BatchMode, CandidateReason, ExclusionMode, GoAwayReason, IpAllocation,
-        Ipv6Mode, JobKind, JobState, PrefixChoice, QuotaResource, SubnetKind,
+        AdoptAction, BatchMode, CandidateReason, EventKind, ExclusionMode, GoAwayReason,
+        IpAllocation, Ipv6Mode, JobKind, JobState, PrefixChoice, QuotaResource, SubnetKind,
+        WatchEndReason,
     };
 
     numbered! {
@@ -63,6 +64,8 @@ mod numbers {
         Ipv6Mode: Slaac Stateful Stateless;
         IpAllocation: Immediate Deferred Unaddressed;
         JobState: Running Done;
+        EventKind: Project Scope Pool Network Segment Host Subnet Port Pin Allocation Job;
+        WatchEndReason: Slow Relist;
         PrefixChoice: Exact Length DefaultLength;
         QuotaResource: Pool Addresses Prefixes Networks Subnets Ports;
         CandidateReason: Exhausted Family Limit Deleting NoPools Length NotFound Fragmented

@@ -23,6 +23,7 @@ mod segment;
 mod subnet;
 mod transaction;
 mod usage;
+pub(crate) mod watch;
 
 use crate::error::DecodeError;
 use crate::wire::{Reader, Writer};

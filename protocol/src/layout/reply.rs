@@ -18,6 +18,10 @@ pub(crate) fn read_reply(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Reply>
         Opcode::CLOCK_ACCEPT => Layout::read(reader).map(Reply::ClockAccepted),
         Opcode::SERVER_ADOPT => Layout::read(reader).map(Reply::Adoption),
         Opcode::BACKUP_READ => Layout::read(reader).map(Reply::BackupBlock),
+        Opcode::WATCH => Layout::read(reader).map(Reply::Watching),
+        Opcode::EVENTS => Layout::read(reader).map(Reply::Events),
+        Opcode::WATCH_END => Layout::read(reader).map(Reply::WatchEnd),
+        Opcode::UNWATCH => reader.no_tags().map(|()| Reply::Empty),
         Opcode::JOB_GET => Layout::read(reader).map(Reply::Job),
         Opcode::JOB_LIST => Layout::read(reader).map(Reply::Jobs),
         Opcode::NETWORK_CREATE
@@ -115,6 +119,9 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::ClockAccepted(_) => opcode == Opcode::CLOCK_ACCEPT,
         Reply::Adoption(_) => opcode == Opcode::SERVER_ADOPT,
         Reply::BackupBlock(_) => opcode == Opcode::BACKUP_READ,
+        Reply::Watching(_) => opcode == Opcode::WATCH,
+        Reply::Events(_) => opcode == Opcode::EVENTS,
+        Reply::WatchEnd(_) => opcode == Opcode::WATCH_END,
         Reply::Job(_) => {
             matches!(opcode, Opcode::JOB_GET | Opcode::NETWORK_DELETE | Opcode::SUBNET_DELETE)
         }
@@ -196,6 +203,7 @@ const fn may_be_empty(opcode: Opcode) -> bool {
     matches!(
         opcode,
         Opcode::PING
+            | Opcode::UNWATCH
             | Opcode::NETWORK_DELETE
             | Opcode::SUBNET_DELETE
             | Opcode::PROJECT_DELETE
@@ -225,6 +233,9 @@ pub(crate) fn write_reply(opcode: Opcode, reply: &Reply, writer: &mut Writer<'_>
         Reply::ClockAccepted(body) => body.write(writer),
         Reply::Adoption(body) => body.write(writer),
         Reply::BackupBlock(body) => body.write(writer),
+        Reply::Watching(body) => body.write(writer),
+        Reply::Events(body) => body.write(writer),
+        Reply::WatchEnd(body) => body.write(writer),
         Reply::Job(body) => body.write(writer),
         Reply::Jobs(body) => body.write(writer),
         Reply::Network(body) => body.write(writer),

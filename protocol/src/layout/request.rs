@@ -52,6 +52,8 @@ requests! {
     CLOCK_ACCEPT => ClockAccept;
     SERVER_ADOPT => ServerAdopt;
     BACKUP_READ => BackupRead;
+    WATCH => Watch;
+    UNWATCH => Unwatch;
     NETWORK_CREATE => NetworkCreate;
     NETWORK_GET => NetworkGet;
     NETWORK_LIST => NetworkList;

@@ -20,6 +20,7 @@ pub mod segment;
 pub mod subnet;
 pub mod transaction;
 pub mod usage;
+pub mod watch;
 
 use crate::id::{NetworkId, ProjectId};
 use crate::opcode::Opcode;
@@ -72,6 +73,10 @@ pub use subnet::{
 };
 pub use transaction::{Transaction, TransactionItem};
 pub use usage::{FreeRanges, FreeRangesReply, NetworkUsage, SubnetUsage, Usage, UsageTotals};
+pub use watch::{
+    Event, EventKind, EventObject, Events, FeedPosition, Gone, HostEvent, PinEvent, Unwatch, Watch,
+    WatchEnd, WatchEndReason, Watching,
+};
 
 /// Header of a request, without its length (SPEC.md section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +122,10 @@ pub enum Request {
     ServerAdopt(ServerAdopt),
     /// [`Opcode::BACKUP_READ`].
     BackupRead(BackupRead),
+    /// [`Opcode::WATCH`].
+    Watch(Box<Watch>),
+    /// [`Opcode::UNWATCH`].
+    Unwatch(Unwatch),
     /// [`Opcode::JOB_GET`].
     JobGet(JobGet),
     /// [`Opcode::JOB_LIST`].
@@ -253,6 +262,12 @@ pub enum Reply {
     Adoption(Adoption),
     /// To [`Request::BackupRead`].
     BackupBlock(BackupBlock),
+    /// To [`Request::Watch`].
+    Watching(Watching),
+    /// The server's own [`Opcode::EVENTS`], request id 0.
+    Events(Box<Events>),
+    /// The server's own [`Opcode::WATCH_END`], request id 0.
+    WatchEnd(WatchEnd),
     /// To [`Request::JobGet`], and to deletions that became a job.
     Job(Box<Job>),
     /// To [`Request::JobList`].

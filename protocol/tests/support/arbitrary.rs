@@ -150,6 +150,8 @@ impl<T: Made> Made for Setting<T> {
     }
 }
 
+mod arbitrary_watch;
+
 fn id(source: &mut Source) -> Uuid {
     Uuid::from_u128(source.number().max(1))
 }
@@ -677,6 +679,8 @@ pub(crate) fn request(opcode: Opcode, s: &mut Source) -> Option<Request> {
         Opcode::CLOCK_ACCEPT => Request::ClockAccept(s.make()),
         Opcode::SERVER_ADOPT => Request::ServerAdopt(s.make()),
         Opcode::BACKUP_READ => Request::BackupRead(s.make()),
+        Opcode::WATCH => Request::Watch(s.make()),
+        Opcode::UNWATCH => Request::Unwatch(s.make()),
         Opcode::RENEW => Request::Renew(s.make()),
         Opcode::RENEW_OWNER => Request::RenewOwner(s.make()),
         Opcode::PROJECT_CREATE => Request::ProjectCreate(s.make()),
@@ -755,6 +759,10 @@ pub(crate) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
         Opcode::CLOCK_ACCEPT => Reply::ClockAccepted(s.make()),
         Opcode::SERVER_ADOPT => Reply::Adoption(s.make()),
         Opcode::BACKUP_READ => Reply::BackupBlock(s.make()),
+        Opcode::WATCH => Reply::Watching(s.make()),
+        Opcode::EVENTS => Reply::Events(s.make()),
+        Opcode::WATCH_END => Reply::WatchEnd(s.make()),
+        Opcode::UNWATCH => Reply::Empty,
         Opcode::RENEW => Reply::Renewed(s.make()),
         Opcode::RENEW_OWNER => Reply::RenewedOwner(s.make()),
         Opcode::PROJECT_CREATE | Opcode::PROJECT_GET | Opcode::PROJECT_UPDATE => {

@@ -112,6 +112,9 @@ const REQUEST_BYTES: Changes<'_> = &[
     ("server_adopt_reserved", "server_adopt", 7, 1),
     ("backup_read_reserved", "backup_read", 23, 1),
     ("backup_read_too_fast", "backup_read", 24, 1),
+    ("watch_position_without_flag", "watch", 7, 1),
+    ("watch_unknown_flag", "watch", 13, 4),
+    ("watch_unknown_kind", "watch", 14, 0x10),
 ];
 
 /// The fixed part of an operation's request.
@@ -221,6 +224,11 @@ const REPLY_BYTES: Changes<'_> = &[
     ("transaction_reply_reserved", "transaction", 7, 1),
     ("lookup_reply_of_257", "lookup", 0, 1),
     ("goaway_unknown_reason", "goaway", 0, 77),
+    ("events_unknown_flag", "events", 21, 2),
+    ("events_more_than_items", "events", 23, 9),
+    ("events_of_1001", "events", 22, 4),
+    ("watch_end_unknown_reason", "watch_end", 20, 77),
+    ("watch_end_reserved", "watch_end", 23, 1),
 ];
 
 /// The replies that only one operation can have.

@@ -506,6 +506,7 @@ pub(crate) fn replies() -> Vec<ReplySample> {
         let body = ReplyOrFailure::Reply(reply);
         ReplySample { name: name.to_owned(), opcode, request_id, status: Status::OK, body }
     }));
+    samples.extend(sample_watch::replies());
     samples
 }
 

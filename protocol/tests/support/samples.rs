@@ -13,6 +13,7 @@ use uuid::Uuid;
 mod sample_ports;
 mod sample_replies;
 mod sample_shared;
+mod sample_watch;
 pub(crate) use sample_replies::replies;
 
 /// A request with its name.
@@ -527,6 +528,7 @@ pub(crate) fn requests() -> Vec<RequestSample> {
     samples.extend(sample_ports::requests());
     samples.extend(sample_shared::requests());
     samples.extend((4_000..).zip(lease_requests()).map(sample));
+    samples.extend(sample_watch::requests());
     samples
 }
 

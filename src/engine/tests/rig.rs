@@ -86,6 +86,8 @@ impl Rig {
                 worker_figures: crew.figures,
                 committer_figures: CommitterFigures::new().1,
                 fold_figures: CommitterFigures::new().1,
+                feeder_figures: CommitterFigures::new().1,
+                feed: crate::engine::Feed::idle(),
                 commit_ring: crew.commit_ring,
             }),
         };
@@ -149,6 +151,7 @@ fn committer(
     let records_max = shared.pressure.journal_records_max;
     let identity = BatchIdentity { server: ServerId::NIL, incarnation: Incarnation(1), term: 0 };
     Committer::new(CommitterParts {
+        feed: crate::engine::Feed::idle(),
         intake,
         journal: Box::new(Counts { position, records_max }),
         sealer: BatchSealer::new(identity, Seq(1), 0),

@@ -83,6 +83,7 @@ fn the_committer_waits_for_room_and_takes_no_more_than_there_is() {
     let (out, intake) = ring::<HandOver>(bounds);
     let folded = Arc::new(DurableMark::new(0));
     let mut committer = Committer::new(CommitterParts {
+        feed: crate::engine::Feed::idle(),
         intake,
         pressure: Arc::new(Pressure::new(&journal.fill())),
         journal: Box::new(journal),

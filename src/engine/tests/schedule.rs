@@ -116,6 +116,8 @@ impl Stage {
                 worker_figures: crew.figures,
                 committer_figures: CommitterFigures::new().1,
                 fold_figures: CommitterFigures::new().1,
+                feeder_figures: CommitterFigures::new().1,
+                feed: crate::engine::Feed::idle(),
                 commit_ring: crew.commit_ring,
             }),
         };
@@ -286,6 +288,7 @@ fn committer_of(
     (journal, sealer): (Box<dyn Journal>, BatchSealer),
 ) -> Committer {
     Committer::new(CommitterParts {
+        feed: crate::engine::Feed::idle(),
         intake,
         journal,
         sealer,

@@ -274,6 +274,8 @@ impl<D: Decider> Connection<D> {
                 Ok(block) => self.answer(&header, length, &Reply::BackupBlock(block), now),
                 Err(failure) => self.refuse(&header, length, &failure, now),
             },
+            Ok(Request::Watch(watch)) => self.begin_watch(&header, &watch, length, now),
+            Ok(Request::Unwatch(unwatch)) => self.end_watch(&header, unwatch, length, now),
             Ok(request) => {
                 if let Err(failure) = self.accept(&header, request, length, begun_ns) {
                     self.refuse(&header, length, &failure, now);
@@ -312,7 +314,7 @@ impl<D: Decider> Connection<D> {
         }
         let begun = (begun_ns >> 10) as u32;
         let entry = InFlight { request_id: header.request_id, frame_bytes, begun };
-        if !self.in_flight.insert(entry) {
+        if self.watches.has(header.request_id) || !self.in_flight.insert(entry) {
             return Err(in_use());
         }
         if let Some(defaults) = &self.intake.defaults {
@@ -441,7 +443,7 @@ impl<D: Decider> Connection<D> {
 
     /// A request is in flight no more.
     #[inline]
-    fn forget(&mut self, request_id: u64, opcode: Opcode) -> Option<InFlight> {
+    pub(super) fn forget(&mut self, request_id: u64, opcode: Opcode) -> Option<InFlight> {
         let entry = self.in_flight.remove(request_id)?;
         self.intake.bytes = self.intake.bytes.saturating_sub(entry.frame_bytes as usize);
         self.output.keep_promise(reply_bytes_max(opcode, entry.frame_bytes as usize));
@@ -494,8 +496,14 @@ impl<D: Decider> Connection<D> {
     }
 
     /// Answers a request that needs no decision, if its id is free.
-    fn answer(&mut self, header: &RequestHeader, length: usize, reply: &Reply, now: Instant) {
-        if self.in_flight.contains(header.request_id) {
+    pub(super) fn answer(
+        &mut self,
+        header: &RequestHeader,
+        length: usize,
+        reply: &Reply,
+        now: Instant,
+    ) {
+        if self.in_flight.contains(header.request_id) || self.watches.has(header.request_id) {
             return self.refuse(header, length, &in_use(), now);
         }
         self.output.keep_promise(reply_bytes_max(header.opcode, length));
@@ -506,7 +514,13 @@ impl<D: Decider> Connection<D> {
     }
 
     /// Refuses a request whose reply has a promise.
-    fn refuse(&mut self, header: &RequestHeader, length: usize, failure: &Failure, now: Instant) {
+    pub(super) fn refuse(
+        &mut self,
+        header: &RequestHeader,
+        length: usize,
+        failure: &Failure,
+        now: Instant,
+    ) {
         self.output.keep_promise(reply_bytes_max(header.opcode, length));
         self.answer_failure(header.opcode, header.request_id, failure);
         if is_protocol_error(failure.status) {
@@ -514,7 +528,7 @@ impl<D: Decider> Connection<D> {
         }
     }
 
-    fn answer_failure(&mut self, opcode: Opcode, request_id: u64, failure: &Failure) {
+    pub(super) fn answer_failure(&mut self, opcode: Opcode, request_id: u64, failure: &Failure) {
         self.shared.reactors.with(|figures| figures.answered(opcode, failure.status));
         self.output.push_own(|out| encode_failure(opcode, request_id, failure, out));
     }
@@ -570,7 +584,7 @@ impl<D: Decider> Connection<D> {
 const GROUPS_KEPT: usize = 16;
 
 /// Advice when the bytes of all connections are used up, ms.
-const BYTES_RETRY_MS: u32 = 100;
+pub(super) const BYTES_RETRY_MS: u32 = 100;
 
 /// Advice to a client that is told off, ms: its next connection begins anew.
 const ERRORS_RETRY_MS: u32 = 1_000;
@@ -580,7 +594,7 @@ fn is_protocol_error(status: Status) -> bool {
     matches!(status, Status::MALFORMED | Status::REQUEST_ID_IN_USE | Status::HELLO_EXPECTED)
 }
 
-fn in_use() -> Failure {
+pub(super) fn in_use() -> Failure {
     failure(Status::REQUEST_ID_IN_USE, "a request with this id has no reply yet")
 }
 

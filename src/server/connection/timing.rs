@@ -40,6 +40,7 @@ enum Due {
     Frame,
     Stall,
     Idle,
+    Heartbeat,
     Shrink,
     Closing,
     Linger,
@@ -161,6 +162,9 @@ impl<D: Decider> Connection<D> {
         if let Some(begun) = self.timing.frame_begun {
             return (begun + self.shared.bounds.frame, Due::Frame);
         }
+        if let Some(at) = self.watches.next_heartbeat() {
+            return (at, Due::Heartbeat);
+        }
         let has_extra = self.input.extra_bytes() > 0 || self.output.is_large();
         let is_quiet = self.in_flight.count() == 0 && self.output.is_empty();
         if is_quiet && !self.timing.is_shrunk && (has_extra || self.budget.units() > 0) {
@@ -186,6 +190,7 @@ impl<D: Decider> Connection<D> {
                 self.break_off(&failure, Count::EndedByTimeOut, now);
             }
             Due::Idle => self.go_away(GoAwayReason::Idle, now),
+            Due::Heartbeat => self.send_heartbeats(now),
             Due::Shrink => self.shrink(),
             Due::Stall => {
                 // It reads nothing, so it would not read a reason either.

@@ -148,7 +148,7 @@ pub fn restore_backup(
         create_database(disk, STATE_FILE, settings.state_bytes, settings.state_cache_bytes)?;
     let meta = meta_of(&begin, format);
     guarded(STATE_FILE, || State::create(&database, &meta))?;
-    let mut state = State { database: QuietDatabase::new(database), backend, meta };
+    let mut state = State { database: Arc::new(QuietDatabase::new(database)), backend, meta };
     let mut rows = RowWriter { state: &mut state, pending: Vec::new(), bytes: 0 };
     same(summary, read_backup(file, &mut rows)?)?;
     rows.write()?;

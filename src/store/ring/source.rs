@@ -107,4 +107,8 @@ impl JournalSource for RingSource {
         }
         Ok(more)
     }
+
+    fn another(&self) -> Box<dyn JournalSource> {
+        Box::new(self.clone())
+    }
 }

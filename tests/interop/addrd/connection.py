@@ -69,7 +69,7 @@ class Connection:
         self._splitter, self._on_end = Splitter(reply_length), on_end
         self._sending, self._changed, self.reading = threading.Lock(), threading.Condition(), threading.Lock()
         self._waiting, self._last_id, self._ended = {}, 1, False
-        self.goaway, self.error, self.fault = None, None, None
+        self.goaway, self.error, self.fault, self.told = None, None, None, []
         self.hello = self._greet(hello)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -139,6 +139,10 @@ class Connection:
             self.error = body
         elif header["opcode"] == "goaway":
             self._leave(body)
+        elif header["opcode"] in ("events", "watch_end"):
+            with self._changed:
+                self.told.append((header["opcode"], body))
+                self._changed.notify_all()
         else:
             with self._changed:
                 future = self._waiting.pop(int(header["request_id"]), None)
@@ -146,6 +150,14 @@ class Connection:
             if future is None:
                 raise Fault("MALFORMED", "request_id")
             future.set_result(Reply(header["opcode"], header["status"], form, body))
+
+    def next_told(self):
+        """The next frame of a watch, as (operation, body)."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.told or self._ended)
+            if not self.told:
+                raise Unanswered("the connection ended")
+            return self.told.pop(0)
 
     def _leave(self, goaway):
         """Nothing new is sent; what was sent behind the last request that was read is known not to be applied."""

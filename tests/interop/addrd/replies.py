@@ -390,6 +390,11 @@ REPLIES = {
 def reply_form(opcode, status):
     """The name and the layout of the body that a reply of this status has (section 9)."""
     if status == "OK":
+        # The feed shows objects of all kinds, so that its layouts need those of this module.
+        from .watch import REPLIES as FEED
+
+        if opcode in FEED:
+            return FEED[opcode]
         if opcode not in REPLIES:
             raise Fault("UNSUPPORTED", "opcode")
         return REPLIES[opcode]

@@ -2,7 +2,7 @@
 
 import ipaddress
 
-from . import ports
+from . import ports, watch
 from .layout import KindItems, Layout, PlacedItems, Tag
 from .parts import (
     CURSOR, FENCES, MANAGER_BYTES_MAX, RESERVED, SUBNET_NAMES, fenced, gather_fences, gather_prefix,
@@ -457,6 +457,8 @@ REQUESTS = {
     "backup_read": Layout(
         ("backup_id", Id()), ("block", Number(4)), (RESERVED, Reserved(4)), ("row_bytes_a_second", BackupRate()),
     ),
+    "watch": watch.WATCH,
+    "unwatch": watch.UNWATCH,
     "server_adopt": Layout(("action", Enumeration({1: "begin", 2: "end"})), (RESERVED, Reserved(7))),
     "renew": RENEW,
     "renew_owner": RENEW_OWNER,

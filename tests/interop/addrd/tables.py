@@ -22,6 +22,10 @@ OPCODES = {
     0x0013: "clock_accept",
     0x0014: "server_adopt",
     0x0015: "backup_read",
+    0x0020: "watch",
+    0x0021: "events",
+    0x0022: "watch_end",
+    0x0023: "unwatch",
     0x0101: "network_create",
     0x0102: "network_get",
     0x0103: "network_list",
@@ -83,19 +87,20 @@ OPCODES = {
 
 NETWORK_NONE = (
     "hello", "ping", "server_status", "job_get", "job_list", "clock_accept", "server_adopt", "backup_read", "network_list",
-    "network_find", "transaction",
+    "network_find", "transaction", "unwatch",
     "project_create", "project_get", "project_list", "project_update", "project_delete", "scope_list", "pool_list",
 )
-NETWORK_OPTIONAL = ("lookup", "scope_get", "pool_get")
+NETWORK_OPTIONAL = ("lookup", "scope_get", "pool_get", "watch")
 MAY_NAME_POOL = (
     "allocate", "release", "allocation_update", "batch", "allocation_get", "allocation_list", "lookup", "usage",
+    "watch",
 )
 HAVE_ITEMS = ("batch", "transaction")
 MAY_RESTORE = ("network_create", "subnet_create", "allocate", "batch", "pool_create", "port_create")
 MAY_BE_SHARED = (
     "network_get", "subnet_get", "subnet_list", "usage", "free_ranges", "allocate", "release", "allocation_update",
     "batch", "allocation_get", "allocation_list", "lookup", "renew", "renew_owner", "port_create", "port_get", "port_list", "port_update",
-    "port_delete",
+    "port_delete", "watch",
 )
 
 STATUSES = {
@@ -143,6 +148,7 @@ STATUSES = {
     0x0148: "SEGMENT_FIXED",
     0x0149: "PINNED",
     0x0160: "EXPIRED",
+    0x0170: "RELIST",
     0x0190: "BACKUP_OVER",
     0x0201: "MALFORMED",
     0x0202: "OUT_OF_RANGE",
@@ -195,6 +201,11 @@ JOB_KINDS = {1: "network_delete", 2: "subnet_delete", 3: "subnet_fill"}
 IPV6_MODES = {1: "slaac", 2: "dhcpv6-stateful", 3: "dhcpv6-stateless"}
 IP_ALLOCATIONS = {1: "immediate", 2: "deferred", 3: "none"}
 JOB_STATES = {1: "running", 2: "done"}
+EVENT_KINDS = {
+    1: "project", 2: "scope", 3: "pool", 4: "network", 5: "segment", 6: "host", 7: "subnet", 8: "port", 9: "pin",
+    10: "allocation", 11: "job",
+}
+WATCH_END_REASONS = {1: "slow", 2: "relist"}
 GOAWAY_REASONS = {1: "shutdown", 2: "session_replaced", 3: "idle", 4: "slow_reader"}
 LOOKUP_KINDS = {1: "address", 2: "owner"}
 QUOTAS = ("addresses", "prefixes", "networks", "subnets", "ports")
