@@ -393,7 +393,7 @@ impl Subscription {
     /// Appends events, as items of a frame, until `out` has `bytes_max` bytes. Once it was behind, it
     /// also says when it isn't any more.
     ///
-    /// Shape: looks at no more than [`LOOKS_MAX`] events.
+    /// Shape: looks at no more than 16,384 events and what else is on their page.
     pub fn poll_take(
         &mut self,
         cx: &mut Context<'_>,
