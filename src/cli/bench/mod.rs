@@ -263,6 +263,11 @@ async fn loaded(
     client: &Client,
 ) -> Result<Outcome, Fault> {
     let prefill = prepare(bench, &plan, client).await?;
+    // Before there are drivers: an open loop counts from when it was made.
+    if bench.expiring > 0 {
+        let ahead = Duration::from_secs_f64(bench.warm_up() + bench.duration / 2.0);
+        storm::gather(client, &plan, bench.expiring, ahead).await?;
+    }
     let lines = setup::open(settings, bench.connections).await?;
     let mut lines: Vec<Line> = (0..)
         .zip(lines)
@@ -289,10 +294,6 @@ async fn loaded(
         drivers.push(driver.map_err(Fault::Internal)?);
     }
     let place = settings.endpoints.first().map(ToString::to_string).unwrap_or_default();
-    if bench.expiring > 0 {
-        let ahead = Duration::from_secs_f64(bench.warm_up() + bench.duration / 2.0);
-        storm::gather(client, &plan, bench.expiring, ahead).await?;
-    }
     let (tally, measured) = load(bench, drivers, &place).await?;
     if bench.expiring > 0 {
         let left = storm::left(client, &plan).await?;
