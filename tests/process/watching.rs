@@ -13,7 +13,8 @@ use addrd_client::protocol::message::{
     Release, Reply, Request, RequestHeader, Strategy, Target, Watch, WatchEndReason,
 };
 use addrd_client::protocol::{
-    Incarnation, NetworkId, Opcode, OwnerId, ProjectId, Revision, Seq, Setting, Slot, Status, Text,
+    Incarnation, NetworkId, Opcode, OwnerId, ProjectId, Retry, Revision, Seq, Setting, Slot,
+    Status, Text,
 };
 use addrd_client::{Change, Changes, Client, Connection, Endpoint, plain_allocate, plain_hello};
 use std::collections::BTreeMap;
@@ -219,11 +220,15 @@ async fn allocate_many(client: &Client, owners: std::ops::Range<u64>) {
             let plain = plain_allocate(owner(*number));
             BatchItem::Allocate(Allocate { extras: Some(Box::new(extras)), ..plain })
         };
-        let items = part.iter().map(item).collect();
-        client
-            .batch(NETWORK, Batch { mode: BatchMode::Independent, items })
-            .await
-            .expect("a batch");
+        let items: Vec<BatchItem> = part.iter().map(item).collect();
+        // Where the fold is slow the journal is full at times.
+        loop {
+            let batch = Batch { mode: BatchMode::Independent, items: items.clone() };
+            match client.batch(NETWORK, batch).await {
+                Ok(_) => break,
+                Err(error) => assert_eq!(error.retry(), Retry::Later, "{error}"),
+            }
+        }
     }
 }
 
