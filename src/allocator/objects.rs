@@ -2,7 +2,7 @@
 
 use super::Shard;
 use super::network::Network;
-use crate::model::{AddressScopeId, Instance, JobRow, OwnerId, PoolId, ProjectId, Slot};
+use crate::model::{AddressScopeId, JobRow, PoolId, ProjectId};
 use addrd_protocol::message::{Allocation, Job, JobState, Network as NetworkReply, Subnet};
 
 impl Shard {
@@ -18,17 +18,7 @@ impl Shard {
         if whole.project_id == viewer {
             return whole;
         }
-        Allocation {
-            owner: OwnerId::NIL,
-            slot: Slot(0),
-            instance: Instance(0),
-            time_left_ms: 0,
-            owner_name: None,
-            label: None,
-            host: None,
-            manager: None,
-            ..whole
-        }
+        whole.as_others_see()
     }
 
     fn whole_allocation(&self, at: u32) -> Allocation {

@@ -379,17 +379,7 @@ impl Told<'_> {
         let audience = Audience::Only(spot.place.project);
         let key =
             Key { audience, owner: OwnerId::NIL, label: None, is_change: false, ..key.clone() };
-        let bare = Allocation {
-            owner: OwnerId::NIL,
-            slot: Slot(0),
-            instance: Instance(0),
-            time_left_ms: 0,
-            owner_name: None,
-            label: None,
-            host: None,
-            manager: None,
-            ..whole.clone()
-        };
+        let bare = whole.clone().as_others_see();
         self.push(key, revision, EventObject::Allocation(Box::new(bare)))
     }
 

@@ -71,6 +71,25 @@ pub struct Allocation {
     pub network_project: Option<ProjectId>,
 }
 
+impl Allocation {
+    /// What other projects see of it: where it is and whose, never who holds it or what is said of it
+    /// (SPEC.md section 9, "Shared networks").
+    #[must_use]
+    pub fn as_others_see(self) -> Self {
+        Self {
+            owner: OwnerId::NIL,
+            slot: Slot(0),
+            instance: Instance(0),
+            time_left_ms: 0,
+            owner_name: None,
+            label: None,
+            host: None,
+            manager: None,
+            ..self
+        }
+    }
+}
+
 /// Reads one allocation of the network of the header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AllocationGet {
