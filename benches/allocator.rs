@@ -153,6 +153,7 @@ fn subnet(number: u32, length: u8, strategy: Strategy) -> SubnetCreate {
         name: None,
         description: None,
         from_pool: None,
+        quarantine_ms: Some(0),
         service: Default::default(),
     }
 }

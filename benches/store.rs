@@ -77,6 +77,7 @@ fn objects(cells: u64) -> Vec<Effect> {
             name: None,
             description: None,
             pool: None,
+            quarantine_ms: 0,
             service: Default::default(),
         })));
     }

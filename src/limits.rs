@@ -247,12 +247,13 @@ pub const ONBOARD_ROW_BYTES_MAX: usize = HAND_OVER_RECORD_BYTES_MAX
 pub const PINS_PER_SUBNET_MAX: usize = 256;
 /// Tries for a MAC that no port has. The chance that one fails is 2^-18 with 4 million ports.
 pub const MAC_TRIES: usize = 16;
-/// Bytes of the records of one operation on a port: its own, and all addresses released and made, and
-/// of the leases that had ended on those that it names.
+/// Bytes of the records of one operation on a port: its own, and all addresses released, whatever rested
+/// there before, and made; and of the leases that had ended on those that it names.
 pub const PORT_RECORD_BYTES_MAX: usize = RECORD_BYTES_MAX
-    + (addrd_protocol::message::port::PORT_ADDRESSES_MAX * 2
-        + addrd_protocol::message::port::FIXED_IPS_MAX)
-        * PORT_ADDRESS_RECORD_BYTES_MAX;
+    + addrd_protocol::message::port::PORT_ADDRESSES_MAX
+        * (2 * PORT_ADDRESS_RECORD_BYTES_MAX + REST_RECORD_BYTES_MAX)
+    + addrd_protocol::message::port::FIXED_IPS_MAX
+        * (PORT_ADDRESS_RECORD_BYTES_MAX + REST_RECORD_BYTES_MAX);
 /// Bytes of the record of an address of a port, a guest's with a slot and far into its subnet.
 const PORT_ADDRESS_RECORD_BYTES_MAX: usize = PLAIN_RECORD_BYTES_MAX + RECORD_PROJECT_BYTES + 16;
 
@@ -278,8 +279,16 @@ pub const JOB_SLICE_RECORD_BYTES_MAX: usize = (JOB_SLICE_OBJECTS + 4) * 192;
 
 /// Leases that a slice looks at between two drains.
 pub const EXPIRY_SLICE_OBJECTS: usize = 256;
-/// Bytes of the records of such a slice: a release each, of a guest's block far into an IPv6 prefix.
-pub const EXPIRY_SLICE_RECORD_BYTES_MAX: usize = EXPIRY_SLICE_OBJECTS * 80;
+/// Bytes of the records of such a slice: a rest each.
+pub const EXPIRY_SLICE_RECORD_BYTES_MAX: usize = EXPIRY_SLICE_OBJECTS * REST_RECORD_BYTES_MAX;
+/// Rests that a slice, or a request that comes across them, takes away or looks at.
+pub const REST_SLICE_OBJECTS: usize = 256;
+/// Bytes of the records of such a slice: an end each, of a guest's block far into an IPv6 prefix.
+pub const REST_SLICE_RECORD_BYTES_MAX: usize = REST_SLICE_OBJECTS * 80;
+/// Bytes of the record of a rest with every field that it may have: offset, owner, slot, instance, end,
+/// project, length of a block, revision of the allocation.
+pub const REST_RECORD_BYTES_MAX: usize = 128;
+
 /// What has a lease at a start doesn't end earlier than so long after it, ms.
 pub const RESTART_GRACE_MS: u64 = 60_000;
 /// Longest time between two readings of the clock that isn't taken for a standstill, ms: each loop

@@ -62,6 +62,12 @@ pub(crate) enum Bug {
     BackupEndsAtItsBegin,
     /// A restore leaves revisions as they were.
     RevisionsNotRaised,
+    /// The record of a release doesn't say that the address rests.
+    RestNotEncoded,
+    /// Somebody else gets an address that rests.
+    RestIgnored,
+    /// An address whose rest has ended doesn't count as free.
+    EndedRestNotFree,
 }
 
 /// Whether this bug is planted.
@@ -112,6 +118,16 @@ mod tests {
         (
             Bug::TransactionPaidInPart,
             "allocator::tests::transactions::a_project_stays_within_its_quota",
+        ),
+        (Bug::RestNotEncoded, SCHEDULES),
+        (
+            Bug::RestIgnored,
+            "allocator::tests::rests::who_comes_back_gets_its_own_and_nobody_else_does",
+        ),
+        (Bug::EndedRestNotFree, "allocator::tests::machine::the_shard_agrees_with_a_naive_server"),
+        (
+            Bug::RestNotEncoded,
+            "engine::tests::rests::what_rests_rests_on_after_a_restart_and_is_free_at_its_end",
         ),
         (
             Bug::GuestNotEncoded,

@@ -43,6 +43,7 @@ async fn make(client: &Client) {
         name: None,
         description: None,
         from_pool: None,
+        quarantine_ms: Some(0),
         service: Default::default(),
     };
     client.subnet_create(NETWORK, create).await.unwrap();

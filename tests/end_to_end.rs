@@ -46,6 +46,7 @@ fn create_subnet(cidr: &str) -> Request {
         name: None,
         description: None,
         from_pool: None,
+        quarantine_ms: Some(0),
         service: Default::default(),
     }))
 }

@@ -40,6 +40,7 @@ fn subnet(number: u128, cidr: &str) -> SubnetCreate {
         name: None,
         description: None,
         from_pool: None,
+        quarantine_ms: Some(0),
         service: Service::default(),
     }
 }

@@ -61,6 +61,7 @@ async fn lent(server: &Server) {
         name: None,
         description: None,
         from_pool: None,
+        quarantine_ms: Some(0),
         service: Default::default(),
     };
     home.subnet_create(NETWORK, subnet).await.unwrap();

@@ -143,6 +143,10 @@ statuses! {
     PINNED = 0x0149, 409, "";
     /// Nothing is held any more: the lease ended, or it was released.
     EXPIRED = 0x0160, 410, "";
+    /// The exact address was released by another and still rests.
+    ADDRESS_RESTING = 0x0161, 409, "IpAddressAlreadyAllocated";
+    /// Too many addresses that the project released rest still.
+    RESTING_LIMIT = 0x0162, 409, "OverQuota";
     /// What follows a position is not kept any more, or is of another life of the data: list anew.
     RELIST = 0x0170, 410, "";
     /// The backup is not being fetched any more, or never was.

@@ -16,7 +16,7 @@ use crate::model::{
     NetworkRow, Revision, SubnetHandle, SubnetRow, Thing,
 };
 use crate::planted::{Bug, is_planted};
-use addrd_protocol::message::Service;
+use addrd_protocol::message::{AllocationState, Service};
 use std::fmt;
 
 /// Why an effect cannot be absorbed. The state is unchanged.
@@ -227,8 +227,8 @@ impl Shard {
         self.ledger.find_at(subnet, place.offset).map(|handle| self.holder_of(handle))
     }
 
-    /// Pushes and absorbs a release.
-    pub(super) fn commit_gone(&mut self, handle: u32, sink: &mut impl EffectSink) -> Revision {
+    /// Pushes and absorbs that a place is free.
+    pub(super) fn commit_free(&mut self, handle: u32, sink: &mut impl EffectSink) -> Revision {
         self.remember(handle);
         let record = self.ledger.at(handle);
         let subnet = self.subnets.at(record.subnet);
@@ -271,7 +271,7 @@ impl Shard {
         effect
     }
 
-    fn remember(&mut self, handle: u32) {
+    pub(super) fn remember(&mut self, handle: u32) {
         if self.undo.active {
             let row = self.ledger.row_of(&self.subnets, handle);
             let record = self.ledger.at(handle);
@@ -325,12 +325,17 @@ impl Shard {
                     self.take_out(handle.expect("what was put and not taken back is there"));
                 }
                 Step::Was { subnet, row, grace } => {
-                    let handle = match self.ledger.find_at(subnet, row.place.offset) {
-                        Some(handle) => {
+                    let there = self.ledger.find_at(subnet, row.place.offset);
+                    let rests = row.state == AllocationState::Quarantined;
+                    let handle = match there {
+                        Some(handle) if !rests && !self.ledger.at(handle).rests() => {
                             self.ledger.write(handle, &row);
                             handle
                         }
-                        None => self.insert_fresh(subnet, &row),
+                        there => {
+                            there.into_iter().for_each(|handle| self.take_out(handle));
+                            self.insert_fresh(subnet, &row)
+                        }
                     };
                     self.ledger.restore_grace(handle, grace);
                 }
@@ -363,6 +368,7 @@ impl Shard {
                 scope_v4: row.scope_v4,
                 scope_v6: row.scope_v6,
                 allocations: 0,
+                rests: None,
                 known_from: row.revision,
                 totals: [None, None],
                 usable: [0; 2],
@@ -442,6 +448,7 @@ impl Shard {
         let usable = &mut self.networks.at_mut(of).usable[family];
         *usable = *usable + u32::from(subnet.is_usable()) - u32::from(was_usable);
         subnet.strategy = row.strategy;
+        subnet.quarantine_ms = row.quarantine_ms;
         *subnet.row = owned_row(row);
         self.enter_subnet_name(at);
         self.enter_plan(at);
@@ -470,6 +477,8 @@ impl Shard {
             base: row.prefix.base(),
             cursor: 0,
             allocations: 0,
+            quarantine_ms: row.quarantine_ms,
+            rests: None,
             of_ports: 0,
             of_yielding: 0,
             counted: Revision(0),
@@ -533,14 +542,22 @@ impl Shard {
         if !aligned {
             return Err(AbsorbError::OutsideSubnet(*place));
         }
-        if row.state == addrd_protocol::message::AllocationState::Free {
+        let is_ended = row.extras.as_deref().and_then(|extras| extras.quarantine_end).is_none();
+        if row.state == AllocationState::Free
+            || (row.state == AllocationState::Quarantined && is_ended)
+        {
             return Err(AbsorbError::StateFree(*place));
+        }
+        if row.state == AllocationState::Quarantined {
+            self.put_resting(at, row);
+            return Ok(());
         }
         let here = self.ledger.find_at(at, place.offset).filter(|&handle| {
             let record = self.ledger.at(handle);
             record.block_bits == place.block_bits
                 && record.owner() == row.owner
                 && record.slot == row.slot
+                && !record.rests()
                 && self.is_project(record, row)
         });
         match here {
@@ -572,6 +589,17 @@ impl Shard {
         if let Some(handle) = self.ledger.find_key(&self.subnets, &key) {
             self.take_out(handle);
         }
+        self.clear_place(at, row);
+    }
+
+    /// Takes in what rests from now on: what was there is live no more.
+    fn put_resting(&mut self, at: u32, row: &AllocationRow) {
+        self.clear_place(at, row);
+        self.insert_fresh(at, row);
+    }
+
+    /// Takes out what shares an address with a row.
+    fn clear_place(&mut self, at: u32, row: &AllocationRow) {
         let (offset, order) = (row.place.offset, row.place.block_bits);
         while !self.subnets.at(at).map.is_free(&self.maps, offset, order) {
             let taken = self.subnets.at(at).map.next_taken(&self.maps, offset);
@@ -588,7 +616,12 @@ impl Shard {
         }
     }
 
-    fn insert_fresh(&mut self, subnet: u32, row: &AllocationRow) -> u32 {
+    pub(super) fn insert_fresh(&mut self, subnet: u32, row: &AllocationRow) -> u32 {
+        if row.state == AllocationState::Quarantined {
+            let handle = self.ledger.insert_resting(subnet, row);
+            self.note_rest(handle, true);
+            return handle;
+        }
         let handle = self.ledger.insert(&self.subnets, subnet, row);
         self.occupy(subnet, row.place.offset, row.place.block_bits, true);
         self.move_cursor(subnet, row);
@@ -610,8 +643,13 @@ impl Shard {
         }
     }
 
-    fn take_out(&mut self, handle: u32) {
+    pub(super) fn take_out(&mut self, handle: u32) {
         let record = self.ledger.at(handle);
+        if record.rests() {
+            self.note_rest(handle, false);
+            self.ledger.remove(&self.subnets, handle);
+            return;
+        }
         let (subnet, order) = (record.subnet, record.block_bits);
         let (offset, holder) = (self.ledger.offset(record), record.holder());
         let extras = self.ledger.extras_row(record);

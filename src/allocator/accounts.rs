@@ -9,6 +9,7 @@
 //! Source: docs/decisions/0020-quotas-of-projects.md.
 
 use super::Shard;
+use super::quarantine::retry_after;
 use super::refusal::{Refused, refuse, with};
 use super::slab::Arena;
 use super::undo::Savepoint;
@@ -19,23 +20,29 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Resources of a project that several workers may take at once.
-pub const SHARED_QUOTAS: usize = 2;
+pub const SHARED_QUOTAS: usize = 3;
 
-/// The cells of a project's shared quotas: addresses, ports.
+/// The cells of a project's shared quotas: addresses, ports, resting addresses.
 pub type SharedQuotas = QuotaSet<SHARED_QUOTAS>;
 
 /// Places in all that is per shared quota.
 const ADDRESSES: usize = 0;
 const PORTS: usize = 1;
+/// Nobody takes of these: a release is never refused. Who would get a new address asks whether too many
+/// rest already.
+const RESTING: usize = 2;
 
 /// Most addresses that one block counts for, as a power of two: with no more allocations than
 /// handles, 2^32, their sum has room in 64 bits.
 const BLOCK_UNITS_BITS_MAX: u8 = 32;
 
+/// Advice to a project of which too many addresses rest, none of them in this shard, ms.
+const RESTING_RETRY_MS: u64 = 1_000;
+
 /// What a project has in one shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Holdings {
-    /// Addresses, as its quota counts them, and ports.
+    /// Addresses, as its quota counts them, ports, and addresses that rest.
     pub shared: [u64; SHARED_QUOTAS],
     /// Subnets of its networks.
     pub subnets: u64,
@@ -60,13 +67,15 @@ impl Holdings {
 struct Account {
     project: ProjectId,
     holds: Holdings,
-    /// `None` while neither shared quota is set; then nothing is shared.
+    /// `None` while no shared quota is set; then nothing is shared.
     quotas: Option<Arc<SharedQuotas>>,
     /// Units that still count as used in the cells and are used no more. Below zero only inside of
     /// an operation that can be taken back.
     credit: [i64; SHARED_QUOTAS],
     /// It is among those to be settled.
     is_listed: bool,
+    /// Its project is gone; it goes with the last of what rests.
+    is_closed: bool,
 }
 
 /// All projects of a shard.
@@ -103,6 +112,7 @@ impl Accounts {
             quotas: None,
             credit: [0; SHARED_QUOTAS],
             is_listed: false,
+            is_closed: false,
         });
         self.by_project.insert(project, account);
         account
@@ -129,6 +139,39 @@ impl Accounts {
         if of.quotas.is_some() {
             self.owe(account, kind, units, there);
         }
+    }
+
+    /// Counts addresses as resting or not. Those that begin to rest count at once, for all workers;
+    /// those that do no more when the drain's hand-over was pushed.
+    fn count_resting(&mut self, account: u32, units: u64, there: bool) {
+        let of = self.all.at_mut(account);
+        counted(&mut of.holds.shared[RESTING], units, there);
+        match &of.quotas {
+            Some(quotas) if there => quotas.cell(RESTING).put(units),
+            Some(_) => self.owe(account, RESTING, units, false),
+            None => {}
+        }
+        let of = self.all.at(account);
+        if of.is_closed && of.holds == Holdings::default() {
+            let project = of.project;
+            self.remove(project);
+        }
+    }
+
+    /// Refuses what would let more addresses rest than a project may have resting.
+    fn check_resting(&mut self, account: u32) -> Result<(), Over> {
+        let of = self.all.at(account);
+        let Some(quotas) = &of.quotas else { return Ok(()) };
+        let credit = u64::try_from(of.credit[RESTING]).unwrap_or(0);
+        let checked = quotas.cell(RESTING).take_against(0, credit);
+        self.has_refused |= checked.is_err();
+        checked.map(drop)
+    }
+
+    fn remove(&mut self, project: ProjectId) {
+        let Some(account) = self.by_project.remove(&project) else { return };
+        self.listed.retain(|listed| *listed != account);
+        self.all.remove(account);
     }
 
     fn owe(&mut self, account: u32, kind: usize, units: u64, there: bool) {
@@ -241,17 +284,28 @@ impl Shard {
         std::mem::take(&mut self.accounts.has_refused)
     }
 
-    /// Forgets a project that is gone.
+    /// A project exists; something may rest that one with its id had before.
+    pub(super) fn open_account(&mut self, project: ProjectId) {
+        if let Some(&account) = self.accounts.by_project.get(&project) {
+            self.accounts.all.at_mut(account).is_closed = false;
+        }
+    }
+
+    /// Forgets a project that is gone, once nothing rests any more that it had.
     pub(super) fn close_account(&mut self, project: ProjectId) {
-        let Some(account) = self.accounts.by_project.remove(&project) else { return };
-        debug_assert_eq!(self.accounts.all.at(account).holds, Holdings::default());
-        self.accounts.listed.retain(|listed| *listed != account);
-        self.accounts.all.remove(account);
+        let Some(&account) = self.accounts.by_project.get(&project) else { return };
+        let of = self.accounts.all.at_mut(account);
+        if of.holds.shared[RESTING] > 0 {
+            (of.quotas, of.is_closed) = (None, true);
+            return;
+        }
+        debug_assert_eq!(of.holds, Holdings::default());
+        self.accounts.remove(project);
     }
 
     /// The account of who has something on a network: the network's project, unless another is named.
     #[inline]
-    fn account_of(&mut self, network: u32, guest: Option<ProjectId>) -> u32 {
+    pub(super) fn account_of(&mut self, network: u32, guest: Option<ProjectId>) -> u32 {
         match guest {
             None => self.networks.at(network).account,
             Some(guest) => self.accounts.of(guest),
@@ -282,6 +336,35 @@ impl Shard {
         } else if !of_object {
             self.accounts.count_prefix(account, there);
         }
+    }
+
+    /// Counts a block as resting or not.
+    pub(super) fn count_resting(&mut self, account: u32, block_bits: u8, there: bool) {
+        self.accounts.count_resting(account, units_of(block_bits), there);
+    }
+
+    /// Refuses a new address to a project of which too many rest, unless it takes one of those. A
+    /// release is never refused, so what rests is at most the limit and what the project had.
+    pub(super) fn check_resting_limit(
+        &mut self,
+        network: u32,
+        over: Option<u32>,
+    ) -> Result<(), Refused> {
+        let Some(account) = self.acting_account(network) else { return Ok(()) };
+        if self.restoring || !self.accounts.is_limited(account) {
+            return Ok(());
+        }
+        let project = self.accounts.all.at(account).project;
+        let is_own =
+            |handle| self.ledger.project_of(&self.subnets, self.ledger.at(handle)) == project;
+        if over.is_some_and(is_own) {
+            return Ok(());
+        }
+        let checked = self.accounts.check_resting(account);
+        checked.map_err(|over| {
+            let end = self.rests.first_end_of(account);
+            resting_limit(over, end.map(|end| end.saturating_sub(self.now.0).max(1)))
+        })
     }
 
     /// Counts a port as there or gone.
@@ -345,7 +428,9 @@ impl Shard {
             let record = self.ledger.at(at);
             let holds = counts.entry(self.ledger.project_of(&self.subnets, record)).or_default();
             let row = self.ledger.extras_row(record);
-            if !self.accounts.of_pools {
+            if record.rests() {
+                holds.shared[RESTING] += units_of(record.block_bits);
+            } else if !self.accounts.of_pools {
                 holds.shared[ADDRESSES] += units_of(record.block_bits);
             } else if row.is_none_or(|row| row.port.is_none()) {
                 holds.prefixes += 1;
@@ -442,6 +527,26 @@ fn over_shared(kind: usize, over: Over) -> Refused {
     over_quota(resource, over)
 }
 
+/// More of a project's addresses rest than may; the next of them for so long, if one rests here.
+#[cold]
+fn resting_limit(over: Over, next_ms: Option<u64>) -> Refused {
+    let Over { limit, used, .. } = over;
+    let next = match next_ms {
+        Some(next) => format!("; the next of them is free in {next} ms"),
+        None => String::new(),
+    };
+    let message = format_args!(
+        "{used} addresses rest that the project released, more than {limit}{next}; it gets no new ones \
+         until then"
+    );
+    let [limit, used] = [limit, used].map(u128::from);
+    let resource = QuotaResource::Resting;
+    let detail = Detail::Quota { resource, limit, used, asked: 1 };
+    let mut refused = with(refuse(Status::RESTING_LIMIT, message), detail);
+    refused.retry_after_ms = retry_after(next_ms.unwrap_or(RESTING_RETRY_MS));
+    refused
+}
+
 /// A project would have more than its quota.
 #[cold]
 pub(super) fn over_quota(resource: QuotaResource, over: Over) -> Refused {
@@ -453,6 +558,7 @@ pub(super) fn over_quota(resource: QuotaResource, over: Over) -> Refused {
         QuotaResource::Networks => "networks",
         QuotaResource::Subnets => "subnets",
         QuotaResource::Ports => "ports",
+        QuotaResource::Resting => "resting addresses",
     };
     let message =
         format_args!("the project uses {used} of {limit} {name}; {asked} more were asked for");

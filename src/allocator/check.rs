@@ -35,6 +35,7 @@ impl Shard {
         self.check_ports(&mut found);
         self.check_guests(&mut found);
         self.check_accounts(&mut found);
+        self.check_rests(&mut found);
         found
     }
 
@@ -78,7 +79,7 @@ impl Shard {
         let allocations = self.ledger.live().filter_map(|at| {
             let record = self.ledger.at(at);
             let guest = self.ledger.extras_row(record).and_then(|row| row.project)?;
-            Some((self.subnets.at(record.subnet).network, guest))
+            (!record.rests()).then_some((self.subnets.at(record.subnet).network, guest))
         });
         let ports = self.ports.iter().filter_map(|(_, port)| Some((port.network, port.guest()?)));
         for place in allocations.chain(ports) {
@@ -157,7 +158,11 @@ impl Shard {
             let record = self.ledger.at(handle);
             let last = last_of(offset, record.block_bits);
             let size = last - offset + 1;
-            live += 1;
+            live += u64::from(!record.rests());
+            if !self.is_rest_noted(at, handle) {
+                found
+                    .push(format!("subnet {name}: the rest of offset {offset} is noted otherwise"));
+            }
             blocks += u64::from(record.block_bits > 0);
             // Two halves of IPv6, in a pool that has both, are 2^128.
             covered = covered.wrapping_add(size);
@@ -177,7 +182,7 @@ impl Shard {
             }
             let project = self.ledger.project_of(&self.subnets, record);
             let key = self.key_for(subnet.network, Some(project), record.owner(), record.slot);
-            if self.ledger.find_key(&self.subnets, &key) != Some(handle) {
+            if !record.rests() && self.ledger.find_key(&self.subnets, &key) != Some(handle) {
                 found.push(format!("subnet {name}: offset {offset} is not found by its key"));
             }
             let Some(next) = last.checked_add(1) else { break };
@@ -214,7 +219,8 @@ impl super::ledger::Ledger {
     /// Rings and indexes have each allocation once.
     fn check(&self, found: &mut Vec<String>) {
         let count = self.count() as usize;
-        if self.indexed() != (count, count) {
+        let resting = self.live().filter(|&handle| self.at(handle).rests()).count();
+        if self.indexed() != (count - resting, count) {
             found.push(format!("indexes have {:?} of {count} allocations", self.indexed()));
         }
         let mut leases = 0;

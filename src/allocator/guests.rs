@@ -23,6 +23,7 @@ impl Shard {
     pub fn know_project(&mut self, project: ProjectId, exists: bool) {
         if exists {
             self.projects.insert(project);
+            self.open_account(project);
         } else {
             self.projects.remove(&project);
             self.close_account(project);

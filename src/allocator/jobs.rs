@@ -101,7 +101,9 @@ impl Shard {
     pub(super) fn emptied_subnet(&self, network: u32) -> Option<u32> {
         let of = self.networks.at(network);
         let is_emptied = |at: &u32| {
-            self.is_bound(*at) && self.subnets.at(*at).allocations == 0 && !self.has_pins_in(*at)
+            let subnet = self.subnets.at(*at);
+            let is_empty = subnet.allocations + subnet.resting() == 0;
+            is_empty && self.is_bound(*at) && !self.has_pins_in(*at)
         };
         if of.deleting {
             let first = of.order.iter_from(Key::before(Family::V4, 0)).next();
@@ -145,7 +147,7 @@ impl Shard {
                 return true;
             };
             let record = self.ledger.find_at(at, offset);
-            self.commit_gone(record.expect("each taken offset begins an allocation"), sink);
+            self.commit_free(record.expect("each taken offset begins an allocation"), sink);
             *left -= 1;
         }
         false
@@ -183,14 +185,14 @@ impl Shard {
         of.order.count() == 0 && of.ports.is_empty() && of.plan.is_none()
     }
 
-    /// Objects of a network besides its allocations.
+    /// Objects of a network besides its allocations; with what rests.
     pub(super) fn objects_in(&self, network: u32) -> u64 {
         let of = self.networks.at(network);
         let planned = of
             .plan
             .as_deref()
             .map_or(0, |plan| plan.hosts.len() + plan.segments.len() + plan.pins.len());
-        u64::from(of.order.count()) + (of.ports.len() + planned) as u64
+        u64::from(of.order.count()) + of.resting() + (of.ports.len() + planned) as u64
     }
 
     /// Accepts the job that gives the ports there are their addresses in a new subnet.

@@ -108,8 +108,11 @@ impl Shard {
         self.expiry_stopped || self.adopting
     }
 
-    /// Time left of a lease, ms; 0 = it has none.
+    /// Time left of a lease or a rest, ms; 0 = it has none.
     pub(super) fn time_left(&self, record: &Record) -> u64 {
+        if record.rests() {
+            return self.ledger.rest_end(record).saturating_sub(self.now.0).max(1);
+        }
         // What goes on only because the clock is in doubt has no time left, but 0 would say: for ever.
         let end = self.ledger.lease_end(record);
         end.map_or(0, |end| end.saturating_sub(self.now.0).max(1))

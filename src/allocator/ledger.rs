@@ -1,5 +1,5 @@
 //! All allocations of a shard and the two indexes over them: by key and owner, by address. Counts
-//! nothing, decides nothing.
+//! nothing, decides nothing. What rests is here too, found by its address alone: its key is free.
 //!
 //! One index serves keys and owners. An owner's allocations form a ring; one of them, the *home*,
 //! lies under the hash of (project, owner), the others under that of (network, owner, slot). So an
@@ -218,6 +218,14 @@ impl Ledger {
         handle
     }
 
+    /// Puts what rests: it is no allocation of its owner any more.
+    pub(super) fn insert_resting(&mut self, subnet: u32, row: &AllocationRow) -> u32 {
+        let handle = self.add_record(subnet, row);
+        let record = self.records.at_mut(handle);
+        (record.next, record.previous) = (handle, handle);
+        handle
+    }
+
     /// A record with its rare fields, found by its address.
     #[inline]
     fn add_record(&mut self, subnet: u32, row: &AllocationRow) -> u32 {
@@ -246,10 +254,12 @@ impl Ledger {
         let kept = row.extras.as_deref().and_then(stored_extras);
         let changed = if row.changed == row.revision { Revision(0) } else { row.changed };
         let deadline = row.extras.as_deref().and_then(|extras| extras.deadline).unwrap_or(0);
+        let rest_end = row.extras.as_deref().and_then(|extras| extras.quarantine_end).unwrap_or(0);
         let old = self.extras.get(record.extras).map_or(Lease::default(), |extras| extras.lease);
         let lease = self.deadlines.set(handle, old, deadline);
-        let is_plain = kept.is_none() && changed.0 == 0 && offset_high == 0 && deadline == 0;
-        let new = Extras { changed, offset_high, lease, row: kept };
+        let has_times = deadline != 0 || rest_end != 0;
+        let is_plain = kept.is_none() && changed.0 == 0 && offset_high == 0 && !has_times;
+        let new = Extras { changed, offset_high, lease, rest_end, row: kept };
         match (is_plain, record.extras) {
             (true, NIL) => {}
             (true, old) => {
@@ -277,10 +287,10 @@ impl Ledger {
         let record = self.records.at(handle);
         let (next, previous, extras) = (record.next, record.previous, record.extras);
         let by_address = self.address_hash(record.subnet, self.offset(record));
-        let by_key = self.index_hash(record, subnets.at(record.subnet));
+        let by_key = (!record.rests()).then(|| self.index_hash(record, subnets.at(record.subnet)));
         let was_home = record.is_home();
-        let was_there =
-            self.by_address.remove(by_address, handle) & self.by_key.remove(by_key, handle);
+        let was_there = self.by_address.remove(by_address, handle)
+            & by_key.is_none_or(|by_key| self.by_key.remove(by_key, handle));
         debug_assert!(was_there, "each allocation is found by its key and address");
         self.records.remove(handle);
         if let Some(extras) = self.extras.get(extras) {
@@ -338,6 +348,24 @@ impl Ledger {
     pub(super) fn lease_end(&self, record: &Record) -> Option<u64> {
         let lease = &self.extras(record)?.lease;
         (lease.deadline != 0).then(|| self.deadlines.end_of(lease))
+    }
+
+    /// When a rest ends, ms since the Unix epoch; 0 = it doesn't rest.
+    pub(super) fn rest_end(&self, record: &Record) -> u64 {
+        self.extras(record).map_or(0, |extras| extras.rest_end)
+    }
+
+    /// Moves the end of a rest, which no order knows meanwhile.
+    pub(super) fn set_rest_end(&mut self, handle: u32, rest_end: u64) {
+        let extras = self.records.at(handle).extras;
+        if extras != NIL {
+            self.extras.at_mut(extras).rest_end = rest_end;
+        }
+    }
+
+    /// Revision of the last record of an allocation.
+    pub(super) fn changed(&self, record: &Record) -> Revision {
+        self.extras(record).map_or(record.revision, |extras| extras.changed.max(record.revision))
     }
 
     /// Grace periods that had been granted when the deadline of an allocation was written.
@@ -449,20 +477,21 @@ fn address_hash(hasher: &Hasher, subnet: u32, offset: u128) -> u64 {
 
 /// Rare fields as the record of the journal has them.
 fn whole_extras(extras: &Extras) -> Option<Box<AllocationExtras>> {
-    let deadline = Some(extras.lease.deadline).filter(|deadline| *deadline != 0);
-    if deadline.is_none() {
+    let [deadline, quarantine_end] =
+        [extras.lease.deadline, extras.rest_end].map(|time| Some(time).filter(|time| *time != 0));
+    if deadline.is_none() && quarantine_end.is_none() {
         return extras.row.clone();
     }
     let mut row = extras.row.clone().unwrap_or_default();
-    row.deadline = deadline;
+    (row.deadline, row.quarantine_end) = (deadline, quarantine_end);
     Some(row)
 }
 
 /// Rare fields as they are kept: copied, so that no network buffer stays alive, without the trace
-/// id, which only the journal has, and the deadline, which has a place of its own.
+/// id, which only the journal has, and the times, which have places of their own.
 fn stored_extras(row: &AllocationExtras) -> Option<Box<AllocationExtras>> {
     let mut kept = row.clone();
-    (kept.trace, kept.deadline) = (None, None);
+    (kept.trace, kept.deadline, kept.quarantine_end) = (None, None, None);
     for text in [&mut kept.manager, &mut kept.host, &mut kept.label, &mut kept.owner_name] {
         *text = text.as_ref().map(super::owned);
     }

@@ -12,8 +12,8 @@ use crate::model::{Family, NetworkId, ProjectId, Text};
 use addrd_protocol::codec::{ITEMS_BYTES_MAX, subnet_bytes};
 use addrd_protocol::message::list::PAGE_OBJECTS_MAX;
 use addrd_protocol::message::{
-    Allocation, AllocationFilter, AllocationList, AllocationPage, NetworkList, NetworkPage,
-    SubnetList, SubnetPage,
+    Allocation, AllocationFilter, AllocationList, AllocationPage, AllocationState, NetworkList,
+    NetworkPage, SubnetList, SubnetPage,
 };
 use std::ops::Bound;
 
@@ -179,6 +179,11 @@ impl Shard {
     fn matches(&self, record: u32, filter: &AllocationFilter) -> bool {
         let of = self.ledger.at(record);
         if !self.sees(of) || self.is_over(of) {
+            return false;
+        }
+        // What rests is no allocation: who wants to see it says so.
+        let is_asked_for = filter.state == Some(AllocationState::Quarantined);
+        if of.rests() && !(is_asked_for && self.still_rests(of)) {
             return false;
         }
         // What is not shown of a guest's allocation can't be asked for either.

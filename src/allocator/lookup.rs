@@ -111,6 +111,7 @@ impl Shard {
         if let Some(record) = self.find_covering(at, offset)
             && self.sees_as(self.ledger.at(record), viewer)
             && !self.is_over(self.ledger.at(record))
+            && (!self.ledger.at(record).rests() || self.still_rests(self.ledger.at(record)))
         {
             found.allocations.push(self.allocation_for(record, viewer));
         }

@@ -1,6 +1,7 @@
 //! A network in memory: attributes, counters, its subnets in order. Finds nothing outside itself.
 
 use super::order::{Key, Order};
+use super::rests::NetworkRests;
 use super::segments::Plan;
 use super::totals::Totals;
 use crate::model::{Family, NetworkHandle, NetworkId, ObjectRef, ProjectId, Revision, Text};
@@ -32,6 +33,8 @@ pub(super) struct Network {
     pub(super) scope_v6: Option<ObjectRef>,
     /// Live allocations.
     pub(super) allocations: u64,
+    /// What rests in it; none = nothing.
+    pub(super) rests: Option<Box<NetworkRests>>,
     /// What changed up to here has left no trace: where it was made, what its state was folded up
     /// to at recovery, or the last deletion of a subnet that is remembered no more. Until then any
     /// subnet's counts may have changed, and any subnet may have gone.
@@ -56,6 +59,11 @@ pub(super) struct Network {
 }
 
 impl Network {
+    /// Resting blocks and addresses.
+    pub(super) fn resting(&self) -> u64 {
+        self.rests.as_deref().map_or(0, |rests| rests.count)
+    }
+
     /// The revision that its next record has.
     pub(super) const fn next_revision(&self) -> Revision {
         Revision(self.revision.0 + 1)

@@ -73,6 +73,7 @@ impl Shard {
             description: row.description.clone(),
             live_inside: Vec::new(),
             overlaps: Vec::new(),
+            quarantine_ms: row.quarantine_ms,
             subnet_pool_id: row.pool.map(|pool| PoolId(pool.id)),
             service: row.service.clone(),
             filling: None,

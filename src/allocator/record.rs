@@ -122,6 +122,12 @@ impl Record {
         self.flags & STATE_MASK != 0
     }
 
+    /// Whether it was released and rests.
+    #[inline]
+    pub(super) const fn rests(&self) -> bool {
+        self.flags & STATE_MASK == AllocationState::Quarantined as u8
+    }
+
     pub(super) fn set_state(&mut self, state: AllocationState) {
         self.flags = self.flags & !STATE_MASK | state as u8;
     }
@@ -160,6 +166,8 @@ pub(super) struct Extras {
     pub(super) offset_high: u32,
     /// Its lease; none = without end.
     pub(super) lease: Lease,
-    /// As in the record of the journal, without its trace id and its deadline.
+    /// When its rest ends, ms since the Unix epoch; 0 = it doesn't rest.
+    pub(super) rest_end: u64,
+    /// As in the record of the journal, without its trace id, its deadline and the end of its rest.
     pub(super) row: Option<Box<AllocationExtras>>,
 }

@@ -35,8 +35,11 @@ impl Shard {
         let address = subnet.address(self.ledger.offset(record));
         let length = subnet.family.bits() - record.block_bits;
         let subnet_id = subnet.row.id;
+        let state = match self.rest_of(at) {
+            0 => AllocationState::Free,
+            _ => AllocationState::Quarantined,
+        };
         let revision = self.commit_gone(at, sink);
-        let state = AllocationState::Free;
         Ok(Some(Released { address, length, subnet_id, revision, state }))
     }
 
@@ -120,7 +123,8 @@ impl Shard {
         let Some(at) = self.find_subnet_with(network, address) else { return Ok(None) };
         let offset = self.subnets.at(at).row.prefix.offset_of(address).unwrap_or_default();
         let Some(found) = self.find_covering(at, offset) else { return Ok(None) };
-        if !self.sees(self.ledger.at(found)) {
+        // What rests is nobody's.
+        if !self.sees(self.ledger.at(found)) || self.ledger.at(found).rests() {
             return Ok(None);
         }
         if self.ledger.offset(self.ledger.at(found)) == offset {

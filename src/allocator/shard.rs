@@ -8,6 +8,7 @@ use super::index::{Index, split_mix};
 use super::ledger::{KeyOf, Ledger};
 use super::network::{Network, family_index};
 use super::ports::Ports;
+use super::rests::Rests;
 use super::slab::{Arena, NIL};
 use super::subnet::{Subnet, last_of};
 use super::totals::Totals;
@@ -103,6 +104,8 @@ pub struct ShardCounters {
     pub subnets: u64,
     /// Live allocations.
     pub allocations: u64,
+    /// Resting blocks and addresses.
+    pub resting: u64,
     /// Jobs known, running or finished.
     pub jobs: u64,
     /// Jobs that are not finished.
@@ -138,6 +141,7 @@ pub struct Shard {
     pub(super) ports: Ports,
     pub(super) departed: Departed,
     pub(super) accounts: Accounts,
+    pub(super) rests: Rests,
     networks_by_id: Index,
     networks_by_handle: Index,
     network_names: Index,
@@ -194,6 +198,7 @@ impl Shard {
             ports: Ports::new(),
             departed: Departed::default(),
             accounts: Accounts::new(),
+            rests: Rests::default(),
             networks_by_id: Index::new(),
             networks_by_handle: Index::new(),
             network_names: Index::new(),
@@ -237,6 +242,7 @@ impl Shard {
             networks: self.networks().into(),
             subnets: self.subnets.count().into(),
             allocations: self.allocations(),
+            resting: self.resting(),
             jobs: self.jobs.len() as u64,
             jobs_running: (self.jobs.len() - self.finished.len()) as u64,
             memory_bytes: self.memory_bytes() as u64,
@@ -258,14 +264,20 @@ impl Shard {
     /// Live allocations.
     #[must_use]
     pub fn allocations(&self) -> u64 {
-        u64::from(self.ledger.count())
+        u64::from(self.ledger.count()) - self.resting()
     }
 
-    /// Networks, subnets, ports and allocations.
+    /// Resting blocks and addresses.
+    #[must_use]
+    pub fn resting(&self) -> u64 {
+        self.rests.count() as u64
+    }
+
+    /// Networks, subnets, ports, allocations and what rests.
     #[must_use]
     pub fn records(&self) -> u64 {
         let objects = [self.networks.count(), self.subnets.count(), self.ports.count()];
-        self.allocations() + objects.into_iter().map(u64::from).sum::<u64>()
+        u64::from(self.ledger.count()) + objects.into_iter().map(u64::from).sum::<u64>()
     }
 
     /// Bytes of slabs and indexes; texts and what a subnet owns elsewhere are estimated.
@@ -290,6 +302,7 @@ impl Shard {
             + self.ledger.bytes()
             + self.maps.bytes()
             + self.ports.bytes()
+            + self.rests.bytes()
             + indexes.iter().map(|index| index.bytes()).sum::<usize>()
     }
 
@@ -553,6 +566,7 @@ impl Shard {
         let subnet = self.subnets.at_mut(at);
         let counts = Totals::of(subnet, &self.maps);
         subnet.map.clear(&mut self.maps);
+        debug_assert!(subnet.rests.is_none(), "what rested was taken out before");
         let (network, key) = (subnet.network, subnet.key(at));
         let salt = u64::from(network);
         let by_id = self.ledger.hasher.hash(subnet.row.id.0.as_u128(), salt);
@@ -625,7 +639,7 @@ impl Shard {
     }
 }
 
-fn count_block(subnet: &mut Subnet, order: u8, taken: bool) {
+pub(super) fn count_block(subnet: &mut Subnet, order: u8, taken: bool) {
     if taken {
         subnet.blocks += 1;
         subnet.block_orders |= 1_u128.checked_shl(order.into()).unwrap_or(0);

@@ -95,6 +95,7 @@ impl Shard {
         loop {
             let next = self.networks.at(at).order.iter_from(first).next();
             let Some(subnet) = next.map(|key| key.subnet()) else { break };
+            self.release_all(subnet, sink);
             self.end_pins_in(subnet, usize::MAX, sink);
             self.commit_subnet_gone(subnet, sink);
         }

@@ -4,6 +4,7 @@ use super::free_map::{FreeMap, MapStore};
 use super::order::Key;
 use super::pieces::{Closed, Part, Pieces, Span};
 use super::record::Holder;
+use super::rests::SubnetRests;
 use crate::model::{
     Family, NetworkHandle, Prefix, ProjectId, Range, Revision, SubnetHandle, SubnetRow,
 };
@@ -35,7 +36,12 @@ pub(super) struct Subnet {
     pub(super) base: u128,
     /// Offset at which `next` goes on.
     pub(super) cursor: u128,
+    /// Live allocations.
     pub(super) allocations: u64,
+    /// How long what is released rests, ms.
+    pub(super) quarantine_ms: u64,
+    /// What rests in it; none = nothing.
+    pub(super) rests: Option<Box<SubnetRests>>,
     /// Allocations of ports that stand in the way of its deletion only if it isn't auto-address.
     pub(super) of_ports: u32,
     /// Allocations of ports that yield to its deletion.
@@ -46,7 +52,7 @@ pub(super) struct Subnet {
     pub(super) pieces: Pieces,
     /// Orders of blocks that it has or had since it last had none; bit 0 is unused.
     pub(super) block_orders: u128,
-    /// Live blocks (not single addresses).
+    /// Blocks that live or rest (not single addresses).
     pub(super) blocks: u64,
     /// Ordered by address, disjoint.
     pub(super) exclusions: Vec<Exclusion>,
@@ -123,6 +129,11 @@ impl Subnet {
             Holder::Port => self.row.service.is_auto_address(),
             Holder::Yielding => true,
         }
+    }
+
+    /// Resting blocks and addresses.
+    pub(super) fn resting(&self) -> u64 {
+        self.rests.as_deref().map_or(0, SubnetRests::count)
     }
 
     /// Allocations that stand in the way of its deletion.

@@ -17,6 +17,8 @@ use addrd_protocol::message::{SubnetUsage, UsageTotals};
 pub(super) struct Totals {
     /// Taken in each part.
     taken: [u128; Part::COUNT],
+    /// Of what is taken in the pools, what rests.
+    resting: u128,
     /// Addresses of each part of the pools.
     pools: [u128; Part::COUNT - 1],
     /// Addresses in the prefixes.
@@ -37,6 +39,9 @@ impl Totals {
             totals.pools[part] += piece.size();
             totals.taken[part] += taken;
             outside -= taken;
+            if let Some(rests) = &subnet.rests {
+                totals.resting += rests.map.count(store, piece.first, piece.last);
+            }
         }
         totals.taken[Part::Outside as usize] = outside;
         totals
@@ -56,6 +61,12 @@ impl Totals {
         }
     }
 
+    /// Counts addresses in the pools, which are taken, as resting or as resting no more.
+    pub(super) fn count_resting(&mut self, addresses: u128, there: bool) {
+        let with = if there { u128::wrapping_add } else { u128::wrapping_sub };
+        self.resting = with(self.resting, addresses);
+    }
+
     /// With another one.
     pub(super) fn add(&mut self, other: &Self) {
         self.combine(other, u128::wrapping_add);
@@ -72,6 +83,7 @@ impl Totals {
         let pairs = self.taken.iter_mut().zip(other.taken);
         pairs.chain(self.pools.iter_mut().zip(other.pools)).for_each(|(a, b)| *a = with(*a, b));
         self.size = with(self.size, other.size);
+        self.resting = with(self.resting, other.resting);
     }
 
     /// Subnets that are counted.
@@ -89,7 +101,7 @@ impl Totals {
 
     fn allocated(&self) -> u128 {
         let [open, excluded, pinned, _] = self.taken;
-        open.wrapping_add(excluded).wrapping_add(pinned)
+        open.wrapping_add(excluded).wrapping_add(pinned).wrapping_sub(self.resting)
     }
 
     /// As the counts of a subnet.
@@ -102,7 +114,7 @@ impl Totals {
             free: self.untaken(Part::Open),
             held: 0,
             allocated: self.allocated(),
-            quarantined: 0,
+            quarantined: self.resting,
             excluded: self.untaken(Part::Excluded),
             pinned: self.untaken(Part::Pinned),
             used_outside: self.taken[Part::Outside as usize],
@@ -119,7 +131,7 @@ impl Totals {
             free: self.untaken(Part::Open),
             held: 0,
             allocated: self.allocated(),
-            quarantined: 0,
+            quarantined: self.resting,
             excluded: self.untaken(Part::Excluded),
             pinned: self.untaken(Part::Pinned),
             used_outside: self.taken[Part::Outside as usize],

@@ -88,6 +88,9 @@ pub(crate) struct Allocate {
     /// The exact address may be the gateway
     #[arg(long)]
     allow_gateway: bool,
+    /// If nothing is free, take what rests longest since its release
+    #[arg(long, conflicts_with = "pool")]
+    allow_resting: bool,
     /// Show gateway, DNS servers and routes too
     #[arg(long)]
     want_subnet: bool,
@@ -282,7 +285,7 @@ impl Allocate {
             flags: AllocateFlags {
                 takeover: self.takeover,
                 allow_gateway: self.allow_gateway,
-                allow_resting: false,
+                allow_resting: self.allow_resting,
                 want_subnet: self.want_subnet,
             },
             extras: (extras != AllocateExtras::default()).then(|| Box::new(extras)),

@@ -13,7 +13,7 @@ fn notes<const N: usize>(all: [Option<&str>; N]) -> String {
 
 /// What a project has of what it may have, or only what it may have where its use is not told.
 fn quotas(project: &Project) -> String {
-    let Quotas { addresses, prefixes, networks, subnets, ports } = project.quotas;
+    let Quotas { addresses, prefixes, networks, subnets, ports, resting } = project.quotas;
     let used = project.used;
     let all = [
         ("addresses", addresses, used.addresses),
@@ -21,6 +21,7 @@ fn quotas(project: &Project) -> String {
         ("networks", networks, networks.map(|_| project.networks.into())),
         ("subnets", subnets, used.subnets),
         ("ports", ports, used.ports),
+        ("resting", resting, used.resting),
     ];
     let shown = all.into_iter().filter_map(|(name, quota, used)| match (quota, used) {
         (Some(quota), Some(used)) => Some(format!("{name} {used} of {quota}")),

@@ -36,6 +36,7 @@ struct Checked {
     networks: u64,
     subnets: u64,
     allocations: u64,
+    resting: u64,
     jobs: u64,
 }
 
@@ -49,6 +50,7 @@ impl View for Checked {
         "networks",
         "subnets",
         "allocations",
+        "resting",
         "jobs",
     ];
 
@@ -62,6 +64,7 @@ impl View for Checked {
             self.networks.to_string(),
             self.subnets.to_string(),
             self.allocations.to_string(),
+            self.resting.to_string(),
             self.jobs.to_string(),
         ]
     }
@@ -118,6 +121,7 @@ fn checked(check: &Check, report: CheckReport) -> Checked {
         networks: report.networks,
         subnets: report.subnets,
         allocations: report.allocations,
+        resting: report.resting,
         jobs: report.jobs,
     }
 }

@@ -1,6 +1,7 @@
 //! Durations as people type and read them: 90s, 15m, 1h, 7d. Knows no clock.
 
 use addrd_protocol::message::renew::{LEASE_MS_MAX, LEASE_MS_MIN};
+use addrd_protocol::message::subnet::QUARANTINE_MS_MAX;
 
 /// Units and how many ms they have, the largest first.
 const UNITS: [(&str, u64); 5] =
@@ -22,6 +23,16 @@ pub(crate) fn lease(text: &str) -> Result<u64, String> {
     let parsed = ms(text).filter(|ms| (LEASE_MS_MIN..=LEASE_MS_MAX).contains(ms));
     parsed
         .ok_or_else(|| "expected a duration from 1s to 3650d, such as 90s, 15m, 1h, 7d".to_owned())
+}
+
+/// How long addresses rest, ms; 0 = not at all.
+///
+/// # Errors
+/// What was expected.
+pub(crate) fn rest(text: &str) -> Result<u64, String> {
+    let parsed = if text == "0" { Some(0) } else { ms(text) };
+    let expected = || "expected 0 or a duration up to 365d, such as 500ms, 30s, 10m, 1h".to_owned();
+    parsed.filter(|ms| *ms <= QUARANTINE_MS_MAX).ok_or_else(expected)
 }
 
 /// Time left as people read it: the two largest units that are not zero. 0 is without end: nothing.

@@ -46,7 +46,8 @@ pub(crate) struct Create {
     /// For people
     #[arg(long, value_parser = text)]
     description: Option<Text>,
-    /// How much it may have: addresses, prefixes, networks, subnets or ports; may be repeated
+    /// How much it may have: addresses, prefixes, networks, subnets, ports or resting;
+    /// may be repeated
     #[arg(long = "quota", value_name = "WHAT=COUNT", value_parser = quota)]
     quotas: Vec<(QuotaOf, Setting<u64>)>,
 }
@@ -80,8 +81,8 @@ pub(crate) struct Update {
     /// Remove the description
     #[arg(long, conflicts_with = "description")]
     no_description: bool,
-    /// How much it may have: addresses, prefixes, networks, subnets or ports, or none = anything;
-    /// may be repeated. What is there stays
+    /// How much it may have: addresses, prefixes, networks, subnets, ports or resting, or none =
+    /// anything; may be repeated. What is there stays
     #[arg(long = "quota", value_name = "WHAT=COUNT", value_parser = quota)]
     quotas: Vec<(QuotaOf, Setting<u64>)>,
     /// Only if it has this revision
@@ -97,6 +98,7 @@ enum QuotaOf {
     Networks,
     Subnets,
     Ports,
+    Resting,
 }
 
 /// Reads `addresses=1000` or `addresses=none`.
@@ -108,9 +110,10 @@ fn quota(given: &str) -> Result<(QuotaOf, Setting<u64>), String> {
         "networks" => QuotaOf::Networks,
         "subnets" => QuotaOf::Subnets,
         "ports" => QuotaOf::Ports,
+        "resting" => QuotaOf::Resting,
         _ => {
             return Err(format!(
-                "{name}: there are quotas of addresses, prefixes, networks, subnets and ports"
+                "{name}: there are quotas of addresses, prefixes, networks, subnets, ports and resting"
             ));
         }
     };
@@ -133,6 +136,7 @@ fn settings(given: Vec<(QuotaOf, Setting<u64>)>) -> QuotaSettings {
             QuotaOf::Networks => &mut settings.networks,
             QuotaOf::Subnets => &mut settings.subnets,
             QuotaOf::Ports => &mut settings.ports,
+            QuotaOf::Resting => &mut settings.resting,
         } = setting;
     }
     settings

@@ -211,7 +211,9 @@ impl Target {
         address: IpAddr,
     ) -> Result<Option<Allocation>, Fault> {
         let scope = network.unwrap_or(NetworkId::NIL);
-        let found = client.lookup(scope, Lookup::Address(address)).await?;
+        let mut found = client.lookup(scope, Lookup::Address(address)).await?;
+        // What rests is held by nobody.
+        found.allocations.retain(|held| held.state != AllocationState::Quarantined);
         let nowhere = found.subnets.is_empty() && self.pool.is_none();
         if found.allocations.is_empty() && nowhere {
             return Err(Fault::NotFound(format!("no subnet has the address {address}")));

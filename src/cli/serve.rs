@@ -377,6 +377,7 @@ fn demo_subnet(network: NetworkId, cidr: Prefix, name: &str) -> SubnetCreate {
         name: Text::new(name).ok(),
         description: None,
         from_pool: None,
+        quarantine_ms: None,
         service: Default::default(),
     }
 }

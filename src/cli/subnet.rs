@@ -3,7 +3,7 @@
 use super::fault::Fault;
 use super::session::Session;
 use super::subnet_change::{self, Exclude, Include, Update};
-use super::{ask, find, network, pool};
+use super::{ask, duration, find, network, pool};
 use addrd_client::Client;
 use addrd_protocol::id::NAMESPACE;
 use addrd_protocol::message::{
@@ -118,6 +118,9 @@ pub(crate) struct Create {
     /// Id of the segment that it is on
     #[arg(long, value_name = "ID")]
     segment: Option<SegmentId>,
+    /// How long an address rests once it was released; 0: not at all [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = duration::rest)]
+    quarantine: Option<u64>,
 }
 
 /// Names a subnet.
@@ -274,6 +277,7 @@ async fn create(session: &Session, create: Create) -> Result<(), Fault> {
         routes: create.routes,
         name,
         description: create.description,
+        quarantine_ms: create.quarantine,
         service: Service {
             ipv6_ra_mode: create.ipv6_ra_mode.map(ModeName::mode),
             ipv6_address_mode: create.ipv6_address_mode.map(ModeName::mode),

@@ -3,7 +3,7 @@
 use super::fault::Fault;
 use super::session::Session;
 use super::subnet::{StrategyName, range, route};
-use super::{find, network};
+use super::{duration, find, network};
 use addrd_protocol::message::{
     Exclusion, ExclusionMode, Route, SubnetExclude, SubnetInclude, SubnetUpdate,
 };
@@ -71,6 +71,9 @@ pub(crate) struct Update {
     /// Put it on this segment, the only one of its network
     #[arg(long, value_name = "ID")]
     segment: Option<SegmentId>,
+    /// How long an address rests once it was released; 0: not at all
+    #[arg(long, value_name = "DURATION", value_parser = duration::rest)]
+    quarantine: Option<u64>,
     /// Only if it has this revision
     #[arg(long)]
     revision: Option<u64>,
@@ -134,6 +137,7 @@ fn request(update: Update, subnet_id: SubnetId) -> Result<SubnetUpdate, Fault> {
         description: setting(update.description, update.no_description),
         service_types: setting(list(update.service_types), update.no_service_types),
         segment_id: setting(update.segment, false),
+        quarantine_ms: setting(update.quarantine, false),
     };
     let nothing = SubnetUpdate {
         subnet_id,
@@ -148,6 +152,7 @@ fn request(update: Update, subnet_id: SubnetId) -> Result<SubnetUpdate, Fault> {
         description: Setting::Unset,
         service_types: Setting::Unset,
         segment_id: Setting::Unset,
+        quarantine_ms: Setting::Unset,
     };
     match request == nothing {
         true => Err(Fault::Usage("nothing to change is given".to_owned())),

@@ -1,6 +1,7 @@
 //! How objects look: columns of a list, fields of one object, what `-q` prints. JSON is the
 //! serde form of the message (SPEC.md section 12).
 
+use super::duration;
 use addrd_protocol::message::{
     Exclusion, ExclusionMode, HostMapping, Network, Pin, Port, Segment, ServerStatus, Subnet,
 };
@@ -132,6 +133,7 @@ impl View for Subnet {
             ),
             ("service_types", joined(&self.service.service_types)),
             ("segment_id", self.service.segment_id.map(|id| id.to_string()).unwrap_or_default()),
+            ("quarantine", duration::left(self.quarantine_ms)),
             ("filling", self.filling.map(|job| job.to_string()).unwrap_or_default()),
             ("live_inside", joined(&self.live_inside)),
             ("overlaps", joined(&self.overlaps)),

@@ -118,6 +118,11 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
     let jump_ms_max = boot.clock_jump_ms_max;
     let clock = SystemClock::over(boot.hands, recovered.tick, jump_ms_max, has_deadlines);
     let clock_behind_ms = clock.behind_ms(recovered.tick);
+    let ahead_ms = clock.tick().since(recovered.tick);
+    if ahead_ms > jump_ms_max {
+        // Nothing that a wrong time could end for good says no; a rest is made up for.
+        shards.iter_mut().for_each(|shard| shard.prolong_rests(ahead_ms));
+    }
     let clock: Arc<dyn Clock> = Arc::new(clock);
     let running = start(Start {
         shards,

@@ -43,9 +43,11 @@ pub enum Scalar {
     Leases = 9,
     /// Leases that the worker ended.
     LeasesEnded = 10,
+    /// Addresses and blocks of the worker that rest.
+    Resting = 11,
 }
 
-const SCALARS: usize = 11;
+const SCALARS: usize = 12;
 
 /// The writing end of a deciding thread.
 #[derive(Debug)]
@@ -147,6 +149,7 @@ impl WorkerFigures {
             shard.counters();
         self.scalars.set(Scalar::JobsRunning as usize, jobs_running);
         self.scalars.set(Scalar::Leases as usize, shard.leases());
+        self.scalars.set(Scalar::Resting as usize, shard.resting());
         self.scalars.set(Scalar::Networks as usize, networks);
         self.scalars.set(Scalar::Subnets as usize, subnets);
         self.scalars.set(Scalar::Allocations as usize, allocations);

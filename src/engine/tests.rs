@@ -32,6 +32,7 @@ mod leases;
 mod pressure;
 mod quotas;
 mod reserve;
+mod rests;
 mod rig;
 mod room;
 mod schedule;
@@ -130,6 +131,8 @@ fn create_subnet(id: u64, network: u128, cidr: &str) -> Operation {
         name: None,
         description: None,
         from_pool: None,
+        // What is released is free at once, but where a test says otherwise.
+        quarantine_ms: Some(0),
         service: Default::default(),
     };
     operation(id, network, Opcode::SUBNET_CREATE, Request::SubnetCreate(Box::new(body)))

@@ -280,13 +280,14 @@ impl Worker {
         }
     }
 
-    /// Whether the journal has to learn what time it is: what has a lease is judged by that after a
-    /// restart. At the end it always does.
+    /// Whether the journal has to learn what time it is: what has a lease or rests is judged by that
+    /// after a restart. At the end it always does.
     fn is_mark_due(&self) -> bool {
-        let has_leases = self.shard.as_ref().is_some_and(|shard| shard.leases() > 0);
+        let has_times = |shard: &Shard| shard.leases() + shard.resting() > 0;
+        let has_times = self.shard.as_deref().is_some_and(has_times);
         let age = self.shared.clock.tick().since(self.marked);
         let is_last = self.intake.is_finished() && !self.has_marked_end;
-        has_leases && (is_last || age > limits::TICK_AGE_MS_MAX)
+        has_times && (is_last || age > limits::TICK_AGE_MS_MAX)
     }
 
     /// Hands over nothing but the time.
@@ -305,14 +306,15 @@ impl Worker {
         Progress::Worked
     }
 
-    /// Whether jobs are to be worked on, or leases to be ended, and may be.
+    /// Whether jobs are to be worked on, or leases or rests to be ended, and may be.
     fn can_go_on(&self) -> bool {
         (self.has_jobs || self.expires_in_ms() == Some(0)) && self.may_slice()
     }
 
-    /// Time until the next lease has to be looked at, ms.
+    /// Time until the next lease or rest has to be looked at, ms.
     fn expires_in_ms(&self) -> Option<u64> {
-        let next = self.shard.as_deref()?.next_expiry()?;
+        let shard = self.shard.as_deref()?;
+        let next = shard.next_expiry().into_iter().chain(shard.next_rest_end()).min()?;
         Some(next.since(self.shared.clock.tick()))
     }
 
@@ -370,6 +372,7 @@ impl Worker {
         let at = self.at();
         let mut draft = Draft::new(self.backlog.len());
         draft.records = RecordBuffer::with_capacity(limits::DRAIN_RECORD_CAPACITY);
+        self.end_rests(&mut shard, &at, &mut draft);
         self.decide_backlog(&mut shard, &at, began_ns, &mut draft);
         self.step_jobs(&mut shard, &at, &mut draft);
         self.figures.drained(&shard, draft.operations, began_ns, &*self.shared.clock);
@@ -449,16 +452,40 @@ impl Worker {
         }
     }
 
+    /// Takes away rests that have ended, before anything is decided that would come across them, if
+    /// that leaves room for the first operation.
+    fn end_rests(&self, shard: &mut Shard, at: &At, draft: &mut Draft) {
+        let is_due = shard.next_rest_end().is_some_and(|end| end <= at.tick);
+        if !is_due || self.shared.pressure.refuse() == Refuse::Mutations {
+            return;
+        }
+        let bytes = draft.records.bytes() + limits::REST_SLICE_RECORD_BYTES_MAX;
+        let fits = match self.backlog.front() {
+            Some(Work::Parcel(parcel)) => {
+                let first = parcel.operations.get(self.parcel_done);
+                first.is_none_or(|operation| answer::fits(operation, bytes))
+            }
+            Some(Work::Part(_) | Work::Lend(_)) | None => true,
+        };
+        if fits {
+            shard.step_rests(at, limits::REST_SLICE_OBJECTS, &mut draft.records);
+        }
+    }
+
     /// One slice of the jobs of this worker, if the drain left room for it.
     fn step_jobs(&mut self, shard: &mut Shard, at: &At, draft: &mut Draft) {
         let bytes = draft.records.bytes()
             + limits::JOB_SLICE_RECORD_BYTES_MAX
-            + limits::EXPIRY_SLICE_RECORD_BYTES_MAX;
+            + limits::EXPIRY_SLICE_RECORD_BYTES_MAX
+            + limits::REST_SLICE_RECORD_BYTES_MAX;
         if draft.is_full(bytes) || !self.may_slice() {
             self.drains_without_slice = self.drains_without_slice.saturating_add(1);
             return;
         }
         self.drains_without_slice = 0;
+        if draft.operations > 0 {
+            self.end_rests(shard, at, draft);
+        }
         self.expire(shard, at, draft);
         let progress = shard.step_jobs(at, limits::JOB_SLICE_OBJECTS, &mut draft.records);
         // A port that goes without an address tells nobody why.
@@ -582,6 +609,7 @@ impl ParcelPart<'_> {
         let (mut done, mut refused) = (0, 0);
         for operation in rest {
             let before = draft.records.bytes();
+            // Alone it fits any drain; and rests were ended only if it fits behind them.
             if done + draft.operations as usize > 0 && !answer::fits(operation, before) {
                 break;
             }

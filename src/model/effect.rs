@@ -173,6 +173,8 @@ pub struct SubnetRow {
     pub description: Option<Text>,
     /// The subnet pool that its prefix is taken from.
     pub pool: Option<ObjectRef>,
+    /// How long what is released rests, ms; 0 = not at all.
+    pub quarantine_ms: u64,
     /// Whom it serves and how.
     pub service: Service,
 }

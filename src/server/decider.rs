@@ -102,6 +102,8 @@ pub struct Figures {
     pub leases: u64,
     /// Leases that ended.
     pub leases_ended: u64,
+    /// Addresses and blocks that rest.
+    pub resting: u64,
     /// How full subnets are.
     pub fill: FillReport,
     /// A backup is being fetched.
@@ -136,6 +138,7 @@ impl Figures {
             jobs_running: 0,
             leases: 0,
             leases_ended: 0,
+            resting: 0,
             fill: FillReport::default(),
             backup_running: false,
             backups_fetched: 0,
@@ -259,6 +262,7 @@ fn figures_of(engine: &Engine) -> Figures {
         sum.jobs_running += scalar(Scalar::JobsRunning);
         sum.leases += scalar(Scalar::Leases);
         sum.leases_ended += scalar(Scalar::LeasesEnded);
+        sum.resting += scalar(Scalar::Resting);
         sum.fill.merge(&part.fill);
         sum.memory_bytes += scalar(Scalar::MemoryBytes);
         sum.ring.merge(&part.ring);

@@ -56,8 +56,10 @@ pub struct CheckReport {
     pub subnets: u64,
     /// Ports.
     pub ports: u64,
-    /// Allocations.
+    /// Live allocations.
     pub allocations: u64,
+    /// Addresses and blocks that rest, or have rested and are not taken away yet.
+    pub resting: u64,
     /// Jobs.
     pub jobs: u64,
 }

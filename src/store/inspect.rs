@@ -7,6 +7,7 @@ use crate::model::{
     AllocationRow, Effect, ExclusionRow, Family, Mac, NetworkHandle, NetworkId, NetworkRow, PortId,
     PortRow, Prefix, ProjectId, Revision, SubnetHandle, SubnetRow, Text,
 };
+use addrd_protocol::message::AllocationState;
 use std::collections::{HashMap, HashSet};
 
 /// Objects after which progress is told.
@@ -76,8 +77,12 @@ impl<'a> Inspector<'a> {
 
     fn tell_progress(&mut self) {
         let report = &*self.report;
-        let done =
-            report.networks + report.subnets + report.ports + report.allocations + report.jobs;
+        let done = report.networks
+            + report.subnets
+            + report.ports
+            + report.allocations
+            + report.resting
+            + report.jobs;
         if done.is_multiple_of(PROGRESS_OBJECTS) {
             (self.progress)(CheckProgress { stage: CheckStage::Reading, done });
         }
@@ -156,7 +161,9 @@ impl<'a> Inspector<'a> {
     }
 
     fn allocation(&mut self, row: &AllocationRow) {
-        self.report.allocations += 1;
+        let rests = row.state == AllocationState::Quarantined;
+        let count = if rests { &mut self.report.resting } else { &mut self.report.allocations };
+        *count += 1;
         let place = row.place;
         self.note_revision(place.network, row.changed.max(row.revision), "an allocation");
         if self.cells.network != Some(place.network) {
@@ -183,7 +190,14 @@ impl<'a> Inspector<'a> {
             self.report.find(format!("{}: overlaps the one before it", what()));
         }
         self.cells.covered = Some(last);
-        self.cells.keys.push(key_of(row));
+        let end = row.extras.as_deref().and_then(|extras| extras.quarantine_end);
+        if rests && end.is_none() {
+            self.report.find(format!("{}: it rests without an end", what()));
+        }
+        // The key of what rests is free.
+        if !rests {
+            self.cells.keys.push(key_of(row));
+        }
     }
 
     /// Keys of a network that are held twice.

@@ -4,9 +4,9 @@
 use super::*;
 use crate::journal::RecordBuffer;
 use crate::model::{
-    AllocationPlace, AllocationRow, Effect, EffectSink, HeldBy, Instance, Mac, NetworkHandle,
-    NetworkId, NetworkRow, OwnerId, PortId, PortRow, ProjectId, Revision, Slot, SubnetHandle,
-    SubnetId, SubnetRow, Tick,
+    AllocationExtras, AllocationPlace, AllocationRow, Effect, EffectSink, HeldBy, Instance, Mac,
+    NetworkHandle, NetworkId, NetworkRow, OwnerId, PortId, PortRow, ProjectId, Revision, Slot,
+    SubnetHandle, SubnetId, SubnetRow, Tick,
 };
 use addrd_protocol::message::{AllocationState, IpAllocation, Strategy, SubnetKind};
 use std::os::unix::fs::PermissionsExt;
@@ -93,6 +93,7 @@ fn subnet() -> Effect {
         name: None,
         description: None,
         pool: None,
+        quarantine_ms: 0,
         service: Default::default(),
     }))
 }
@@ -337,6 +338,30 @@ fn a_check_finds_what_contradicts_itself() {
     for (what, part) in found.iter().zip(["overlaps the one before", "without it", "held twice"]) {
         assert!(what.contains(part), "{what}");
     }
+}
+
+/// Its key is free: whoever had it may have another one by now.
+#[test]
+fn a_check_takes_what_rests_for_nobodys() {
+    let checked_with = |quarantine_end| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data");
+        let mut store = create(&path);
+        let mut resting = put(1, 3, false);
+        if let Effect::AllocationPut(resting) = &mut resting {
+            resting.state = AllocationState::Quarantined;
+            resting.owner = OwnerId::from_u128(3);
+            let extras = AllocationExtras { quarantine_end, ..Default::default() };
+            resting.extras = Some(Box::new(extras));
+        }
+        append(&mut store, &[network(), subnet(), resting, put(3, 5, false)], Seq(0));
+        drop(store);
+        checked(&path)
+    };
+    let report = checked_with(Some(9));
+    assert_eq!((report.findings, report.resting, report.allocations), (vec![], 1, 1));
+    let found = checked_with(None).findings;
+    assert!(found.len() == 1 && found[0].what.contains("without an end"), "{found:?}");
 }
 
 #[test]

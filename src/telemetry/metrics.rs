@@ -168,6 +168,8 @@ metrics! {
         "memory of the events that are kept for those who watch; 0 while nobody does", "";
     FEED_BEHIND: Gauge "addrd_feed_behind" [] "hand-overs",
         "how far the change feed is behind the journal", "it rises for minutes";
+    RESTING: Gauge "addrd_resting" [] "blocks",
+        "addresses and blocks that were released and rest", "it grows while allocations do not";
     JOBS_RUNNING: Gauge "addrd_jobs_running" [] "jobs",
         "forced deletions that are not finished", "above 0 for hours";
     SUBNETS_BY_FILL: Gauge "addrd_subnets_by_fill" ["percent"] "subnets",

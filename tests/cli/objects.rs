@@ -132,12 +132,40 @@ fn releases_are_fenced_by_what_was_shown_or_said() {
     server.addrd(&format!("release 10.0.0.2 --revision {revision}")).ok();
     server.addrd("allocate blue --owner a").ok();
     let gone = server.addrd("release --network blue --owner a -o json").json();
-    assert_eq!(gone["state"], "free");
+    assert_eq!(gone["state"], "quarantined");
     let nothing = server.addrd("release --network blue --owner a -o json").json();
     assert_eq!(nothing["status"], "NOT_HELD");
     server.addrd("release").fails(2);
     server.addrd("release 192.0.2.1").fails(4);
     server.addrd("release --network nowhere --owner a").fails(4);
+}
+
+#[test]
+fn what_is_released_rests_as_long_as_its_subnet_says() {
+    let server = blue();
+    let shown = server.addrd("subnet get blue web -o json").json();
+    assert_eq!(shown["quarantine_ms"], 30_000);
+    server.addrd("subnet create blue 10.9.0.0/30 --name tiny --quarantine 10m").ok();
+    assert!(server.addrd("subnet get blue tiny").ok().contains("10m"));
+    server.addrd("allocate blue --owner a --subnet tiny").ok();
+    server.addrd("release 10.9.0.2").ok();
+    let full = server.addrd("allocate blue --owner b --subnet tiny").fails(3);
+    assert!(full.contains("EXHAUSTED") && full.contains("resting 1"), "{full}");
+    let resting = server.addrd("allocate blue --owner b --address 10.9.0.2").fails(3);
+    assert!(resting.contains("ADDRESS_RESTING"), "{resting}");
+    let listed = server.addrd("allocation list blue --state quarantined -o json").json();
+    assert_eq!(listed[0]["address"], "10.9.0.2");
+    assert_eq!(server.addrd("allocation list blue -q").ok(), "", "it is held by nobody");
+    assert!(server.addrd("release 10.9.0.2").ok().contains("not held"));
+    let back = server.addrd("allocate blue --owner a --subnet tiny -o json").json();
+    assert_eq!((&back["address"], &back["from_quarantine"]), (&"10.9.0.2".into(), &true.into()));
+    server.addrd("release 10.9.0.2").ok();
+    let taken =
+        server.addrd("allocate blue --owner b --subnet tiny --allow-resting -o json").json();
+    assert_eq!(taken["from_quarantine"], true);
+    server.addrd("subnet update blue tiny --quarantine 0").ok();
+    assert_eq!(server.addrd("release 10.9.0.2").ok(), "released 10.9.0.2\n");
+    server.addrd("subnet update blue tiny --quarantine 366d").fails(2);
 }
 
 #[test]
@@ -339,7 +367,7 @@ fn quotas_are_set_shown_kept_to_and_taken_away() {
     let error = server.addrd("--project team port create blue").fails(3);
     assert!(error.contains("quota of ports: 0 of 0 used"), "{error}");
     let error = server.addrd("project set team --quota cores=1").fails(2);
-    assert!(error.contains("addresses, prefixes, networks, subnets and ports"), "{error}");
+    assert!(error.contains("addresses, prefixes, networks, subnets, ports and resting"), "{error}");
     server.addrd("project set team --quota ports=9007199254740992").fails(2);
 }
 

@@ -12,7 +12,7 @@ fn lent() -> Server {
         "project create team",
         "project create crew",
         "network create blue --shared",
-        "subnet create blue 10.0.0.0/28 --name web",
+        "subnet create blue 10.0.0.0/28 --name web --quarantine 0",
         "allocate blue --owner vm-1 --label home=secret --host home-host",
     ] {
         server.addrd(line).ok();

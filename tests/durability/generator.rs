@@ -384,6 +384,7 @@ impl Generator {
             name: None,
             description: None,
             pool: None,
+            quarantine_ms: u64::from(subnet) * 1_000,
             service: Default::default(),
         })));
     }
@@ -487,9 +488,20 @@ impl Generator {
     }
 
     fn release(&mut self, random: &mut Random) {
-        if let Some(cell) = self.pick_cell(random) {
-            self.gone(&cell);
+        let Some(mut cell) = self.pick_cell(random) else { return };
+        // Not drawn, so that the workloads of old seeds stay what they were as far as may be.
+        if cell.state == AllocationState::Quarantined || cell.changed.0 % 4 != 0 {
+            return self.gone(&cell);
         }
+        // It rests: nothing is kept but who had it.
+        let project = cell.extras.as_deref().and_then(|extras| extras.project);
+        let quarantine_end = Some(cell.changed.0 | 1);
+        cell.changed = self.next_revision(cell.place.network.0);
+        cell.state = AllocationState::Quarantined;
+        cell.moves_cursor = false;
+        let extras = AllocationExtras { project, quarantine_end, ..AllocationExtras::default() };
+        cell.extras = Some(Box::new(extras));
+        self.push(Effect::AllocationPut(cell));
     }
 
     fn gone(&mut self, cell: &AllocationRow) {
@@ -507,6 +519,8 @@ impl Generator {
             cell.revision = cell.changed;
             cell.instance = Instance(random.next_u64());
         }
+        // What rested is somebody's again.
+        cell.state = AllocationState::Allocated;
         cell.extras = extras(random);
         self.push(Effect::AllocationPut(cell));
     }

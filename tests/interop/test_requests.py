@@ -93,6 +93,42 @@ class Leases(ServerCase):
             self.assertEqual(self.call("allocate", body, self.net).status, "OUT_OF_RANGE")
 
 
+class Rests(ServerCase):
+    def setUp(self):
+        self.call = self.connect().call
+        self.net, self.subnet = self.network(self.call, "10.0.0.0/30", quarantine_ms=30_000)
+
+    def test_what_is_released_rests_and_comes_back_to_its_owner_alone(self):
+        self.ok(self.call, "allocate", allocate("web-1"), self.net)
+        self.assertEqual(self.ok(self.call, "release", key("web-1"), self.net)["state"], "quarantined")
+        full = self.call("allocate", allocate("web-2"), self.net)
+        self.assertEqual(full.status, "EXHAUSTED")
+        candidate = full.body["details"][0]["candidate"]
+        self.assertEqual((candidate["allocated"], candidate["quarantined"]), ("0", "1"))
+        self.assertTrue(0 < candidate["next_free_in_ms"] <= 30_000)
+        resting = self.call("allocate", allocate("web-2", exact="10.0.0.2"), self.net)
+        self.assertEqual(resting.status, "ADDRESS_RESTING")
+        self.assertEqual(self.call("allocation_get", at("10.0.0.2"), self.net).status, "NOT_FOUND")
+        shown = self.ok(self.call, "lookup", {"address": "10.0.0.2"}, self.net)["allocations"]
+        self.assertEqual([each["state"] for each in shown], ["quarantined"])
+        back = self.ok(self.call, "allocate", allocate("web-1"), self.net)["first"]
+        self.assertEqual((back["address"], back["from_quarantine"]), ("10.0.0.2", True))
+        self.ok(self.call, "release", key("web-1"), self.net)
+        taken = self.ok(self.call, "allocate", allocate("web-2", flags={"allow_resting": True}), self.net)["first"]
+        self.assertEqual((taken["address"], taken["from_quarantine"]), ("10.0.0.2", True))
+
+    def test_a_subnet_says_how_long_and_can_be_told_otherwise(self):
+        other = subnet("00000000-0000-4000-8000-000000000009", "10.0.9.0/24")
+        del other["quarantine_ms"]
+        self.assertEqual(self.ok(self.call, "subnet_create", other, self.net)["quarantine_ms"], 30_000)
+        change = {"subnet_id": self.subnet, "expected": "0", "quarantine_ms": 0}
+        self.assertEqual(self.ok(self.call, "subnet_update", change, self.net)["quarantine_ms"], 0)
+        self.ok(self.call, "allocate", allocate("web-1"), self.net)
+        self.assertEqual(self.ok(self.call, "release", key("web-1"), self.net)["state"], "free")
+        too_long = change | {"quarantine_ms": 31_536_000_001}
+        self.assertEqual(self.call("subnet_update", too_long, self.net).status, "OUT_OF_RANGE")
+
+
 class Batches(ServerCase):
     def setUp(self):
         self.call = self.connect().call

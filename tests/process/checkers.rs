@@ -3,7 +3,8 @@
 
 use crate::support::book::{Book, Span};
 use crate::support::history::{
-    Exhausted, Grant, Possible, Tenure, double_allocations, false_exhaustion, revisions,
+    Exhausted, Grant, Possible, Tenure, double_allocations, early_reuse, false_exhaustion,
+    revisions,
 };
 use crate::support::network::{LENT, PROJECTS};
 use crate::support::operation::{By, How, Operation};
@@ -58,6 +59,14 @@ fn an_address_held_twice_is_found() {
     let mut elsewhere = tenure(4, 5, 12, 18);
     elsewhere.key.network = NetworkId::from_u128(8);
     assert!(double_allocations(&[clean[0].clone(), elsewhere]).is_empty());
+}
+
+#[test]
+fn an_address_that_did_not_rest_is_found() {
+    let clean = vec![tenure(1, 5, 10, 20), tenure(2, 5, 30, 40), tenure(2, 5, 42, u64::MAX)];
+    assert!(early_reuse(&clean, NETWORK, 10).is_empty(), "its own comes back sooner");
+    is_one(&early_reuse(&clean, NETWORK, 11), "did not rest");
+    assert!(early_reuse(&clean, NetworkId::from_u128(8), 11).is_empty());
 }
 
 #[test]

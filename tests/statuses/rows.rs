@@ -304,6 +304,23 @@ pub(crate) const ROWS: &[Row] = &[
            n subnet_create {"cidr": "10.0.0.0/24"}
            n renew {"target": {"key": {"owner": "a", "slot": 0}}, "lease_ms": 60000}"#,
     ),
+    requests(
+        Status::ADDRESS_RESTING,
+        r#"n network_create
+           n subnet_create {"cidr": "10.0.0.0/24"}
+           n allocate {"owner": "a", "exact": "10.0.0.9"}
+           n release {"target": {"key": {"owner": "a", "slot": 0}}}
+           n allocate {"owner": "b", "exact": "10.0.0.9"}"#,
+    ),
+    requests(
+        Status::RESTING_LIMIT,
+        r#"- project_update {"quota_resting": 0}
+           n network_create
+           n subnet_create {"cidr": "10.0.0.0/24"}
+           n allocate {"owner": "a"}
+           n release {"target": {"key": {"owner": "a", "slot": 0}}}
+           n allocate {"owner": "b"}"#,
+    ),
     requests(Status::RELIST, r#"- watch {"from": {"incarnation": 77, "position": "1"}}"#),
     requests(Status::BACKUP_OVER, r#"- backup_read {"backup_id": "b0", "block": 5}"#),
     connections(Status::MALFORMED, connections::malformed),

@@ -287,7 +287,7 @@ impl Book {
                 uses.claims.push(Exhausted { sent, answered });
                 self.hold(key).is_none()
             }
-            Status::ADDRESS_TAKEN | Status::KEY_IN_USE => true,
+            Status::ADDRESS_TAKEN | Status::ADDRESS_RESTING | Status::KEY_IN_USE => true,
             _ => false,
         }
     }

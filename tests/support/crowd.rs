@@ -1,12 +1,15 @@
 //! Many clients of the workload at once, and everything that is checked about them together.
 
-use super::history::{double_allocations, false_exhaustion, revisions};
+use super::history::{double_allocations, early_reuse, false_exhaustion, revisions};
 use super::network::{LENT, PROJECTS, held};
 use super::operation::port_of;
 use super::seed::Choices;
 use super::server::Site;
 use super::state::{Hold, Key, Unknown, Verdict, compare};
-use super::workload::{End, NETWORKS, PORTED, Run, TIGHT, TIGHT_SIZE, Worker, is_port};
+use super::workload::{
+    CLOCKS_DIFFER_MS, CONTESTED, CONTESTED_REST_MS, End, NETWORKS, PORTED, Run, TIGHT, TIGHT_SIZE,
+    Worker, is_port,
+};
 use super::{say, soon};
 use addrd_client::protocol::message::{NetworkUpdate, PortFilter};
 use addrd_client::protocol::{NetworkId, PortId, ProjectId, Setting, Status};
@@ -132,6 +135,8 @@ impl Crowd {
         }
         findings.extend(double_allocations(&tenures));
         findings.extend(revisions(&grants));
+        let rest_ns = (CONTESTED_REST_MS - CLOCKS_DIFFER_MS) * 1_000_000;
+        findings.extend(early_reuse(&tenures, CONTESTED, rest_ns));
         findings.extend(false_exhaustion(TIGHT_SIZE, &taken, &claims));
         must_be_none("in the history", findings);
         say(&format!(

@@ -64,6 +64,28 @@ pub(crate) fn double_allocations(tenures: &[Tenure]) -> Vec<String> {
     findings
 }
 
+/// Addresses of a network that somebody else had sooner after their release than they rest there.
+///
+/// Units: `rest_ns`, less what clocks that count ms may differ by.
+pub(crate) fn early_reuse(tenures: &[Tenure], network: NetworkId, rest_ns: u64) -> Vec<String> {
+    let mut places: BTreeMap<IpAddr, Vec<&Tenure>> = BTreeMap::new();
+    for tenure in tenures.iter().filter(|tenure| tenure.key.network == network) {
+        places.entry(tenure.address).or_default().push(tenure);
+    }
+    let mut findings = Vec::new();
+    for (address, mut tenures) in places {
+        tenures.sort_by_key(|tenure| tenure.from);
+        for pair in tenures.windows(2) {
+            let (before, next) = (pair[0], pair[1]);
+            let is_other = before.key != next.key;
+            if is_other && next.from < before.until.saturating_add(rest_ns) {
+                findings.push(format!("{address} did not rest: {before:?} and {next:?}"));
+            }
+        }
+    }
+    findings
+}
+
 /// Revisions of a network that were given out twice, or fell from one grant to a later one.
 pub(crate) fn revisions(grants: &[Grant]) -> Vec<String> {
     let mut networks: BTreeMap<NetworkId, Vec<&Grant>> = BTreeMap::new();

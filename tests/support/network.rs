@@ -57,6 +57,7 @@ pub(crate) fn subnet(network: NetworkId, cidr: &str, strategy: Strategy) -> Subn
         name: None,
         description: None,
         from_pool: None,
+        quarantine_ms: Some(0),
         service: Default::default(),
     }
 }

@@ -21,7 +21,7 @@ use std::time::Instant;
 pub(crate) const WIDE: NetworkId = NetworkId::from_u128(0x11);
 /// 29 usable addresses, more clients than that: often exhausted.
 pub(crate) const TIGHT: NetworkId = NetworkId::from_u128(0x12);
-/// Clients fight for the same exact addresses.
+/// Clients fight for the same exact addresses, which rest in between.
 pub(crate) const CONTESTED: NetworkId = NetworkId::from_u128(0x13);
 /// Big, used in batches.
 pub(crate) const BATCHED: NetworkId = NetworkId::from_u128(0x14);
@@ -32,6 +32,11 @@ pub(crate) const NETWORKS: [NetworkId; 7] = [WIDE, TIGHT, CONTESTED, BATCHED, PO
 /// Usable addresses of [`TIGHT`]: a /27 without network, broadcast and gateway.
 pub(crate) const TIGHT_SIZE: usize = 29;
 
+/// How long an address of [`CONTESTED`] rests, ms.
+pub(crate) const CONTESTED_REST_MS: u64 = 20;
+/// What a server and a client that count may find different, ms: one rounds, and a start takes the wall
+/// clock.
+pub(crate) const CLOCKS_DIFFER_MS: u64 = 5;
 /// Exact addresses that are fought for.
 const CONTESTED_ADDRESSES: u64 = 24;
 /// Most requests in flight of a client.
@@ -65,7 +70,11 @@ pub(crate) async fn make_networks(client: &Client) {
     for (network, name, cidrs, strategy) in all {
         create(client, network, name).await.expect("a network is made");
         for cidr in cidrs {
-            let made = client.subnet_create(network, subnet(network, cidr, strategy)).await;
+            let mut create = subnet(network, cidr, strategy);
+            if network == CONTESTED {
+                create.quarantine_ms = Some(CONTESTED_REST_MS);
+            }
+            let made = client.subnet_create(network, create).await;
             made.expect("a subnet is made");
         }
     }

@@ -67,7 +67,7 @@ mod numbers {
         EventKind: Project Scope Pool Network Segment Host Subnet Port Pin Allocation Job;
         WatchEndReason: Slow Relist;
         PrefixChoice: Exact Length DefaultLength;
-        QuotaResource: Pool Addresses Prefixes Networks Subnets Ports;
+        QuotaResource: Pool Addresses Prefixes Networks Subnets Ports Resting;
         CandidateReason: Exhausted Family Limit Deleting NoPools Length NotFound Fragmented
             AutoAddress ServiceType Segment;
     }

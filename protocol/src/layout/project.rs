@@ -24,8 +24,14 @@ const USED: u16 = 0x0020;
 const CRITICAL: u16 = 0x8000;
 
 /// Names of the quotas in the order of their tags.
-const QUOTA_NAMES: [&str; 5] =
-    ["quota_addresses", "quota_prefixes", "quota_networks", "quota_subnets", "quota_ports"];
+const QUOTA_NAMES: [&str; 6] = [
+    "quota_addresses",
+    "quota_prefixes",
+    "quota_networks",
+    "quota_subnets",
+    "quota_ports",
+    "quota_resting",
+];
 
 /// The quota of a tag, if there is one.
 fn quota_of(first: u16, tag: u16) -> Option<usize> {
@@ -38,13 +44,13 @@ fn read_quota(value: &mut Reader<'_>, field: &'static str) -> Read<u64> {
 }
 
 impl Quotas {
-    fn fields(&self) -> [Option<u64>; 5] {
-        [self.addresses, self.prefixes, self.networks, self.subnets, self.ports]
+    fn fields(&self) -> [Option<u64>; 6] {
+        [self.addresses, self.prefixes, self.networks, self.subnets, self.ports, self.resting]
     }
 
-    fn fields_mut(&mut self) -> [&mut Option<u64>; 5] {
-        let Self { addresses, prefixes, networks, subnets, ports } = self;
-        [addresses, prefixes, networks, subnets, ports]
+    fn fields_mut(&mut self) -> [&mut Option<u64>; 6] {
+        let Self { addresses, prefixes, networks, subnets, ports, resting } = self;
+        [addresses, prefixes, networks, subnets, ports, resting]
     }
 
     /// Takes the entry of a tail, if it is a quota.
@@ -66,14 +72,14 @@ impl Quotas {
 }
 
 impl QuotaSettings {
-    fn fields(&self) -> [&Setting<u64>; 5] {
-        let Self { addresses, prefixes, networks, subnets, ports } = self;
-        [addresses, prefixes, networks, subnets, ports]
+    fn fields(&self) -> [&Setting<u64>; 6] {
+        let Self { addresses, prefixes, networks, subnets, ports, resting } = self;
+        [addresses, prefixes, networks, subnets, ports, resting]
     }
 
-    fn fields_mut(&mut self) -> [&mut Setting<u64>; 5] {
-        let Self { addresses, prefixes, networks, subnets, ports } = self;
-        [addresses, prefixes, networks, subnets, ports]
+    fn fields_mut(&mut self) -> [&mut Setting<u64>; 6] {
+        let Self { addresses, prefixes, networks, subnets, ports, resting } = self;
+        [addresses, prefixes, networks, subnets, ports, resting]
     }
 
     fn read_entry(&mut self, tag: u16, value: &mut Reader<'_>) -> Read<bool> {
@@ -99,6 +105,7 @@ impl ProjectUse {
             1 => Some((&mut self.prefixes, "used_prefixes")),
             3 => Some((&mut self.subnets, "used_subnets")),
             4 => Some((&mut self.ports, "used_ports")),
+            5 => Some((&mut self.resting, "used_resting")),
             _ => None,
         }
     }
@@ -110,7 +117,7 @@ impl ProjectUse {
     }
 
     fn write_entries(&self, writer: &mut Writer<'_>) {
-        let counts = [self.addresses, self.prefixes, None, self.subnets, self.ports];
+        let counts = [self.addresses, self.prefixes, None, self.subnets, self.ports, self.resting];
         for (tag, count) in (USED..).zip(counts) {
             if let Some(count) = count {
                 writer.entry(tag, |w| w.u64(count));

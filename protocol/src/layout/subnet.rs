@@ -25,7 +25,7 @@ pub(super) const SUBNET_BYTES: usize = 72;
 
 /// Bytes of a subnet with all that it may have, each at its longest.
 pub(crate) const SUBNET_BYTES_MAX: usize = SUBNET_BYTES
-    + 15 * TAIL_ENTRY_HEADER_BYTES
+    + 16 * TAIL_ENTRY_HEADER_BYTES
     + ADDRESS_BYTES_MAX
     + POOLS_MAX * RANGE_BYTES_MAX
     + DNS_SERVERS_MAX * ADDRESS_BYTES_MAX
@@ -39,6 +39,7 @@ pub(crate) const SUBNET_BYTES_MAX: usize = SUBNET_BYTES
     + 2
     + SERVICE_TYPES_MAX * (1 + DEVICE_OWNER_BYTES_MAX)
     + 16
+    + 8
     + 8;
 
 const DHCP: u16 = 1;
@@ -60,6 +61,11 @@ fn dns_servers(reader: &mut Reader<'_>) -> Read<Vec<IpAddr>> {
 
 fn routes(reader: &mut Reader<'_>) -> Read<Vec<crate::message::Route>> {
     reader.list(ROUTES_MAX, "routes", |r| r.route())
+}
+
+/// The server says what is out of range.
+fn quarantine(reader: &mut Reader<'_>) -> Read<u64> {
+    reader.u64("quarantine_ms")
 }
 
 /// Address, family and length of a prefix at the places of a fixed part.
@@ -91,6 +97,7 @@ impl Layout for SubnetCreate {
             name: None,
             description: None,
             from_pool: None,
+            quarantine_ms: None,
             service: Service::default(),
         };
         reader.tail(|tag, value| {
@@ -101,6 +108,7 @@ impl Layout for SubnetCreate {
                 0x8004 => create.routes = routes(value)?,
                 0x8005 => create.name = Some(value.name("name")?),
                 0x8006 => create.description = Some(value.any_text("description")?),
+                0x800b => create.quarantine_ms = Some(quarantine(value)?),
                 0x8020..=0x8022 => read_from_pool(&mut create.from_pool, tag, value)?,
                 _ => return read_service(&mut create.service, 0x8007, tag, value),
             }
@@ -124,6 +132,9 @@ impl Layout for SubnetCreate {
         writer.entry_text(0x8005, self.name.as_ref());
         writer.entry_text(0x8006, self.description.as_ref());
         write_service(&self.service, 0x8007, writer);
+        if let Some(quarantine_ms) = self.quarantine_ms {
+            writer.entry(0x800b, |w| w.u64(quarantine_ms));
+        }
         if let Some(from) = &self.from_pool {
             writer.entry(0x8020, |w| {
                 w.numbered(from.by);
@@ -232,6 +243,7 @@ impl Layout for SubnetUpdate {
             description: Setting::Unset,
             service_types: Setting::Unset,
             segment_id: Setting::Unset,
+            quarantine_ms: Setting::Unset,
         };
         reader.tail(|tag, value| read_change(&mut update, tag, value))?;
         Ok(update)
@@ -254,6 +266,7 @@ impl Layout for SubnetUpdate {
             list.iter().for_each(|text| w.short_text(text));
         });
         writer.entry_setting(0x800a, &self.segment_id, |w, id| w.slice(id.as_bytes()));
+        writer.entry_setting(0x800b, &self.quarantine_ms, |w, ms| w.u64(*ms));
     }
 }
 
@@ -273,6 +286,7 @@ fn read_change(update: &mut SubnetUpdate, tag: u16, value: &mut Reader<'_>) -> R
         0x800a => {
             update.segment_id = value.setting("segment_id", |r| r.nonzero_id("segment_id"))?;
         }
+        0x800b => update.quarantine_ms = value.setting("quarantine_ms", quarantine)?,
         _ => return Ok(false),
     }
     Ok(true)
@@ -404,6 +418,7 @@ impl Layout for Subnet {
             description: None,
             live_inside: Vec::new(),
             overlaps: Vec::new(),
+            quarantine_ms: 0,
             subnet_pool_id: None,
             service: Service::default(),
             filling: None,
@@ -437,6 +452,9 @@ impl Layout for Subnet {
         if let Some(job) = self.filling {
             writer.entry(0x000e, |w| w.u64(job.0));
         }
+        if self.quarantine_ms != 0 {
+            writer.entry(0x000f, |w| w.u64(self.quarantine_ms));
+        }
         writer.entry_id(0x0020, self.subnet_pool_id.as_ref().map(|id| id.as_bytes()));
     }
 }
@@ -461,6 +479,7 @@ fn read_attribute(subnet: &mut Subnet, tag: u16, value: &mut Reader<'_>) -> Read
         }
         0x0020 => subnet.subnet_pool_id = Some(value.id("subnet_pool_id")?),
         0x000e => subnet.filling = Some(JobId(value.u64("filling")?)),
+        0x000f => subnet.quarantine_ms = value.u64("quarantine_ms")?,
         _ => return read_service(&mut subnet.service, 0x000a, tag, value),
     }
     Ok(true)

@@ -114,6 +114,8 @@ pub enum QuotaResource {
     Subnets = 5,
     /// Ports of a project.
     Ports = 6,
+    /// Resting addresses of a project.
+    Resting = 7,
 }
 
 /// Why one candidate subnet gave nothing.

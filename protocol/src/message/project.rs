@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// Largest quota: what every reader of JSON can tell apart.
 pub const QUOTA_MAX: u64 = (1 << 53) - 1;
+/// Resting addresses that a project may always have if nobody set a quota of them.
+pub const RESTING_LIMIT_LEAST: u64 = 1_024;
 
 /// How much a project may have of each resource; unset = anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -27,6 +29,10 @@ pub struct Quotas {
     /// Ports.
     #[serde(default, rename = "quota_ports", skip_serializing_if = "Option::is_none")]
     pub ports: Option<u64>,
+    /// Addresses that rest after the project released them, counted like `addresses`; unset = as
+    /// [`Quotas::resting_limit`] says.
+    #[serde(default, rename = "quota_resting", skip_serializing_if = "Option::is_none")]
+    pub resting: Option<u64>,
 }
 
 /// Changes of a project's quotas.
@@ -47,6 +53,19 @@ pub struct QuotaSettings {
     /// As in [`Quotas`]; null = anything.
     #[serde(default, rename = "quota_ports", skip_serializing_if = "Setting::is_unset")]
     pub ports: Setting<u64>,
+    /// As in [`Quotas`]; null = what follows from the quota of addresses.
+    #[serde(default, rename = "quota_resting", skip_serializing_if = "Setting::is_unset")]
+    pub resting: Setting<u64>,
+}
+
+impl Quotas {
+    /// Resting addresses beyond which a project gets no new ones: its quota; else, if its addresses
+    /// have one, twice that, at least [`RESTING_LIMIT_LEAST`]; else none.
+    #[must_use]
+    pub fn resting_limit(&self) -> Option<u64> {
+        let derived = |addresses: u64| addresses.saturating_mul(2).max(RESTING_LIMIT_LEAST);
+        self.resting.or_else(|| self.addresses.map(derived))
+    }
 }
 
 impl QuotaSettings {
@@ -70,6 +89,7 @@ impl QuotaSettings {
             networks: after(quotas.networks, &self.networks),
             subnets: after(quotas.subnets, &self.subnets),
             ports: after(quotas.ports, &self.ports),
+            resting: after(quotas.resting, &self.resting),
         }
     }
 }
@@ -90,6 +110,9 @@ pub struct ProjectUse {
     /// Ports.
     #[serde(default, rename = "used_ports", skip_serializing_if = "Option::is_none")]
     pub ports: Option<u64>,
+    /// Addresses that rest, counted like `addresses`.
+    #[serde(default, rename = "used_resting", skip_serializing_if = "Option::is_none")]
+    pub resting: Option<u64>,
 }
 
 /// Creates the project of the header.

@@ -25,6 +25,11 @@ pub const LIVE_INSIDE_MAX: usize = 64;
 /// Most subnets that the reply to a creation names.
 pub const OVERLAPS_MAX: usize = 16;
 
+/// How long addresses of a subnet rest that says nothing, ms.
+pub const QUARANTINE_MS_DEFAULT: u64 = 30_000;
+/// Longest rest, ms: 365 days.
+pub const QUARANTINE_MS_MAX: u64 = 365 * 24 * 3_600_000;
+
 /// What is kept back in a subnet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -139,6 +144,10 @@ pub struct SubnetCreate {
     /// Taken from a subnet pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_pool: Option<Box<FromPool>>,
+    /// How long an address rests once it was released, ms, at most [`QUARANTINE_MS_MAX`]; 0 = not at
+    /// all, unset = [`QUARANTINE_MS_DEFAULT`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine_ms: Option<u64>,
     /// Whom it serves and how.
     #[serde(flatten)]
     pub service: Service,
@@ -209,6 +218,9 @@ pub struct SubnetUpdate {
     /// Unset = unchanged; a subnet that is on no segment can be put on the only one there is.
     #[serde(default, skip_serializing_if = "Setting::is_unset")]
     pub segment_id: Setting<SegmentId>,
+    /// Unset = unchanged, null = [`QUARANTINE_MS_DEFAULT`]. What rests already rests on as before.
+    #[serde(default, skip_serializing_if = "Setting::is_unset")]
+    pub quarantine_ms: Setting<u64>,
 }
 
 /// Deletes a subnet. With live allocations only if forced, as a job.
@@ -323,6 +335,9 @@ pub struct Subnet {
     /// first [`OVERLAPS_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overlaps: Vec<SubnetId>,
+    /// How long an address rests once it was released, ms; 0 = not at all.
+    #[serde(default)]
+    pub quarantine_ms: u64,
     /// The subnet pool that it was taken from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subnet_pool_id: Option<PoolId>,

@@ -377,24 +377,25 @@ made_by! {
     };
     QuotaResource = |s| s.pick(&[
         Self::Pool, Self::Addresses, Self::Prefixes, Self::Networks, Self::Subnets, Self::Ports,
+        Self::Resting,
     ]);
     Quotas = |s| {
         let mut quota = || s.maybe(|s| s.up_to(QUOTA_MAX));
         Self {
             addresses: quota(), prefixes: quota(), networks: quota(), subnets: quota(),
-            ports: quota(),
+            ports: quota(), resting: quota(),
         }
     };
     QuotaSettings = |s| {
         let mut quota = || s.setting(|s| s.up_to(QUOTA_MAX));
         Self {
             addresses: quota(), prefixes: quota(), networks: quota(), subnets: quota(),
-            ports: quota(),
+            ports: quota(), resting: quota(),
         }
     };
     ProjectUse = |s| {
         let mut count = || s.maybe(|s| s.up_to(QUOTA_MAX));
-        Self { addresses: count(), prefixes: count(), subnets: count(), ports: count() }
+        Self { addresses: count(), prefixes: count(), subnets: count(), ports: count(), resting: count() }
     };
     CandidateReason = |s| s.pick(&[
         Self::Exhausted, Self::Family, Self::Limit, Self::Deleting, Self::NoPools, Self::Length,
@@ -536,7 +537,7 @@ made_of_fields! {
         pools = |s| s.setting(|s| s.list(subnet::POOLS_MAX)),
         dns_servers = |s| s.list(subnet::DNS_SERVERS_MAX),
         routes = |s| s.list(subnet::ROUTES_MAX), name = |s| s.maybe(Source::name), description,
-        from_pool,
+        from_pool, quarantine_ms,
         service,
     }
     FromPool {
@@ -609,7 +610,7 @@ made_of_fields! {
         service_types = |s| s.setting(|s| {
             s.filled_list(subnet::SERVICE_TYPES_MAX, text::DEVICE_OWNER_BYTES_MAX)
         }),
-        segment_id,
+        segment_id, quarantine_ms,
     }
     SubnetDelete { subnet_id, force, expected }
     Exclusion { range, mode, reason }
@@ -622,7 +623,7 @@ made_of_fields! {
         routes = |s| s.list(subnet::ROUTES_MAX), exclusions = |s| s.list(subnet::EXCLUSIONS_MAX),
         name = |s| s.maybe(Source::name), description,
         live_inside = |s| s.list(subnet::LIVE_INSIDE_MAX),
-        overlaps = |s| s.list(subnet::OVERLAPS_MAX), subnet_pool_id, service, filling,
+        overlaps = |s| s.list(subnet::OVERLAPS_MAX), quarantine_ms, subnet_pool_id, service, filling,
     }
     SubnetPage { position, items = |s| s.list(4), next }
     Usage { subnet, cursor, changed_since, family, totals_only }

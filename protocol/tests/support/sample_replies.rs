@@ -137,6 +137,7 @@ pub(super) fn subnet() -> Subnet {
         description: None,
         live_inside: Vec::new(),
         overlaps: Vec::new(),
+        quarantine_ms: 0,
         subnet_pool_id: None,
         service: Service::default(),
         filling: None,
@@ -507,6 +508,7 @@ pub(crate) fn replies() -> Vec<ReplySample> {
         ReplySample { name: name.to_owned(), opcode, request_id, status: Status::OK, body }
     }));
     samples.extend(sample_watch::replies());
+    samples.extend(sample_rests::replies());
     samples
 }
 
@@ -618,6 +620,7 @@ fn full_project() -> Project {
         networks: Some(10),
         subnets: Some(20),
         ports: Some(500),
+        resting: Some(5_000),
     };
     Project {
         repeated: true,
@@ -629,6 +632,7 @@ fn full_project() -> Project {
             prefixes: Some(0),
             subnets: Some(3),
             ports: Some(17),
+            resting: Some(4),
         },
         ..project()
     }

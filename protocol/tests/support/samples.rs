@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 mod sample_ports;
 mod sample_replies;
+mod sample_rests;
 mod sample_shared;
 mod sample_watch;
 pub(crate) use sample_replies::replies;
@@ -168,6 +169,7 @@ fn subnet_create() -> SubnetCreate {
         name: None,
         description: None,
         from_pool: None,
+        quarantine_ms: None,
         service: Service::default(),
     }
 }
@@ -186,6 +188,7 @@ fn subnet_update() -> SubnetUpdate {
         description: Setting::Unset,
         service_types: Setting::Unset,
         segment_id: Setting::Unset,
+        quarantine_ms: Setting::Unset,
     }
 }
 
@@ -268,6 +271,7 @@ fn subnet_requests() -> Vec<(&'static str, Request)> {
         name: some("front"),
         description: some("IPv6 of the front"),
         from_pool: None,
+        quarantine_ms: None,
         service: Service::default(),
     };
     let nulls = SubnetCreate { gateway: Setting::Null, pools: Setting::Null, ..subnet_create() };
@@ -529,6 +533,7 @@ pub(crate) fn requests() -> Vec<RequestSample> {
     samples.extend(sample_shared::requests());
     samples.extend((4_000..).zip(lease_requests()).map(sample));
     samples.extend(sample_watch::requests());
+    samples.extend(sample_rests::requests());
     samples
 }
 
@@ -541,6 +546,7 @@ fn project_requests() -> Vec<(&'static str, Request)> {
         networks: Setting::Value(10),
         subnets: Setting::Value(20),
         ports: Setting::Value(QUOTA_MAX),
+        resting: Setting::Value(4_096),
     };
     let update = ProjectUpdate {
         expected: REVISION,

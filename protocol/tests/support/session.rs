@@ -41,6 +41,7 @@ fn requests() -> Vec<Request> {
         name: None,
         description: None,
         from_pool: None,
+        quarantine_ms: None,
         service: Default::default(),
     };
     let named = AllocateExtras { owner_name: Some(text("web-1")), ..AllocateExtras::default() };
@@ -150,6 +151,7 @@ fn subnet() -> Subnet {
         description: None,
         live_inside: Vec::new(),
         overlaps: Vec::new(),
+        quarantine_ms: 30_000,
         subnet_pool_id: None,
         service: Default::default(),
         filling: None,
@@ -181,7 +183,7 @@ pub(crate) fn reply_bytes() -> Vec<u8> {
         length: 32,
         subnet_id: SUBNET,
         revision: Revision(BASE + 4),
-        state: AllocationState::Free,
+        state: AllocationState::Quarantined,
     };
     let replies = [
         (Opcode::HELLO, Status::OK, Reply::Hello(Box::new(hello_reply()))),

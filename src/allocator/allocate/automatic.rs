@@ -2,10 +2,12 @@
 //! for ports. Commits only what `allocate` commits.
 
 use super::request::{Asked, Limit, Want};
-use super::{Choice, Decision, FamilyChoice};
+use super::{Choice, Decision, FamilyChoice, Resting};
 use crate::allocator::Shard;
+use crate::allocator::order::Key;
 use crate::allocator::refusal::{Refused, refuse};
-use crate::allocator::subnet::Subnet;
+use crate::allocator::subnet::{Subnet, last_of};
+use crate::limits::CHOICE_SUBNETS_MAX;
 use crate::model::{EffectSink, Family, OwnerId, Slot, Status, SubnetId};
 use addrd_protocol::message::{Allocate, AllocateExtras, Strategy};
 use std::net::IpAddr;
@@ -57,23 +59,85 @@ impl PinSeeker<'_> {
 impl Shard {
     /// The address that is pinned for a key, if it satisfies the request and is free.
     pub(super) fn pinned_choice(
+        &mut self,
+        network: u32,
+        asked: &Asked<'_>,
+        want: &Want,
+        sink: &mut impl EffectSink,
+    ) -> Option<Choice> {
+        let (owner, slot) = (asked.request.owner, want.slot);
+        let (subnet, offset) =
+            self.pinned_place(network, &PinSeeker { owner, slot, asked, want })?;
+        self.end_rests_in(subnet, (offset, offset), sink);
+        let key = self.key_of(network, owner, slot);
+        let over = self.resting_for(subnet, (offset, 0), &key, self.restoring);
+        let is_free = over.is_some() || self.subnets.at(subnet).map.is_free(&self.maps, offset, 0);
+        is_free.then_some(Choice { subnet, offset, order: 0, moves_cursor: false, over })
+    }
+
+    /// The address that a key let go last and that rests still, if it satisfies the request and an
+    /// automatic choice may have it.
+    pub(super) fn own_resting_choice(
         &self,
         network: u32,
         asked: &Asked<'_>,
         want: &Want,
     ) -> Option<Choice> {
-        let (owner, slot) = (asked.request.owner, want.slot);
-        let (subnet, offset) =
-            self.pinned_place(network, &PinSeeker { owner, slot, asked, want })?;
-        Some(Choice { subnet, offset, order: 0, moves_cursor: false })
+        let handle = self.own_rest(network, asked.request.owner, want.slot)?;
+        let record = self.ledger.at(handle);
+        let (at, offset) = (record.subnet, self.ledger.offset(record));
+        let subnet = self.subnets.at(at);
+        let (order, last) = (record.block_bits, last_of(offset, record.block_bits));
+        let fits = self.suits(at, asked, want, (offset, order))
+            && asked.names(subnet.row.id)
+            && (subnet.open || !asked.extras.subnets.is_empty())
+            && asked.order(subnet.family) == Some(order)
+            && !self.is_pinned_for_other(at, (offset, last), asked.request.owner, want.slot);
+        let over = Some(handle);
+        fits.then_some(Choice { subnet: at, offset, order, moves_cursor: false, over })
     }
 
-    /// The address that follows from the request's MAC in the first candidate in which it is free.
-    pub(super) fn eui64_choice(
+    /// What rests longest where a request may draw from, if it takes that: of the first candidate that
+    /// has something.
+    ///
+    /// Shape: looks at no more than [`CHOICE_SUBNETS_MAX`] subnets.
+    pub(super) fn longest_resting_choice(
         &self,
         network: u32,
         asked: &Asked<'_>,
         want: &Want,
+    ) -> Option<Choice> {
+        if !asked.request.flags.allow_resting {
+            return None;
+        }
+        let choose = |at: u32| {
+            let subnet = self.subnets.at(at);
+            let (span, order) = self.eligible(subnet, asked, want).ok()?;
+            let Resting { handle, offset } = self.longest_resting(at, span, order)?;
+            let over = Some(handle);
+            Some(Choice { subnet: at, offset, order, moves_cursor: false, over })
+        };
+        let named = &asked.extras.subnets;
+        if !named.is_empty() {
+            let of = |family| {
+                let found = named.iter().filter_map(|&id| self.find_subnet(network, id));
+                found.filter(move |&at| self.subnets.at(at).family == family)
+            };
+            return of(Family::V4).chain(of(Family::V6)).find_map(choose);
+        }
+        let order = &self.networks.at(network).order;
+        let keys = order.iter_from(Key::before(Family::V4, 0));
+        let wanted = keys.filter(|key| want.takes(key.family)).take(CHOICE_SUBNETS_MAX);
+        wanted.map(|key| key.subnet()).find_map(choose)
+    }
+
+    /// The address that follows from the request's MAC in the first candidate in which it is free.
+    pub(super) fn eui64_choice(
+        &mut self,
+        network: u32,
+        asked: &Asked<'_>,
+        want: &Want,
+        sink: &mut impl EffectSink,
     ) -> Result<Choice, Refused> {
         let Some(mac) = asked.extras.mac else {
             return Err(refuse(Status::CONFLICTING_FIELDS, format_args!("mac is missing")));
@@ -81,6 +145,7 @@ impl Shard {
         let mut first_refusal = None;
         for at in self.eui64_candidates(network, asked) {
             let Some(address) = self.eui64_address(at, mac) else { continue };
+            self.end_rests_at(network, asked, &address, sink);
             match self.exactly(network, asked, want, address) {
                 Ok(choice) => return Ok(choice),
                 Err(refused) => _ = first_refusal.get_or_insert(refused),

@@ -5,6 +5,7 @@ use crate::allocator::Shard;
 use crate::allocator::network::family_index;
 use crate::allocator::order::Key;
 use crate::allocator::pieces::Span;
+use crate::allocator::quarantine::{resting_in_pools, retry_after};
 use crate::allocator::refusal::{Refused, refuse, with};
 use crate::allocator::subnet::Subnet;
 use crate::limits::CHOICE_SUBNETS_MAX;
@@ -215,15 +216,16 @@ impl Shard {
         let subnet = self.subnets.at(at);
         let size = subnet.pieces.size();
         let excluded = subnet.pieces.closed();
+        let quarantined = resting_in_pools(subnet, &self.maps);
         Candidate {
             subnet_id: subnet.row.id,
             reason,
             pool_size: size,
-            allocated: size - subnet.pieces.free() - excluded,
+            allocated: size - subnet.pieces.free() - excluded - quarantined,
             held: 0,
-            quarantined: 0,
+            quarantined,
             excluded,
-            next_free_in_ms: 0,
+            next_free_in_ms: self.next_free_in_ms(subnet),
         }
     }
 }
@@ -241,21 +243,30 @@ fn closed_reason(subnet: &Subnet) -> CandidateReason {
 }
 
 fn exhausted(candidates: &[Candidate], asked: &Asked<'_>) -> Refused {
-    let (size, taken) = candidates.iter().fold((0_u128, 0_u128), |(size, taken), c| {
-        (size.saturating_add(c.pool_size), taken.saturating_add(c.allocated))
-    });
+    let sum = |of: fn(&Candidate) -> u128| {
+        candidates.iter().fold(0_u128, |sum, candidate| sum.saturating_add(of(candidate)))
+    };
+    let [size, taken, resting] =
+        [sum(|c| c.pool_size), sum(|c| c.allocated), sum(|c| c.quarantined)];
     let what =
         if asked.request.length.is_some() { "aligned block of this length" } else { "address" };
-    refuse(
+    let next = candidates.iter().map(|c| c.next_free_in_ms).filter(|next| *next > 0).min();
+    let rests = match next {
+        Some(next) => format!(", {resting} rest, the next of them for {next} ms"),
+        None => String::new(),
+    };
+    let mut refused = refuse(
         Status::EXHAUSTED,
         format_args!(
-            "no free {what} in {}: {taken} of {size} pool addresses are taken",
+            "no free {what} in {}: {taken} of {size} pool addresses are taken{rests}",
             match candidates.len() {
                 1 => "the subnet".to_owned(),
                 count => format!("any of {count} subnets"),
             }
         ),
-    )
+    );
+    refused.retry_after_ms = next.map_or(0, retry_after);
+    refused
 }
 
 fn missing(subnet_id: SubnetId) -> Candidate {

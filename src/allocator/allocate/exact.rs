@@ -7,6 +7,7 @@ use crate::allocator::pins::pinned;
 use crate::allocator::refusal::{Refused, refuse, refuse_field};
 use crate::allocator::subnet::last_of;
 use crate::model::{EffectSink, Family, Status};
+use addrd_protocol::message::Strategy;
 use std::net::IpAddr;
 
 impl Shard {
@@ -45,19 +46,54 @@ impl Shard {
         if self.is_pinned_for_other(at, (offset, last), asked.request.owner, want.slot) {
             return Err(pinned(&exact, "exact"));
         }
-        if !subnet.map.is_free(&self.maps, offset, order) {
+        let flags = &asked.request.flags;
+        // An address that follows from a MAC can only be that of whoever had it before; and what owners
+        // say that they hold they may have got after the state at hand.
+        let of_anybody = self.restoring
+            || self.adopting
+            || flags.allow_resting
+            || asked.request.strategy == Strategy::Eui64
+            || subnet.row.service.is_auto_address();
+        let key = self.key_of(network, asked.request.owner, want.slot);
+        let over = self.resting_for(at, (offset, order), &key, of_anybody);
+        if over.is_none() && !subnet.map.is_free(&self.maps, offset, order) {
             return Err(self.taken(at, exact, offset));
         }
-        Ok(Choice { subnet: at, offset, order, moves_cursor: false })
+        Ok(Choice { subnet: at, offset, order, moves_cursor: false, over })
     }
 
-    /// Ends the lease of what has an address, if it is over.
-    pub(super) fn end_at(&mut self, network: u32, exact: &IpAddr, sink: &mut impl EffectSink) {
+    /// Takes away rests that have ended and that a request for a place comes across.
+    pub(super) fn end_rests_at(
+        &mut self,
+        network: u32,
+        asked: &Asked<'_>,
+        address: &IpAddr,
+        sink: &mut impl EffectSink,
+    ) {
+        if self.networks.at(network).rests.is_none() {
+            return;
+        }
+        let Some(at) = self.find_subnet_with(network, address) else { return };
+        let subnet = self.subnets.at(at);
+        let Some(first) = subnet.row.prefix.offset_of(address) else { return };
+        let order = asked.order(subnet.family).unwrap_or(0).min(subnet.host_bits);
+        self.end_rests_in(at, (first, last_of(first, order)), sink);
+    }
+
+    /// Ends the lease of what has an address, if it is over, and takes away what has rested there.
+    pub(super) fn end_at(
+        &mut self,
+        network: u32,
+        asked: &Asked<'_>,
+        exact: &IpAddr,
+        sink: &mut impl EffectSink,
+    ) {
         let Some(at) = self.find_subnet_with(network, exact) else { return };
         let offset = self.subnets.at(at).row.prefix.offset_of(exact).unwrap_or_default();
         if let Some(held) = self.find_covering(at, offset) {
             self.end_if_over(held, sink);
         }
+        self.end_rests_at(network, asked, exact, sink);
     }
 
     /// The place of a preferred address, if it is free and nothing speaks against it. Unlike an
@@ -74,16 +110,29 @@ impl Shard {
         let order = asked.order(subnet.family).filter(|&order| order <= subnet.host_bits)?;
         let offset = subnet.row.prefix.offset_of(&preferred)?;
         let last = last_of(offset, order);
-        let fits = want.takes(subnet.family)
+        let fits = offset & last_of(0, order) == 0
+            && self.suits(at, asked, want, (offset, order))
+            && !self.is_pinned_for_other(at, (offset, last), asked.request.owner, want.slot)
+            && subnet.map.is_free(&self.maps, offset, order);
+        fits.then_some(Choice { subnet: at, offset, order, moves_cursor: false, over: None })
+    }
+
+    /// Whether nothing speaks against an automatic choice of a block, whoever has it now.
+    pub(super) fn suits(
+        &self,
+        at: u32,
+        asked: &Asked<'_>,
+        want: &Want,
+        (offset, order): (u128, u8),
+    ) -> bool {
+        let subnet = self.subnets.at(at);
+        let last = last_of(offset, order);
+        want.takes(subnet.family)
             && !subnet.deleting
-            && offset & last_of(0, order) == 0
-            && asked.limit(subnet.family).has(&preferred, order)
+            && asked.limit(subnet.family).has(&subnet.address(offset), order)
             && subnet.excluded(offset, last).next().is_none()
             && !subnet.has_reserved(offset, last)
             && (asked.request.flags.allow_gateway || !subnet.has_gateway(offset, last))
-            && !self.is_pinned_for_other(at, (offset, last), asked.request.owner, want.slot)
-            && subnet.map.is_free(&self.maps, offset, order);
-        fits.then_some(Choice { subnet: at, offset, order, moves_cursor: false })
     }
 
     /// The candidate that has an address.
@@ -128,6 +177,9 @@ impl Shard {
     fn taken(&self, at: u32, exact: IpAddr, offset: u128) -> Refused {
         let taken = self.subnets.at(at).map.next_taken(&self.maps, offset);
         let record = taken.and_then(|taken| self.find_covering(at, taken));
+        if let Some(resting) = record.filter(|&record| self.ledger.at(record).rests()) {
+            return self.address_resting(resting, &exact);
+        }
         let message = format_args!("{exact} is held by another owner or slot");
         let refused = refuse_field(Status::ADDRESS_TAKEN, "exact", message);
         match record {

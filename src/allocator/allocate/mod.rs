@@ -47,6 +47,15 @@ struct Choice {
     offset: u128,
     order: u8,
     moves_cursor: bool,
+    /// What rests there and goes first.
+    over: Option<u32>,
+}
+
+/// What rests at a place that may be taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resting {
+    pub(super) handle: u32,
+    pub(super) offset: u128,
 }
 
 /// A decision carried out: the record, and whether it was held or taken over.
@@ -55,6 +64,14 @@ struct Done {
     record: u32,
     repeated: bool,
     taken_over: bool,
+    from_quarantine: bool,
+}
+
+impl Done {
+    /// It was so already.
+    const fn was(record: u32, repeated: bool) -> Self {
+        Self { record, repeated, taken_over: false, from_quarantine: false }
+    }
 }
 
 impl Shard {
@@ -149,6 +166,20 @@ impl Shard {
         want: &Want,
         sink: &mut impl EffectSink,
     ) -> Result<Decision, Refused> {
+        let decision = self.decide_place(network, asked, want, sink)?;
+        if let Decision::Fresh(choice) = &decision {
+            self.check_resting_limit(network, choice.over)?;
+        }
+        Ok(decision)
+    }
+
+    fn decide_place(
+        &mut self,
+        network: u32,
+        asked: &Asked<'_>,
+        want: &Want,
+        sink: &mut impl EffectSink,
+    ) -> Result<Decision, Refused> {
         let key = self.key_of(network, asked.request.owner, want.slot);
         let held = self.ledger.find_key(&self.subnets, &key);
         if let Some(held) = held
@@ -162,26 +193,30 @@ impl Shard {
         // What a pin keeps may have been given away after the state at hand.
         if self.networks.at(network).pinned
             && !(self.adopting && asked.exact(want).is_none())
-            && let Some(choice) = self.pinned_choice(network, asked, want)
+            && let Some(choice) = self.pinned_choice(network, asked, want, sink)
         {
             return Ok(Decision::Fresh(choice));
         }
         if asked.request.strategy == Strategy::Eui64 {
-            return self.eui64_choice(network, asked, want).map(Decision::Fresh);
+            return self.eui64_choice(network, asked, want, sink).map(Decision::Fresh);
         }
         if let Some(exact) = asked.exact(want) {
-            self.end_at(network, &exact, sink);
+            self.end_at(network, asked, &exact, sink);
             return self.exactly(network, asked, want, exact).map(Decision::Fresh);
         }
         if self.adopting && !is_planted(Bug::ChosenWhileAdopting) {
             return Err(adopting("address"));
         }
-        if let Some(preferred) = asked.preferred(want)
-            && let Some(choice) = self.preferably(network, asked, want, preferred)
-        {
+        if let Some(choice) = self.own_resting_choice(network, asked, want) {
             return Ok(Decision::Fresh(choice));
         }
-        self.automatically(network, asked, want).map(Decision::Fresh)
+        if let Some(preferred) = asked.preferred(want) {
+            self.end_rests_at(network, asked, &preferred, sink);
+            if let Some(choice) = self.preferably(network, asked, want, preferred) {
+                return Ok(Decision::Fresh(choice));
+            }
+        }
+        self.automatically(network, asked, want, sink).map(Decision::Fresh)
     }
 
     fn automatically(
@@ -189,9 +224,27 @@ impl Shard {
         network: u32,
         asked: &Asked<'_>,
         want: &Want,
+        sink: &mut impl EffectSink,
     ) -> Result<Choice, Refused> {
         let random = self.random_state();
-        let found = self.over_candidates(network, asked, want, |at| {
+        let mut found = self.draw(network, asked, want, random);
+        if !matches!(found, Found::Yes(_)) && self.end_due(network, &asked.extras.subnets, sink) {
+            found = self.draw(network, asked, want, random);
+        }
+        match found {
+            Found::Yes(choice) => Ok(choice),
+            _ if self.is_any_due(network, &asked.extras.subnets) => Err(self.rests_are_ending()),
+            Found::No => {
+                let resting = self.longest_resting_choice(network, asked, want);
+                resting.ok_or_else(|| self.nothing_found(network, asked, want, false))
+            }
+            Found::GaveUp => Err(self.nothing_found(network, asked, want, true)),
+        }
+    }
+
+    /// What the strategy takes among the free places of the candidates.
+    fn draw(&self, network: u32, asked: &Asked<'_>, want: &Want, random: u64) -> Found<Choice> {
+        self.over_candidates(network, asked, want, |at| {
             let subnet = self.subnets.at(at);
             let (span, order) = self.eligible(subnet, asked, want).ok()?;
             let strategy = match asked.request.strategy {
@@ -201,13 +254,8 @@ impl Shard {
             let start = Start::new(strategy, asked.request.owner, want.slot, || drawn(random))?;
             let offset = choose(subnet, &self.maps, start, span, order)?;
             let moves_cursor = matches!(start, Start::Cursor);
-            Some(Choice { subnet: at, offset, order, moves_cursor })
-        });
-        match found {
-            Found::Yes(choice) => Ok(choice),
-            Found::No => Err(self.nothing_found(network, asked, want, false)),
-            Found::GaveUp => Err(self.nothing_found(network, asked, want, true)),
-        }
+            Some(Choice { subnet: at, offset, order, moves_cursor, over: None })
+        })
     }
 
     fn carry_out(
@@ -218,9 +266,12 @@ impl Shard {
         decision: Decision,
         sink: &mut impl EffectSink,
     ) -> Done {
+        if let Decision::Fresh(Choice { over: Some(resting), .. }) = decision {
+            self.commit_free(resting, sink);
+        }
         let revision = self.networks.at(network).next_revision();
         match decision {
-            Decision::Repeat(record) => Done { record, repeated: true, taken_over: false },
+            Decision::Repeat(record) => Done::was(record, true),
             Decision::TakeOver(record) => {
                 let mut row = self.ledger.row_of(&self.subnets, record);
                 row.revision = revision;
@@ -228,7 +279,7 @@ impl Shard {
                 row.instance = asked.request.instance;
                 row.extras = self.merged(row.extras, asked);
                 self.commit_changed(record, row, sink);
-                Done { record, repeated: false, taken_over: true }
+                Done { taken_over: true, ..Done::was(record, false) }
             }
             Decision::Complete(record) => {
                 let before = self.ledger.row_of(&self.subnets, record);
@@ -243,7 +294,7 @@ impl Shard {
                     row.changed = revision;
                     self.commit_changed(record, row, sink);
                 }
-                Done { record, repeated, taken_over: false }
+                Done::was(record, repeated)
             }
             Decision::Fresh(choice) => {
                 let subnet = self.subnets.at(choice.subnet);
@@ -264,7 +315,7 @@ impl Shard {
                     extras: self.signed(network, self.merged(None, asked)),
                 };
                 let record = self.commit_fresh(choice.subnet, row, sink);
-                Done { record, repeated: false, taken_over: false }
+                Done { from_quarantine: choice.over.is_some(), ..Done::was(record, false) }
             }
         }
     }
@@ -340,13 +391,13 @@ impl Shard {
             time_left_ms: self.time_left(record),
             repeated: done.repeated,
             was_preferred: asked.extras.preferred == Some(address),
-            from_quarantine: false,
+            from_quarantine: done.from_quarantine,
             taken_over: done.taken_over,
         }
     }
 
     /// What is held, as a refusal's detail; of another project's only the fact.
-    fn shown(&self, refused: Refused, record: u32) -> Refused {
+    pub(super) fn shown(&self, refused: Refused, record: u32) -> Refused {
         if !self.is_own(self.ledger.at(record)) {
             return refused;
         }

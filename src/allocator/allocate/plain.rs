@@ -40,6 +40,9 @@ impl Shard {
         if has.is_some() || of.deleting || of.pinned {
             return None;
         }
+        if of.rests.is_some() && self.own_rest(network, request.owner, request.slot).is_some() {
+            return None;
+        }
         let (revision, account) = (of.next_revision(), of.account);
         let random = self.random_state();
         let subnet = self.subnets.at(at);
@@ -49,12 +52,7 @@ impl Shard {
         };
         let start = Start::new(strategy, request.owner, request.slot, || drawn(random))?;
         let offset = choose(subnet, &self.maps, start, subnet.whole(), 0)?;
-        if let Err(refused) = self.check_room_for_records() {
-            return Some(Err(refused));
-        }
-        if self.accounts.is_limited(account)
-            && let Err(refused) = self.pay_for(network, std::iter::once(0))
-        {
+        if let Err(refused) = self.pay_plain(network, account) {
             return Some(Err(refused));
         }
         let subnet = self.subnets.at(at);
@@ -90,5 +88,16 @@ impl Shard {
         };
         self.commit_first(at, row, hash, sink);
         Some(Ok(Allocated { first: reply, second: None, settings: None }))
+    }
+
+    /// Makes sure of room, and takes what one address costs.
+    #[inline]
+    fn pay_plain(&mut self, network: u32, account: u32) -> Result<(), Refused> {
+        self.check_room_for_records()?;
+        if !self.accounts.is_limited(account) {
+            return Ok(());
+        }
+        self.check_resting_limit(network, None)?;
+        self.pay_for(network, std::iter::once(0))
     }
 }

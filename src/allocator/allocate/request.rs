@@ -61,9 +61,6 @@ impl<'a> Asked<'a> {
     /// Checks what can be checked without state.
     pub(super) fn new(request: &'a Allocate) -> Result<Self, Refused> {
         let asked = Self { request, extras: request.extras.as_deref().unwrap_or(PLAIN) };
-        if request.flags.allow_resting {
-            return Err(unsupported("allow_resting", "allocating resting addresses"));
-        }
         if request.extras.is_some() {
             asked.check_extras()?;
         }

@@ -156,6 +156,8 @@ impl Catalogue {
             name: None,
             description: None,
             pool: None,
+            // Prefixes do not rest.
+            quarantine_ms: 0,
             service: Default::default(),
         };
         let known = self.pools.contains_key(&row.handle);

@@ -26,8 +26,8 @@ impl Catalogue {
     /// Gives every shard the cells from which a project takes what workers take at once, with what it
     /// has in all of them. All workers have lent their states.
     pub(super) fn share_quotas(&self, project: ProjectId, shards: &mut [&mut Shard]) {
-        let Quotas { addresses, ports, .. } = self.quotas_of(project);
-        let shared = [addresses, ports];
+        let quotas = self.quotas_of(project);
+        let shared = [quotas.addresses, quotas.ports, quotas.resting_limit()];
         let cells = shared.iter().any(Option::is_some).then(|| {
             let limits = shared.map(|quota| quota.unwrap_or(QuotaCell::UNLIMITED));
             Arc::new(SharedQuotas::new(limits, holdings_in(project, shards).shared))
@@ -38,9 +38,9 @@ impl Catalogue {
     /// What a project has of what its quotas limit.
     pub(super) fn used_by(&self, project: ProjectId, shards: &[&mut Shard]) -> ProjectUse {
         let holds = holdings_in(project, shards);
-        let [addresses, ports] = holds.shared.map(|count| Some(count.min(QUOTA_MAX)));
+        let [addresses, ports, resting] = holds.shared.map(|count| Some(count.min(QUOTA_MAX)));
         let (prefixes, subnets) = (Some(self.prefixes_of(project)), Some(holds.subnets));
-        ProjectUse { addresses, prefixes, subnets, ports }
+        ProjectUse { addresses, prefixes, subnets, ports, resting }
     }
 
     /// Refuses one network too many.

@@ -141,7 +141,7 @@ impl Shard {
         Ok(PinPage { position: at.position, items, next })
     }
 
-    /// The place that a pinned key leads to, if what is asked for allows it and it is free.
+    /// The place that a pinned key leads to, if what is asked for allows it.
     pub(super) fn pinned_place(&self, network: u32, seeker: &PinSeeker<'_>) -> Option<(u32, u128)> {
         // Pins are for owners of the network's own project.
         if self.acting.is_some() {
@@ -153,7 +153,6 @@ impl Shard {
         let subnet = self.subnets.at(at);
         let fits = !subnet.deleting
             && subnet.excluded_for_everyone(offset, offset).is_none()
-            && subnet.map.is_free(&self.maps, offset, 0)
             && seeker.takes(subnet, &subnet.address(offset));
         fits.then_some((at, offset))
     }
@@ -177,6 +176,12 @@ impl Shard {
             let is_guest = self.acting.is_some();
             pin.is_some_and(|pin| is_guest || (pin.row.owner, pin.row.slot) != (owner, slot))
         })
+    }
+
+    /// Whether an address is somebody's.
+    fn is_held(&self, at: u32, offset: u128) -> bool {
+        let covering = self.find_covering(at, offset);
+        covering.is_some_and(|record| !self.ledger.at(record).rests())
     }
 
     fn pin_place(&self, network: u32, address: &IpAddr) -> Result<(u32, u128), Refused> {
@@ -212,7 +217,7 @@ impl Shard {
             owner: pin.row.owner,
             slot: pin.row.slot,
             revision: pin.row.created,
-            held: !subnet.map.is_free(&self.maps, pin.row.offset, 0),
+            held: self.is_held(pin.subnet, pin.row.offset),
             repeated: false,
             owner_name: pin.row.owner_name.clone(),
         }

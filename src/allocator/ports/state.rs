@@ -200,7 +200,7 @@ impl Shard {
     /// The port that an allocation belongs to.
     pub(in crate::allocator) fn port_of(&self, record: u32) -> Option<u32> {
         let of = self.ledger.at(record);
-        if of.block_bits > 0 {
+        if of.block_bits > 0 || of.rests() {
             return None;
         }
         let guest = self.ledger.extras_row(of).and_then(|row| row.project);

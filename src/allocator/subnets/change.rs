@@ -4,8 +4,9 @@ use super::{rules, service};
 use crate::allocator::Shard;
 use crate::allocator::refusal::{Refused, limit, out_of_range, refuse, refuse_field, with};
 use crate::allocator::release::write;
+use crate::limits::LIST_OBJECTS_MAX;
 use crate::model::{Effect, EffectSink, ExclusionRow, Range, Setting, Status, SubnetId, SubnetRow};
-use addrd_protocol::message::subnet::{EXCLUSIONS_MAX, LIVE_INSIDE_MAX};
+use addrd_protocol::message::subnet::{EXCLUSIONS_MAX, LIVE_INSIDE_MAX, QUARANTINE_MS_DEFAULT};
 use addrd_protocol::message::{Detail, Subnet, SubnetExclude, SubnetInclude, SubnetUpdate};
 use std::net::IpAddr;
 
@@ -121,7 +122,10 @@ impl Shard {
         let subnet = self.subnets.at(at);
         let mut found = Vec::new();
         let mut from = first;
-        while found.len() < LIVE_INSIDE_MAX {
+        for _ in 0..LIST_OBJECTS_MAX {
+            if found.len() == LIVE_INSIDE_MAX {
+                break;
+            }
             let Some(taken) = subnet.map.next_taken(&self.maps, from).filter(|&at| at <= last)
             else {
                 break;
@@ -129,7 +133,7 @@ impl Shard {
             let Some(record) = self.find_covering(at, taken) else { break };
             let record = self.ledger.at(record);
             let begins = self.ledger.offset(record);
-            found.push(subnet.address(begins));
+            found.extend((!record.rests()).then(|| subnet.address(begins)));
             let end = crate::allocator::subnet::last_of(begins, record.block_bits);
             let Some(next) = end.checked_add(1) else { break };
             from = next;
@@ -162,6 +166,12 @@ fn change(row: &mut SubnetRow, request: &SubnetUpdate) -> Result<(), Refused> {
         Setting::Null => row.routes.clear(),
         Setting::Value(routes) => row.routes.clone_from(routes),
     }
+    match request.quarantine_ms {
+        Setting::Unset => {}
+        Setting::Null => row.quarantine_ms = QUARANTINE_MS_DEFAULT,
+        Setting::Value(quarantine_ms) => row.quarantine_ms = quarantine_ms,
+    }
+    rules::check_quarantine(row.quarantine_ms)?;
     rules::check_dns_servers(&row.dns_servers)?;
     rules::check_routes(&row.routes)?;
     write(&mut row.name, &request.name);

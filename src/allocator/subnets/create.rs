@@ -11,7 +11,7 @@ use crate::model::{
     Effect, EffectSink, ObjectRef, Prefix, Setting, Status, SubnetHandle, SubnetRow,
 };
 use addrd_protocol::Range;
-use addrd_protocol::message::subnet::OVERLAPS_MAX;
+use addrd_protocol::message::subnet::{OVERLAPS_MAX, QUARANTINE_MS_DEFAULT};
 use addrd_protocol::message::{Detail, Strategy, Subnet, SubnetCreate};
 use std::net::IpAddr;
 
@@ -107,6 +107,7 @@ impl Shard {
             name: request.name.clone(),
             description: request.description.clone(),
             pool: None,
+            quarantine_ms: request.quarantine_ms.unwrap_or(QUARANTINE_MS_DEFAULT),
             service: request.service.clone(),
         })
     }
@@ -216,6 +217,7 @@ fn alone(request: &SubnetCreate) -> Result<Alone, Refused> {
     service::check_service(prefix, request.enable_dhcp, &request.service)?;
     rules::check_dns_servers(&request.dns_servers)?;
     rules::check_routes(&request.routes)?;
+    rules::check_quarantine(request.quarantine_ms.unwrap_or_default())?;
     if let Some(name) = &request.name {
         rules::check_name(name)?;
     }

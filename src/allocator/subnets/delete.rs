@@ -33,7 +33,9 @@ impl Shard {
         if live > 0 && !request.force {
             self.check_yielding(at)?;
         }
-        if live == 0 || (!request.force && live <= DELETION_AT_ONCE_MAX as u64) {
+        // What rests stands in nobody's way, and goes too.
+        let inside = live + subnet.resting();
+        if (live == 0 || !request.force) && inside <= DELETION_AT_ONCE_MAX as u64 {
             self.release_all(at, sink);
             self.end_pins_in(at, usize::MAX, sink);
             self.commit_subnet_gone(at, sink);
@@ -44,13 +46,14 @@ impl Shard {
         row.deleting = true;
         row.revision = self.networks.at(network).next_revision();
         self.commit(&Effect::SubnetPut(Box::new(row)), sink);
-        Ok(self.start_job(network, JobKind::SubnetDelete, request.subnet_id, live + 1, sink))
+        Ok(self.start_job(network, JobKind::SubnetDelete, request.subnet_id, inside + 1, sink))
     }
 
-    fn release_all(&mut self, at: u32, sink: &mut impl EffectSink) {
+    /// Makes everything free that is in a subnet.
+    pub(in crate::allocator) fn release_all(&mut self, at: u32, sink: &mut impl EffectSink) {
         while let Some(offset) = self.subnets.at(at).map.next_taken(&self.maps, 0) {
             let record = self.ledger.find_at(at, offset);
-            self.commit_gone(record.expect("each taken offset begins an allocation"), sink);
+            self.commit_free(record.expect("each taken offset begins an allocation"), sink);
         }
     }
 
@@ -78,7 +81,7 @@ impl Shard {
         for _ in 0..DELETION_LOOKS_MAX {
             let record = self.find_covering(at, subnet.map.next_taken(&self.maps, from)?)?;
             let of = self.ledger.at(record);
-            if !subnet.yields(of.holder()) {
+            if !of.rests() && !subnet.yields(of.holder()) {
                 return Some(record);
             }
             from = last_of(self.ledger.offset(of), of.block_bits).checked_add(1)?;

@@ -6,7 +6,7 @@
 use crate::allocator::refusal::{Refused, out_of_range, refuse, refuse_field, with};
 use crate::allocator::subnet::last_of;
 use crate::model::{Family, Prefix, Range, Status, Text};
-use addrd_protocol::message::subnet::{DNS_SERVERS_MAX, POOLS_MAX, ROUTES_MAX};
+use addrd_protocol::message::subnet::{DNS_SERVERS_MAX, POOLS_MAX, QUARANTINE_MS_MAX, ROUTES_MAX};
 use addrd_protocol::message::{Detail, Route, Strategy, SubnetKind};
 use std::net::IpAddr;
 
@@ -164,6 +164,15 @@ pub(super) fn check_dns_servers(servers: &[IpAddr]) -> Result<(), Refused> {
         return Err(out_of_range("dns_servers", count, 0, most));
     }
     Ok(())
+}
+
+/// Refuses a rest that is too long.
+pub(super) fn check_quarantine(quarantine_ms: u64) -> Result<(), Refused> {
+    if quarantine_ms <= QUARANTINE_MS_MAX {
+        return Ok(());
+    }
+    let most = QUARANTINE_MS_MAX.into();
+    Err(out_of_range("quarantine_ms", quarantine_ms.into(), 0, most))
 }
 
 /// Refuses too many routes, and ones with two families.

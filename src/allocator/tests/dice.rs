@@ -242,6 +242,7 @@ impl Dice {
             name: self.some(4, Self::name),
             description: self.some(6, Self::text),
             from_pool: None,
+            quarantine_ms: self.some(2, |dice| dice.quarantine()).or(Some(0)),
             service: Default::default(),
         }
     }
@@ -263,6 +264,7 @@ impl Dice {
             description: self.setting(Self::text),
             service_types: Default::default(),
             segment_id: Default::default(),
+            quarantine_ms: self.setting(Self::quarantine),
         }
     }
 
@@ -317,7 +319,7 @@ impl Dice {
             flags: AllocateFlags {
                 takeover: self.once_in(3),
                 allow_gateway: self.once_in(4),
-                allow_resting: self.once_in(64),
+                allow_resting: self.once_in(8),
                 want_subnet: self.once_in(4),
             },
             extras,
@@ -415,6 +417,14 @@ impl Dice {
         let target = self.target(net);
         let fences = if self.once_in(2) { Fences::default() } else { self.fences(net, &target) };
         Renew { target, fences, lease_ms: 1_000 + self.roll(20_000) }
+    }
+
+    fn quarantine(&mut self) -> u64 {
+        match self.roll(16) {
+            0 => 365 * 24 * 3_600_000 + self.roll(2),
+            1..3 => 0,
+            _ => 1 + self.roll(12_000),
+        }
     }
 
     /// Mostly a short one.

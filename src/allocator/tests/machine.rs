@@ -5,12 +5,13 @@
 //! steps, and `run` plays them again.
 
 use super::dice::{Dice, net_of};
-use super::naive::{Expected, Given, Held, Naive, No};
+use super::naive::{Expected, Given, Held, Naive, No, Over};
 use super::*;
 use crate::limits::{CLOCK_GAP_MS_MAX, RESTART_GRACE_MS};
 use crate::model::Revision;
 use addrd_protocol::message::{
-    Allocation, AllocationGet, Batch, BatchItem, BatchMode, BatchResult, Failure, Renew, Renewed,
+    Allocation, AllocationGet, AllocationState, Batch, BatchItem, BatchMode, BatchResult, Failure,
+    Renew, Renewed,
 };
 use proptest::prelude::*;
 
@@ -153,8 +154,18 @@ impl Machine {
         let settings = reply.settings.is_some();
         assert_eq!(settings, request.flags.want_subnet);
         for ((_, given), real) in expected.iter_mut().zip(&real) {
+            let number = addrd_protocol::prefix::number_of(&real.address);
+            if let Given::New { subnet, first, over: Over::Longest, .. } = given {
+                // Of those whose rests end at once any may be taken.
+                let net = self.net(network).unwrap();
+                let end = |first| {
+                    let mut all = net.resting_in(*subnet);
+                    all.find(|rest| rest.first == first).map(|rest| (rest.end, rest.last - first))
+                };
+                assert_eq!(end(number), end(*first));
+                *first = number;
+            }
             if let Given::New { subnet, first, bits, random: true, .. } = given {
-                let number = addrd_protocol::prefix::number_of(&real.address);
                 self.assert_lawful(network, request, *subnet, number, *bits);
                 *first = number;
             }
@@ -166,6 +177,8 @@ impl Machine {
             assert_eq!(real.revision, held.revision());
             assert_eq!(real.repeated, matches!(given, Given::Repeat(_)));
             assert_eq!(real.taken_over, matches!(given, Given::TakeOver(_)));
+            let rested = matches!(given, Given::New { over: Over::Rest | Over::Longest, .. });
+            assert_eq!(real.from_quarantine, rested);
             let preferred = request.extras.as_ref().and_then(|extras| extras.preferred);
             assert_eq!(real.was_preferred, preferred == Some(real.address));
         }
@@ -198,6 +211,12 @@ impl Machine {
             (Ok((Status::OK, Reply::Released(real))), Ok(Some((held, revision)))) => {
                 assert_eq!((real.address, real.length), (held.address(), held.length));
                 assert_eq!((real.subnet_id, real.revision), (held.subnet, Revision(revision)));
+                let net = self.net(network).unwrap();
+                let rests =
+                    net.resting.iter().any(|r| (r.family, r.first) == (held.family, held.first));
+                let state =
+                    if rests { AllocationState::Quarantined } else { AllocationState::Free };
+                assert_eq!(real.state, state);
             }
             (Err(refused), Err(no)) => assert_refused(&refused, no),
             (answer, verdict) => panic!("{request:?}: {answer:?}, not {verdict:?}"),
@@ -258,6 +277,9 @@ impl Machine {
         let before = log.effects.len();
         shards.iter_mut().for_each(|shard| while shard.step_expiry(at, 3, log) {});
         assert_eq!(log.effects.len() - before, over.len());
+        let before = log.effects.len();
+        shards.iter_mut().for_each(|shard| while shard.step_rests(at, 3, log) {});
+        assert_eq!(log.effects.len() - before, self.naive.end_rests());
     }
 
     /// The memory is lost and comes back from all effects.
@@ -327,7 +349,11 @@ impl Machine {
         match item {
             BatchItem::Allocate(request) => {
                 let expected = self.naive.allocate(id, request).expect("would have been done");
-                if expected.iter().any(|(_, g)| matches!(g, Given::New { random: true, .. })) {
+                let by_chance = |given: &Given| {
+                    let over = matches!(given, Given::New { over: Over::Longest, .. });
+                    over || matches!(given, Given::New { random: true, .. })
+                };
+                if expected.iter().any(|(_, given)| by_chance(given)) {
                     return None;
                 }
                 self.naive.carry_out(id, request, &expected);
@@ -477,6 +503,7 @@ fn every_status_is_met() {
         Status::NOT_HELD,
         Status::EXHAUSTED,
         Status::ADDRESS_TAKEN,
+        Status::ADDRESS_RESTING,
         Status::KEY_IN_USE,
         Status::HELD_BY_OTHER_INSTANCE,
         Status::STALE,

@@ -23,6 +23,7 @@ mod quotas;
 mod reads;
 mod recovery;
 mod restoring;
+mod rests;
 mod shared;
 mod shared_machine;
 mod shared_storm;
@@ -126,6 +127,8 @@ pub(super) fn subnet(id: u128, cidr: &str) -> SubnetCreate {
         name: None,
         description: None,
         from_pool: None,
+        // What is released is free at once, but where a test says otherwise.
+        quarantine_ms: Some(0),
         service: Default::default(),
     }
 }

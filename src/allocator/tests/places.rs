@@ -37,6 +37,7 @@ pub(super) fn change_of(id: u128) -> SubnetUpdate {
         description: Setting::Unset,
         service_types: Setting::Unset,
         segment_id: Setting::Unset,
+        quarantine_ms: Setting::Unset,
     }
 }
 

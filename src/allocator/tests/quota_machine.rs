@@ -340,6 +340,7 @@ impl Machine {
             networks: some(5),
             subnets: some(6),
             ports: some(4),
+            resting: Setting::Unset,
         };
         self.books.quotas[project] = quotas.apply_to(self.books.quotas[project]);
         if !quotas.is_unset() {

@@ -6,9 +6,9 @@ use super::naive::{Naive, Net};
 use super::*;
 use crate::model::Family;
 use addrd_protocol::message::{
-    Allocation, AllocationFilter, AllocationGet, AllocationList, FreeRanges, Lookup, NetworkFind,
-    NetworkGet, NetworkList, PageRequest, SubnetGet, SubnetList, SubnetName, SubnetUsage, Usage,
-    UsageTotals,
+    Allocation, AllocationFilter, AllocationGet, AllocationList, AllocationState, FreeRanges,
+    Lookup, NetworkFind, NetworkGet, NetworkList, PageRequest, SubnetGet, SubnetList, SubnetName,
+    SubnetUsage, Usage, UsageTotals,
 };
 use addrd_protocol::prefix::number_of;
 
@@ -41,6 +41,7 @@ pub(super) fn compare_all(world: &mut World, naive: &Naive) {
     for net in &naive.networks {
         let network = net.id.0.as_u128();
         allocations(world, network, net, AllocationFilter::default(), 0);
+        resting(world, network, net, 2);
         subnets(world, network, net, 2);
         usage(world, network, net);
         free_ranges(world, network, net, 0);
@@ -100,6 +101,7 @@ fn subnets(world: &mut World, network: u128, net: &Net, limit: u32) {
         assert_eq!((&real.name, &real.description), (&sub.name, &sub.description));
         assert_eq!(real.revision.0, sub.revision);
         assert_eq!(real.allocations as usize, net.held_in(sub.id).count());
+        assert_eq!(real.quarantine_ms, sub.quarantine);
         let mut ways = vec![SubnetName::Id(sub.id), SubnetName::Cidr(sub.prefix)];
         ways.extend(sub.name.clone().map(SubnetName::Name));
         for subnet in ways {
@@ -157,6 +159,33 @@ fn allocations(world: &mut World, network: u128, net: &Net, filter: AllocationFi
     }
 }
 
+/// What rests is listed for whoever asks for it.
+fn resting(world: &mut World, network: u128, net: &Net, limit: u32) {
+    let state = Some(AllocationState::Quarantined);
+    let filter = AllocationFilter { state, ..AllocationFilter::default() };
+    let (mut seen, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = PageRequest { limit, cursor };
+        let request = AllocationList { page, filter: filter.clone() };
+        let reply = world.done(network, Request::AllocationList(Box::new(request)));
+        let Reply::Allocations(page) = reply else { panic!("{reply:?}") };
+        seen.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let mut all: Vec<_> = net.resting.iter().collect();
+    all.sort_by_key(|rest| (rest.family, rest.first));
+    assert_eq!(seen.len(), all.len());
+    let now = world.at.tick.0;
+    for (real, rest) in seen.iter().zip(all) {
+        assert_eq!((number_of(&real.address), real.subnet_id), (rest.first, rest.subnet));
+        assert_eq!((real.owner, real.slot), (rest.owner, rest.slot));
+        assert_eq!((Some(real.state), real.time_left_ms), (state, rest.end - now));
+    }
+}
+
 /// The sums of what is told of each subnet, by family.
 pub(super) fn sums(subnets: &[SubnetUsage]) -> Vec<UsageTotals> {
     let of = |family| {
@@ -176,20 +205,24 @@ fn usage(world: &mut World, network: u128, net: &Net) {
         let size = |(a, b): (u128, u128)| b - a + 1;
         let pools: Vec<_> = sub.pools.iter().map(super::naive::numbers).collect();
         let open = sub.pieces(None);
-        let inside = |pieces: &[(u128, u128)]| -> u128 {
-            let overlaps = net.held_in(sub.id).flat_map(|held| {
-                pieces.iter().map(|&(a, b)| (a.max(held.first), b.min(held.last)))
+        let held: Vec<_> = net.held_in(sub.id).map(|held| (held.first, held.last)).collect();
+        let resting: Vec<_> = net.resting_in(sub.id).map(|rest| (rest.first, rest.last)).collect();
+        let inside = |of: &[(u128, u128)], pieces: &[(u128, u128)]| -> u128 {
+            let overlaps = of.iter().flat_map(|&(first, last)| {
+                pieces.iter().map(move |&(a, b)| (a.max(first), b.min(last)))
             });
             overlaps.filter(|(a, b)| a <= b).map(size).sum()
         };
+        let taken = |pieces: &[(u128, u128)]| inside(&held, pieces) + inside(&resting, pieces);
         let pool_size: u128 = pools.iter().copied().map(size).sum();
         let open_size: u128 = open.iter().copied().map(size).sum();
-        let all: u128 = net.held_in(sub.id).map(|held| size((held.first, held.last))).sum();
+        let all: u128 = held.iter().chain(&resting).copied().map(size).sum();
         assert_eq!((real.subnet_id, real.cidr), (sub.id, sub.prefix));
         assert_eq!(real.size, sub.prefix.offset_max() + 1);
-        assert_eq!((real.pool_size, real.allocated), (pool_size, inside(&pools)));
-        assert_eq!(real.free, open_size - inside(&open));
-        assert_eq!(real.used_outside, all - inside(&pools));
+        assert_eq!((real.pool_size, real.allocated), (pool_size, inside(&held, &pools)));
+        assert_eq!(real.quarantined, inside(&resting, &pools));
+        assert_eq!(real.free, open_size - taken(&open));
+        assert_eq!(real.used_outside, all - taken(&pools));
         let parts = real.free + real.held + real.allocated + real.quarantined + real.excluded;
         assert_eq!(parts + real.pinned, real.pool_size, "conservation");
         let one = Usage { subnet: Some(SubnetName::Id(sub.id)), ..Usage::default() };
@@ -219,11 +252,10 @@ fn free_ranges(world: &mut World, network: u128, net: &Net, limit: u32) {
         let mut expected: Vec<(u128, u128)> = Vec::new();
         for (first, last) in open {
             let mut start = Some(first);
-            let mut inside: Vec<_> = net
-                .held_in(sub.id)
-                .filter(|held| held.first <= last && held.last >= first)
-                .map(|held| (held.first, held.last))
-                .collect();
+            let held = net.held_in(sub.id).map(|held| (held.first, held.last));
+            let resting = net.resting_in(sub.id).map(|rest| (rest.first, rest.last));
+            let mut inside: Vec<_> =
+                held.chain(resting).filter(|(a, b)| *a <= last && *b >= first).collect();
             inside.sort_unstable();
             let mut push = |a: u128, b: u128| match expected.last_mut() {
                 Some(before) if before.1.checked_add(1) == Some(a) => before.1 = b,
@@ -264,8 +296,11 @@ fn lookup(world: &mut World, naive: &Naive, net: Option<&Net>, dice: &mut Dice) 
     expected.sort_unstable();
     assert_eq!(real, expected);
     let held = searched.iter().filter_map(|net| net.by_address(&address).map(|at| &net.held[at]));
-    assert_eq!(found.allocations.len(), held.count());
     let number = number_of(&address);
+    let resting = searched.iter().flat_map(|net| &net.resting).filter(|rest| {
+        rest.family == Family::of(&address) && rest.first <= number && number <= rest.last
+    });
+    assert_eq!(found.allocations.len(), held.count() + resting.count());
     assert!(found.allocations.iter().all(|a| number_of(&a.address) <= number));
     let Some(owner) = net.and_then(|net| net.held.first()).map(|held| held.owner) else { return };
     let found = find(world, Lookup::Owner(owner));

@@ -176,6 +176,7 @@ pub(super) fn subnet(plan: &Plan, network: u32, number: u32) -> Result<SubnetCre
         name: None,
         description: None,
         from_pool: None,
+        quarantine_ms: Some(0),
         service: Default::default(),
     })
 }

@@ -32,13 +32,15 @@ pub(super) struct Reader<S> {
     pub(super) left_out: u64,
     /// Allocations that end, of which a line doesn't tell.
     pub(super) leases: u64,
+    /// Addresses of pools that rest, which are nobody's and have no line.
+    pub(super) resting: u128,
     /// What subnets and pools that were read have of pools: it follows from their lines.
     carved: HashMap<PoolId, BTreeMap<IpAddr, Prefix>>,
 }
 
 impl<S: Sink> Reader<S> {
     pub(super) fn new(client: Client, sink: S) -> Self {
-        Self { client, sink, left_out: 0, leases: 0, carved: HashMap::new() }
+        Self { client, sink, left_out: 0, leases: 0, resting: 0, carved: HashMap::new() }
     }
 
     /// Everything, of all projects or of one. Gives the count of projects.
@@ -261,6 +263,11 @@ impl<S: Sink> Reader<S> {
         place: Place,
         gateways: &HashSet<IpAddr>,
     ) -> Result<(), Fault> {
+        if place.network_project.is_none() {
+            let usage = there(client.usage_totals(place.network_id).await.map(Some))?;
+            let totals = usage.into_iter().flat_map(|usage| usage.totals);
+            self.resting += totals.map(|of_family| of_family.quarantined).sum::<u128>();
+        }
         let of_ports = self.ports(client, place, gateways).await?;
         let held = client.allocations(place.network_id, AllocationFilter::default());
         let leases = std::cell::Cell::new(0);

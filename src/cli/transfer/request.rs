@@ -111,6 +111,7 @@ fn told(project: ProjectCreate) -> ProjectUpdate {
         networks: quota(quotas.networks),
         subnets: quota(quotas.subnets),
         ports: quota(quotas.ports),
+        resting: quota(quotas.resting),
     };
     ProjectUpdate { name, description, quotas, ..ProjectUpdate::default() }
 }

@@ -62,6 +62,7 @@ impl Place {
             name: subnet.name,
             description: subnet.description,
             from_pool,
+            quarantine_ms: Some(subnet.quarantine_ms),
             service: subnet.service,
         }))
     }

@@ -42,8 +42,8 @@ impl Bench {
             adoption: Arc::default(),
         };
         let mut shard = shard_with_subnets(1);
-        let limits = [addresses, QuotaCell::UNLIMITED];
-        let quotas = Arc::new(SharedQuotas::new(limits, [0; 2]));
+        let limits = [addresses, QuotaCell::UNLIMITED, QuotaCell::UNLIMITED];
+        let quotas = Arc::new(SharedQuotas::new(limits, [0; 3]));
         shard.share_quotas(ProjectId::DEFAULT, Some(Arc::clone(&quotas)));
         let (mut counters, watch) = drains(2);
         let (other, drain) = (counters.remove(1), counters.remove(0));
@@ -121,7 +121,7 @@ fn a_refusal_follows_what_it_reveals() {
     let desk = Arc::new(Desk::default());
     // The other worker takes the last address, and has not handed it over.
     bench.other.enter();
-    bench.quotas.take([1, 0], [0; 2]).unwrap();
+    bench.quotas.take([1, 0, 0], [0; 3]).unwrap();
     bench.send(&desk, vec![allocate(1, 1, 5), release(2, 1, 5)]);
     while bench.worker.step() != Progress::Idle {}
     // What rests on nothing of the other's doesn't wait for it.
@@ -146,7 +146,7 @@ fn a_refusal_waits_for_the_commit_of_what_it_reveals_also_when_nobody_is_inside(
     let mut bench = Bench::new(1);
     let desk = Arc::new(Desk::default());
     bench.other.enter();
-    bench.quotas.take([1, 0], [0; 2]).unwrap();
+    bench.quotas.take([1, 0, 0], [0; 3]).unwrap();
     bench.other_hands_over();
     bench.other.leave();
     // This worker itself has nothing that isn't durable.
@@ -162,7 +162,7 @@ fn the_records_of_a_drain_that_refuses_do_not_wait() {
     let mut bench = Bench::new(2);
     let desk = Arc::new(Desk::default());
     bench.other.enter();
-    bench.quotas.take([1, 0], [0; 2]).unwrap();
+    bench.quotas.take([1, 0, 0], [0; 3]).unwrap();
     // A batch whose second item is refused tells of the other's take too: it waits, its record not.
     let items = vec![allocate(0, 1, 5), allocate(0, 1, 6)];
     bench.send(&desk, vec![batch(1, 1, items), allocate(2, 1, 5)]);

@@ -312,7 +312,7 @@ fn run(blank: &FakeDisk, seed: u64) {
         clients.recovered(&stage.whole());
         clients.set_up(&stage.engine);
         stage.settle().expect("nothing fails yet");
-        clients.take_answers();
+        clients.take_answers(stage.clock.tick());
         if random.below(3) == 0 {
             let failure = if random.below(2) == 0 { Failure::Power } else { Failure::Error(5) };
             let at = stage.disk.count(DiskOperation::Any) + 1 + random.below(400);
@@ -325,7 +325,7 @@ fn run(blank: &FakeDisk, seed: u64) {
             Ok(true) if random.below(2) == 0 => stage.settle().is_ok().then(|| stage.whole()),
             _ => None,
         };
-        clients.take_answers();
+        clients.take_answers(stage.clock.tick());
         if at_rest.is_some() {
             assert_eq!(clients.waiting(), 0, "every request is answered once, life {life}");
         }
@@ -346,7 +346,7 @@ fn live(stage: &mut Stage, clients: &mut Clients, random: &mut Random) -> Result
             clients.send(&stage.engine, random);
         }
         stage.step(random)?;
-        clients.take_answers();
+        clients.take_answers(stage.clock.tick());
         if std::mem::take(&mut clients.has_seen_unanswered) && random.below(4) == 0 {
             return Ok(false);
         }

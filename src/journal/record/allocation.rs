@@ -8,6 +8,7 @@ use crate::model::{
     Revision, Slot, SubnetHandle,
 };
 use crate::planted::{Bug, is_planted};
+use addrd_protocol::message::AllocationState;
 use uuid::Uuid;
 
 // Flags. Bits 0 and 1: width of the offset.
@@ -51,6 +52,11 @@ const EXTRAS: u16 = DEADLINE
 const PRESENCE_PUT: u16 = SLOT | INSTANCE | EXTRAS | BLOCK_BITS | FENCE;
 
 pub(super) fn encode_put(row: &AllocationRow, out: &mut Vec<u8>) {
+    if is_planted(Bug::RestNotEncoded) && row.state == AllocationState::Quarantined {
+        let project = row.extras.as_deref().and_then(|extras| extras.project);
+        let held_by = HeldBy { owner: row.owner, slot: row.slot, project };
+        return encode_gone(&row.place, row.changed, &held_by, out);
+    }
     let head = Head {
         kind: RecordKind::AllocationPut,
         flags: width_of(row.place.offset)

@@ -19,14 +19,14 @@ const NAME: u16 = 1;
 const DESCRIPTION: u16 = 1 << 1;
 const QUOTA: u16 = 1 << 2;
 /// All quotas of a project.
-const QUOTAS: u16 = 0b1_1111 << 2;
+const QUOTAS: u16 = 0b11_1111 << 2;
 const SCOPE: u16 = 1 << 3;
 const PARENT: u16 = 1 << 4;
 
 /// Quotas of a project in the order of their presence bits, the first of which is `QUOTA`.
-fn quotas_of(quotas: &Quotas) -> [Option<u64>; 5] {
-    let Quotas { addresses, prefixes, networks, subnets, ports } = *quotas;
-    [addresses, prefixes, networks, subnets, ports]
+fn quotas_of(quotas: &Quotas) -> [Option<u64>; 6] {
+    let Quotas { addresses, prefixes, networks, subnets, ports, resting } = *quotas;
+    [addresses, prefixes, networks, subnets, ports, resting]
 }
 
 pub(super) fn encode_project(row: &ProjectRow, out: &mut Vec<u8>) {
@@ -56,6 +56,7 @@ pub(super) fn decode_project(head: &Head, body: &mut Reader<'_>) -> Result<Effec
         networks: quota(2)?,
         subnets: quota(3)?,
         ports: quota(4)?,
+        resting: quota(5)?,
     };
     let (name, description) = decode_texts(head, body)?;
     let (handle, revision) = (head.network, head.revision);

@@ -34,6 +34,7 @@ const ADDRESS_MODE: u16 = 1 << 7;
 const SERVICE_TYPES: u16 = 1 << 8;
 const SEGMENT: u16 = 1 << 9;
 const FROM_POOL: u16 = 1 << 10;
+const QUARANTINE: u16 = 1 << 11;
 const REASON: u16 = 1;
 
 pub(super) fn encode(effect: &Effect, out: &mut Vec<u8>) {
@@ -193,6 +194,7 @@ fn subnet_put(row: &SubnetRow, out: &mut Vec<u8>) {
         | presence(!row.dns_servers.is_empty(), DNS_SERVERS)
         | presence(!row.routes.is_empty(), ROUTES)
         | presence(row.pool.is_some(), FROM_POOL)
+        | presence(row.quarantine_ms != 0, QUARANTINE)
         | presence(row.service.ipv6_ra_mode.is_some(), RA_MODE)
         | presence(row.service.ipv6_address_mode.is_some(), ADDRESS_MODE)
         | presence(!row.service.service_types.is_empty(), SERVICE_TYPES)
@@ -221,6 +223,9 @@ fn subnet_put(row: &SubnetRow, out: &mut Vec<u8>) {
     }
     if let Some(pool) = &row.pool {
         encode_ref(pool, out);
+    }
+    if row.quarantine_ms != 0 {
+        out.extend_from_slice(&row.quarantine_ms.to_be_bytes());
     }
     finish(out, start);
 }
@@ -252,7 +257,7 @@ pub(super) fn decode_list<T>(
 
 fn decode_subnet(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordError> {
     let lists = GATEWAY | POOLS | DNS_SERVERS | ROUTES;
-    let service = RA_MODE | ADDRESS_MODE | SERVICE_TYPES | SEGMENT | FROM_POOL;
+    let service = RA_MODE | ADDRESS_MODE | SERVICE_TYPES | SEGMENT | FROM_POOL | QUARANTINE;
     head.only(DELETING | ENABLE_DHCP, NAME | DESCRIPTION | lists | service)?;
     let subnet = SubnetHandle(body.u32()?);
     let id = SubnetId::from_bytes(body.array()?);
@@ -277,12 +282,19 @@ fn decode_subnet(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordErr
         name,
         description,
         pool: None,
+        quarantine_ms: 0,
         service: Service::default(),
     };
     decode_subnet_lists(head, body, &mut row)?;
     row.service = decode_service(head, body)?;
     if head.has(FROM_POOL) {
         row.pool = Some(decode_ref(body)?);
+    }
+    if head.has(QUARANTINE) {
+        row.quarantine_ms = body.u64()?;
+        if row.quarantine_ms == 0 {
+            return Err(RecordError::Field("quarantine"));
+        }
     }
     Ok(Effect::SubnetPut(Box::new(row)))
 }

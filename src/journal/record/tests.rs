@@ -169,27 +169,30 @@ fn subnet() -> impl Strategy<Value = SubnetRow> {
         (any::<u32>(), any::<u32>(), any::<u64>(), uuid(), prefix()),
         (kind, choice, any::<bool>(), any::<bool>(), prop::option::of(address())),
         lists,
-        (prop::option::of(text()), prop::option::of(text()), service()),
+        (prop::option::of(text()), prop::option::of(text()), service(), any::<u64>()),
     )
         .prop_map(
-            |(ids, plain, (pools, dns_servers, routes), (name, description, service))| SubnetRow {
-                network: NetworkHandle(ids.0),
-                subnet: SubnetHandle(ids.1),
-                revision: Revision(ids.2),
-                id: SubnetId(ids.3),
-                prefix: ids.4,
-                kind: plain.0,
-                strategy: plain.1,
-                enable_dhcp: plain.2,
-                deleting: plain.3,
-                gateway: plain.4,
-                pools,
-                dns_servers,
-                routes,
-                name,
-                description,
-                pool: None,
-                service,
+            |(ids, plain, (pools, dns_servers, routes), (name, description, service, rest))| {
+                SubnetRow {
+                    network: NetworkHandle(ids.0),
+                    subnet: SubnetHandle(ids.1),
+                    revision: Revision(ids.2),
+                    id: SubnetId(ids.3),
+                    prefix: ids.4,
+                    kind: plain.0,
+                    strategy: plain.1,
+                    enable_dhcp: plain.2,
+                    deleting: plain.3,
+                    gateway: plain.4,
+                    pools,
+                    dns_servers,
+                    routes,
+                    name,
+                    description,
+                    pool: None,
+                    quarantine_ms: rest,
+                    service,
+                }
             },
         )
 }
@@ -579,6 +582,7 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
             "subnet-put-from-pool",
             Effect::SubnetPut(Box::new(SubnetRow {
                 pool: Some(golden_ref(6)),
+                quarantine_ms: 30_000,
                 pools: Vec::new(),
                 dns_servers: Vec::new(),
                 routes: Vec::new(),
@@ -736,6 +740,7 @@ fn golden_subnet() -> SubnetRow {
         name: None,
         description: golden_text("d"),
         pool: None,
+        quarantine_ms: 0,
         service: Service::default(),
     }
 }

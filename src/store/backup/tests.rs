@@ -113,6 +113,7 @@ fn subnet(number: u32) -> Effect {
         name: None,
         description: None,
         pool: None,
+        quarantine_ms: 0,
         service: Service::default(),
     }))
 }

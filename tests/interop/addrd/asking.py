@@ -21,7 +21,9 @@ def at(address):
 
 
 def subnet(subnet_id, cidr, kind="broadcast", strategy="default", **more):
-    return {"subnet_id": subnet_id, "cidr": cidr, "kind": kind, "strategy": strategy} | more
+    """What is released is free at once, unless `more` says otherwise."""
+    body = {"subnet_id": subnet_id, "cidr": cidr, "kind": kind, "strategy": strategy, "quarantine_ms": 0}
+    return body | more
 
 
 def listing(**filters):

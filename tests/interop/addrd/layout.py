@@ -23,7 +23,8 @@ class Tag:
         self.needed, self.default, self.always = needed, default, always
 
     def given(self, value):
-        return value != [] or not isinstance(self.kind, ListOf)
+        is_empty = value == [] and isinstance(self.kind, ListOf)
+        return not is_empty and (self.default is None or value != self.default)
 
 
 class Layout:

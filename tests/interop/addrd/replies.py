@@ -146,7 +146,7 @@ SUBNET = Layout(
         0x0008: Tag("live_inside", ListOf(Address(), 64)),
         0x0009: Tag("overlaps", ListOf(Id(), 16)),
         0x0020: Tag("subnet_pool_id", Id()),
-    } | ports.service(0x000A) | {0x000E: Tag("filling", revision())},
+    } | ports.service(0x000A) | {0x000E: Tag("filling", revision()), 0x000F: Tag("quarantine_ms", Number(8), default=0)},
     gather=gather_prefix, scatter=scatter_prefix,
 )
 

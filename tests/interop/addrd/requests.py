@@ -108,7 +108,7 @@ SUBNET_CREATE = Layout(
         0x8020: Tag("from_pool", PoolAndChoice()),
         0x8021: Tag("allowed", ListOf(Prefix(), CHOICE_PREFIXES_MAX)),
         0x8022: Tag("disallowed", ListOf(Prefix(), CHOICE_PREFIXES_MAX)),
-    } | ports.service(0x8007),
+    } | ports.service(0x8007) | {0x800B: Tag("quarantine_ms", Number(8))},
     gather=gather_subnet, scatter=scatter_subnet,
 )
 SUBNET_GET = Layout(tail=SUBNET_NAMES, gather=gather_subnet_name, scatter=scatter_subnet_name)
@@ -125,6 +125,7 @@ SUBNET_UPDATE = Layout(
         0x8008: Tag("enable_dhcp", Setting(boolean())),
         0x8009: Tag("service_types", Setting(ports.service_types())),
         0x800A: Tag("segment_id", Setting(Id(zero=False))),
+        0x800B: Tag("quarantine_ms", Setting(Number(8))),
     },
 )
 

@@ -148,6 +148,8 @@ STATUSES = {
     0x0148: "SEGMENT_FIXED",
     0x0149: "PINNED",
     0x0160: "EXPIRED",
+    0x0161: "ADDRESS_RESTING",
+    0x0162: "RESTING_LIMIT",
     0x0170: "RELIST",
     0x0190: "BACKUP_OVER",
     0x0201: "MALFORMED",
@@ -208,9 +210,9 @@ EVENT_KINDS = {
 WATCH_END_REASONS = {1: "slow", 2: "relist"}
 GOAWAY_REASONS = {1: "shutdown", 2: "session_replaced", 3: "idle", 4: "slow_reader"}
 LOOKUP_KINDS = {1: "address", 2: "owner"}
-QUOTAS = ("addresses", "prefixes", "networks", "subnets", "ports")
+QUOTAS = ("addresses", "prefixes", "networks", "subnets", "ports", "resting")
 QUOTA_MAX = (1 << 53) - 1
-QUOTA_RESOURCES = {1: "pool", 2: "addresses", 3: "prefixes", 4: "networks", 5: "subnets", 6: "ports"}
+QUOTA_RESOURCES = {1: "pool", 2: "addresses", 3: "prefixes", 4: "networks", 5: "subnets", 6: "ports", 7: "resting"}
 CANDIDATE_REASONS = {
     1: "exhausted", 2: "family", 3: "limit", 4: "deleting", 5: "no_pools", 6: "length",
     7: "not_found", 8: "fragmented", 9: "auto_address", 10: "service_type", 11: "segment",

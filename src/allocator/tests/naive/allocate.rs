@@ -15,7 +15,18 @@ pub(in crate::allocator::tests) enum Given {
     /// Taken over.
     TakeOver(usize),
     /// A free place in a subnet.
-    New { subnet: SubnetId, first: u128, bits: u8, moves: bool, random: bool },
+    New { subnet: SubnetId, first: u128, bits: u8, moves: bool, random: bool, over: Over },
+}
+
+/// What rests at a place that is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::allocator::tests) enum Over {
+    /// Nothing.
+    Free,
+    /// Exactly the block that is given.
+    Rest,
+    /// Any block of this size of the subnet in the limit whose rest ends first.
+    Longest,
 }
 
 /// What is given for each slot.
@@ -63,7 +74,13 @@ impl Naive {
                     write_extras(held, extras, now);
                     *at
                 }
-                Given::New { subnet, first, bits, moves, .. } => {
+                Given::New { subnet, first, bits, moves, over, .. } => {
+                    if *over != Over::Free {
+                        let is_there =
+                            |rest: &super::Rest| (rest.subnet, rest.first) == (*subnet, *first);
+                        net.resting.retain(|rest| !is_there(rest));
+                        net.tick();
+                    }
                     let revision = net.tick();
                     let sub = net.subnets.iter_mut().find(|sub| sub.id == *subnet).unwrap();
                     let family = sub.prefix.family();
@@ -109,9 +126,6 @@ fn write_extras(held: &mut Held, extras: &AllocateExtras, now: u64) {
 
 /// What is wrong with a request in itself, in this order.
 fn check(request: &Allocate, extras: &AllocateExtras) -> Verdict<()> {
-    if request.flags.allow_resting {
-        return no_field(Status::UNSUPPORTED, "allow_resting");
-    }
     if extras.lease_ms.is_some_and(|ms| !(1_000..=315_360_000_000).contains(&ms)) {
         return no_field(Status::OUT_OF_RANGE, "lease_ms");
     }
@@ -225,6 +239,9 @@ impl Ask<'_> {
         if let Some(exact) = self.extras.exact.filter(|exact| fits(Family::of(exact))) {
             return self.exactly(&exact);
         }
+        if let Some(given) = self.own_rest(family, slot) {
+            return Ok(given);
+        }
         if let Some(preferred) = self.extras.preferred.filter(|at| fits(Family::of(at)))
             && let Some(given) = self.preferably(&preferred)
         {
@@ -300,10 +317,27 @@ impl Ask<'_> {
         if sub.forbidden(first, last) {
             return no(Status::EXCLUDED);
         }
-        if self.net.obstacle(sub.prefix.family(), first, last).is_some() {
-            return no(Status::ADDRESS_TAKEN);
+        let given = |over| {
+            Ok(Given::New { subnet: sub.id, first, bits, moves: false, random: false, over })
+        };
+        let overlaps = |of, a: u128, b: u128| of == sub.prefix.family() && a <= last && b >= first;
+        let rests = self.net.resting.iter().filter(|r| overlaps(r.family, r.first, r.last));
+        let rest = rests.min_by_key(|rest| rest.first);
+        let held = self.net.held.iter().filter(|h| overlaps(h.family, h.first, h.last));
+        let held = held.min_by_key(|held| held.first);
+        match (rest, held) {
+            (None, None) => given(Over::Free),
+            (Some(rest), _)
+                if (rest.first, rest.last) == (first, last)
+                    && (rest.owner == self.request.owner || self.request.flags.allow_resting) =>
+            {
+                given(Over::Rest)
+            }
+            (Some(rest), held) if held.is_none_or(|held| rest.first < held.first) => {
+                no_field(Status::ADDRESS_RESTING, "exact")
+            }
+            _ => no(Status::ADDRESS_TAKEN),
         }
-        Ok(Given::New { subnet: sub.id, first, bits, moves: false, random: false })
     }
 
     fn preferably(&self, preferred: &IpAddr) -> Option<Given> {
@@ -322,7 +356,44 @@ impl Ask<'_> {
             && !sub.reserved(first, last)
             && (self.request.flags.allow_gateway || !sub.is_gateway(first, last))
             && self.net.obstacle(family, first, last).is_none();
-        lawful.then_some(Given::New { subnet: sub.id, first, bits, moves: false, random: false })
+        let over = Over::Free;
+        let given = Given::New { subnet: sub.id, first, bits, moves: false, random: false, over };
+        lawful.then_some(given)
+    }
+
+    /// What the key let go last, if it rests and an automatic choice may have it.
+    fn own_rest(&self, family: Option<Family>, slot: Slot) -> Option<Given> {
+        let mine = |rest: &&super::Rest| (rest.owner, rest.slot) == (self.request.owner, slot);
+        let rest = self.net.resting.iter().rfind(mine)?;
+        let sub = self.net.sub(rest.subnet)?;
+        let bits = self.bits(rest.family)?;
+        let limit = self.limit(rest.family).ok()?;
+        let inside = limit.is_none_or(|limit| {
+            let (a, b) = super::numbers(limit);
+            a <= rest.first && rest.last <= b
+        });
+        let fits = family.is_none_or(|wanted| wanted == rest.family)
+            && rest.last - rest.first == end_of(0, bits)
+            && inside
+            && self.named(sub)
+            && !sub.deleting
+            && !sub.excluded(rest.first, rest.last)
+            && !sub.reserved(rest.first, rest.last)
+            && (self.request.flags.allow_gateway || !sub.is_gateway(rest.first, rest.last));
+        let (subnet, first, over) = (sub.id, rest.first, Over::Rest);
+        fits.then_some(Given::New { subnet, first, bits, moves: false, random: false, over })
+    }
+
+    /// The block of a subnet that rests longest.
+    fn longest_rest(&self, sub: &Sub, limit: Option<&Range>, bits: u8) -> Option<Given> {
+        let pieces = sub.pieces(limit);
+        let fits = |rest: &&super::Rest| {
+            let inside = |&(a, b): &(u128, u128)| a <= rest.first && rest.last <= b;
+            rest.last - rest.first == end_of(0, bits) && pieces.iter().any(inside)
+        };
+        let rest = self.net.resting_in(sub.id).filter(fits).min_by_key(|rest| rest.end)?;
+        let (subnet, first, over) = (sub.id, rest.first, Over::Longest);
+        Some(Given::New { subnet, first, bits, moves: false, random: false, over })
     }
 
     /// Candidates in order: the named ones, or all by family and prefix; IPv4 first.
@@ -343,6 +414,7 @@ impl Ask<'_> {
 
     fn automatically(&self, family: Option<Family>, slot: Slot) -> Verdict<Given> {
         let mut was_full = false;
+        let mut resting = None;
         for sub in self.candidates(family) {
             let of = sub.prefix.family();
             let Some(bits) = self.bits(of).filter(|&bits| bits <= sub.prefix.host_bits()) else {
@@ -358,6 +430,7 @@ impl Ask<'_> {
                 named => named,
             };
             was_full = true;
+            resting = resting.or_else(|| self.longest_rest(sub, limit, bits));
             if strategy == Strategy::Exact {
                 continue;
             }
@@ -365,8 +438,12 @@ impl Ask<'_> {
             if let Some(first) = net.chosen(sub, limit, strategy, bits, owner, slot) {
                 let random = strategy == Strategy::Random;
                 let moves = strategy == Strategy::Next;
-                return Ok(Given::New { subnet: sub.id, first, bits, moves, random });
+                let over = Over::Free;
+                return Ok(Given::New { subnet: sub.id, first, bits, moves, random, over });
             }
+        }
+        if let Some(given) = resting.filter(|_| self.request.flags.allow_resting) {
+            return Ok(given);
         }
         no(if was_full { Status::EXHAUSTED } else { Status::NO_MATCHING_SUBNET })
     }

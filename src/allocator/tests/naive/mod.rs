@@ -14,7 +14,7 @@ use addrd_protocol::message::{Exclusion, Route, Strategy, SubnetKind};
 use addrd_protocol::prefix::number_of;
 use std::net::IpAddr;
 
-pub(super) use allocate::{Expected, Given};
+pub(super) use allocate::{Expected, Given, Over};
 pub(super) use place::{end_of, numbers};
 pub(super) use release::target;
 
@@ -48,6 +48,8 @@ pub(super) struct Net {
     pub(super) deleting: bool,
     pub(super) subnets: Vec<Sub>,
     pub(super) held: Vec<Held>,
+    /// What was released and rests, the last one released at the end.
+    pub(super) resting: Vec<Rest>,
 }
 
 #[derive(Clone, Debug)]
@@ -66,6 +68,7 @@ pub(super) struct Sub {
     pub(super) description: Option<Text>,
     pub(super) revision: u64,
     pub(super) deleting: bool,
+    pub(super) quarantine: u64,
     /// The last number that `next` handed out.
     pub(super) last: Option<u128>,
 }
@@ -88,6 +91,18 @@ pub(super) struct Held {
     pub(super) owner_name: Option<Text>,
     /// When its lease ends, with whatever grace it has.
     pub(super) end: Option<u64>,
+}
+
+/// An address or block that was released and that nobody else may have before its end.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Rest {
+    pub(super) subnet: SubnetId,
+    pub(super) family: Family,
+    pub(super) first: u128,
+    pub(super) last: u128,
+    pub(super) owner: OwnerId,
+    pub(super) slot: Slot,
+    pub(super) end: u64,
 }
 
 impl Naive {
@@ -117,6 +132,20 @@ impl Net {
 
     pub(super) fn held_in(&self, id: SubnetId) -> impl Iterator<Item = &Held> {
         self.held.iter().filter(move |held| held.subnet == id)
+    }
+
+    pub(super) fn resting_in(&self, id: SubnetId) -> impl Iterator<Item = &Rest> {
+        self.resting.iter().filter(move |rest| rest.subnet == id)
+    }
+
+    /// What was let go rests, if what lies in its subnet does and that stays.
+    pub(super) fn rest(&mut self, held: &Held, now: u64) {
+        let Some(sub) = self.sub(held.subnet) else { return };
+        if sub.quarantine > 0 && !sub.deleting && !self.deleting {
+            let end = now + sub.quarantine;
+            let &Held { subnet, family, first, last, owner, slot, .. } = held;
+            self.resting.push(Rest { subnet, family, first, last, owner, slot, end });
+        }
     }
 
     pub(super) fn by_key(&self, owner: OwnerId, slot: Slot) -> Option<usize> {

@@ -43,6 +43,7 @@ impl Naive {
             deleting: false,
             subnets: Vec::new(),
             held: Vec::new(),
+            resting: Vec::new(),
         });
         Ok(false)
     }
@@ -115,6 +116,7 @@ impl Naive {
         for net in &mut self.networks {
             let gone: Vec<_> = net.subnets.iter().filter(|s| s.deleting).map(|s| s.id).collect();
             net.held.retain(|held| !gone.contains(&held.subnet));
+            net.resting.retain(|rest| !gone.contains(&rest.subnet));
             net.subnets.retain(|sub| !sub.deleting);
         }
     }

@@ -84,8 +84,10 @@ impl Net {
         first: u128,
         last: u128,
     ) -> Option<u128> {
-        let overlaps = self.held.iter().filter(|h| h.family == family);
-        overlaps.filter(|h| h.first <= last && h.last >= first).map(|h| h.last).max()
+        let held = self.held.iter().map(|held| (held.family, held.first, held.last));
+        let resting = self.resting.iter().map(|rest| (rest.family, rest.first, rest.last));
+        let overlaps = held.chain(resting).filter(|(of, ..)| *of == family);
+        overlaps.filter(|(_, a, b)| *a <= last && *b >= first).map(|(_, _, b)| b).max()
     }
 
     /// First free aligned block that lies in a piece and begins in `from..=to`.

@@ -12,6 +12,7 @@ impl Naive {
         network: NetworkId,
         request: &Release,
     ) -> Verdict<Option<(Held, u64)>> {
+        let now = self.now;
         let net = self.net_mut(network)?;
         let by_address = matches!(request.target, Target::Address(_));
         if by_address && !request.any && request.fences.is_empty() {
@@ -20,7 +21,9 @@ impl Naive {
         let Some(at) = target(net, &request.target)? else { return Ok(None) };
         check_fences(&net.held[at], &request.fences)?;
         let revision = net.tick();
-        Ok(Some((net.held.remove(at), revision)))
+        let held = net.held.remove(at);
+        net.rest(&held, now);
+        Ok(Some((held, revision)))
     }
 
     /// What is held after an update, and whether it was so already.
@@ -87,12 +90,25 @@ impl Naive {
         for net in &mut self.networks {
             let is_over = |held: &mut Held| held.end.is_some_and(|end| end <= now);
             let ended: Vec<_> = net.held.extract_if(.., is_over).collect();
+            ended.iter().for_each(|held| net.rest(held, now));
             over.extend(ended.into_iter().map(|held| {
                 net.tick();
                 (net.id, held)
             }));
         }
         over
+    }
+
+    /// What has rested is free; gives how many that are.
+    pub(in crate::allocator::tests) fn end_rests(&mut self) -> usize {
+        let now = self.now;
+        let mut count = 0;
+        for net in &mut self.networks {
+            let ended = net.resting.extract_if(.., |rest| rest.end <= now).count();
+            net.counter += ended as u64;
+            count += ended;
+        }
+        count
     }
 
     /// The server starts again: what has a lease keeps it for a while.

@@ -43,6 +43,7 @@ impl Naive {
             Setting::Value(pools) => pools_are_fine(&prefix, kind, gateway, pools)?,
         };
         lists_are_fine(&request.dns_servers, &request.routes)?;
+        rest_is_fine(request.quarantine_ms.unwrap_or(0))?;
         name_is_fine(net, request.name.as_ref(), request.subnet_id)?;
         if net.subnets.iter().any(|other| other.prefix.overlaps(&prefix)) {
             return no_field(Status::PREFIX_OVERLAP, "cidr");
@@ -63,6 +64,7 @@ impl Naive {
             description: request.description.clone(),
             revision,
             deleting: false,
+            quarantine: request.quarantine_ms.unwrap_or(30_000),
             last: None,
         });
         Ok(false)
@@ -117,6 +119,12 @@ impl Naive {
             Setting::Null => sub.routes = Vec::new(),
             Setting::Value(routes) => sub.routes = routes.clone(),
         }
+        match request.quarantine_ms {
+            Setting::Unset => {}
+            Setting::Null => sub.quarantine = 30_000,
+            Setting::Value(ms) => sub.quarantine = ms,
+        }
+        rest_is_fine(sub.quarantine)?;
         lists_are_fine(&sub.dns, &sub.routes)?;
         match &request.name {
             Setting::Unset => {}
@@ -156,6 +164,9 @@ impl Naive {
             return no_field(Status::STALE, "expected");
         }
         if net.held_in(request.subnet_id).next().is_none() {
+            let before = net.resting.len();
+            net.resting.retain(|rest| rest.subnet != request.subnet_id);
+            net.counter += (before - net.resting.len()) as u64;
             net.subnets.remove(at);
             net.tick();
             return Ok(Deleted::AtOnce);
@@ -223,6 +234,7 @@ impl Naive {
 
 fn same(a: &Sub, b: &Sub) -> bool {
     (a.strategy, a.dhcp, a.gateway, &a.pools) == (b.strategy, b.dhcp, b.gateway, &b.pools)
+        && a.quarantine == b.quarantine
         && (&a.dns, &a.routes, &a.name, &a.description)
             == (&b.dns, &b.routes, &b.name, &b.description)
 }
@@ -252,6 +264,13 @@ fn strategy_of(strategy: Strategy) -> Verdict<Strategy> {
         Strategy::Exact | Strategy::Eui64 => no_field(Status::OUT_OF_RANGE, "strategy"),
         fine => Ok(fine),
     }
+}
+
+fn rest_is_fine(ms: u64) -> Verdict<()> {
+    if ms > 365 * 24 * 3_600_000 {
+        return no_field(Status::OUT_OF_RANGE, "quarantine_ms");
+    }
+    Ok(())
 }
 
 fn lists_are_fine(dns: &[IpAddr], routes: &[Route]) -> Verdict<()> {

@@ -2,8 +2,10 @@
 //! with others in a batch, and knows from the answers what must be so. Beside them, some who tear
 //! whole networks down, some who share one or take subnets into the pool, and some who ask.
 
-use super::oracle::{How, Known, Made, PORTS, Shape, Thing, Wish, clash, things};
-use super::requests::{SIX, all_or_nothing, look, new_pool, new_project, onboard, share, wish};
+use super::oracle::{How, Known, Made, PORTS, Rest, Shape, Thing, Wish, clash, things};
+use super::requests::{
+    REST_MS, SIX, all_or_nothing, does_rest, look, new_pool, new_project, onboard, share, wish,
+};
 use super::sharing::Sharing;
 use super::*;
 use addrd_protocol::message::{Lookups, NetworkDelete};
@@ -48,6 +50,9 @@ pub(super) struct Clients {
     /// What was not answered when the process ended.
     open: Vec<About>,
     known: BTreeMap<Thing, Known>,
+    rests: Vec<Rest>,
+    /// The time at which answers are taken.
+    now: Tick,
     /// The last request that unmade a thing, answered or not.
     unmaking: BTreeMap<Thing, u64>,
     sharing: Sharing,
@@ -120,7 +125,7 @@ impl Clients {
             if thing.is_guests() {
                 self.sharing.guest_asks();
             }
-            wishes.push(Wish { thing: *thing, how: *how, before });
+            wishes.push(Wish { thing: *thing, how: *how, before, at: engine.inner.clock.tick() });
         }
         self.post(engine, operation, About::Wishes(wishes));
     }
@@ -288,7 +293,9 @@ impl Clients {
     }
 
     /// Takes what was answered, and checks it.
-    pub(super) fn take_answers(&mut self) {
+    pub(super) fn take_answers(&mut self, now: Tick) {
+        self.now = now;
+        self.rests.retain(|rest| rest.until > now);
         let count = self.desk.frames.lock().unwrap().len();
         for (id, status, reply) in self.desk.take(count) {
             let about = self.waiting.remove(&id).expect("each request is answered once");
@@ -324,6 +331,7 @@ impl Clients {
     fn done(&mut self, wish: &Wish, told: Option<Made>) {
         if wish.how == How::Unmake {
             assert_eq!(told, None, "{wish:?}");
+            self.begin_rest(wish);
             self.known.insert(wish.thing, Known::Absent);
             return;
         }
@@ -341,9 +349,23 @@ impl Clients {
         self.present(wish.thing, now);
     }
 
+    /// What was unmade rests, if it lies where addresses do: at least for so long after it was asked for.
+    fn begin_rest(&mut self, wish: &Wish) {
+        let Known::Present(made) = &wish.before else { return };
+        let is_address = matches!(wish.thing, Thing::Address(..) | Thing::Port(..));
+        if is_address && wish.thing.network().is_some_and(does_rest) {
+            let until = Tick(wish.at.0 + REST_MS);
+            self.rests.push(Rest { thing: wish.thing, made: made.clone(), until });
+        }
+    }
+
     /// A thing is there now; nothing else may have what it has.
     fn present(&mut self, thing: Thing, now: Known) {
         let Known::Present(made) = &now else { return };
+        for rest in self.rests.iter().filter(|rest| rest.until > self.now) {
+            let is_early = rest.thing != thing && clash((&thing, made), (&rest.thing, &rest.made));
+            assert!(!is_early, "{thing:?} has {made:?} while it rests: {rest:?}");
+        }
         for (other, known) in &self.known {
             let Known::Present(held) = known else { continue };
             let is_twice = *other != thing && clash((&thing, made), (other, held));

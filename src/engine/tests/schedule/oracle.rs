@@ -1,10 +1,10 @@
 //! What is known of one thing that one client makes, changes and unmakes, and what must be so.
 
 use super::Whole;
-use crate::model::{NetworkHandle, ProjectId, Revision, SubnetHandle};
+use crate::model::{NetworkHandle, ProjectId, Revision, SubnetHandle, Tick};
 use addrd_protocol::Family;
 use addrd_protocol::message::allocate::AllocatedAddress;
-use addrd_protocol::message::{BatchResult, Port, Reply};
+use addrd_protocol::message::{AllocationState, BatchResult, Port, Reply};
 use addrd_protocol::prefix::number_of;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -147,6 +147,8 @@ pub(super) struct Wish {
     pub(super) thing: Thing,
     pub(super) how: How,
     pub(super) before: Known,
+    /// When it was asked for.
+    pub(super) at: Tick,
 }
 
 impl Wish {
@@ -193,6 +195,10 @@ pub(super) fn things(whole: &Whole) -> BTreeMap<Thing, Made> {
         slots.insert(thing, row.slots);
     }
     for row in &whole.state.allocations {
+        // What rests is nobody's.
+        if row.state == AllocationState::Quarantined {
+            continue;
+        }
         let network = networks[&row.place.network];
         let base = bases[&(row.place.network, row.place.subnet)];
         let place = (base + row.place.offset, row.place.block_bits);
@@ -232,6 +238,14 @@ fn number(id: Uuid) -> u128 {
 
 fn project(id: Option<ProjectId>) -> u128 {
     id.map_or(0, |id| number(id.0))
+}
+
+/// What a thing let go: until then nobody else may have it.
+#[derive(Clone, Debug)]
+pub(super) struct Rest {
+    pub(super) thing: Thing,
+    pub(super) made: Made,
+    pub(super) until: Tick,
 }
 
 /// Two that may not be at once: addresses of one network, subnets of one, prefixes of the pool.

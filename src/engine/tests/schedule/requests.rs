@@ -12,6 +12,14 @@ const POOL: u128 = 900;
 /// The subnet of IPv6 that each watched network always has.
 pub(super) const SIX: u128 = 8;
 
+/// How long addresses rest in a watched network where they do, ms.
+pub(super) const REST_MS: u64 = 500;
+
+/// Whether addresses of a network rest.
+pub(super) const fn does_rest(network: u128) -> bool {
+    network <= 2
+}
+
 /// A network of the default project, as a project sees it.
 fn seen_by(project: u128, network: u128) -> Scope {
     match project {
@@ -98,6 +106,7 @@ fn new_subnet(network: u128, subnet: u128) -> Operation {
     };
     if let Request::SubnetCreate(body) = &mut operation.request {
         body.subnet_id = SubnetId::from_u128(subnet);
+        body.quarantine_ms = does_rest(network).then_some(REST_MS).or(Some(0));
         if plain.is_none() {
             body.cidr = "0.0.0.0/29".parse().unwrap();
             body.from_pool = Some(Box::new(FromPool {

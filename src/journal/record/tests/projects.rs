@@ -7,17 +7,17 @@ use proptest::prelude::*;
 
 pub(super) fn project() -> impl Strategy<Value = ProjectRow> {
     let texts = (prop::option::of(text()), prop::option::of(text()));
-    let quotas = prop::array::uniform5(prop::option::of(any::<u64>()));
+    let quotas = prop::array::uniform6(prop::option::of(any::<u64>()));
     (any::<u32>(), any::<u64>(), uuid(), texts, quotas).prop_map(
         |(handle, revision, id, (name, description), quotas)| {
-            let [addresses, prefixes, networks, subnets, ports] = quotas;
+            let [addresses, prefixes, networks, subnets, ports, resting] = quotas;
             ProjectRow {
                 handle: NetworkHandle(handle),
                 revision: Revision(revision),
                 id: ProjectId(id),
                 name,
                 description,
-                quotas: Quotas { addresses, prefixes, networks, subnets, ports },
+                quotas: Quotas { addresses, prefixes, networks, subnets, ports, resting },
             }
         },
     )
@@ -36,6 +36,7 @@ pub(super) fn golden_project() -> ProjectRow {
             networks: Some(3),
             subnets: Some(4),
             ports: Some(5),
+            resting: Some(6),
         },
     }
 }

@@ -4,6 +4,7 @@ use super::holders::{Book, Holder, Holders};
 use super::plan::{Net, Plan, Sub};
 use crate::cli::fault::Fault;
 use crate::cli::transfer::line::{Held, InNetwork, Line, Pool, Prefix};
+use addrd_protocol::message::subnet::QUARANTINE_MS_DEFAULT;
 use addrd_protocol::message::{
     NetworkCreate, PinCreate, PoolCreate, Strategy, SubnetCreate, SubnetKind,
 };
@@ -111,6 +112,7 @@ impl Ids {
                 name: None,
                 description: description.and_then(|text| Text::new(&text).ok()),
                 from_pool: None,
+                quarantine_ms: Some(QUARANTINE_MS_DEFAULT),
                 service: addrd_protocol::message::Service::default(),
             },
         ))

@@ -9,7 +9,7 @@ use crate::cli::transfer::convert::account::Account;
 use crate::cli::transfer::faults::Faults;
 use crate::cli::transfer::line::Line;
 use addrd_protocol::message::subnet::{
-    DNS_SERVERS_MAX, POOLS_MAX, ROUTES_MAX, Route, SERVICE_TYPES_MAX,
+    DNS_SERVERS_MAX, POOLS_MAX, QUARANTINE_MS_DEFAULT, ROUTES_MAX, Route, SERVICE_TYPES_MAX,
 };
 use addrd_protocol::message::{
     FromPool, HostMapping, SegmentCreate, Service, Strategy, SubnetCreate, SubnetKind,
@@ -155,6 +155,7 @@ fn subnet(
         name: None,
         description,
         from_pool,
+        quarantine_ms: Some(QUARANTINE_MS_DEFAULT),
         service: service(&row, service_types)?,
     })
 }
