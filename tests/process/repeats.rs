@@ -14,7 +14,7 @@ use crate::support::operation::{By, How, Operation};
 use crate::support::seed::Choices;
 use crate::support::server::{Server, Site};
 use crate::support::state::{Hold, Key, Verdict};
-use crate::support::workload::{CONTESTED, NETWORKS, WIDE, make_networks};
+use crate::support::workload::{CONTESTED, NETWORKS, WIDE, make_networks_resting};
 use crate::support::{eventually, run, say, scale};
 use addrd_client::protocol::message::{BatchMode, Reply, Strategy};
 use addrd_client::protocol::{OwnerId, ProjectId, SessionId, Slot};
@@ -65,7 +65,8 @@ fn a_repeat_across_a_kill_has_one_effect_and_one_answer() {
         let mut choices = Choices::of_test("repeats");
         let site = Site::new();
         let mut server = site.start().await;
-        make_networks(&site.client().await).await;
+        // Trials ask for addresses that others had just before.
+        make_networks_resting(&site.client().await, 0).await;
         let fixed = [Kill::BeforeRead, Kill::AfterCommit];
         let kills = fixed.into_iter().chain((0..rounds).map(|_| Kill::AtRandom));
         let mut seen = Seen::default();
@@ -318,7 +319,7 @@ fn clients_ride_through_kills_and_stops_without_an_error() {
         let mut server = site.start().await;
         let client = Client::connect(addrd_client::Settings { lanes: 4, ..site.settings() });
         let client = client.await.expect("the client connects");
-        make_networks(&client).await;
+        make_networks_resting(&client, 0).await;
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let mut riders = JoinSet::new();
         for number in 1..=RIDERS {

@@ -51,6 +51,14 @@ const BATCH_MAX: u64 = 8;
 /// # Panics
 /// When the server refuses.
 pub(crate) async fn make_networks(client: &Client) {
+    make_networks_resting(client, CONTESTED_REST_MS).await;
+}
+
+/// The same with another rest on [`CONTESTED`].
+///
+/// # Panics
+/// When the server refuses.
+pub(crate) async fn make_networks_resting(client: &Client, rest_ms: u64) {
     let all: [(NetworkId, &str, &[&str], Strategy); 6] = [
         (WIDE, "wide", &["10.1.0.0/20", "fd00:1::/64"], Strategy::Next),
         (TIGHT, "tight", &["10.2.0.0/27"], Strategy::Random),
@@ -72,7 +80,7 @@ pub(crate) async fn make_networks(client: &Client) {
         for cidr in cidrs {
             let mut create = subnet(network, cidr, strategy);
             if network == CONTESTED {
-                create.quarantine_ms = Some(CONTESTED_REST_MS);
+                create.quarantine_ms = Some(rest_ms);
             }
             let made = client.subnet_create(network, create).await;
             made.expect("a subnet is made");
