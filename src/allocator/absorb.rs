@@ -238,7 +238,7 @@ impl Shard {
             offset: self.ledger.offset(record),
             block_bits: record.block_bits,
         };
-        let held_by = self.holder_of(handle);
+        let held_by = (!record.rests()).then(|| self.holder_of(handle));
         let network = self.networks.at_mut(subnet.network);
         let revision = network.next_revision();
         network.mark(revision);

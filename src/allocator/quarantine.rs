@@ -7,7 +7,7 @@
 //! record that takes the row away comes later, from a job of bounded steps ([`Shard::step_rests`]), or
 //! from that request.
 //!
-//! Source: docs/decisions/0024-quarantine.md.
+//! Source: docs/decisions/0025-quarantine.md.
 
 use super::Shard;
 use super::allocate::Resting;

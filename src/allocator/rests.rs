@@ -6,7 +6,7 @@
 //! network or in a subnet is found without looking at anything else, and who has no rests pays for an
 //! empty set.
 //!
-//! Source: docs/decisions/0024-quarantine.md.
+//! Source: docs/decisions/0025-quarantine.md.
 
 use super::free_map::{FreeMap, MapStore};
 use std::collections::BTreeSet;

@@ -87,9 +87,11 @@ impl Told<'_> {
             Effect::SubnetGone { network, subnet, revision } => {
                 self.subnet_gone((*network, *subnet), *revision)
             }
-            Effect::AllocationGone { place, revision, held_by } => {
+            Effect::AllocationGone { place, revision, held_by: Some(held_by) } => {
                 self.allocation_gone(place, *revision, held_by)
             }
+            // A rest that has ended was told when it began.
+            Effect::AllocationGone { held_by: None, .. } => Ok(()),
             Effect::ThingGone { network, revision, created, was } => {
                 self.thing_gone((*network, *created), *revision, was)
             }
@@ -329,6 +331,7 @@ impl Told<'_> {
             subnet_pool_id: row.pool.map(|pool| PoolId(pool.id)),
             service: row.service.clone(),
             filling: None,
+            quarantine_ms: row.quarantine_ms,
         };
         let key = Key::put(EventKind::Subnet, looked_at(&place), Some(place.watched()));
         let key = Key { subnet: subnet.subnet_id, ..key };

@@ -60,6 +60,7 @@ fn subnet(deleting: bool) -> SubnetRow {
         description: None,
         pool: None,
         service: Default::default(),
+        quarantine_ms: 0,
     }
 }
 
@@ -122,7 +123,7 @@ fn allocation(project: Option<ProjectId>, label: Option<&str>) -> AllocationRow 
 }
 
 fn released(project: Option<ProjectId>) -> Effect {
-    let held_by = HeldBy { owner: OWNER, slot: Slot(2), project };
+    let held_by = Some(HeldBy { owner: OWNER, slot: Slot(2), project });
     Effect::AllocationGone { place: place(5), revision: Revision(11), held_by }
 }
 
@@ -480,6 +481,35 @@ fn who_loses_the_label_is_gone_for_those_who_asked_for_it() {
     let page = page(&mut at, &[Effect::AllocationPut(changed)]);
     assert_eq!(gone_of(one(&page, &filter("app=web"))).owner, OWNER);
     assert!(matches!(one(&page, &filter("app=db")).object, EventObject::Allocation(_)));
+}
+
+/// Decision 0025: whoever follows learns at the release that the owner has it no more, and nothing later.
+#[test]
+fn a_rest_is_told_when_it_begins_and_not_when_it_ends() {
+    let held = allocation(None, Some("app=web"));
+    let rest = AllocationRow {
+        changed: Revision(12),
+        state: AllocationState::Quarantined,
+        extras: Some(Box::new(AllocationExtras {
+            quarantine_end: Some(31_000),
+            ..AllocationExtras::default()
+        })),
+        ..held.clone()
+    };
+    let ended = Effect::AllocationGone { place: place(5), revision: Revision(13), held_by: None };
+    let rests = page(
+        &mut converter(false),
+        &[Effect::AllocationPut(held), Effect::AllocationPut(rest), ended],
+    );
+    let seen = told(&rests, &all(OWN));
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    let EventObject::Allocation(resting) = &seen[1].object else { panic!("{seen:?}") };
+    assert_eq!((resting.state, seen[1].revision), (AllocationState::Quarantined, Revision(12)));
+    assert_eq!((&resting.label, resting.time_left_ms > 0), (&None, true));
+    let labelled = Watch { label: Some(text("app=web")), ..Watch::default() };
+    let by_label = told(&rests, &Filter::of(OWN, None, &labelled));
+    assert_eq!(by_label.len(), 2, "what rests has no label: {by_label:?}");
+    assert_eq!(gone_of(by_label[1].clone()).owner, OWNER);
 }
 
 #[test]

@@ -60,8 +60,8 @@ pub enum Effect {
         place: AllocationPlace,
         /// Revision of the release.
         revision: Revision,
-        /// Who held it.
-        held_by: HeldBy,
+        /// Who held it. `None`: nobody; it has rested.
+        held_by: Option<HeldBy>,
     },
     /// The segment is now so.
     SegmentPut(Box<SegmentRow>),

@@ -181,7 +181,7 @@ fn a_fold_cut_short_is_finished_and_the_state_is_of_one_position() {
         .map(|n| Effect::AllocationGone {
             place: place(far(n)),
             revision: Revision(n as u64 + 200),
-            held_by: HeldBy { owner: OwnerId::from_u128(1), slot: Slot(0), project: None },
+            held_by: Some(HeldBy { owner: OwnerId::from_u128(1), slot: Slot(0), project: None }),
         })
         .collect();
     append(&mut store, &gone, Seq(0));

@@ -507,7 +507,8 @@ impl Generator {
     fn gone(&mut self, cell: &AllocationRow) {
         let revision = self.next_revision(cell.place.network.0);
         let project = cell.extras.as_deref().and_then(|extras| extras.project);
-        let held_by = HeldBy { owner: cell.owner, slot: cell.slot, project };
+        let rests = cell.state == AllocationState::Quarantined;
+        let held_by = (!rests).then_some(HeldBy { owner: cell.owner, slot: cell.slot, project });
         self.push(Effect::AllocationGone { place: cell.place, revision, held_by });
     }
 

@@ -281,7 +281,7 @@ impl Catalogue {
         let place = place(pool, Block::new(base, taken.order));
         let held_by = self.prefixes.holder_at(&place);
         let held_by = held_by.expect("what a pool counts as taken is held");
-        self.commit(&Effect::AllocationGone { place, revision, held_by }, sink);
+        self.commit(&Effect::AllocationGone { place, revision, held_by: Some(held_by) }, sink);
     }
 
     /// Refuses prefixes for a subnet or a pool whose id has too few free slots: some would be lost.

@@ -20,6 +20,8 @@ const WIDTH_MASK: u8 = 0b11;
 const STATE_SHIFT: u32 = 2;
 const STATE_MASK: u8 = 0b1100;
 const MOVES_CURSOR: u8 = 0b1_0000;
+/// The state of what is gone, if it was nobody's.
+const RESTED: u8 = (AllocationState::Quarantined as u8) << STATE_SHIFT;
 const FLAGS_PUT: u8 = WIDTH_MASK | STATE_MASK | MOVES_CURSOR;
 
 // Presence bits; optional fields follow the fixed ones in this order.
@@ -55,7 +57,7 @@ pub(super) fn encode_put(row: &AllocationRow, out: &mut Vec<u8>) {
     if is_planted(Bug::RestNotEncoded) && row.state == AllocationState::Quarantined {
         let project = row.extras.as_deref().and_then(|extras| extras.project);
         let held_by = HeldBy { owner: row.owner, slot: row.slot, project };
-        return encode_gone(&row.place, row.changed, &held_by, out);
+        return encode_gone(&row.place, row.changed, Some(&held_by), out);
     }
     let head = Head {
         kind: RecordKind::AllocationPut,
@@ -100,28 +102,25 @@ pub(super) fn decode_put(head: &Head, body: &mut Reader<'_>) -> Result<Effect, R
 pub(super) fn encode_gone(
     place: &AllocationPlace,
     revision: Revision,
-    held_by: &HeldBy,
+    held_by: Option<&HeldBy>,
     out: &mut Vec<u8>,
 ) {
     let bit = |present: bool, bit: u16| if present { bit } else { 0 };
+    let of_holder = held_by.map_or(0, |held_by| {
+        bit(held_by.slot.0 != 0, SLOT) | bit(held_by.project.is_some(), PROJECT)
+    });
     let head = Head {
         kind: RecordKind::AllocationGone,
-        flags: width_of(place.offset),
-        presence: bit(held_by.slot.0 != 0, SLOT)
-            | bit(held_by.project.is_some(), PROJECT)
-            | bit(place.block_bits != 0, BLOCK_BITS),
+        flags: width_of(place.offset) | if held_by.is_none() { RESTED } else { 0 },
+        presence: of_holder | bit(place.block_bits != 0, BLOCK_BITS),
         network: place.network,
         revision,
     };
     let start = head.write(out);
     out.extend_from_slice(&place.subnet.0.to_be_bytes());
     encode_offset(place.offset, out);
-    out.extend_from_slice(held_by.owner.as_bytes());
-    if held_by.slot.0 != 0 {
-        out.extend_from_slice(&held_by.slot.0.to_be_bytes());
-    }
-    if let Some(project) = &held_by.project {
-        out.extend_from_slice(project.as_bytes());
+    if let Some(held_by) = held_by {
+        encode_holder(held_by, out);
     }
     if place.block_bits != 0 {
         out.push(place.block_bits);
@@ -129,10 +128,29 @@ pub(super) fn encode_gone(
     finish(out, start);
 }
 
+fn encode_holder(held_by: &HeldBy, out: &mut Vec<u8>) {
+    out.extend_from_slice(held_by.owner.as_bytes());
+    if held_by.slot.0 != 0 {
+        out.extend_from_slice(&held_by.slot.0.to_be_bytes());
+    }
+    if let Some(project) = &held_by.project {
+        out.extend_from_slice(project.as_bytes());
+    }
+}
+
 pub(super) fn decode_gone(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordError> {
-    head.only(WIDTH_MASK, SLOT | PROJECT | BLOCK_BITS)?;
+    let rested = head.flags & STATE_MASK == RESTED;
+    let of_holder = if rested { 0 } else { SLOT | PROJECT };
+    head.only(WIDTH_MASK | if rested { RESTED } else { 0 }, of_holder | BLOCK_BITS)?;
     let subnet = SubnetHandle(body.u32()?);
     let offset = decode_offset(head.flags, body)?;
+    let held_by = if rested { None } else { Some(decode_holder(head, body)?) };
+    let block_bits = if head.has(BLOCK_BITS) { decode_block_bits(body)? } else { 0 };
+    let place = AllocationPlace { network: head.network, subnet, offset, block_bits };
+    Ok(Effect::AllocationGone { place, revision: head.revision, held_by })
+}
+
+fn decode_holder(head: &Head, body: &mut Reader<'_>) -> Result<HeldBy, RecordError> {
     let owner = OwnerId::from_bytes(body.array()?);
     let mut held_by = HeldBy { owner, slot: Slot(0), project: None };
     if head.has(SLOT) {
@@ -142,9 +160,7 @@ pub(super) fn decode_gone(head: &Head, body: &mut Reader<'_>) -> Result<Effect, 
     if head.has(PROJECT) {
         held_by.project = Some(ProjectId::from_bytes(body.array()?));
     }
-    let block_bits = if head.has(BLOCK_BITS) { decode_block_bits(body)? } else { 0 };
-    let place = AllocationPlace { network: head.network, subnet, offset, block_bits };
-    Ok(Effect::AllocationGone { place, revision: head.revision, held_by })
+    Ok(held_by)
 }
 
 /// Where a put belongs.

@@ -144,7 +144,7 @@ pub fn encode(effect: &Effect, out: &mut Vec<u8>) {
     match effect {
         Effect::AllocationPut(row) => allocation::encode_put(row, out),
         Effect::AllocationGone { place, revision, held_by } => {
-            allocation::encode_gone(place, *revision, held_by, out);
+            allocation::encode_gone(place, *revision, held_by.as_ref(), out);
         }
         Effect::PortPut(row) => port::encode_port(row, out),
         Effect::SegmentPut(row) => port::encode_segment(row, out),

@@ -365,7 +365,7 @@ fn effect() -> impl Strategy<Value = Effect> {
     let ids = (any::<u32>(), any::<u32>(), any::<u64>(), any::<u64>());
     prop_oneof![
         4 => allocation().prop_map(Effect::AllocationPut),
-        2 => (place(), any::<u64>(), held_by()).prop_map(|(place, revision, held_by)| {
+        2 => (place(), any::<u64>(), prop::option::weighted(0.8, held_by())).prop_map(|(place, revision, held_by)| {
             Effect::AllocationGone { place, revision: Revision(revision), held_by }
         }),
         1 => network().prop_map(|row| Effect::NetworkPut(Box::new(row))),
@@ -546,7 +546,9 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
     let full = golden_full();
     let held_by = HeldBy { owner: OwnerId::from_u128(5), slot: Slot(0), project: None };
     let guest_was = HeldBy { slot: Slot(3), project: Some(ProjectId::from_u128(8)), ..held_by };
-    let gone_block = Effect::AllocationGone { place: full.place, revision, held_by: guest_was };
+    let gone = |held_by| Effect::AllocationGone { place: plain(2).place, revision, held_by };
+    let gone_block =
+        Effect::AllocationGone { place: full.place, revision, held_by: Some(guest_was) };
     let exclusion = Exclusion {
         range: golden_range(),
         mode: ExclusionMode::Everyone,
@@ -568,7 +570,8 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
         ("allocation-plain-v4", Effect::AllocationPut(plain(2))),
         ("allocation-plain-v6", Effect::AllocationPut(plain(1 << 40))),
         ("allocation-full", Effect::AllocationPut(full)),
-        ("allocation-gone", Effect::AllocationGone { place: plain(2).place, revision, held_by }),
+        ("allocation-gone", gone(Some(held_by))),
+        ("allocation-rested", gone(None)),
         ("allocation-gone-block", gone_block),
         ("job-put", Effect::JobPut(golden_job())),
         ("job-gone", Effect::JobGone { network, revision, job: JobId(9) }),

@@ -171,7 +171,7 @@ impl World {
             };
             if let Some((owner, _)) = held.remove(&(number, offset)) {
                 let owner = OwnerId::from_u128(owner);
-                let held_by = HeldBy { owner, slot: Slot(0), project: None };
+                let held_by = Some(HeldBy { owner, slot: Slot(0), project: None });
                 effects.push(Effect::AllocationGone { place, revision, held_by });
                 continue;
             }
