@@ -55,15 +55,19 @@ impl Format {
         let damaged = |what: &str| StoreError::damaged(FORMAT, what);
         let rest = text.strip_prefix(TITLE).and_then(|rest| rest.strip_prefix("\nformat "));
         let rest = rest.ok_or_else(|| damaged("it doesn't begin as it should"))?;
-        let (version, _) = rest.split_once('\n').unwrap_or((rest, ""));
-        let known = version.parse::<u32>().is_ok_and(|version| version == FORMAT_VERSION);
-        if !known && version.parse::<u32>().is_ok_and(|version| version > FORMAT_VERSION) {
-            let what = format!("format {version}, known up to {FORMAT_VERSION}");
-            return Err(StoreError::Newer { file: FORMAT.to_owned(), what });
-        }
-        let (body, sum) = text.split_once("checksum ").unwrap_or((text, ""));
+        // The last line of every version: a number that a fault changed is no newer format.
+        let (body, sum) = text.rsplit_once("checksum ").unwrap_or((text, ""));
         if sum != format!("{:08x}\n", crc32c(body.as_bytes())) {
             return Err(damaged("its checksum is wrong"));
+        }
+        let (version, _) = rest.split_once('\n').unwrap_or((rest, ""));
+        match version.parse::<u32>() {
+            Ok(FORMAT_VERSION) => {}
+            Ok(version) if version > FORMAT_VERSION => {
+                let what = format!("format {version}, known up to {FORMAT_VERSION}");
+                return Err(StoreError::Newer { file: FORMAT.to_owned(), what });
+            }
+            _ => return Err(damaged("its version is none that ever was")),
         }
         let field =
             |name: &str| body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -270,15 +274,19 @@ mod tests {
         for at in 0..text.len() {
             let mut bad = text.clone().into_bytes();
             bad[at] ^= 1;
-            assert!(Format::parse(&String::from_utf8(bad).unwrap()).is_err(), "byte {at}");
+            let error = Format::parse(&String::from_utf8(bad).unwrap()).unwrap_err();
+            assert!(matches!(error, StoreError::Damaged { .. }), "byte {at}: {error}");
             assert!(Format::parse(&text[..at]).is_err(), "cut at {at}");
         }
     }
 
     #[test]
     fn a_newer_format_is_told_as_such() {
-        let text = "addrd data directory\nformat 7\nanything else\n";
-        let error = Format::parse(text).unwrap_err();
+        let body = "addrd data directory\nformat 7\nanything else\n";
+        let text = format!("{body}checksum {:08x}\n", crc32c(body.as_bytes()));
+        let error = Format::parse(&text).unwrap_err();
         assert!(matches!(error, StoreError::Newer { .. }), "{error}");
+        let error = Format::parse(&text.replace("format 7", "format 3")).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "a flipped bit: {error}");
     }
 }

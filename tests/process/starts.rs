@@ -208,14 +208,14 @@ fn a_newer_format_is_refused_and_not_touched() {
         let (site, _) = stopped_site().await;
         let path = site.data().join("FORMAT");
         let now = std::fs::read_to_string(&path).expect("FORMAT is text");
-        let newer: Vec<String> = now
-            .lines()
-            .map(|line| match line.strip_prefix("format ") {
-                Some(_) => "format 999".to_owned(),
-                None => line.to_owned(),
-            })
-            .collect();
-        std::fs::write(&path, newer.join("\n") + "\n").expect("FORMAT is replaced");
+        let (body, _) = now.split_once("checksum ").expect("a checksum");
+        let newer = body.lines().map(|line| match line.strip_prefix("format ") {
+            Some(_) => "format 999\n".to_owned(),
+            None => format!("{line}\n"),
+        });
+        let newer: String = newer.collect();
+        let sum = crc32c::crc32c(newer.as_bytes());
+        std::fs::write(&path, format!("{newer}checksum {sum:08x}\n")).expect("FORMAT is replaced");
         let before = contents(&site.data());
         must_say(&fails(site.command()).await, 2, &["FORMAT", "999"]);
         must_be_unchanged(&before, &contents(&site.data()));
