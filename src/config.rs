@@ -46,6 +46,8 @@ pub struct Config {
     pub bounds: Bounds,
     /// How far the wall clock may be ahead of the last journalled tick at a start to be believed.
     pub clock_jump_max: Duration,
+    /// How long leases go on at least after a start or a standstill.
+    pub restart_grace: Duration,
     /// Show ids of networks and subnets in `/metrics`.
     pub metrics_subnets: bool,
     /// What is logged.
@@ -247,6 +249,7 @@ impl Default for Config {
             memory_bytes_max: None,
             bounds: Bounds::default(),
             clock_jump_max: Duration::from_millis(limits::CLOCK_JUMP_MS_MAX),
+            restart_grace: Duration::from_millis(limits::RESTART_GRACE_MS),
             metrics_subnets: false,
             log_level: LogLevel::default(),
             log_format: LogFormat::default(),

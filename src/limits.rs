@@ -289,8 +289,10 @@ pub const REST_SLICE_RECORD_BYTES_MAX: usize = REST_SLICE_OBJECTS * 80;
 /// project, length of a block, revision of the allocation.
 pub const REST_RECORD_BYTES_MAX: usize = 128;
 
-/// What has a lease at a start doesn't end earlier than so long after it, ms.
+/// What has a lease at a start doesn't end earlier than so long after it, ms, unless it is set otherwise.
 pub const RESTART_GRACE_MS: u64 = 60_000;
+/// Longest setting of it, ms: leases that nobody renews keep their addresses so long.
+pub const RESTART_GRACE_MS_MAX: u64 = 24 * 3_600_000;
 /// Longest time between two readings of the clock that isn't taken for a standstill, ms: each loop
 /// turns once a second.
 pub const CLOCK_GAP_MS_MAX: u64 = 5_000;

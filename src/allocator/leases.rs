@@ -6,7 +6,7 @@
 //! says so yet: it is not shown, and can't be renewed.
 
 use super::Shard;
-use super::leniency::after_gap;
+use super::leniency::is_gap;
 use super::record::Record;
 use super::refusal::{Refused, limit, out_of_range, refuse, refuse_field};
 use super::release::no_fence;
@@ -32,8 +32,8 @@ impl Shard {
     /// keeps its lease.
     #[inline]
     pub(super) fn set_time(&mut self, at: &At) {
-        if let Some(until) = after_gap(self.now, at.tick) {
-            self.grant_grace(until);
+        if is_gap(self.now, at.tick) {
+            self.grant_restart_grace(at.tick);
         }
         self.now = at.tick;
     }
@@ -52,6 +52,16 @@ impl Shard {
     /// From now on no lease ends, until it is told otherwise: the clock is in doubt.
     pub const fn stop_expiry(&mut self, stopped: bool) {
         self.expiry_stopped = stopped;
+    }
+
+    /// How long leases go on at least after a time in which nobody could renew, ms.
+    pub const fn set_restart_grace(&mut self, ms: u64) {
+        self.restart_grace_ms = ms;
+    }
+
+    /// Until now nobody could renew: what has a lease keeps it for the restart grace at least.
+    pub fn grant_restart_grace(&mut self, now: Tick) {
+        self.grant_grace(Tick(now.0.saturating_add(self.restart_grace_ms)));
     }
 
     /// What has a lease by now keeps it at least until then.

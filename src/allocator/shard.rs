@@ -13,7 +13,7 @@ use super::slab::{Arena, NIL};
 use super::subnet::{Subnet, last_of};
 use super::totals::Totals;
 use super::undo::Undo;
-use crate::limits::RECORDS_FULL_PERCENT;
+use crate::limits::{RECORDS_FULL_PERCENT, RESTART_GRACE_MS};
 use crate::model::{
     Family, Incarnation, JobId, JobRow, NetworkHandle, NetworkId, OwnerId, ProjectId, Seq, Slot,
     SubnetHandle, SubnetId, Tick,
@@ -174,6 +174,8 @@ pub struct Shard {
     pub(super) leniency: super::leniency::Leniency,
     /// No lease ends: the clock is in doubt.
     pub(super) expiry_stopped: bool,
+    /// How long leases go on at least after a time in which nobody could renew, ms.
+    pub(super) restart_grace_ms: u64,
     /// What the request at hand makes was there before.
     pub(super) restoring: bool,
     /// Adoption mode: nothing is chosen here, since not all who hold something may be known.
@@ -218,6 +220,7 @@ impl Shard {
             now: Tick(0),
             leniency: Default::default(),
             expiry_stopped: false,
+            restart_grace_ms: RESTART_GRACE_MS,
             restoring: false,
             adopting: false,
             records_most: settings.records_max / 100 * RECORDS_FULL_PERCENT,

@@ -251,6 +251,7 @@ fn booted(
         workers: config.workers(),
         memory_records_max: config.memory_records_max(),
         clock_jump_ms_max: u64::try_from(config.clock_jump_max.as_millis()).unwrap_or(u64::MAX),
+        restart_grace_ms: u64::try_from(config.restart_grace.as_millis()).unwrap_or(u64::MAX),
         hands: Box::new(SystemHands),
         on_failure: Arc::new(|what| {
             output::to_stderr(&format!("error: stopping: {what}"));

@@ -28,6 +28,8 @@ pub struct Boot {
     pub memory_records_max: u64,
     /// How far the wall clock may be ahead of the last journalled tick to be believed, ms.
     pub clock_jump_ms_max: u64,
+    /// How long leases go on at least after a start, a standstill or a doubt of the clock, ms.
+    pub restart_grace_ms: u64,
     /// What the clock is read from.
     pub hands: Box<dyn Hands>,
     /// Called when a thread cannot go on.
@@ -113,7 +115,10 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
     let (journal, checkpointer, disk) = store.split();
     let (mut shards, mut catalogue) = recovery.finish(recovered.network_handle_max);
     catalogue.restore_adoption(recovered.adoption);
-    shards.iter_mut().for_each(|shard| shard.set_adopting(recovered.adoption != Tick(0)));
+    for shard in &mut shards {
+        shard.set_adopting(recovered.adoption != Tick(0));
+        shard.set_restart_grace(boot.restart_grace_ms);
+    }
     let has_deadlines = shards.iter().any(|shard| shard.leases() > 0);
     let jump_ms_max = boot.clock_jump_ms_max;
     let clock = SystemClock::over(boot.hands, recovered.tick, jump_ms_max, has_deadlines);

@@ -82,20 +82,24 @@ fn boot_at(path: &Path, workers: u16) -> Booted {
 }
 
 fn boot_with(path: &Path, workers: u16, hands: Box<dyn Hands>) -> Booted {
+    boot(settings(path, workers, hands)).unwrap()
+}
+
+fn settings(path: &Path, workers: u16, hands: Box<dyn Hands>) -> Boot {
     let store =
         Settings { journal_records_max: 256 << 10, reserve_bytes: 0, ..Settings::default() };
-    boot(Boot {
+    Boot {
         adopts_if_new: false,
         data: path.to_owned(),
         store,
         workers,
         memory_records_max: 1 << 20,
         clock_jump_ms_max: crate::limits::CLOCK_JUMP_MS_MAX,
+        restart_grace_ms: crate::limits::RESTART_GRACE_MS,
         hands,
         on_failure: Arc::new(|text| panic!("{text}")),
         progress: Arc::default(),
-    })
-    .unwrap()
+    }
 }
 
 fn scope(network: u128) -> Scope {

@@ -147,8 +147,8 @@ impl Worker {
     #[must_use]
     pub fn new(mut parts: WorkerParts) -> Self {
         // Downtime is not the fault of those who would have renewed meanwhile.
-        let (grace, marked) = (limits::RESTART_GRACE_MS, parts.shared.clock.tick());
-        parts.shard.grant_grace(Tick(marked.0.saturating_add(grace)));
+        let marked = parts.shared.clock.tick();
+        parts.shard.grant_restart_grace(marked);
         // In adoption mode the deadlines at hand may be older than what owners were told.
         let was_stopped = parts.shared.clock.is_doubted() || parts.shard.is_adopting();
         parts.shard.stop_expiry(was_stopped);
@@ -276,7 +276,7 @@ impl Worker {
             shard.stop_expiry(is_stopped);
             self.was_stopped = is_stopped;
             // What could not be judged meanwhile is nobody's fault.
-            shard.grant_grace(Tick(at.tick.0.saturating_add(limits::RESTART_GRACE_MS)));
+            shard.grant_restart_grace(at.tick);
         }
     }
 

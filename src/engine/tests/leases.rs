@@ -169,6 +169,38 @@ fn pass(engine: &Engine, hand: &Hand, ms: u64) {
     }
 }
 
+/// The setting holds for a start and for a standstill; none ends what is overdue at once.
+#[test]
+fn leases_go_on_for_the_restart_grace_that_is_set() {
+    for grace in [0, 5 * 60_000] {
+        let folder = tempfile::tempdir().unwrap();
+        let hand = Hand::default();
+        hand.wall.set(1_000 * DAY);
+        let boot = || {
+            let settings = settings(folder.path(), 1, Box::new(hand.clone()));
+            boot(Boot { restart_grace_ms: grace, ..settings }).unwrap()
+        };
+        let booted = boot();
+        let engine = booted.running.engine().clone();
+        assert_eq!(call(&engine, create_network(1, 1)).0, OK);
+        assert_eq!(call(&engine, create_subnet(2, 1, "10.0.0.0/24")).0, OK);
+        assert_eq!(call(&engine, leased(3, 1, 60_000)).0, OK);
+        assert_eq!(call(&engine, leased(4, 2, 120_000)).0, OK);
+        booted.running.stop();
+
+        hand.wall.add(90_000);
+        let booted = boot();
+        let engine = booted.running.engine().clone();
+        let left = |owner| lookup(&engine, owner).map(|held| held.time_left_ms);
+        let none = grace == 0;
+        assert_eq!(left(1), (!none).then_some(grace), "after a start");
+        assert_eq!(left(2), Some(if none { 30_000 } else { grace }));
+        hand.boot.add(10 * 60_000);
+        assert_eq!(left(2), (!none).then_some(grace), "after a standstill");
+        booted.running.stop();
+    }
+}
+
 /// An hour of downtime, a clock set back, a year ahead, then right again.
 #[test]
 fn leases_outlive_whatever_the_clock_does() {
