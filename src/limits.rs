@@ -283,8 +283,12 @@ pub const EXPIRY_SLICE_OBJECTS: usize = 256;
 pub const EXPIRY_SLICE_RECORD_BYTES_MAX: usize = EXPIRY_SLICE_OBJECTS * REST_RECORD_BYTES_MAX;
 /// Rests that a slice, or a request that comes across them, takes away or looks at.
 pub const REST_SLICE_OBJECTS: usize = 256;
-/// Bytes of the records of such a slice: an end each, of a guest's block far into an IPv6 prefix.
-pub const REST_SLICE_RECORD_BYTES_MAX: usize = REST_SLICE_OBJECTS * 80;
+/// Bytes of the records of such a slice: a later end each.
+pub const REST_SLICE_RECORD_BYTES_MAX: usize = REST_SLICE_OBJECTS * REST_RECORD_BYTES_MAX;
+/// Bytes of the records of what an operation takes away: an end each, of a block far into an IPv6 prefix.
+pub const ENDED_RECORD_BYTES_MAX: usize = REST_SLICE_OBJECTS * 40;
+/// Rests that a request looks at which would take one, at about 0.2 us each.
+pub const RESTING_LOOKS_MAX: usize = 1_024;
 /// Bytes of the record of a rest with every field that it may have: offset, owner, slot, instance, end,
 /// project, length of a block, revision of the allocation.
 pub const REST_RECORD_BYTES_MAX: usize = 128;
@@ -420,8 +424,9 @@ const _: () = assert!(RING_OPERATIONS_RESERVED < RING_OPERATIONS_MAX);
 const _: () =
     assert!(DRAIN_RECORD_BYTES_MAX + BATCH_ITEM_RECORD_BYTES_MAX < HAND_OVER_RECORD_BYTES_MAX);
 const _: () = assert!(
-    DRAIN_RECORD_BYTES_MAX + PORT_RECORD_BYTES_MAX < HAND_OVER_RECORD_BYTES_MAX,
-    "an operation on a port fits behind a drain"
+    DRAIN_RECORD_BYTES_MAX + PORT_RECORD_BYTES_MAX + ENDED_RECORD_BYTES_MAX
+        < HAND_OVER_RECORD_BYTES_MAX,
+    "an operation on a port, and the rests that it takes away, fit behind a drain"
 );
 const _: () = assert!(
     addrd_protocol::message::port::FIXED_IPS_MAX + PORT_AUTOMATIC_MAX

@@ -13,7 +13,7 @@ use super::quarantine::retry_after;
 use super::refusal::{Refused, refuse, with};
 use super::slab::Arena;
 use super::undo::Savepoint;
-use crate::model::{ProjectId, Status};
+use crate::model::{EffectSink, ProjectId, Status};
 use addrd_protocol::message::{Detail, QuotaResource};
 use addrd_sync::{Over, QuotaSet};
 use std::collections::BTreeMap;
@@ -349,6 +349,7 @@ impl Shard {
         &mut self,
         network: u32,
         over: Option<u32>,
+        sink: &mut impl EffectSink,
     ) -> Result<(), Refused> {
         let Some(account) = self.acting_account(network) else { return Ok(()) };
         if self.restoring || !self.accounts.is_limited(account) {
@@ -360,11 +361,13 @@ impl Shard {
         if over.is_some_and(is_own) {
             return Ok(());
         }
-        let checked = self.accounts.check_resting(account);
-        checked.map_err(|over| {
-            let end = self.rests.first_end_of(account);
-            resting_limit(over, end.map(|end| end.saturating_sub(self.now.0).max(1)))
-        })
+        let more_is_due = self.end_due_of(account, sink);
+        let Err(over) = self.accounts.check_resting(account) else { return Ok(()) };
+        if more_is_due {
+            return Err(self.rests_are_ending());
+        }
+        let end = self.rests.first_of(account);
+        Err(resting_limit(over, end.map(|(end, _)| end.saturating_sub(self.now.0).max(1))))
     }
 
     /// Counts a port as there or gone.

@@ -12,7 +12,9 @@ use super::refusal::{Refused, limit, out_of_range, refuse, refuse_field};
 use super::release::no_fence;
 use super::shard::At;
 use super::slab::NIL;
-use crate::limits::{HAND_OVER_RECORD_BYTES_MAX, LIST_OBJECTS_MAX};
+use crate::limits::{
+    CLOCK_JUMP_MS_MAX, HAND_OVER_RECORD_BYTES_MAX, LIST_OBJECTS_MAX, REST_SLICE_OBJECTS,
+};
 use crate::model::{EffectSink, Instance, Revision, Status, Tick};
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::release::Target;
@@ -33,9 +35,18 @@ impl Shard {
     #[inline]
     pub(super) fn set_time(&mut self, at: &At) {
         if is_gap(self.now, at.tick) {
-            self.grant_restart_grace(at.tick);
+            self.notice_gap(at.tick.since(self.now), at.tick);
         }
+        self.rest_budget = REST_SLICE_OBJECTS;
         self.now = at.tick;
+    }
+
+    #[cold]
+    fn notice_gap(&mut self, gap_ms: u64, now: Tick) {
+        self.grant_restart_grace(now);
+        if gap_ms > CLOCK_JUMP_MS_MAX {
+            self.prolong_rests(gap_ms);
+        }
     }
 
     /// A reading of the clock without a request, and when a renewal was refused last for want of room.

@@ -10,7 +10,7 @@
 //! Source: docs/decisions/0025-quarantine.md.
 
 use super::Shard;
-use super::allocate::Resting;
+use super::allocate::{Resting, Want};
 use super::free_map::MapStore;
 use super::ledger::KeyOf;
 use super::pieces::{Part, Span};
@@ -19,9 +19,10 @@ use super::refusal::{Refused, refuse, refuse_field, with};
 use super::rests::{SubnetRests, Turn};
 use super::shard::{At, count_block};
 use super::subnet::{Subnet, last_of};
-use crate::limits::REST_SLICE_OBJECTS;
+use crate::limits::{CHOICE_SUBNETS_MAX, REST_SLICE_OBJECTS};
 use crate::model::{
-    AllocationExtras, Effect, EffectSink, OwnerId, Revision, Slot, Status, SubnetId, Text, Tick,
+    AllocationExtras, Effect, EffectSink, Family, OwnerId, Revision, Slot, Status, SubnetId, Text,
+    Tick,
 };
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::{AllocationState, Detail};
@@ -31,33 +32,55 @@ impl Shard {
     /// When [`Shard::step_rests`] has something to do next.
     #[must_use]
     pub fn next_rest_end(&self) -> Option<Tick> {
+        if !self.rests.prolonged.is_empty() {
+            return Some(Tick(0));
+        }
         self.rests.networks.first().map(|(end, _)| Tick(end))
     }
 
-    /// Takes away rests that have ended, `objects` at most; whether there may be more.
+    /// Writes down what was prolonged, and takes away rests that have ended: `objects` at most; whether
+    /// there may be more.
     pub fn step_rests(&mut self, at: &At, objects: usize, sink: &mut impl EffectSink) -> bool {
         self.set_time(at);
         self.act_for(None);
         for _ in 0..objects {
+            if let Some((handle, changed)) = self.rests.prolonged.pop() {
+                self.commit_prolonged(handle, changed, sink);
+                continue;
+            }
             let due = self.rests.networks.first().filter(|(end, _)| *end <= self.now.0);
             let Some((_, network)) = due else { return false };
-            let Some(handle) = self.first_due(network, &[]) else { return false };
+            let Some(handle) = self.first_due(network, &[], |_| true) else { return false };
             self.commit_free(handle, sink);
         }
         true
     }
 
-    /// At a start whose wall clock is believed although it is far ahead of the journal: what rests
-    /// goes on to rest for as long as it had left, so that a wrong clock ends none too early.
+    /// The clock is believed although it went far ahead: what rests goes on to rest for as long as it had
+    /// left, so that a wrong clock ends none too early. [`Shard::step_rests`] writes it down.
     pub fn prolong_rests(&mut self, ms: u64) {
         let resting = |handle: &u32| self.ledger.at(*handle).rests();
         let all: Vec<u32> = self.ledger.live().filter(resting).collect();
+        self.rests.prolonged.clear();
         for handle in all {
             self.note_rest(handle, false);
             let end = self.ledger.rest_end(self.ledger.at(handle)).saturating_add(ms);
             self.ledger.set_rest_end(handle, end);
             self.note_rest(handle, true);
+            self.rests.prolonged.push((handle, self.ledger.changed(self.ledger.at(handle))));
         }
+    }
+
+    /// Pushes and absorbs the later end of a rest, if it is still that one.
+    fn commit_prolonged(&mut self, handle: u32, changed: Revision, sink: &mut impl EffectSink) {
+        let record = self.ledger.at(handle);
+        if !record.is_live() || !record.rests() || self.ledger.changed(record) != changed {
+            return;
+        }
+        let network = self.subnets.at(record.subnet).network;
+        let mut row = self.ledger.row_of(&self.subnets, handle);
+        row.changed = self.networks.at(network).next_revision();
+        self.commit(&Effect::AllocationPut(row), sink);
     }
 
     /// Pushes and absorbs a release: the address rests, if those of its subnet do and the subnet stays.
@@ -166,15 +189,25 @@ impl Shard {
         record.rests() && !self.has_rested(record)
     }
 
-    /// The rest of a network that has ended first, if one has; of the named subnets if there are any.
-    fn first_due(&self, network: u32, named: &[SubnetId]) -> Option<u32> {
+    /// The rest of a network that has ended first, if one has; of the named subnets if there are any, else
+    /// of those of the families that do.
+    ///
+    /// Shape: looks at no more than [`CHOICE_SUBNETS_MAX`] subnets.
+    fn first_due(
+        &self,
+        network: u32,
+        named: &[SubnetId],
+        takes: impl Fn(Family) -> bool,
+    ) -> Option<u32> {
         let first = |at: u32| {
             let (_, _, handle) = self.subnets.at(at).rests.as_deref()?.first()?;
             self.has_rested(self.ledger.at(handle)).then_some(handle)
         };
         if named.is_empty() {
             let rests = self.networks.at(network).rests.as_deref()?;
-            return rests.subnets.first().and_then(|(_, subnet)| first(subnet));
+            let due = rests.subnets.all().take(CHOICE_SUBNETS_MAX).map(|(_, subnet)| subnet);
+            let mut of_families = due.filter(|&at| takes(self.subnets.at(at).family));
+            return of_families.next().and_then(first);
         }
         named.iter().filter_map(|&id| self.find_subnet(network, id)).find_map(first)
     }
@@ -185,24 +218,48 @@ impl Shard {
         &mut self,
         network: u32,
         named: &[SubnetId],
+        want: &Want,
         sink: &mut impl EffectSink,
     ) -> bool {
         let mut has_ended = false;
-        for _ in 0..REST_SLICE_OBJECTS {
-            let Some(handle) = self.first_due(network, named) else { break };
-            self.commit_free(handle, sink);
+        while let Some(handle) = self.first_due(network, named, |family| want.takes(family)) {
+            if !self.end_rest(handle, sink) {
+                break;
+            }
             has_ended = true;
         }
         has_ended
     }
 
     /// Whether something of a network, or of named subnets, has rested and is not free yet.
-    pub(super) fn is_any_due(&self, network: u32, named: &[SubnetId]) -> bool {
-        self.first_due(network, named).is_some()
+    pub(super) fn is_any_due(&self, network: u32, named: &[SubnetId], want: &Want) -> bool {
+        self.first_due(network, named, |family| want.takes(family)).is_some()
     }
 
-    /// Takes away rests that a request for a place comes across: what has rested, and if it restores,
-    /// whatever rests there.
+    /// Takes away what a project let go and what has rested; whether there is more of it.
+    pub(super) fn end_due_of(&mut self, account: u32, sink: &mut impl EffectSink) -> bool {
+        while let Some((end, handle)) = self.rests.first_of(account) {
+            if end > self.now.0 || is_planted(Bug::EndedRestNotFree) {
+                return false;
+            }
+            if !self.end_rest(handle, sink) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Takes a rest away, unless the operation at hand has taken away [`REST_SLICE_OBJECTS`] already: so
+    /// many have room among its records.
+    fn end_rest(&mut self, handle: u32, sink: &mut impl EffectSink) -> bool {
+        let Some(left) = self.rest_budget.checked_sub(1) else { return false };
+        self.rest_budget = left;
+        self.commit_free(handle, sink);
+        true
+    }
+
+    /// Takes away rests that a request for a place comes across: what has rested, and if it tells of a
+    /// holder, whatever rests there but in its very place.
     pub(super) fn end_rests_in(
         &mut self,
         at: u32,
@@ -215,9 +272,11 @@ impl Shard {
             let next = rests.map.next_taken(&self.maps, from).filter(|&next| next <= last);
             let Some(handle) = next.and_then(|next| self.find_covering(at, next)) else { return };
             let record = self.ledger.at(handle);
-            let end = last_of(self.ledger.offset(record), record.block_bits);
-            if self.has_rested(record) || (self.restoring && first < last) {
-                self.commit_free(handle, sink);
+            let begin = self.ledger.offset(record);
+            let end = last_of(begin, record.block_bits);
+            let tells = (self.restoring || self.adopting) && (begin, end) != (first, last);
+            if (tells || self.has_rested(record)) && !self.end_rest(handle, sink) {
+                return;
             }
             let Some(next) = end.checked_add(1) else { return };
             from = next;
@@ -236,7 +295,7 @@ impl Shard {
         self.subnets.at(at).rests.as_deref()?;
         let handle = self.ledger.find_at(at, offset)?;
         let record = self.ledger.at(handle);
-        let is_there = record.rests() && record.block_bits == order;
+        let is_there = self.still_rests(record) && record.block_bits == order;
         let is_own = record.owner() == key.owner
             && self.ledger.project_of(&self.subnets, record) == key.project;
         let may = is_own || of_anybody || is_planted(Bug::RestIgnored);
@@ -248,7 +307,7 @@ impl Shard {
         self.networks.at(network).rests.as_deref()?;
         let key = self.key_of(network, owner, slot);
         let hash = self.ledger.key_hash(owner, slot, key.key_salt);
-        self.rests.of_key(hash).find(|&handle| {
+        self.rests.of_key(hash).take(REST_SLICE_OBJECTS).find(|&handle| {
             let record = self.ledger.at(handle);
             record.owner() == owner
                 && record.slot == slot
@@ -261,11 +320,18 @@ impl Shard {
     /// What rests longest in the part of a subnet that a request may draw from: the block of its size
     /// whose rest ends first.
     ///
-    /// Shape: looks at no more than [`REST_SLICE_OBJECTS`] of them.
-    pub(super) fn longest_resting(&self, at: u32, span: Span, order: u8) -> Option<Resting> {
+    /// Shape: looks at no more than `looks` of them, and takes those off.
+    pub(super) fn longest_resting(
+        &self,
+        at: u32,
+        span: Span,
+        order: u8,
+        looks: &mut usize,
+    ) -> Option<Resting> {
         let subnet = self.subnets.at(at);
         let rests = subnet.rests.as_deref()?;
-        rests.turns().take(REST_SLICE_OBJECTS).find_map(|(_, _, handle)| {
+        rests.turns().take(*looks).find_map(|(_, _, handle)| {
+            *looks -= 1;
             let record = self.ledger.at(handle);
             let first = self.ledger.offset(record);
             let last = last_of(first, record.block_bits);
@@ -296,8 +362,7 @@ impl Shard {
     pub(super) fn address_resting(&self, record: u32, exact: &IpAddr) -> Refused {
         let left = self.time_left(self.ledger.at(record));
         let message = format_args!(
-            "{exact} was released by another and rests for {left} ms more; the flag allow_resting \
-             would take it"
+            "{exact} was released and rests for {left} ms more; the flag allow_resting would take it"
         );
         let mut refused = refuse_field(Status::ADDRESS_RESTING, "exact", message);
         refused.retry_after_ms = retry_after(left);

@@ -9,6 +9,7 @@
 //! Source: docs/decisions/0025-quarantine.md.
 
 use super::free_map::{FreeMap, MapStore};
+use crate::model::Revision;
 use std::collections::BTreeSet;
 
 /// A rest in the order of its subnet: its end, the revision of the release, its record.
@@ -70,6 +71,11 @@ impl FirstEnds {
         self.order.first().copied()
     }
 
+    /// All of them, the first end at the beginning.
+    pub(super) fn all(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+        self.order.iter().copied()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
@@ -108,6 +114,8 @@ pub(super) struct Rests {
     own: BTreeSet<(u64, u64, u32)>,
     /// By account, end, record.
     accounts: BTreeSet<(u32, u64, u32)>,
+    /// Records with the revision of their rests, whose later ends no effect says yet.
+    pub(super) prolonged: Vec<(u32, Revision)>,
 }
 
 impl Rests {
@@ -140,9 +148,9 @@ impl Rests {
         all.rev().map(|(_, _, handle)| *handle)
     }
 
-    /// When the first rest of an account ends.
-    pub(super) fn first_end_of(&self, account: u32) -> Option<u64> {
+    /// When the first rest of an account ends, and its record.
+    pub(super) fn first_of(&self, account: u32) -> Option<(u64, u32)> {
         let all = self.accounts.range((account, 0, 0)..=(account, u64::MAX, u32::MAX));
-        all.map(|(_, end, _)| *end).next()
+        all.map(|(_, end, handle)| (*end, *handle)).next()
     }
 }

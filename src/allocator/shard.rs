@@ -176,6 +176,8 @@ pub struct Shard {
     pub(super) expiry_stopped: bool,
     /// How long leases go on at least after a time in which nobody could renew, ms.
     pub(super) restart_grace_ms: u64,
+    /// Rests that the operation at hand may still take away.
+    pub(super) rest_budget: usize,
     /// What the request at hand makes was there before.
     pub(super) restoring: bool,
     /// Adoption mode: nothing is chosen here, since not all who hold something may be known.
@@ -221,6 +223,7 @@ impl Shard {
             leniency: Default::default(),
             expiry_stopped: false,
             restart_grace_ms: RESTART_GRACE_MS,
+            rest_budget: 0,
             restoring: false,
             adopting: false,
             records_most: settings.records_max / 100 * RECORDS_FULL_PERCENT,
@@ -280,7 +283,9 @@ impl Shard {
     #[must_use]
     pub fn records(&self) -> u64 {
         let objects = [self.networks.count(), self.subnets.count(), self.ports.count()];
-        u64::from(self.ledger.count()) + objects.into_iter().map(u64::from).sum::<u64>()
+        // A rest stands in as many orders again as an allocation takes.
+        let places = u64::from(self.ledger.count()) + self.rests.count() as u64;
+        places + objects.into_iter().map(u64::from).sum::<u64>()
     }
 
     /// Bytes of slabs and indexes; texts and what a subnet owns elsewhere are estimated.

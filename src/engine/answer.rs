@@ -53,7 +53,7 @@ pub(super) fn admit(at: &At, refuse: Refuse, operation: &Operation) -> Result<()
 /// Only a batch or transaction, and many subnets that go into a pool, can need more than a drain keeps free.
 #[must_use]
 pub(super) fn fits(operation: &Operation, bytes: usize) -> bool {
-    let most = match &operation.request {
+    let most: usize = match &operation.request {
         Request::Batch(batch) => batch.items.iter().map(item_record_bytes_max).sum(),
         Request::Transaction(all) => {
             all.items.iter().map(|item| item_record_bytes_max(&item.operation)).sum()
@@ -61,6 +61,7 @@ pub(super) fn fits(operation: &Operation, bytes: usize) -> bool {
         Request::SubnetOnboard(_) | Request::RenewOwner(_) => limits::HAND_OVER_RECORD_BYTES_MAX,
         _ => return true,
     };
+    let most = most.saturating_add(limits::ENDED_RECORD_BYTES_MAX);
     bytes.saturating_add(most) <= limits::HAND_OVER_RECORD_BYTES_MAX
 }
 

@@ -372,7 +372,9 @@ impl Worker {
         let at = self.at();
         let mut draft = Draft::new(self.backlog.len());
         draft.records = RecordBuffer::with_capacity(limits::DRAIN_RECORD_CAPACITY);
-        self.end_rests(&mut shard, &at, &mut draft);
+        if self.leaves_room(limits::REST_SLICE_RECORD_BYTES_MAX) {
+            self.end_rests(&mut shard, &at, &mut draft);
+        }
         self.decide_backlog(&mut shard, &at, began_ns, &mut draft);
         self.step_jobs(&mut shard, &at, &mut draft);
         self.figures.drained(&shard, draft.operations, began_ns, &*self.shared.clock);
@@ -452,22 +454,21 @@ impl Worker {
         }
     }
 
-    /// Takes away rests that have ended, before anything is decided that would come across them, if
-    /// that leaves room for the first operation.
-    fn end_rests(&self, shard: &mut Shard, at: &At, draft: &mut Draft) {
-        let is_due = shard.next_rest_end().is_some_and(|end| end <= at.tick);
-        if !is_due || self.shared.pressure.refuse() == Refuse::Mutations {
-            return;
-        }
-        let bytes = draft.records.bytes() + limits::REST_SLICE_RECORD_BYTES_MAX;
-        let fits = match self.backlog.front() {
+    /// Whether the first operation of a drain fits behind so many bytes of records.
+    fn leaves_room(&self, bytes: usize) -> bool {
+        match self.backlog.front() {
             Some(Work::Parcel(parcel)) => {
                 let first = parcel.operations.get(self.parcel_done);
                 first.is_none_or(|operation| answer::fits(operation, bytes))
             }
             Some(Work::Part(_) | Work::Lend(_)) | None => true,
-        };
-        if fits {
+        }
+    }
+
+    /// Takes away rests that have ended, before anything is decided that would come across them.
+    fn end_rests(&self, shard: &mut Shard, at: &At, draft: &mut Draft) {
+        let is_due = shard.next_rest_end().is_some_and(|end| end <= at.tick);
+        if is_due && self.shared.pressure.refuse() != Refuse::Mutations {
             shard.step_rests(at, limits::REST_SLICE_OBJECTS, &mut draft.records);
         }
     }

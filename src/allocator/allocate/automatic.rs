@@ -7,7 +7,7 @@ use crate::allocator::Shard;
 use crate::allocator::order::Key;
 use crate::allocator::refusal::{Refused, refuse};
 use crate::allocator::subnet::{Subnet, last_of};
-use crate::limits::CHOICE_SUBNETS_MAX;
+use crate::limits::{CHOICE_SUBNETS_MAX, RESTING_LOOKS_MAX};
 use crate::model::{EffectSink, Family, OwnerId, Slot, Status, SubnetId};
 use addrd_protocol::message::{Allocate, AllocateExtras, Strategy};
 use std::net::IpAddr;
@@ -100,7 +100,7 @@ impl Shard {
     /// What rests longest where a request may draw from, if it takes that: of the first candidate that
     /// has something.
     ///
-    /// Shape: looks at no more than [`CHOICE_SUBNETS_MAX`] subnets.
+    /// Shape: looks at no more than [`CHOICE_SUBNETS_MAX`] subnets and [`RESTING_LOOKS_MAX`] rests.
     pub(super) fn longest_resting_choice(
         &self,
         network: u32,
@@ -110,10 +110,11 @@ impl Shard {
         if !asked.request.flags.allow_resting {
             return None;
         }
+        let mut looks = RESTING_LOOKS_MAX;
         let choose = |at: u32| {
             let subnet = self.subnets.at(at);
             let (span, order) = self.eligible(subnet, asked, want).ok()?;
-            let Resting { handle, offset } = self.longest_resting(at, span, order)?;
+            let Resting { handle, offset } = self.longest_resting(at, span, order, &mut looks)?;
             let over = Some(handle);
             Some(Choice { subnet: at, offset, order, moves_cursor: false, over })
         };

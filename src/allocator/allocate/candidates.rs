@@ -250,7 +250,11 @@ fn exhausted(candidates: &[Candidate], asked: &Asked<'_>) -> Refused {
         [sum(|c| c.pool_size), sum(|c| c.allocated), sum(|c| c.quarantined)];
     let what =
         if asked.request.length.is_some() { "aligned block of this length" } else { "address" };
-    let next = candidates.iter().map(|c| c.next_free_in_ms).filter(|next| *next > 0).min();
+    let for_request = |c: &&Candidate| {
+        matches!(c.reason, CandidateReason::Exhausted | CandidateReason::Fragmented)
+    };
+    let next = candidates.iter().filter(for_request).map(|c| c.next_free_in_ms);
+    let next = next.filter(|next| *next > 0).min();
     let rests = match next {
         Some(next) => format!(", {resting} rest, the next of them for {next} ms"),
         None => String::new(),

@@ -178,6 +178,9 @@ impl Shard {
         let taken = self.subnets.at(at).map.next_taken(&self.maps, offset);
         let record = taken.and_then(|taken| self.find_covering(at, taken));
         if let Some(resting) = record.filter(|&record| self.ledger.at(record).rests()) {
+            if self.has_rested(self.ledger.at(resting)) {
+                return self.rests_are_ending();
+            }
             return self.address_resting(resting, &exact);
         }
         let message = format_args!("{exact} is held by another owner or slot");

@@ -23,9 +23,10 @@ use addrd_protocol::message::{
 };
 use candidates::Found;
 use choose::{Start, choose};
-use request::{Asked, Want};
+use request::Asked;
 
 pub(super) use automatic::{PinSeeker, Single};
+pub(super) use request::Want;
 
 /// What is to be done for one want.
 #[derive(Clone, Copy, Debug)]
@@ -168,7 +169,7 @@ impl Shard {
     ) -> Result<Decision, Refused> {
         let decision = self.decide_place(network, asked, want, sink)?;
         if let Decision::Fresh(choice) = &decision {
-            self.check_resting_limit(network, choice.over)?;
+            self.check_resting_limit(network, choice.over, sink)?;
         }
         Ok(decision)
     }
@@ -228,12 +229,16 @@ impl Shard {
     ) -> Result<Choice, Refused> {
         let random = self.random_state();
         let mut found = self.draw(network, asked, want, random);
-        if !matches!(found, Found::Yes(_)) && self.end_due(network, &asked.extras.subnets, sink) {
+        if !matches!(found, Found::Yes(_))
+            && self.end_due(network, &asked.extras.subnets, want, sink)
+        {
             found = self.draw(network, asked, want, random);
         }
         match found {
             Found::Yes(choice) => Ok(choice),
-            _ if self.is_any_due(network, &asked.extras.subnets) => Err(self.rests_are_ending()),
+            _ if self.is_any_due(network, &asked.extras.subnets, want) => {
+                Err(self.rests_are_ending())
+            }
             Found::No => {
                 let resting = self.longest_resting_choice(network, asked, want);
                 resting.ok_or_else(|| self.nothing_found(network, asked, want, false))

@@ -52,7 +52,7 @@ impl Shard {
         };
         let start = Start::new(strategy, request.owner, request.slot, || drawn(random))?;
         let offset = choose(subnet, &self.maps, start, subnet.whole(), 0)?;
-        if let Err(refused) = self.pay_plain(network, account) {
+        if let Err(refused) = self.pay_plain(network, account, sink) {
             return Some(Err(refused));
         }
         let subnet = self.subnets.at(at);
@@ -92,12 +92,17 @@ impl Shard {
 
     /// Makes sure of room, and takes what one address costs.
     #[inline]
-    fn pay_plain(&mut self, network: u32, account: u32) -> Result<(), Refused> {
+    fn pay_plain(
+        &mut self,
+        network: u32,
+        account: u32,
+        sink: &mut impl EffectSink,
+    ) -> Result<(), Refused> {
         self.check_room_for_records()?;
         if !self.accounts.is_limited(account) {
             return Ok(());
         }
-        self.check_resting_limit(network, None)?;
+        self.check_resting_limit(network, None, sink)?;
         self.pay_for(network, std::iter::once(0))
     }
 }

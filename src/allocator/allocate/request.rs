@@ -36,15 +36,15 @@ pub(super) struct Asked<'a> {
 
 /// One address that is wanted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Want {
+pub(in crate::allocator) struct Want {
     /// `None` = any, IPv4 first.
-    pub(super) family: Option<Family>,
-    pub(super) slot: Slot,
+    pub(in crate::allocator) family: Option<Family>,
+    pub(in crate::allocator) slot: Slot,
 }
 
 impl Want {
     /// Whether an address of this family may be given.
-    pub(super) fn takes(&self, family: Family) -> bool {
+    pub(in crate::allocator) fn takes(&self, family: Family) -> bool {
         self.family.is_none_or(|wanted| wanted == family)
     }
 }

@@ -15,6 +15,7 @@ use crate::allocator::batch::{check_count, run_items};
 use crate::allocator::refusal::Refused;
 use crate::allocator::shard::{Answer, At, Scope};
 use crate::allocator::undo::Savepoint;
+use crate::limits::REST_SLICE_OBJECTS;
 use crate::model::{EffectSink, NetworkHandle, PoolId, ProjectId, Status};
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::{BatchReply, BatchResult, Reply, Transaction, TransactionItem};
@@ -84,8 +85,10 @@ impl<'a, 'b> Course<'a, 'b> {
         at: &At,
         project: ProjectId,
     ) -> Self {
+        let budget = REST_SLICE_OBJECTS / shards.len().max(1);
         for shard in shards.iter_mut() {
             shard.set_time(at);
+            shard.rest_budget = budget;
             shard.undo.is_whole = true;
         }
         catalogue.prefixes.undo.is_whole = true;

@@ -6,11 +6,11 @@ use super::ports::{port, slaac};
 use super::quotas::{addresses, batch, limited};
 use super::shared::guest;
 use super::*;
-use crate::limits::{DELETION_AT_ONCE_MAX, REST_SLICE_OBJECTS};
+use crate::limits::{CLOCK_JUMP_MS_MAX, DELETION_AT_ONCE_MAX, REST_SLICE_OBJECTS};
 use addrd_protocol::message::{
-    Allocation, AllocationState, BatchItem, BatchMode, CandidateReason, Detail, JobKind, Lookup,
-    NetworkDelete, NetworkUpdate, PinCreate, PortCreate, PortDelete, QuotaResource, QuotaSettings,
-    Released, SubnetDelete, SubnetUpdate,
+    Allocation, AllocationState, BatchItem, BatchMode, BatchResult, CandidateReason, Detail,
+    FamilyChoice, JobKind, Lookup, NetworkDelete, NetworkUpdate, PinCreate, PortCreate, PortDelete,
+    QuotaResource, QuotaSettings, Released, SubnetDelete, SubnetUpdate,
 };
 use addrd_protocol::{PortId, Setting};
 
@@ -107,7 +107,7 @@ fn the_end_of_a_rest_takes_row_and_memory_away() {
         world.at.tick.0 += 1;
     }
     let shard = &world.shards[0];
-    assert_eq!((shard.resting(), shard.allocations(), shard.records()), (20, 0, 22));
+    assert_eq!((shard.resting(), shard.allocations(), shard.records()), (20, 0, 42));
     assert_eq!(shard.next_rest_end(), Some(Tick(1_000 + REST_MS)));
     world.at.tick.0 += REST_MS - 11;
     world.end_rests();
@@ -434,8 +434,118 @@ fn a_start_that_believes_a_clock_far_ahead_makes_up_for_what_had_not_rested() {
     world.shards[0].prolong_rests(year);
     assert_eq!(world.resting_at("10.0.0.2").unwrap().time_left_ms, 20_000);
     assert_eq!(world.shards[0].check(), Vec::<String>::new());
+    world.end_rests();
+    world.lost_memory();
+    assert_eq!(world.resting_at("10.0.0.2").unwrap().time_left_ms, 20_000, "it was written down");
     world.at.tick.0 += 20_000;
     assert_eq!(world.address(2), ip("10.0.0.2"));
+}
+
+/// An operator accepts a clock that is far ahead.
+#[test]
+fn a_clock_that_leaps_while_the_server_runs_ends_no_rest() {
+    let mut world = world("10.0.0.0/30");
+    world.address(1);
+    world.let_go(1);
+    world.at.tick.0 += CLOCK_JUMP_MS_MAX + 1;
+    assert_eq!(world.refusal(allocate(2)), Status::EXHAUSTED);
+    assert_eq!(world.resting_at("10.0.0.2").unwrap().time_left_ms, REST_MS);
+    world.end_rests();
+    world.check();
+}
+
+fn ended(world: &World, from: usize) -> usize {
+    let all = world.log.effects[from..].iter();
+    all.filter(|effect| matches!(effect, Effect::AllocationGone { held_by: None, .. })).count()
+}
+
+/// What an operation takes away has room among its records, however many items it has.
+#[test]
+fn an_operation_takes_away_so_many_rests_in_all() {
+    let mut world = world("10.0.0.0/21");
+    (1..=2_045).for_each(|number| _ = world.address(number));
+    (1..=2_045).for_each(|number| _ = world.let_go(number));
+    world.at.tick.0 += REST_MS;
+    let item = |number| BatchItem::Allocate(Allocate { length: Some(22), ..allocate(number) });
+    let from = world.log.effects.len();
+    match world.done(1, batch(BatchMode::Independent, (3_000..3_020).map(item).collect())) {
+        Reply::Batch(done) => assert!(done.results.iter().all(|result| match result {
+            BatchResult::Failed(refused) => refused.status == Status::BUSY,
+            _ => false,
+        })),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(ended(&world, from), REST_SLICE_OBJECTS);
+    world.check();
+}
+
+#[test]
+fn rests_of_the_other_family_keep_nobody_waiting() {
+    let mut world = world("10.0.0.0/24");
+    world.done(1, Request::SubnetCreate(Box::new(subnet(2, "fd00::/126"))));
+    (1..=20).for_each(|number| _ = world.address(number));
+    (1..=20).for_each(|number| _ = world.let_go(number));
+    let v6 = |number| Allocate { family: FamilyChoice::V6, ..allocate(number) };
+    let mut given = 30..;
+    while world.apply(1, &Request::Allocate(v6(given.next().unwrap()))).is_ok() {}
+    world.at.tick.0 += REST_MS;
+    let from = world.log.effects.len();
+    assert_eq!(world.refusal(v6(99)), Status::EXHAUSTED);
+    assert_eq!(ended(&world, from), 0);
+}
+
+/// Who tells of a holder, in an import or after a lost server, gets what it says, whatever size rests there.
+#[test]
+fn rests_of_any_size_give_way_to_holders_that_are_told_of() {
+    for adopting in [true, false] {
+        let mut world = world("10.0.0.0/24");
+        world.allocate(exact(1, "10.0.0.66"));
+        let block = |number, length| Allocate { length: Some(length), ..allocate(number) };
+        let taken = world.allocate(block(2, 28)).first.address;
+        [1, 2].into_iter().for_each(|number| _ = world.let_go(number));
+        let tell = |world: &mut World, request: Allocate| {
+            world.shards[0].set_adopting(adopting);
+            let scope = Scope { restoring: !adopting, ..of(0, 1) };
+            match world.done_as(&scope, Request::Allocate(request)) {
+                Reply::Allocated(given) => given.first.address,
+                other => panic!("{other:?}"),
+            }
+        };
+        let at = |request: Allocate, address: &str| {
+            let exact = Some(ip(address));
+            let extras = AllocateExtras { exact, ..AllocateExtras::default() };
+            Allocate { extras: Some(Box::new(extras)), ..request }
+        };
+        assert_eq!(tell(&mut world, at(block(3, 29), "10.0.0.64")), ip("10.0.0.64"));
+        let inside = format!("10.0.0.{}", u32::from(v4(taken)) % 256 + 3);
+        assert_eq!(tell(&mut world, exact(4, &inside)), ip(&inside));
+        world.shards[0].set_adopting(false);
+        world.check();
+    }
+}
+
+fn v4(address: std::net::IpAddr) -> std::net::Ipv4Addr {
+    match address {
+        std::net::IpAddr::V4(address) => address,
+        std::net::IpAddr::V6(address) => panic!("{address}"),
+    }
+}
+
+#[test]
+fn what_has_rested_counts_towards_no_limit() {
+    let mut world =
+        limited(QuotaSettings { resting: Setting::Value(0), ..QuotaSettings::default() });
+    let on = SubnetUpdate { quarantine_ms: Setting::Value(REST_MS), ..change_of(1) };
+    world.done_as(&of(0, 1), Request::SubnetUpdate(Box::new(on)));
+    let many = REST_SLICE_OBJECTS as u128 + 40;
+    (1..=many).for_each(|number| _ = world.address(number));
+    (1..=many).for_each(|number| _ = world.let_go(number));
+    assert_eq!(world.refusal(allocate(5_000)), Status::RESTING_LIMIT);
+    world.at.tick.0 += REST_MS;
+    let refused = world.apply(1, &Request::Allocate(allocate(5_000))).unwrap_err();
+    assert_eq!((refused.status, refused.retry_after_ms), (Status::BUSY, 1), "{refused:?}");
+    world.address(5_000);
+    world.check();
 }
 
 /// Counts of what rests in a project over two shards, whose drains end when chance says so.
