@@ -16,8 +16,9 @@ use addrd::store::{
     restore_backup, verify_backup,
 };
 use serde::Serialize;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,14 +98,10 @@ pub(crate) fn run(session: &Session, restore: &Restore) -> Result<(), Fault> {
             restore.directory.display()
         )));
     }
+    refuse_mount_point(&restore.directory)?;
     refuse_content(&restore.directory)?;
     let part = whole::part_of(&restore.directory);
-    if part.exists() {
-        return Err(Fault::Refused(format!(
-            "{} is there, perhaps of a restore that was interrupted: remove it and try again",
-            part.display()
-        )));
-    }
+    begin(&part)?;
     let made = make(restore, &part, &mut file, &summary, restoring);
     let made = match made {
         Ok(made) => made,
@@ -211,6 +208,35 @@ fn fault_of(restore: &Restore, error: &RestoreError) -> Fault {
             Fault::Refused(text)
         }
         RestoreError::Store(error) => check::fault_of(error, told(error)),
+    }
+}
+
+/// Makes the place to work in. Whoever finds one there leaves it alone: another restore may be at work.
+fn begin(part: &Path) -> Result<(), Fault> {
+    DirBuilder::new().mode(0o700).create(part).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Fault::Refused(format!(
+            "{} is there, of a restore that is at work or was interrupted: if none is, remove it and \
+             try again",
+            part.display()
+        )),
+        _ => Fault::Internal(format!("{}: {error}", part.display())),
+    })
+}
+
+/// What is made beside a mount point can't be renamed to it.
+fn refuse_mount_point(directory: &Path) -> Result<(), Fault> {
+    let device = |path: &Path| fs::metadata(path).map(|found| found.dev());
+    let above = match directory.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return Ok(()),
+    };
+    match (device(directory), device(above)) {
+        (Ok(own), Ok(above)) if own != above => Err(Fault::Refused(format!(
+            "{} is a mount point, which no directory can take the place of: name one inside it",
+            directory.display()
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -139,7 +139,12 @@ fn what_is_no_whole_backup_is_refused_and_nothing_is_made() {
     fs::write(place.path("full/x"), "x").unwrap();
     assert!(place.restore("good", "full", "").fails(3).contains("not empty"));
     fs::create_dir(place.path("new.part")).unwrap();
+    fs::write(place.path("new.part/x"), "x").unwrap();
     assert!(place.restore("good", "new", "").fails(3).contains("interrupted"));
+    assert_eq!(fs::read(place.path("new.part/x")).unwrap(), b"x", "another one's work stays");
+    fs::remove_file(place.path("new.part/x")).unwrap();
+    let said = addrd("127.0.0.1:1", &format!("server restore {} /proc", place.path("good")));
+    assert!(said.fails(3).contains("is a mount point"));
     fs::remove_dir(place.path("new.part")).unwrap();
     fs::create_dir(place.path("new")).unwrap();
     place.restore("good", "new", "--incarnation 77").ok();

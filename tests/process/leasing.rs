@@ -245,13 +245,13 @@ impl Tenant {
 fn doubled(tenures: &[Tenure]) -> Option<(Tenure, Tenure)> {
     let differ = Duration::from_millis(CLOCKS_DIFFER_MS);
     tenures.iter().enumerate().find_map(|(at, one)| {
-        let others = tenures[..at].iter().filter(|other| {
+        let mut others = tenures[..at].iter().filter(|other| {
             other.address == one.address
                 && other.owner != one.owner
                 && other.from + differ < one.until
                 && one.from + differ < other.until
         });
-        others.last().map(|other| (*other, *one))
+        others.next_back().map(|other| (*other, *one))
     })
 }
 

@@ -6,7 +6,9 @@
 use super::block::{BackupFault, BlockChain, BlockKind};
 use super::content::{BackupBegin, BackupEnd, StoredRow, take_batch, take_row};
 use crate::journal::{BatchView, Reader};
-use crate::limits::{BACKUP_PAYLOAD_BYTES_MAX, FOLD_CHUNK_BYTES_MAX, RESTORE_CHUNK_RECORDS_MAX};
+use crate::limits::{
+    BACKUP_PAYLOAD_BYTES_MAX, CLOCK_JUMP_MS_MAX, FOLD_CHUNK_BYTES_MAX, RESTORE_CHUNK_RECORDS_MAX,
+};
 use crate::model::{Incarnation, JobId, Revision, Seq, Tick};
 use crate::planted::{Bug, is_planted};
 use crate::store::database::QuietDatabase;
@@ -399,7 +401,9 @@ impl Visit for Folder<'_> {
 /// Gives the state its new incarnation, and raises every number that the lost future can have given:
 /// revisions of networks, positions of jobs, the tick.
 fn renew(state: &mut State, end: &BackupEnd, restoring: Restoring) -> Result<(), StoreError> {
-    let floor = Revision(restoring.now.first_revision());
+    // The lost server's clock may have been ahead by as much as a start believes.
+    let latest = Tick(restoring.now.0.saturating_add(CLOCK_JUMP_MS_MAX));
+    let floor = Revision(latest.first_revision());
     let mut after: Option<[u8; 4]> = None;
     loop {
         let mut transaction = state.database.begin_write().map_err(writing)?;
