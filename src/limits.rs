@@ -279,7 +279,7 @@ pub const JOB_SLICE_RECORD_BYTES_MAX: usize = (JOB_SLICE_OBJECTS + 4) * 192;
 
 /// Leases that a slice looks at between two drains.
 pub const EXPIRY_SLICE_OBJECTS: usize = 256;
-/// Bytes of the records of such a slice: a rest each.
+/// Bytes of the records of such a slice: a rest each, of holds fewer, with the texts that they had.
 pub const EXPIRY_SLICE_RECORD_BYTES_MAX: usize = EXPIRY_SLICE_OBJECTS * REST_RECORD_BYTES_MAX;
 /// Rests that a slice, or a request that comes across them, takes away or looks at.
 pub const REST_SLICE_OBJECTS: usize = 256;
@@ -292,6 +292,11 @@ pub const RESTING_LOOKS_MAX: usize = 1_024;
 /// Bytes of the record of a rest with every field that it may have: offset, owner, slot, instance, end,
 /// project, length of a block, revision of the allocation.
 pub const REST_RECORD_BYTES_MAX: usize = 128;
+
+/// How long at least the address of a hold that ran out rests, ms: so long it can be confirmed late.
+pub const HOLD_REST_MS: u64 = 600_000;
+/// Open holds that a project has on the networks of one worker: at about 0.4 KiB each, 26 MiB.
+pub const OPEN_HOLDS_MAX: u64 = 1 << 16;
 
 /// What has a lease at a start doesn't end earlier than so long after it, ms, unless it is set otherwise.
 pub const RESTART_GRACE_MS: u64 = 60_000;

@@ -30,6 +30,14 @@ pub(crate) enum Bug {
     GoAwayOneShort,
     /// A lease can be renewed after it has ended.
     RenewedTooLate,
+    /// Any token answers for what is held.
+    TokenNotCompared,
+    /// A hold that ran out is released like a lease.
+    HoldRunsOutFree,
+    /// Cancelling frees what was confirmed.
+    ConfirmedCancelled,
+    /// What is confirmed late has a new revision.
+    LateConfirmRenumbers,
     /// A wall clock that is a year ahead is believed.
     ClockJumpBelieved,
     /// Leases end although the server stood still.
@@ -118,6 +126,20 @@ mod tests {
         (
             Bug::TransactionPaidInPart,
             "allocator::tests::transactions::a_project_stays_within_its_quota",
+        ),
+        (Bug::TokenNotCompared, "allocator::tests::machine::the_shard_agrees_with_a_naive_server"),
+        (Bug::HoldRunsOutFree, "allocator::tests::machine::the_shard_agrees_with_a_naive_server"),
+        (
+            Bug::ConfirmedCancelled,
+            "allocator::tests::machine::the_shard_agrees_with_a_naive_server",
+        ),
+        (
+            Bug::ConfirmedCancelled,
+            "allocator::tests::holds::who_undoes_frees_nothing_that_was_there_before",
+        ),
+        (
+            Bug::LateConfirmRenumbers,
+            "allocator::tests::holds::what_ran_out_rests_for_its_token_and_is_taken_back",
         ),
         (Bug::RestNotEncoded, SCHEDULES),
         (

@@ -352,6 +352,7 @@ fn owner_of(request: &Request) -> Option<OwnerId> {
         Request::AllocationGet(get) => target_owner(&get.target, None),
         Request::Renew(renew) => target_owner(&renew.target, renew.fences.owner),
         Request::RenewOwner(renew) => Some(renew.owner),
+        Request::HoldConfirm(end) | Request::HoldCancel(end) => target_owner(&end.target, None),
         Request::Batch(batch) => batch.items.first().and_then(owner_of_item),
         Request::Transaction(all) => {
             all.items.first().and_then(|item| owner_of_item(&item.operation))
@@ -370,6 +371,7 @@ fn owner_of_item(item: &BatchItem) -> Option<OwnerId> {
         BatchItem::Release(release) => target_owner(&release.target, release.fences.owner),
         BatchItem::Update(update) => target_owner(&update.target, update.fences.owner),
         BatchItem::Renew(renew) => target_owner(&renew.target, renew.fences.owner),
+        BatchItem::HoldConfirm(end) | BatchItem::HoldCancel(end) => target_owner(&end.target, None),
         BatchItem::PortCreate(create) => Some(port_owner(create.port_id)),
         BatchItem::PortUpdate(update) => Some(port_owner(update.port_id)),
         BatchItem::PortDelete(delete) => Some(port_owner(delete.port_id)),

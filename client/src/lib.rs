@@ -49,7 +49,7 @@ pub use client::{Client, Scope};
 pub use connection::{Connection, ConnectionError, plain_hello};
 pub use endpoint::{DEFAULT_PORT, Endpoint, EndpointError, Transport};
 pub use error::Error;
-pub use operations::{Deleted, Pages, plain_allocate};
+pub use operations::{Deleted, HoldOutcome, Pages, plain_allocate};
 pub use session::{Sessions, lane_of, of_owner};
 pub use settings::{ENDPOINTS_MAX, LANES_MAX, Settings};
 pub use watch::{Change, Changes};

@@ -110,7 +110,7 @@ opcodes! {
     RELEASE = 0x0302, "release";
     /// Changes label, host, manager or owner name of an allocation.
     ALLOCATION_UPDATE = 0x0303, "allocation_update";
-    /// Up to 1,024 allocate, release, update and renew items on one network.
+    /// Up to 1,024 items on one network: allocations, ports, leases, holds.
     BATCH = 0x0304, "batch";
     /// Reads allocations by key or address on one network.
     ALLOCATION_GET = 0x0305, "allocation_get";
@@ -124,6 +124,10 @@ opcodes! {
     RENEW_OWNER = 0x0309, "renew_owner";
     /// Up to 1,024 items of a batch on several networks and pools, all or nothing.
     TRANSACTION = 0x030a, "transaction";
+    /// Makes a hold an allocation.
+    HOLD_CONFIRM = 0x030b, "hold_confirm";
+    /// Ends a hold and frees its address at once.
+    HOLD_CANCEL = 0x030c, "hold_cancel";
 
     /// Creates a project.
     PROJECT_CREATE = 0x0401, "project_create";
@@ -270,6 +274,8 @@ impl Opcode {
                 | Self::LOOKUP
                 | Self::RENEW
                 | Self::RENEW_OWNER
+                | Self::HOLD_CONFIRM
+                | Self::HOLD_CANCEL
                 | Self::PORT_CREATE
                 | Self::PORT_GET
                 | Self::PORT_LIST

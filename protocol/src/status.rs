@@ -147,6 +147,14 @@ statuses! {
     ADDRESS_RESTING = 0x0161, 409, "IpAddressAlreadyAllocated";
     /// Too many addresses that the project released rest still.
     RESTING_LIMIT = 0x0162, 409, "OverQuota";
+    /// The hold has ended or was never there, and nothing keeps its address for it.
+    HOLD_OVER = 0x0163, 410, "";
+    /// It is held under another token.
+    OTHER_TOKEN = 0x0164, 409, "";
+    /// What is to be cancelled is no hold any more: a release frees it.
+    HOLD_CONFIRMED = 0x0165, 409, "";
+    /// The project has as many open holds as it may.
+    HOLD_LIMIT = 0x0166, 409, "OverQuota";
     /// What follows a position is not kept any more, or is of another life of the data: list anew.
     RELIST = 0x0170, 410, "";
     /// The backup is not being fetched any more, or never was.

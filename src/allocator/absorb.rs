@@ -329,7 +329,7 @@ impl Shard {
                     let rests = row.state == AllocationState::Quarantined;
                     let handle = match there {
                         Some(handle) if !rests && !self.ledger.at(handle).rests() => {
-                            self.ledger.write(handle, &row);
+                            self.rewrite(handle, &row);
                             handle
                         }
                         there => {
@@ -479,6 +479,7 @@ impl Shard {
             allocations: 0,
             quarantine_ms: row.quarantine_ms,
             rests: None,
+            holds: None,
             of_ports: 0,
             of_yielding: 0,
             counted: Revision(0),
@@ -562,7 +563,7 @@ impl Shard {
         });
         match here {
             Some(handle) => {
-                self.ledger.write(handle, row);
+                self.rewrite(handle, row);
                 self.move_cursor(at, row);
                 // At recovery the row may have been there before this revision was reached.
                 self.subnets.at_mut(at).counted = self.networks.at(of).revision;
@@ -634,7 +635,23 @@ impl Shard {
         }
         self.count_allocation(network, guest, row.place.block_bits, of_object, true);
         self.seek_holder(network, handle);
+        if row.state == AllocationState::Held {
+            self.note_hold(handle, true);
+        }
         handle
+    }
+
+    /// Writes what may change while an allocation keeps its key and place.
+    fn rewrite(&mut self, handle: u32, row: &AllocationRow) {
+        let was_held = self.ledger.at(handle).state() == AllocationState::Held;
+        let is_held = row.state == AllocationState::Held;
+        if was_held && !is_held {
+            self.note_hold(handle, false);
+        }
+        self.ledger.write(handle, row);
+        if is_held && !was_held {
+            self.note_hold(handle, true);
+        }
     }
 
     fn move_cursor(&mut self, subnet: u32, row: &AllocationRow) {
@@ -650,6 +667,10 @@ impl Shard {
             self.ledger.remove(&self.subnets, handle);
             return;
         }
+        if record.state() == AllocationState::Held {
+            self.note_hold(handle, false);
+        }
+        let record = self.ledger.at(handle);
         let (subnet, order) = (record.subnet, record.block_bits);
         let (offset, holder) = (self.ledger.offset(record), record.holder());
         let extras = self.ledger.extras_row(record);

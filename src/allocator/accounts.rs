@@ -14,7 +14,7 @@ use super::refusal::{Refused, refuse, with};
 use super::slab::Arena;
 use super::undo::Savepoint;
 use crate::model::{EffectSink, ProjectId, Status};
-use addrd_protocol::message::{Detail, QuotaResource};
+use addrd_protocol::message::{AllocationState, Detail, QuotaResource};
 use addrd_sync::{Over, QuotaSet};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,6 +48,8 @@ pub struct Holdings {
     pub subnets: u64,
     /// Prefixes that it holds straight from pools; the catalogue's shard has them.
     pub prefixes: u64,
+    /// Allocations that are held under a token.
+    pub held: u64,
 }
 
 impl Holdings {
@@ -58,6 +60,7 @@ impl Holdings {
             shared: std::array::from_fn(|kind| self.shared[kind] + other.shared[kind]),
             subnets: self.subnets + other.subnets,
             prefixes: self.prefixes + other.prefixes,
+            held: self.held + other.held,
         }
     }
 }
@@ -370,6 +373,17 @@ impl Shard {
         Err(resting_limit(over, end.map(|(end, _)| end.saturating_sub(self.now.0).max(1))))
     }
 
+    /// Counts a hold as there or gone.
+    pub(super) fn count_held(&mut self, account: u32, there: bool) {
+        counted(&mut self.accounts.all.at_mut(account).holds.held, 1, there);
+    }
+
+    /// Open holds of the project that the request at hand acts for.
+    pub(super) fn held_by_project(&self, network: u32) -> u64 {
+        let account = self.acting_account(network);
+        account.map_or(0, |account| self.accounts.all.at(account).holds.held)
+    }
+
     /// Counts a port as there or gone.
     pub(super) fn count_port(&mut self, network: u32, guest: Option<ProjectId>, there: bool) {
         let account = self.account_of(network, guest);
@@ -431,6 +445,7 @@ impl Shard {
             let record = self.ledger.at(at);
             let holds = counts.entry(self.ledger.project_of(&self.subnets, record)).or_default();
             let row = self.ledger.extras_row(record);
+            holds.held += u64::from(record.state() == AllocationState::Held);
             if record.rests() {
                 holds.shared[RESTING] += units_of(record.block_bits);
             } else if !self.accounts.of_pools {

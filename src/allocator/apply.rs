@@ -69,6 +69,15 @@ impl Shard {
             Request::RenewOwner(request) => {
                 Reply::RenewedOwner(self.renew_owner(network, request, sink)?)
             }
+            Request::HoldConfirm(request) => {
+                Reply::HoldEnded(self.hold_confirm(network, request, sink)?)
+            }
+            Request::HoldCancel(request) => {
+                let ended = self.hold_cancel(network, request, sink)?;
+                return Ok(ended.map_or((Status::NOT_HELD, Reply::Empty), |ended| {
+                    (Status::OK, Reply::HoldEnded(ended))
+                }));
+            }
             Request::SubnetUpdate(request) => {
                 Reply::Subnet(Box::new(self.subnet_update(network, request, sink)?))
             }

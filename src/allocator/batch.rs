@@ -62,6 +62,13 @@ impl Shard {
                 Ok(BatchResult::Updated(Box::new(updated)))
             }
             BatchItem::Renew(item) => self.renew(network, item, sink).map(BatchResult::Renewed),
+            BatchItem::HoldConfirm(item) => {
+                self.hold_confirm(network, item, sink).map(BatchResult::HoldEnded)
+            }
+            BatchItem::HoldCancel(item) => {
+                let ended = self.hold_cancel(network, item, sink)?;
+                Ok(ended.map_or(BatchResult::NotHeld, BatchResult::HoldEnded))
+            }
             BatchItem::PortCreate(item) => self
                 .port_create(network, item, sink)
                 .map(|port| BatchResult::Port(Box::new(short(port)))),

@@ -36,6 +36,7 @@ impl Shard {
         self.check_guests(&mut found);
         self.check_accounts(&mut found);
         self.check_rests(&mut found);
+        self.check_holds(&mut found);
         found
     }
 

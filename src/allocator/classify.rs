@@ -94,6 +94,8 @@ pub fn is_mutation(request: &Request) -> bool {
             | Request::AllocationUpdate(_)
             | Request::Renew(_)
             | Request::RenewOwner(_)
+            | Request::HoldConfirm(_)
+            | Request::HoldCancel(_)
             | Request::Batch(_)
             | Request::Transaction(_)
             | Request::ProjectCreate(_)
@@ -127,6 +129,7 @@ pub fn is_freeing(request: &Request) -> bool {
         Request::ProjectDelete(_) | Request::ScopeDelete(_) | Request::PoolDelete(_) => true,
         Request::PortDelete(_) | Request::PinDelete(_) | Request::SegmentDelete(_) => true,
         Request::Renew(_) | Request::RenewOwner(_) | Request::ServerAdopt(_) => true,
+        Request::HoldConfirm(_) | Request::HoldCancel(_) => true,
         Request::Batch(batch) => batch.items.iter().all(frees),
         Request::Transaction(all) => all.items.iter().all(|item| frees(&item.operation)),
         _ => false,
@@ -135,6 +138,12 @@ pub fn is_freeing(request: &Request) -> bool {
 
 const fn frees(item: &BatchItem) -> bool {
     matches!(item, BatchItem::Release(_) | BatchItem::PortDelete(_) | BatchItem::Renew(_))
+        || ends_hold(item)
+}
+
+/// Who confirms has committed already, and who cancels gives back.
+const fn ends_hold(item: &BatchItem) -> bool {
+    matches!(item, BatchItem::HoldConfirm(_) | BatchItem::HoldCancel(_))
 }
 
 const fn renews(item: &BatchItem) -> bool {
@@ -144,7 +153,11 @@ const fn renews(item: &BatchItem) -> bool {
 /// Whether the request may use the ring slots that are kept for what frees or keeps addresses.
 #[must_use]
 pub fn is_reserved_class(request: &Request) -> bool {
-    matches!(request, Request::Release(_)) || is_renewal(request)
+    match request {
+        Request::Release(_) | Request::HoldConfirm(_) | Request::HoldCancel(_) => true,
+        Request::Batch(batch) if batch.items.iter().all(ends_hold) => true,
+        _ => is_renewal(request),
+    }
 }
 
 /// Whether the request renews leases, and nothing else.

@@ -13,13 +13,14 @@ use super::release::no_fence;
 use super::shard::At;
 use super::slab::NIL;
 use crate::limits::{
-    CLOCK_JUMP_MS_MAX, HAND_OVER_RECORD_BYTES_MAX, LIST_OBJECTS_MAX, REST_SLICE_OBJECTS,
+    CLOCK_JUMP_MS_MAX, EXPIRY_SLICE_RECORD_BYTES_MAX, HAND_OVER_RECORD_BYTES_MAX, LIST_OBJECTS_MAX,
+    RECORD_BYTES_MAX, REST_SLICE_OBJECTS,
 };
 use crate::model::{EffectSink, Instance, Revision, Status, Tick};
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::release::Target;
 use addrd_protocol::message::renew::{LEASE_MS_MAX, LEASE_MS_MIN, RENEW_OWNER_MAX};
-use addrd_protocol::message::{Renew, RenewOwner, Renewed, RenewedOwner};
+use addrd_protocol::message::{AllocationState, Renew, RenewOwner, Renewed, RenewedOwner};
 
 /// What has become of one allocation of an owner.
 enum Case {
@@ -97,13 +98,18 @@ impl Shard {
     pub fn step_expiry(&mut self, at: &At, objects: usize, sink: &mut impl EffectSink) -> bool {
         self.set_time(at);
         self.act_for(None);
+        let start = sink.bytes();
         for _ in 0..objects {
+            // What is left of a hold has the texts that it had.
+            if sink.bytes() - start > EXPIRY_SLICE_RECORD_BYTES_MAX - RECORD_BYTES_MAX {
+                return true;
+            }
             let is_due = self.next_expiry().is_some_and(|next| next <= at.tick);
             let Some((_, handle)) = self.ledger.deadlines.first().filter(|_| is_due) else {
                 return false;
             };
             if self.is_over(self.ledger.at(handle)) {
-                self.commit_gone(handle, sink);
+                self.commit_ended(handle, sink);
             } else {
                 self.ledger.move_deadline(handle);
             }
@@ -139,9 +145,11 @@ impl Shard {
         end.map_or(0, |end| end.saturating_sub(self.now.0).max(1))
     }
 
-    /// Ends the lease of what a request comes across, if it is over; whether it was.
+    /// Ends the lease of what a request comes across, if it is over; whether it was. A hold is left to
+    /// [`Shard::step_expiry`]: it would rest for its token, and be free for nobody.
     pub(super) fn end_if_over(&mut self, handle: u32, sink: &mut impl EffectSink) -> bool {
-        let is_over = self.is_over(self.ledger.at(handle));
+        let record = self.ledger.at(handle);
+        let is_over = self.is_over(record) && record.state() != AllocationState::Held;
         if is_over {
             self.commit_gone(handle, sink);
         }
@@ -277,7 +285,7 @@ impl Shard {
         }
     }
 
-    /// Lets a lease end so long after now; false if there is none.
+    /// Lets a lease end so long after now; false if there is none: a hold has an end of its own.
     fn prolong(
         &mut self,
         network: u32,
@@ -285,7 +293,9 @@ impl Shard {
         lease_ms: u64,
         sink: &mut impl EffectSink,
     ) -> bool {
-        if self.ledger.lease_end(self.ledger.at(at)).is_none() {
+        let record = self.ledger.at(at);
+        let is_held = record.state() == AllocationState::Held;
+        if is_held || self.ledger.lease_end(record).is_none() {
             return false;
         }
         let mut row = self.ledger.row_of(&self.subnets, at);

@@ -16,6 +16,7 @@ mod departed;
 mod free_map;
 mod gather;
 mod guests;
+mod holds;
 mod index;
 mod jobs;
 mod leases;

@@ -148,6 +148,12 @@ impl Pieces {
         parts
     }
 
+    /// How much of a block lies in pools.
+    pub(super) fn overlap(&self, first: u128, last: u128) -> u128 {
+        let touching = self.list.iter().filter(|piece| piece.first <= last && piece.last >= first);
+        touching.map(|piece| piece.last.min(last) - piece.first.max(first) + 1).sum()
+    }
+
     /// The open pieces inside a limit, in drawing order.
     pub(super) fn open_within(&self, limit: Span) -> impl Iterator<Item = Piece> + Clone {
         self.list.iter().filter(|piece| piece.is_open()).filter_map(move |piece| {

@@ -19,7 +19,9 @@ use super::refusal::{Refused, refuse, refuse_field, with};
 use super::rests::{SubnetRests, Turn};
 use super::shard::{At, count_block};
 use super::subnet::{Subnet, last_of};
-use crate::limits::{CHOICE_SUBNETS_MAX, REST_SLICE_OBJECTS};
+use crate::limits::{
+    CHOICE_SUBNETS_MAX, RECORD_BYTES_MAX, REST_SLICE_OBJECTS, REST_SLICE_RECORD_BYTES_MAX,
+};
 use crate::model::{
     AllocationExtras, Effect, EffectSink, Family, OwnerId, Revision, Slot, Status, SubnetId, Text,
     Tick,
@@ -27,6 +29,26 @@ use crate::model::{
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::{AllocationState, Detail};
 use std::net::IpAddr;
+use uuid::Uuid;
+
+/// Which rests besides its own a request may end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Claim {
+    /// The token that it asks with. A hold that ran out rests for its own token, and for who asks with
+    /// none: another token's transaction may fail yet, and would free what the first one confirms late.
+    pub(super) token: Option<Uuid>,
+    /// What anybody released.
+    pub(super) anybodys: bool,
+    /// Also what rests for a hold that ran out.
+    pub(super) holds: bool,
+}
+
+impl Claim {
+    /// Whether it may have what its own key had under a token, or under none.
+    fn suits(&self, token: Option<Uuid>) -> bool {
+        token.is_none() || self.token.is_none() || self.token == token
+    }
+}
 
 impl Shard {
     /// When [`Shard::step_rests`] has something to do next.
@@ -43,7 +65,12 @@ impl Shard {
     pub fn step_rests(&mut self, at: &At, objects: usize, sink: &mut impl EffectSink) -> bool {
         self.set_time(at);
         self.act_for(None);
+        let start = sink.bytes();
         for _ in 0..objects {
+            // What is left of a hold has the texts that it had.
+            if sink.bytes() - start > REST_SLICE_RECORD_BYTES_MAX - RECORD_BYTES_MAX {
+                return true;
+            }
             if let Some((handle, changed)) = self.rests.prolonged.pop() {
                 self.commit_prolonged(handle, changed, sink);
                 continue;
@@ -103,16 +130,27 @@ impl Shard {
 
     /// Of what rests no more is kept than who had it: texts of an owner that is gone serve nobody.
     fn commit_rest(&mut self, handle: u32, rest_ms: u64, sink: &mut impl EffectSink) -> Revision {
+        let row = self.ledger.extras_row(self.ledger.at(handle));
+        let project = row.and_then(|extras| extras.project);
+        let quarantine_end = Some(self.now.0.saturating_add(rest_ms));
+        let kept = AllocationExtras { project, quarantine_end, ..Default::default() };
+        self.commit_resting(handle, kept, sink)
+    }
+
+    /// Pushes and absorbs that an address rests, and what is kept of who had it.
+    pub(super) fn commit_resting(
+        &mut self,
+        handle: u32,
+        kept: AllocationExtras,
+        sink: &mut impl EffectSink,
+    ) -> Revision {
         self.remember(handle);
         let mut row = self.ledger.row_of(&self.subnets, handle);
         let network = self.subnets.at(self.ledger.at(handle).subnet).network;
         let revision = self.networks.at(network).next_revision();
-        let project = row.extras.as_ref().and_then(|extras| extras.project);
-        let quarantine_end = Some(self.now.0.saturating_add(rest_ms));
         row.changed = revision;
         row.state = AllocationState::Quarantined;
-        row.extras =
-            Some(Box::new(AllocationExtras { project, quarantine_end, ..Default::default() }));
+        row.extras = Some(Box::new(kept));
         self.commit(&Effect::AllocationPut(row), sink);
         revision
     }
@@ -283,14 +321,13 @@ impl Shard {
         }
     }
 
-    /// What rests at exactly this place, if this request may have it: its own, or anybody's if it
-    /// restores or asks for resting addresses.
+    /// What rests at exactly this place, if this request may have it: its own, or what its claim says.
     pub(super) fn resting_for(
         &self,
         at: u32,
         (offset, order): (u128, u8),
         key: &KeyOf,
-        of_anybody: bool,
+        claim: &Claim,
     ) -> Option<u32> {
         self.subnets.at(at).rests.as_deref()?;
         let handle = self.ledger.find_at(at, offset)?;
@@ -298,12 +335,22 @@ impl Shard {
         let is_there = self.still_rests(record) && record.block_bits == order;
         let is_own = record.owner() == key.owner
             && self.ledger.project_of(&self.subnets, record) == key.project;
-        let may = is_own || of_anybody || is_planted(Bug::RestIgnored);
+        let token = self.token_of(record);
+        let may = match token {
+            None => is_own || claim.anybodys,
+            Some(_) => claim.holds || (is_own && claim.suits(token)),
+        };
+        let may = may || is_planted(Bug::RestIgnored);
         (is_there && may).then_some(handle)
     }
 
     /// What a key let go last that rests still.
-    pub(super) fn own_rest(&self, network: u32, owner: OwnerId, slot: Slot) -> Option<u32> {
+    pub(super) fn own_rest(
+        &self,
+        network: u32,
+        (owner, slot): (OwnerId, Slot),
+        claim: &Claim,
+    ) -> Option<u32> {
         self.networks.at(network).rests.as_deref()?;
         let key = self.key_of(network, owner, slot);
         let hash = self.ledger.key_hash(owner, slot, key.key_salt);
@@ -313,12 +360,13 @@ impl Shard {
                 && record.slot == slot
                 && self.subnets.at(record.subnet).network == network
                 && self.ledger.project_of(&self.subnets, record) == key.project
+                && claim.suits(self.token_of(record))
                 && !self.has_rested(record)
         })
     }
 
     /// What rests longest in the part of a subnet that a request may draw from: the block of its size
-    /// whose rest ends first.
+    /// whose rest ends first. What rests for a hold that ran out is kept for it.
     ///
     /// Shape: looks at no more than `looks` of them, and takes those off.
     pub(super) fn longest_resting(
@@ -338,6 +386,7 @@ impl Shard {
             let is_inside = |(from, to): Span| from <= first && last <= to;
             let mut open = subnet.pieces.open_within(span);
             let fits = record.block_bits == order
+                && self.token_of(record).is_none()
                 && open.any(|piece| is_inside((piece.first, piece.last)));
             fits.then_some(Resting { handle, offset: first })
         })

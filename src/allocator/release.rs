@@ -74,6 +74,11 @@ impl Shard {
         let at = at.ok_or_else(|| nothing_held(&request.target))?;
         self.check_own(at)?;
         self.check_fences(at, &request.fences)?;
+        if !request.lease_ms.is_unset() && self.ledger.at(at).state() == AllocationState::Held {
+            let message =
+                format_args!("it is held under a token; what is confirmed can have a lease");
+            return Err(refuse_field(Status::CONFLICTING_FIELDS, "lease_ms", message));
+        }
         let mut row = self.ledger.row_of(&self.subnets, at);
         let mut extras = row.extras.take().unwrap_or_default();
         let is_new = write_settings(&mut extras, request) | self.write_lease(&mut extras, request);
@@ -207,7 +212,7 @@ impl Shard {
     }
 
     #[cold]
-    fn stale(&self, at: u32, field: &str) -> Refused {
+    pub(super) fn stale(&self, at: u32, field: &str) -> Refused {
         let record = self.ledger.at(at);
         let (revision, instance) = (record.revision, record.instance);
         let message = format_args!(

@@ -142,6 +142,8 @@ pub struct Shard {
     pub(super) departed: Departed,
     pub(super) accounts: Accounts,
     pub(super) rests: Rests,
+    /// Open holds.
+    pub(super) holds: u64,
     networks_by_id: Index,
     networks_by_handle: Index,
     network_names: Index,
@@ -203,6 +205,7 @@ impl Shard {
             departed: Departed::default(),
             accounts: Accounts::new(),
             rests: Rests::default(),
+            holds: 0,
             networks_by_id: Index::new(),
             networks_by_handle: Index::new(),
             network_names: Index::new(),

@@ -1,6 +1,7 @@
 //! A subnet in memory: attributes, free map, pieces, exclusions. Knows no owners.
 
 use super::free_map::{FreeMap, MapStore};
+use super::holds::SubnetHolds;
 use super::order::Key;
 use super::pieces::{Closed, Part, Pieces, Span};
 use super::record::Holder;
@@ -42,6 +43,8 @@ pub(super) struct Subnet {
     pub(super) quarantine_ms: u64,
     /// What rests in it; none = nothing.
     pub(super) rests: Option<Box<SubnetRests>>,
+    /// What is held under a token in it; none = nothing.
+    pub(super) holds: Option<Box<SubnetHolds>>,
     /// Allocations of ports that stand in the way of its deletion only if it isn't auto-address.
     pub(super) of_ports: u32,
     /// Allocations of ports that yield to its deletion.

@@ -8,6 +8,7 @@
 //! (protocol/SPEC.md, subnet_create).
 
 use super::free_map::MapStore;
+use super::holds::held_in_pools;
 use super::pieces::Part;
 use super::subnet::Subnet;
 use addrd_protocol::message::{SubnetUsage, UsageTotals};
@@ -19,6 +20,8 @@ pub(super) struct Totals {
     taken: [u128; Part::COUNT],
     /// Of what is taken in the pools, what rests.
     resting: u128,
+    /// Of what is taken in the pools, what is held under a token.
+    held: u128,
     /// Addresses of each part of the pools.
     pools: [u128; Part::COUNT - 1],
     /// Addresses in the prefixes.
@@ -44,6 +47,7 @@ impl Totals {
             }
         }
         totals.taken[Part::Outside as usize] = outside;
+        totals.held = held_in_pools(subnet, store);
         totals
     }
 
@@ -67,6 +71,12 @@ impl Totals {
         self.resting = with(self.resting, addresses);
     }
 
+    /// Counts addresses in the pools, which are taken, as held or as held no more.
+    pub(super) fn count_held(&mut self, addresses: u128, there: bool) {
+        let with = if there { u128::wrapping_add } else { u128::wrapping_sub };
+        self.held = with(self.held, addresses);
+    }
+
     /// With another one.
     pub(super) fn add(&mut self, other: &Self) {
         self.combine(other, u128::wrapping_add);
@@ -84,6 +94,7 @@ impl Totals {
         pairs.chain(self.pools.iter_mut().zip(other.pools)).for_each(|(a, b)| *a = with(*a, b));
         self.size = with(self.size, other.size);
         self.resting = with(self.resting, other.resting);
+        self.held = with(self.held, other.held);
     }
 
     /// Subnets that are counted.
@@ -101,7 +112,8 @@ impl Totals {
 
     fn allocated(&self) -> u128 {
         let [open, excluded, pinned, _] = self.taken;
-        open.wrapping_add(excluded).wrapping_add(pinned).wrapping_sub(self.resting)
+        let taken = open.wrapping_add(excluded).wrapping_add(pinned);
+        taken.wrapping_sub(self.resting).wrapping_sub(self.held)
     }
 
     /// As the counts of a subnet.
@@ -112,7 +124,7 @@ impl Totals {
             size: self.size,
             pool_size: self.pool_size(),
             free: self.untaken(Part::Open),
-            held: 0,
+            held: self.held,
             allocated: self.allocated(),
             quarantined: self.resting,
             excluded: self.untaken(Part::Excluded),
@@ -129,7 +141,7 @@ impl Totals {
             size: self.size,
             pool_size: self.pool_size(),
             free: self.untaken(Part::Open),
-            held: 0,
+            held: self.held,
             allocated: self.allocated(),
             quarantined: self.resting,
             excluded: self.untaken(Part::Excluded),

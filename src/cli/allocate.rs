@@ -5,15 +5,17 @@ use super::owner::Owner;
 use super::session::Session;
 use super::subnet::{StrategyName, range};
 use super::view::{self, View};
-use super::{duration, find, network, several};
+use super::{duration, find, hold, network, several};
 use addrd_client::plain_allocate;
 use addrd_protocol::message::allocate::{AllocatedAddress, SubnetSettings};
 use addrd_protocol::message::{
-    Allocate as AllocateRequest, AllocateExtras, AllocateFlags, Allocated, FamilyChoice, Strategy,
+    Allocate as AllocateRequest, AllocateExtras, AllocateFlags, Allocated, AllocationState,
+    FamilyChoice, Strategy,
 };
 use addrd_protocol::{Instance, Mac, NetworkId, OwnerId, Prefix, Range, Slot, SubnetId, Text};
 use serde::Serialize;
 use std::net::IpAddr;
+use uuid::Uuid;
 
 /// Allocates an address (or a block) for an owner.
 #[derive(Debug, clap::Args)]
@@ -24,6 +26,7 @@ Examples:
   addrd allocate blue --owner mac:02:00:00:00:00:01 --address 10.0.0.77
   addrd allocate blue --owner vm-7 --family each
   addrd allocate blue --owner job-9 --lease 15m
+  addrd allocate blue --owner web-1 --hold request-7 --hold-for 30s
   addrd allocate front back storage --owner pod-1
   addrd allocate pods --owner node-3 --length 24
   addrd allocate --pool nodes --length 24 --owner node-7")]
@@ -82,6 +85,12 @@ pub(crate) struct Allocate {
     /// It ends so long from now on, unless it is renewed: 90s, 15m, 1h, 7d
     #[arg(long, value_name = "DURATION", value_parser = duration::lease, conflicts_with = "pool")]
     lease: Option<u64>,
+    /// Hold it under this token until it is confirmed: an id, or any text
+    #[arg(long, value_name = "TEXT", value_parser = hold::token, conflicts_with_all = ["lease", "takeover", "pool"])]
+    hold: Option<Uuid>,
+    /// The hold runs out so long from now on [default: 60s]
+    #[arg(long, value_name = "DURATION", value_parser = duration::lease, requires = "hold")]
+    hold_for: Option<u64>,
     /// Take over from another instance of the same owner
     #[arg(long)]
     takeover: bool,
@@ -248,6 +257,7 @@ impl Got {
         match &self.first {
             first if first.repeated => "held before",
             first if first.taken_over => "taken over",
+            first if first.state == AllocationState::Held => "held until it is confirmed",
             first if first.from_quarantine => "out of quarantine",
             first if first.was_preferred => "the preferred one",
             _ => "",
@@ -263,6 +273,8 @@ impl Allocate {
             preferred: self.prefer,
             limit: self.range,
             lease_ms: self.lease,
+            hold_token: self.hold,
+            hold_ms: self.hold_for,
             manager: self.manager.clone(),
             host: self.host.clone(),
             label: self.label.clone(),

@@ -16,6 +16,7 @@ mod find;
 mod free;
 mod global;
 mod held;
+mod hold;
 mod job;
 mod lookup;
 mod network;
@@ -127,6 +128,10 @@ enum Command {
     Transaction(transaction::Transaction),
     /// Releases what an address or an owner holds.
     Release(release::Release),
+    /// Makes holds allocations.
+    Confirm(hold::Confirm),
+    /// Ends holds and frees their addresses at once.
+    Cancel(hold::Cancel),
     /// Renews the lease of what an address or an owner holds.
     Renew(renew::Renew),
     /// Finds who holds an address, or what an owner holds.
@@ -229,6 +234,8 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         Command::Allocate(allocate) => allocate::run(session, allocate).await,
         Command::Transaction(transaction) => transaction::run(session, transaction).await,
         Command::Release(release) => release::run(session, release).await,
+        Command::Confirm(confirm) => hold::confirm(session, confirm).await,
+        Command::Cancel(cancel) => hold::cancel(session, cancel).await,
         Command::Renew(renew) => renew::run(session, renew).await,
         Command::Lookup(lookup) => lookup::run(session, lookup).await,
         Command::List(list) => allocation::list(session, list).await,

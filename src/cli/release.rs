@@ -319,6 +319,6 @@ pub(crate) async fn run(session: &Session, release: Release) -> Result<(), Fault
     }
 }
 
-fn not_held(session: &Session, address: Option<IpAddr>) -> Result<(), Fault> {
+pub(super) fn not_held(session: &Session, address: Option<IpAddr>) -> Result<(), Fault> {
     session.output.one(&NotHeld { status: Status::NOT_HELD, address })
 }

@@ -71,7 +71,9 @@ fn item_record_bytes_max(item: &BatchItem) -> usize {
         BatchItem::Allocate(_)
         | BatchItem::Release(_)
         | BatchItem::Update(_)
-        | BatchItem::Renew(_) => limits::BATCH_ITEM_RECORD_BYTES_MAX,
+        | BatchItem::Renew(_)
+        | BatchItem::HoldConfirm(_)
+        | BatchItem::HoldCancel(_) => limits::BATCH_ITEM_RECORD_BYTES_MAX,
         BatchItem::PortCreate(_) | BatchItem::PortUpdate(_) | BatchItem::PortDelete(_) => {
             limits::PORT_RECORD_BYTES_MAX
         }

@@ -45,9 +45,11 @@ pub enum Scalar {
     LeasesEnded = 10,
     /// Addresses and blocks of the worker that rest.
     Resting = 11,
+    /// Open holds of the worker.
+    Holds = 12,
 }
 
-const SCALARS: usize = 12;
+const SCALARS: usize = 13;
 
 /// The writing end of a deciding thread.
 #[derive(Debug)]
@@ -150,6 +152,7 @@ impl WorkerFigures {
         self.scalars.set(Scalar::JobsRunning as usize, jobs_running);
         self.scalars.set(Scalar::Leases as usize, shard.leases());
         self.scalars.set(Scalar::Resting as usize, shard.resting());
+        self.scalars.set(Scalar::Holds as usize, shard.holds());
         self.scalars.set(Scalar::Networks as usize, networks);
         self.scalars.set(Scalar::Subnets as usize, subnets);
         self.scalars.set(Scalar::Allocations as usize, allocations);

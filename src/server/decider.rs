@@ -104,6 +104,8 @@ pub struct Figures {
     pub leases_ended: u64,
     /// Addresses and blocks that rest.
     pub resting: u64,
+    /// Open holds.
+    pub holds: u64,
     /// How full subnets are.
     pub fill: FillReport,
     /// A backup is being fetched.
@@ -139,6 +141,7 @@ impl Figures {
             leases: 0,
             leases_ended: 0,
             resting: 0,
+            holds: 0,
             fill: FillReport::default(),
             backup_running: false,
             backups_fetched: 0,
@@ -263,6 +266,7 @@ fn figures_of(engine: &Engine) -> Figures {
         sum.leases += scalar(Scalar::Leases);
         sum.leases_ended += scalar(Scalar::LeasesEnded);
         sum.resting += scalar(Scalar::Resting);
+        sum.holds += scalar(Scalar::Holds);
         sum.fill.merge(&part.fill);
         sum.memory_bytes += scalar(Scalar::MemoryBytes);
         sum.ring.merge(&part.ring);

@@ -75,6 +75,7 @@ fn deciding<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figur
     exporter.counter(&m::LEASES_ENDED, &[], figures.leases_ended);
     watching(exporter, &shared.decider.feed().figures());
     exporter.gauge(&m::RESTING, &[], wide(figures.resting));
+    exporter.gauge(&m::HOLDS, &[], wide(figures.holds));
     exporter.gauge(&m::JOBS_RUNNING, &[], wide(figures.jobs_running));
     for (worker, ns) in figures.away_ns_max.iter().enumerate() {
         exporter.gauge(&m::AWAY_MAX, &[&worker.to_string()], seconds(*ns));

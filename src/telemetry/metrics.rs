@@ -170,6 +170,8 @@ metrics! {
         "how far the change feed is behind the journal", "it rises for minutes";
     RESTING: Gauge "addrd_resting" [] "blocks",
         "addresses and blocks that were released and rest", "it grows while allocations do not";
+    HOLDS: Gauge "addrd_holds" [] "allocations",
+        "what is held under a token and not confirmed yet", "it grows while requests do not";
     JOBS_RUNNING: Gauge "addrd_jobs_running" [] "jobs",
         "forced deletions that are not finished", "above 0 for hours";
     SUBNETS_BY_FILL: Gauge "addrd_subnets_by_fill" ["percent"] "subnets",

@@ -93,6 +93,59 @@ class Leases(ServerCase):
             self.assertEqual(self.call("allocate", body, self.net).status, "OUT_OF_RANGE")
 
 
+class Holds(ServerCase):
+    TOKEN, OTHER = "00000000-0000-0000-0000-00000000000a", "00000000-0000-0000-0000-00000000000b"
+
+    def setUp(self):
+        self.call = self.connect().call
+        self.net, self.subnet = self.network(self.call, "10.0.0.0/24")
+
+    def hold(self, owner, **more):
+        given = self.ok(self.call, "allocate", allocate(owner, hold_token=self.TOKEN, **more), self.net)["first"]
+        return given, key(owner) | {"revision": given["revision"], "token": self.TOKEN}
+
+    def test_a_hold_is_confirmed_or_cancelled_by_its_token(self):
+        given, end = self.hold("web-1", hold_ms=30_000)
+        self.assertEqual(given["state"], "held")
+        self.assertTrue(0 < given["time_left_ms"] <= 30_000)
+        other = self.call("hold_confirm", end | {"token": self.OTHER}, self.net)
+        self.assertEqual((other.status, other.body["field"]), ("OTHER_TOKEN", "token"))
+        self.assertEqual(self.call("hold_confirm", end | {"revision": "1"}, self.net).status, "STALE")
+        done = self.ok(self.call, "hold_confirm", end, self.net)
+        self.assertEqual((done["address"], done["revision"]), (given["address"], given["revision"]))
+        self.assertEqual((done["state"], done["repeated"], done["late"]), ("allocated", False, False))
+        self.assertTrue(self.ok(self.call, "hold_confirm", end, self.net)["repeated"])
+        self.assertEqual(self.call("hold_cancel", end, self.net).status, "HOLD_CONFIRMED")
+        given, end = self.hold("web-2")
+        by_address = {"target": {"address": given["address"]}, "revision": given["revision"], "token": self.TOKEN}
+        self.assertEqual(self.ok(self.call, "hold_cancel", by_address, self.net)["state"], "free")
+        self.assertEqual(self.call("hold_cancel", end, self.net).status, "NOT_HELD")
+        self.assertEqual(self.call("hold_confirm", end, self.net).status, "HOLD_OVER")
+
+    def test_what_ran_out_is_confirmed_late(self):
+        given, end = self.hold("web-1", hold_ms=1_000)
+        while self.call("allocation_get", key("web-1"), self.net).status == "OK":
+            pass
+        done = self.ok(self.call, "hold_confirm", end, self.net)
+        self.assertEqual((done["late"], done["revision"]), (True, given["revision"]))
+
+    def test_many_holds_end_in_one_frame(self):
+        (_, one), (_, two) = self.hold("a"), self.hold("b")
+        items = [{"hold_confirm": one}, {"hold_confirm": one | key("c")}, {"hold_cancel": two}, {"hold_cancel": two}]
+        results = self.ok(self.call, "batch", {"mode": "independent", "items": items}, self.net)["results"]
+        self.assertEqual(results[0]["hold_ended"]["state"], "allocated")
+        self.assertEqual(results[1]["failed"]["status"], "HOLD_OVER")
+        self.assertEqual(results[2]["hold_ended"]["state"], "free")
+        self.assertIn("not_held", results[3])
+
+    def test_what_does_not_go_with_a_hold_is_refused(self):
+        for extra in ({"hold_ms": 5_000}, {"hold_token": self.TOKEN, "lease_ms": 5_000}):
+            self.assertEqual(self.call("allocate", allocate("a", **extra), self.net).status, "CONFLICTING_FIELDS")
+        for hold_ms in (999, 315_360_000_001):
+            body = allocate("a", hold_token=self.TOKEN, hold_ms=hold_ms)
+            self.assertEqual(self.call("allocate", body, self.net).status, "OUT_OF_RANGE")
+
+
 class Rests(ServerCase):
     def setUp(self):
         self.call = self.connect().call

@@ -321,6 +321,31 @@ pub(crate) const ROWS: &[Row] = &[
            n release {"target": {"key": {"owner": "a", "slot": 0}}}
            n allocate {"owner": "b"}"#,
     ),
+    requests(
+        Status::HOLD_OVER,
+        r#"n network_create
+           n subnet_create {"cidr": "10.0.0.0/24"}
+           n hold_confirm {"target": {"key": {"owner": "a", "slot": 0}}, "revision": "7", "token": "00000000-0000-0000-0000-000000000001"}"#,
+    ),
+    requests(
+        Status::OTHER_TOKEN,
+        r#"n network_create
+           n subnet_create {"cidr": "10.0.0.0/24"}
+           n allocate {"owner": "a", "hold_token": "00000000-0000-0000-0000-000000000001"}
+           n allocate {"owner": "a", "hold_token": "00000000-0000-0000-0000-000000000002"}"#,
+    ),
+    requests(
+        Status::HOLD_CONFIRMED,
+        r#"n network_create
+           n subnet_create {"cidr": "10.0.0.0/24"}
+           n allocate {"owner": "a"}
+           n hold_cancel {"target": {"key": {"owner": "a", "slot": 0}}, "revision": "$", "token": "00000000-0000-0000-0000-000000000001"}"#,
+    ),
+    test(
+        Status::HOLD_LIMIT,
+        "src/allocator/tests/holds.rs",
+        "a_project_has_so_many_open_holds_and_no_more",
+    ),
     requests(Status::RELIST, r#"- watch {"from": {"incarnation": 77, "position": "1"}}"#),
     requests(Status::BACKUP_OVER, r#"- backup_read {"backup_id": "b0", "block": 5}"#),
     connections(Status::MALFORMED, connections::malformed),
@@ -334,7 +359,8 @@ pub(crate) const ROWS: &[Row] = &[
         Status::UNSUPPORTED,
         r#"n network_create
            n subnet_create {"cidr": "10.0.0.0/24"}
-           n allocate {"owner": "a", "hold_ms": 60000}"#,
+           p pool_create
+           pool:p allocate {"owner": "a", "length": 24, "lease_ms": 60000}"#,
     ),
     connections(Status::UNSUPPORTED_FIELD, connections::unsupported_field),
     connections(Status::UNSUPPORTED_VERSION, connections::unsupported_version),

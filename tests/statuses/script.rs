@@ -2,26 +2,29 @@
 //!
 //! A line is the header's network (`-` = none, `pool:p` = a pool), the operation, and its JSON as in
 //! SPEC.md section 12 with defaults for what is always the same. Ids are any text. All but the last
-//! must be done; what the last one got is the outcome.
+//! must be done; what the last one got is the outcome. `$` is the revision of what was allocated last.
 
 use crate::Outcome;
 use crate::house::{self, House};
 use addrd_client::Connection;
-use addrd_client::protocol::message::Request;
-use addrd_client::protocol::{NetworkId, OwnerId, ProjectId};
+use addrd_client::protocol::codec::ReplyOrFailure;
+use addrd_client::protocol::message::{Reply, Request};
+use addrd_client::protocol::{NetworkId, OwnerId, ProjectId, Revision};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
 
 pub(crate) async fn run(house: &House, project: u128, text: &str) -> Outcome {
     let project = ProjectId::from_u128(0x5eed_0000 + project);
     let mut connection = house.connect().await;
-    let made = ask(&mut connection, project, 1, "- project_create {}").await;
+    let mut revision = Revision::default();
+    let made = ask(&mut connection, project, 1, "- project_create {}", &mut revision).await;
     assert!(made.failure.is_none(), "{made:?}");
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let mut last = made;
     for (number, line) in (2..).zip(&lines) {
         assert!(last.failure.is_none(), "before {line}: {last:?}");
-        last = ask(&mut connection, project, number, line).await;
+        let line = line.replace('$', &revision.to_string());
+        last = ask(&mut connection, project, number, &line, &mut revision).await;
     }
     last
 }
@@ -31,6 +34,7 @@ async fn ask(
     project: ProjectId,
     number: u64,
     line: &str,
+    revision: &mut Revision,
 ) -> Outcome {
     let (on, pool, request) = parse(line);
     let header = house::header(number, on, &request);
@@ -39,7 +43,11 @@ async fn ask(
     connection.flush().await.unwrap();
     let (header, body) = connection.receive().await.unwrap();
     assert_eq!(header.request_id, number);
-    Outcome::of(header.status, body.unwrap())
+    let body = body.unwrap();
+    if let ReplyOrFailure::Reply(Reply::Allocated(allocated)) = &body {
+        *revision = allocated.first.revision;
+    }
+    Outcome::of(header.status, body)
 }
 
 /// Network of the header, whether that is a pool, and the request.

@@ -69,6 +69,7 @@ impl<'a> Item<'a> {
             BatchResult::Port(port) => Self::Port(port),
             BatchResult::PortDeleted => Self::PortDeleted,
             BatchResult::Renewed(_) => unreachable!("the workload renews nothing"),
+            BatchResult::HoldEnded(_) => unreachable!("the workload holds nothing under a token"),
         }
     }
 

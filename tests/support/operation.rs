@@ -102,6 +102,8 @@ impl Operation {
                 BatchItem::PortUpdate(update) => Request::PortUpdate(update),
                 BatchItem::PortDelete(delete) => Request::PortDelete(delete),
                 BatchItem::Renew(renew) => Request::Renew(renew),
+                BatchItem::HoldConfirm(end) => Request::HoldConfirm(end),
+                BatchItem::HoldCancel(end) => Request::HoldCancel(end),
             },
         }
     }

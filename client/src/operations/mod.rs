@@ -2,6 +2,7 @@
 
 mod allocation;
 mod catalogue;
+mod hold;
 mod job;
 mod network;
 mod pages;
@@ -9,6 +10,7 @@ mod port;
 mod subnet;
 
 pub use allocation::plain_allocate;
+pub use hold::HoldOutcome;
 pub use pages::Pages;
 
 use crate::error::Error;

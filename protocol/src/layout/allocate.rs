@@ -1,6 +1,7 @@
 //! Layouts of allocate and its reply.
 
 use super::element::{fixed_address, fixed_length};
+use super::renew::read_lease;
 use super::{Layout, Read};
 use crate::error::{DecodeError, Fault};
 use crate::id::{Instance, Revision, Slot};
@@ -8,7 +9,7 @@ use crate::message::allocate::{
     Allocate, AllocateExtras, AllocateFlags, Allocated, AllocatedAddress, CANDIDATES_MAX,
     FamilyChoice, SubnetSettings,
 };
-use crate::message::renew::{LEASE_MS_MAX, LEASE_MS_MIN};
+use crate::message::hold::{HOLD_MS_MAX, HOLD_MS_MIN};
 use crate::message::subnet::{DNS_SERVERS_MAX, ROUTES_MAX};
 use crate::text::MANAGER_BYTES_MAX;
 use crate::wire::{Reader, Writer, within};
@@ -90,7 +91,6 @@ fn read_extras(reader: &mut Reader<'_>) -> Read<Option<Box<AllocateExtras>>> {
 }
 
 fn read_extra(extras: &mut AllocateExtras, tag: u16, value: &mut Reader<'_>) -> Read<bool> {
-    let duration = |number, field| within(number, LEASE_MS_MIN, LEASE_MS_MAX, field).map(Some);
     match tag {
         0x0001 => extras.trace = Some(value.id("trace")?),
         0x8001 => {
@@ -99,9 +99,12 @@ fn read_extra(extras: &mut AllocateExtras, tag: u16, value: &mut Reader<'_>) -> 
         0x8002 => extras.exact = Some(value.address("exact")?),
         0x8003 => extras.preferred = Some(value.address("preferred")?),
         0x8004 => extras.limit = Some(value.range("limit")?),
-        0x8005 => extras.lease_ms = duration(value.u64("lease_ms")?, "lease_ms")?,
-        0x8006 => extras.hold_token = Some(value.id("hold_token")?),
-        0x8007 => extras.hold_ms = duration(value.u64("hold_ms")?, "hold_ms")?,
+        0x8005 => extras.lease_ms = Some(read_lease(value)?),
+        0x8006 => extras.hold_token = Some(value.nonzero_id("hold_token")?),
+        0x8007 => {
+            let hold_ms = value.u64("hold_ms")?;
+            extras.hold_ms = Some(within(hold_ms, HOLD_MS_MIN, HOLD_MS_MAX, "hold_ms")?);
+        }
         0x8008 => extras.manager = Some(value.text(MANAGER_BYTES_MAX, "manager")?),
         0x8009 => extras.host = Some(value.any_text("host")?),
         0x800a => extras.label = Some(value.any_text("label")?),

@@ -7,7 +7,9 @@ use crate::codec::{BATCH_RESULT_BYTES_MAX, REPLY_BYTES_MAX, batch_reply_bytes_ma
 use crate::error::{DecodeError, Fault};
 use crate::header::REPLY_HEADER_BYTES;
 use crate::message::batch::{BATCH_ITEMS_MAX, Batch, BatchItem, BatchReply, BatchResult};
-use crate::message::{Allocate, Allocated, AllocationUpdate, Release, Released, Renew, Renewed};
+use crate::message::{
+    Allocate, Allocated, AllocationUpdate, HoldEnd, HoldEnded, Release, Released, Renew, Renewed,
+};
 use crate::status::Status;
 use crate::wire::{ITEM_HEADER_BYTES, Reader, Writer, limit, within};
 
@@ -46,11 +48,14 @@ const FAILED: u8 = 5;
 const PORT: u8 = 6;
 const PORT_DELETED: u8 = 7;
 const RENEWED: u8 = 8;
+const HOLD_ENDED: u8 = 9;
 
 const PORT_CREATE: u8 = 4;
 const PORT_UPDATE: u8 = 5;
 const PORT_DELETE: u8 = 6;
 const RENEW: u8 = 7;
+const HOLD_CONFIRM: u8 = 8;
+const HOLD_CANCEL: u8 = 9;
 
 fn unknown_kind<T>(kind: u8) -> Read<T> {
     Err(DecodeError::new(Fault::Unknown { value: kind.into() }, "kind"))
@@ -73,6 +78,8 @@ pub(super) fn read_operation(kind: u8, reader: &mut Reader<'_>) -> Read<BatchIte
         PORT_UPDATE => Layout::read(reader).map(BatchItem::PortUpdate),
         PORT_DELETE => Layout::read(reader).map(BatchItem::PortDelete),
         RENEW => Renew::read(reader).map(BatchItem::Renew),
+        HOLD_CONFIRM => HoldEnd::read(reader).map(BatchItem::HoldConfirm),
+        HOLD_CANCEL => HoldEnd::read(reader).map(BatchItem::HoldCancel),
         kind => unknown_kind(kind),
     }
 }
@@ -87,6 +94,7 @@ pub(super) fn write_operation(item: &BatchItem, writer: &mut Writer<'_>) {
         BatchItem::PortUpdate(update) => update.write(writer),
         BatchItem::PortDelete(delete) => delete.write(writer),
         BatchItem::Renew(renew) => renew.write(writer),
+        BatchItem::HoldConfirm(end) | BatchItem::HoldCancel(end) => end.write(writer),
     }
 }
 
@@ -101,6 +109,8 @@ impl BatchItem {
             Self::PortUpdate(_) => PORT_UPDATE,
             Self::PortDelete(_) => PORT_DELETE,
             Self::Renew(_) => RENEW,
+            Self::HoldConfirm(_) => HOLD_CONFIRM,
+            Self::HoldCancel(_) => HOLD_CANCEL,
         }
     }
 }
@@ -151,6 +161,7 @@ fn read_result(reader: &mut Reader<'_>) -> Read<BatchResult> {
         PORT => Layout::read(reader).map(BatchResult::Port),
         PORT_DELETED => reader.no_tags().map(|()| BatchResult::PortDeleted),
         RENEWED => Renewed::read(reader).map(BatchResult::Renewed),
+        HOLD_ENDED => HoldEnded::read(reader).map(BatchResult::HoldEnded),
         FAILED => {
             let status = Status(reader.u16("status")?);
             reader.zero::<2>("reserved")?;
@@ -189,6 +200,10 @@ fn write_result(result: &BatchResult, details_bytes: usize, writer: &mut Writer<
         BatchResult::Renewed(renewed) => {
             kind(RENEWED);
             renewed.write(writer);
+        }
+        BatchResult::HoldEnded(ended) => {
+            kind(HOLD_ENDED);
+            ended.write(writer);
         }
         BatchResult::Failed(failure) => {
             kind(FAILED);

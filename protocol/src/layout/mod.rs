@@ -7,6 +7,7 @@ mod batch;
 mod connection;
 pub(crate) mod element;
 pub(crate) mod failure;
+mod hold;
 mod job;
 mod list;
 mod network;

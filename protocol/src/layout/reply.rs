@@ -47,6 +47,7 @@ pub(crate) fn read_reply(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Reply>
         Opcode::LOOKUP => Layout::read(reader).map(Reply::Lookups),
         Opcode::RENEW => Layout::read(reader).map(Reply::Renewed),
         Opcode::RENEW_OWNER => Layout::read(reader).map(Reply::RenewedOwner),
+        Opcode::HOLD_CONFIRM | Opcode::HOLD_CANCEL => Layout::read(reader).map(Reply::HoldEnded),
         Opcode(0x0400..=0x04ff) => read_catalogue(opcode, reader),
         Opcode(0x0500..=0x05ff) => read_port_room(opcode, reader),
         Opcode(value) => Err(DecodeError::new(Fault::Unknown { value: value.into() }, "opcode")),
@@ -153,6 +154,7 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::Lookups(_) => opcode == Opcode::LOOKUP,
         Reply::Renewed(_) => opcode == Opcode::RENEW,
         Reply::RenewedOwner(_) => opcode == Opcode::RENEW_OWNER,
+        Reply::HoldEnded(_) => matches!(opcode, Opcode::HOLD_CONFIRM | Opcode::HOLD_CANCEL),
         Reply::Project(_) => {
             matches!(opcode, Opcode::PROJECT_CREATE | Opcode::PROJECT_GET | Opcode::PROJECT_UPDATE)
         }
@@ -250,6 +252,7 @@ pub(crate) fn write_reply(opcode: Opcode, reply: &Reply, writer: &mut Writer<'_>
         Reply::Lookups(body) => body.write(writer),
         Reply::Renewed(body) => body.write(writer),
         Reply::RenewedOwner(body) => body.write(writer),
+        Reply::HoldEnded(body) => body.write(writer),
         Reply::Project(body) => body.write(writer),
         Reply::Projects(body) => body.write(writer),
         Reply::Scope(body) => body.write(writer),

@@ -78,6 +78,8 @@ requests! {
     LOOKUP => Lookup;
     RENEW => Renew;
     RENEW_OWNER => RenewOwner;
+    HOLD_CONFIRM => HoldConfirm;
+    HOLD_CANCEL => HoldCancel;
     PROJECT_CREATE => ProjectCreate;
     PROJECT_GET => ProjectGet;
     PROJECT_LIST => ProjectList;

@@ -121,10 +121,11 @@ pub struct AllocateExtras {
     /// Lease duration, ms ([`super::renew::LEASE_MS_MIN`] to [`super::renew::LEASE_MS_MAX`]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease_ms: Option<u64>,
-    /// Hold token; not built yet.
+    /// It is held under this token until it is confirmed; never all zero.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold_token: Option<uuid::Uuid>,
-    /// Hold duration, ms; not built yet.
+    /// How long it is held, ms ([`super::hold::HOLD_MS_MIN`] to [`super::hold::HOLD_MS_MAX`]); unset =
+    /// [`super::hold::HOLD_MS_DEFAULT`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold_ms: Option<u64>,
     /// Manager, at most 64 bytes.

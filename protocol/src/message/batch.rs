@@ -3,6 +3,7 @@
 use super::allocate::{Allocate, Allocated};
 use super::allocation::{Allocation, AllocationUpdate};
 use super::failure::Failure;
+use super::hold::{HoldEnd, HoldEnded};
 use super::port::{Port, PortCreate, PortDelete, PortUpdate};
 use super::release::{Release, Released};
 use super::renew::{Renew, Renewed};
@@ -42,6 +43,10 @@ pub enum BatchItem {
     PortDelete(PortDelete),
     /// Kind 7.
     Renew(Renew),
+    /// Kind 8.
+    HoldConfirm(HoldEnd),
+    /// Kind 9.
+    HoldCancel(HoldEnd),
 }
 
 /// Items applied in order, in one journal batch.
@@ -72,6 +77,8 @@ pub enum BatchResult {
     PortDeleted,
     /// A renewal.
     Renewed(Renewed),
+    /// A hold confirmed or cancelled.
+    HoldEnded(HoldEnded),
     /// Not done.
     Failed(Box<Failure>),
 }
@@ -83,6 +90,7 @@ impl BatchResult {
         match self {
             Self::Allocated(_) | Self::Released(_) | Self::Updated(_) => Status::OK,
             Self::Port(_) | Self::PortDeleted | Self::Renewed(_) => Status::OK,
+            Self::HoldEnded(_) => Status::OK,
             Self::NotHeld => Status::NOT_HELD,
             Self::Failed(failure) => failure.status,
         }

@@ -6,6 +6,7 @@ pub mod backup;
 pub mod batch;
 pub mod connection;
 pub mod failure;
+pub mod hold;
 pub mod job;
 pub mod list;
 pub mod network;
@@ -38,6 +39,7 @@ pub use connection::{
     Ping, ServerAdopt, ServerStatus,
 };
 pub use failure::{Candidate, CandidateReason, Detail, Failure, QuotaResource};
+pub use hold::{HoldEnd, HoldEnded};
 pub use job::{Job, JobGet, JobKind, JobList, JobPage, JobState};
 pub use list::{Cursor, PageRequest};
 pub use network::{
@@ -182,6 +184,10 @@ pub enum Request {
     Renew(Renew),
     /// [`Opcode::RENEW_OWNER`].
     RenewOwner(RenewOwner),
+    /// [`Opcode::HOLD_CONFIRM`].
+    HoldConfirm(HoldEnd),
+    /// [`Opcode::HOLD_CANCEL`].
+    HoldCancel(HoldEnd),
     /// [`Opcode::PROJECT_CREATE`].
     ProjectCreate(Box<ProjectCreate>),
     /// [`Opcode::PROJECT_GET`].
@@ -300,6 +306,8 @@ pub enum Reply {
     Renewed(Renewed),
     /// To [`Request::RenewOwner`].
     RenewedOwner(RenewedOwner),
+    /// To [`Request::HoldConfirm`] and [`Request::HoldCancel`].
+    HoldEnded(HoldEnded),
     /// To project create, get, update.
     Project(Box<Project>),
     /// To [`Request::ProjectList`].

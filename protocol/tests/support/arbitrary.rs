@@ -150,6 +150,7 @@ impl<T: Made> Made for Setting<T> {
     }
 }
 
+mod arbitrary_leases;
 mod arbitrary_watch;
 
 fn id(source: &mut Source) -> Uuid {
@@ -260,18 +261,6 @@ made_by! {
             lease_ms: s.setting(Source::lease_ms),
         }
     };
-    Renew = |s| {
-        let (target, mut fences): (Target, Fences) = (s.make(), s.make());
-        if fences.is_empty() && matches!(target, Target::Address(_)) {
-            fences.revision = Some(s.make());
-        }
-        Self { target, fences, lease_ms: s.lease_ms() }
-    };
-    Renewed = |s| {
-        let address: IpAddr = s.make();
-        let length = s.up_to(Family::of(&address).bits().into()) as u8;
-        Self { address, length, revision: s.make(), time_left_ms: s.make() }
-    };
     Allocate = |s| {
         let family = s.make();
         let pair = matches!(family, FamilyChoice::Each | FamilyChoice::Both);
@@ -327,7 +316,7 @@ made_by! {
             host: s.make(), manager: s.maybe(Source::manager), network_project: s.make(),
         }
     };
-    BatchItem = |s| match s.byte() % 7 {
+    BatchItem = |s| match s.byte() % 9 {
         0 => {
             let mut allocate: Allocate = s.make();
             allocate.flags.want_subnet = false;
@@ -338,9 +327,11 @@ made_by! {
         3 => Self::PortUpdate(s.make()),
         4 => Self::PortDelete(s.make()),
         5 => Self::Renew(s.make()),
+        7 => Self::HoldConfirm(s.make()),
+        8 => Self::HoldCancel(s.make()),
         _ => Self::Update(s.make()),
     };
-    BatchResult = |s| match s.byte() % 8 {
+    BatchResult = |s| match s.byte() % 9 {
         0 => {
             let mut allocated: Allocated = s.make();
             allocated.settings = None;
@@ -351,6 +342,7 @@ made_by! {
         3 => Self::Updated(s.make()),
         4 => Self::PortDeleted,
         6 => Self::Renewed(s.make()),
+        8 => Self::HoldEnded(s.make()),
         5 => {
             let mut port: Box<Port> = s.make();
             (port.host, port.device_owner, port.description) = (None, None, None);
@@ -483,8 +475,6 @@ made_of_fields! {
     }
     Fences { revision, owner, instance, manager = |s| s.maybe(Source::manager) }
     AllocationGet { target }
-    RenewOwner { owner, instance, lease_ms = |s| s.lease_ms() }
-    RenewedOwner { renewed, endless, expired, stale }
     PageRequest { limit = |s| s.up_to(1_000) as u32, cursor }
     AllocationFilter {
         subnet, family, state, owner, manager = |s| s.maybe(Source::manager), host, label,
@@ -684,6 +674,8 @@ pub(crate) fn request(opcode: Opcode, s: &mut Source) -> Option<Request> {
         Opcode::UNWATCH => Request::Unwatch(s.make()),
         Opcode::RENEW => Request::Renew(s.make()),
         Opcode::RENEW_OWNER => Request::RenewOwner(s.make()),
+        Opcode::HOLD_CONFIRM => Request::HoldConfirm(s.make()),
+        Opcode::HOLD_CANCEL => Request::HoldCancel(s.make()),
         Opcode::PROJECT_CREATE => Request::ProjectCreate(s.make()),
         Opcode::PROJECT_GET => Request::ProjectGet(s.make()),
         Opcode::PROJECT_LIST => Request::ProjectList(s.make()),
@@ -766,6 +758,7 @@ pub(crate) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
         Opcode::UNWATCH => Reply::Empty,
         Opcode::RENEW => Reply::Renewed(s.make()),
         Opcode::RENEW_OWNER => Reply::RenewedOwner(s.make()),
+        Opcode::HOLD_CONFIRM | Opcode::HOLD_CANCEL => Reply::HoldEnded(s.make()),
         Opcode::PROJECT_CREATE | Opcode::PROJECT_GET | Opcode::PROJECT_UPDATE => {
             Reply::Project(s.make())
         }

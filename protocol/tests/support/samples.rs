@@ -10,6 +10,7 @@ use addrd_protocol::*;
 use bytes::Bytes;
 use uuid::Uuid;
 
+mod sample_holds;
 mod sample_ports;
 mod sample_replies;
 mod sample_rests;
@@ -534,6 +535,7 @@ pub(crate) fn requests() -> Vec<RequestSample> {
     samples.extend((4_000..).zip(lease_requests()).map(sample));
     samples.extend(sample_watch::requests());
     samples.extend(sample_rests::requests());
+    samples.extend(sample_holds::requests());
     samples
 }
 

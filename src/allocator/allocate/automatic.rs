@@ -5,6 +5,7 @@ use super::request::{Asked, Limit, Want};
 use super::{Choice, Decision, FamilyChoice, Resting};
 use crate::allocator::Shard;
 use crate::allocator::order::Key;
+use crate::allocator::quarantine::Claim;
 use crate::allocator::refusal::{Refused, refuse};
 use crate::allocator::subnet::{Subnet, last_of};
 use crate::limits::{CHOICE_SUBNETS_MAX, RESTING_LOOKS_MAX};
@@ -70,7 +71,9 @@ impl Shard {
             self.pinned_place(network, &PinSeeker { owner, slot, asked, want })?;
         self.end_rests_in(subnet, (offset, offset), sink);
         let key = self.key_of(network, owner, slot);
-        let over = self.resting_for(subnet, (offset, 0), &key, self.restoring);
+        let (token, anybodys) = (asked.extras.hold_token, self.restoring);
+        let claim = Claim { token, anybodys, holds: anybodys };
+        let over = self.resting_for(subnet, (offset, 0), &key, &claim);
         let is_free = over.is_some() || self.subnets.at(subnet).map.is_free(&self.maps, offset, 0);
         is_free.then_some(Choice { subnet, offset, order: 0, moves_cursor: false, over })
     }
@@ -83,7 +86,8 @@ impl Shard {
         asked: &Asked<'_>,
         want: &Want,
     ) -> Option<Choice> {
-        let handle = self.own_rest(network, asked.request.owner, want.slot)?;
+        let claim = Claim { token: asked.extras.hold_token, ..Claim::default() };
+        let handle = self.own_rest(network, (asked.request.owner, want.slot), &claim)?;
         let record = self.ledger.at(handle);
         let (at, offset) = (record.subnet, self.ledger.offset(record));
         let subnet = self.subnets.at(at);

@@ -2,6 +2,7 @@
 
 use super::request::{Asked, Limit, Want};
 use crate::allocator::Shard;
+use crate::allocator::holds::held_in_pools;
 use crate::allocator::network::family_index;
 use crate::allocator::order::Key;
 use crate::allocator::pieces::Span;
@@ -217,12 +218,13 @@ impl Shard {
         let size = subnet.pieces.size();
         let excluded = subnet.pieces.closed();
         let quarantined = resting_in_pools(subnet, &self.maps);
+        let held = held_in_pools(subnet, &self.maps);
         Candidate {
             subnet_id: subnet.row.id,
             reason,
             pool_size: size,
-            allocated: size - subnet.pieces.free() - excluded - quarantined,
-            held: 0,
+            allocated: size - subnet.pieces.free() - excluded - quarantined - held,
+            held,
             quarantined,
             excluded,
             next_free_in_ms: self.next_free_in_ms(subnet),

@@ -4,6 +4,7 @@ use super::Choice;
 use super::request::{Asked, Want};
 use crate::allocator::Shard;
 use crate::allocator::pins::pinned;
+use crate::allocator::quarantine::Claim;
 use crate::allocator::refusal::{Refused, refuse, refuse_field};
 use crate::allocator::subnet::last_of;
 use crate::model::{EffectSink, Family, Status};
@@ -49,13 +50,14 @@ impl Shard {
         let flags = &asked.request.flags;
         // An address that follows from a MAC can only be that of whoever had it before; and what owners
         // say that they hold they may have got after the state at hand.
-        let of_anybody = self.restoring
+        let holds = self.restoring
             || self.adopting
-            || flags.allow_resting
             || asked.request.strategy == Strategy::Eui64
             || subnet.row.service.is_auto_address();
+        let token = asked.extras.hold_token;
+        let claim = Claim { token, anybodys: holds || flags.allow_resting, holds };
         let key = self.key_of(network, asked.request.owner, want.slot);
-        let over = self.resting_for(at, (offset, order), &key, of_anybody);
+        let over = self.resting_for(at, (offset, order), &key, &claim);
         if over.is_none() && !subnet.map.is_free(&self.maps, offset, order) {
             return Err(self.taken(at, exact, offset));
         }

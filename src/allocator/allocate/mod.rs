@@ -10,6 +10,7 @@ mod repeat;
 mod request;
 
 use super::Shard;
+use super::holds::confirmed;
 use super::index::split_mix;
 use super::refusal::{Refused, adopting, refuse, with};
 use super::subnet::Subnet;
@@ -18,6 +19,7 @@ use crate::model::{
 };
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::allocate::{AllocatedAddress, SubnetSettings};
+use addrd_protocol::message::hold::HOLD_MS_DEFAULT;
 use addrd_protocol::message::{
     Allocate, Allocated, AllocationState, Detail, FamilyChoice, Strategy,
 };
@@ -33,6 +35,8 @@ pub(super) use request::Want;
 enum Decision {
     /// It is held so already.
     Repeat(u32),
+    /// It is held under this token, and its time is over, but no record says so yet.
+    HoldAnew(u32),
     /// It changes hands to the instance that asks.
     TakeOver(u32),
     /// A port that is made again has it; what it had besides is missing.
@@ -108,11 +112,17 @@ impl Shard {
         };
         let order = |decision: &Decision| match decision {
             Decision::Fresh(choice) => Some(choice.order),
-            Decision::Repeat(_) | Decision::TakeOver(_) | Decision::Complete(_) => None,
+            Decision::Repeat(_)
+            | Decision::HoldAnew(_)
+            | Decision::TakeOver(_)
+            | Decision::Complete(_) => None,
         };
         let orders = [order(&first.1), second.as_ref().and_then(|(_, decision)| order(decision))];
         if orders != [None; 2] {
             self.check_room_for_records()?;
+            if asked.extras.hold_token.is_some() {
+                self.check_hold_limit(network, orders.iter().flatten().count() as u64)?;
+            }
             self.pay_for(network, orders.into_iter().flatten())?;
         }
         let first = self.carry_out(network, &asked, &first.0, first.1, sink);
@@ -277,11 +287,22 @@ impl Shard {
         let revision = self.networks.at(network).next_revision();
         match decision {
             Decision::Repeat(record) => Done::was(record, true),
+            Decision::HoldAnew(record) => {
+                let mut row = self.ledger.row_of(&self.subnets, record);
+                row.changed = revision;
+                (_, row.extras) = self.held_if_asked(asked, row.extras);
+                self.commit_changed(record, row, sink);
+                Done::was(record, true)
+            }
             Decision::TakeOver(record) => {
                 let mut row = self.ledger.row_of(&self.subnets, record);
                 row.revision = revision;
                 row.changed = revision;
                 row.instance = asked.request.instance;
+                if row.state == AllocationState::Held {
+                    row.state = AllocationState::Allocated;
+                    row.extras = confirmed(row.extras);
+                }
                 row.extras = self.merged(row.extras, asked);
                 self.commit_changed(record, row, sink);
                 Done { taken_over: true, ..Done::was(record, false) }
@@ -303,6 +324,7 @@ impl Shard {
             }
             Decision::Fresh(choice) => {
                 let subnet = self.subnets.at(choice.subnet);
+                let (state, extras) = self.held_if_asked(asked, self.merged(None, asked));
                 let row = AllocationRow {
                     place: AllocationPlace {
                         network: subnet.network_handle,
@@ -315,14 +337,30 @@ impl Shard {
                     owner: asked.request.owner,
                     slot: want.slot,
                     instance: asked.request.instance,
-                    state: AllocationState::Allocated,
+                    state,
                     moves_cursor: choice.moves_cursor,
-                    extras: self.signed(network, self.merged(None, asked)),
+                    extras: self.signed(network, extras),
                 };
                 let record = self.commit_fresh(choice.subnet, row, sink);
                 Done { from_quarantine: choice.over.is_some(), ..Done::was(record, false) }
             }
         }
+    }
+
+    /// State and rare fields of what is new: held if the request has a token.
+    fn held_if_asked(
+        &self,
+        asked: &Asked<'_>,
+        extras: Option<Box<AllocationExtras>>,
+    ) -> (AllocationState, Option<Box<AllocationExtras>>) {
+        let Some(token) = asked.extras.hold_token else {
+            return (AllocationState::Allocated, extras);
+        };
+        let mut extras = extras.unwrap_or_default();
+        let hold_ms = asked.extras.hold_ms.unwrap_or(HOLD_MS_DEFAULT);
+        extras.token = Some(token);
+        extras.deadline = Some(self.deadline_of(hold_ms));
+        (AllocationState::Held, Some(extras))
     }
 
     /// Rare fields with the project that asks, if it isn't the network's.

@@ -5,6 +5,7 @@
 use super::choose::{Start, choose};
 use super::drawn;
 use crate::allocator::Shard;
+use crate::allocator::quarantine::Claim;
 use crate::allocator::refusal::Refused;
 use crate::model::{AllocationPlace, AllocationRow, EffectSink};
 use addrd_protocol::message::allocate::AllocatedAddress;
@@ -40,7 +41,8 @@ impl Shard {
         if has.is_some() || of.deleting || of.pinned {
             return None;
         }
-        if of.rests.is_some() && self.own_rest(network, request.owner, request.slot).is_some() {
+        let key = (request.owner, request.slot);
+        if of.rests.is_some() && self.own_rest(network, key, &Claim::default()).is_some() {
             return None;
         }
         let (revision, account) = (of.next_revision(), of.account);

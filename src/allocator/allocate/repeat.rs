@@ -24,7 +24,11 @@ impl Shard {
                 None => Ok(Decision::Complete(held)),
             };
         }
-        if !same_instance && !asked.request.flags.takeover {
+        let takes_over = !same_instance && asked.request.flags.takeover;
+        if !takes_over {
+            self.check_token(held, asked.extras.hold_token, "hold_token")?;
+        }
+        if !same_instance && !takes_over {
             let (owner, slot) = (owner_text(record.owner()), record.slot.0);
             let message = format_args!(
                 "slot {slot} of owner {owner} is held by instance {}; the flag takeover would take it",
@@ -37,6 +41,7 @@ impl Shard {
         }
         match self.first_difference(held, asked, want) {
             Some(field) => Err(self.key_in_use(held, field)),
+            None if same_instance && self.is_over(record) => Ok(Decision::HoldAnew(held)),
             None if same_instance => Ok(Decision::Repeat(held)),
             None => Ok(Decision::TakeOver(held)),
         }

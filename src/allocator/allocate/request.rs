@@ -1,7 +1,8 @@
 //! What an allocate request asks for, checked in itself. Looks at no state.
 
+use crate::allocator::holds::check_hold;
 use crate::allocator::leases::check_lease;
-use crate::allocator::refusal::{Refused, out_of_range, refuse_field, unsupported};
+use crate::allocator::refusal::{Refused, out_of_range, refuse_field};
 use crate::allocator::release::check_manager;
 use crate::allocator::subnet::last_of;
 use crate::model::{Family, Range, Slot, Status, SubnetId};
@@ -79,12 +80,10 @@ impl<'a> Asked<'a> {
         if let Some(lease_ms) = lease_ms {
             check_lease(*lease_ms)?;
         }
-        if hold_token.is_some() {
-            return Err(unsupported("hold_token", "a hold"));
+        if let Some(hold_ms) = hold_ms {
+            check_hold(*hold_ms)?;
         }
-        if hold_ms.is_some() {
-            return Err(unsupported("hold_ms", "a hold"));
-        }
+        self.check_token(hold_token.is_some())?;
         if let Some(manager) = &self.extras.manager {
             check_manager(manager)?;
         }
@@ -110,6 +109,23 @@ impl<'a> Asked<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What goes with a token, and what doesn't.
+    fn check_token(&self, is_hold: bool) -> Result<(), Refused> {
+        let why = match self.extras {
+            AllocateExtras { hold_ms: Some(_), .. } if !is_hold => {
+                ("hold_ms", "needs a hold_token")
+            }
+            AllocateExtras { lease_ms: Some(_), .. } if is_hold => {
+                ("lease_ms", "has no place in a hold, which has an end of its own")
+            }
+            _ if is_hold && self.request.flags.takeover => {
+                ("takeover", "has no place in a hold: what it took over could not be given back")
+            }
+            _ => return Ok(()),
+        };
+        Err(refuse_field(Status::CONFLICTING_FIELDS, why.0, format_args!("{} {}", why.0, why.1)))
     }
 
     /// A MAC and the strategy that makes an address of it need each other.

@@ -84,6 +84,9 @@ impl Catalogue {
                 Err(unsupported("items", "a port on a subnet pool"))
             }
             BatchItem::Renew(_) => Err(no_lease_of_prefixes()),
+            BatchItem::HoldConfirm(_) | BatchItem::HoldCancel(_) => {
+                Err(unsupported("items", "a hold of a prefix of a subnet pool"))
+            }
         }
     }
 

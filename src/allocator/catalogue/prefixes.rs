@@ -361,6 +361,9 @@ fn check_fields(pool: &Pool, request: &Allocate) -> Result<(), Refused> {
     if extras.is_some_and(|extras| extras.lease_ms.is_some()) {
         return Err(no_lease_of_prefixes());
     }
+    if extras.is_some_and(|extras| extras.hold_token.is_some()) {
+        return Err(unsupported("hold_token", "a hold of a prefix of a subnet pool"));
+    }
     if request.flags.want_subnet {
         return conflict("want_subnet", "the settings of a subnet");
     }

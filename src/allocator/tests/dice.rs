@@ -6,9 +6,11 @@ use super::*;
 use crate::allocator::index::split_mix;
 use crate::model::{Instance, Prefix, Range, Revision, Setting};
 use addrd_protocol::message::{
-    AllocateFlags, AllocationUpdate, Exclusion, ExclusionMode, FamilyChoice, NetworkUpdate, Renew,
-    Route, Strategy, SubnetDelete, SubnetExclude, SubnetInclude, SubnetKind, SubnetUpdate,
+    AllocateFlags, AllocationUpdate, Exclusion, ExclusionMode, FamilyChoice, HoldEnd,
+    NetworkUpdate, Renew, Route, Strategy, SubnetDelete, SubnetExclude, SubnetInclude, SubnetKind,
+    SubnetUpdate,
 };
+use uuid::Uuid;
 
 /// Prefixes that subnets are made of: edges of both families, some overlapping.
 const PREFIXES: [&str; 26] = [
@@ -137,6 +139,12 @@ impl Dice {
         {
             let at = self.roll(net.held.len() as u64) as usize;
             return net.held[at].address();
+        }
+        if let Some(net) = net.filter(|net| !net.resting.is_empty())
+            && self.once_in(4)
+        {
+            let rest = &net.resting[self.roll(net.resting.len() as u64) as usize];
+            return rest.family.address(rest.first).unwrap();
         }
         let prefix = self.prefix_of(net);
         self.near(&prefix)
@@ -300,7 +308,13 @@ impl Dice {
 
     pub(super) fn allocate(&mut self, net: Option<&Net>) -> Allocate {
         let extras = self.some(2, |dice| Box::new(dice.extras(net)));
-        let extras = extras.filter(|extras| **extras != AllocateExtras::default());
+        let mut extras = extras.filter(|extras| **extras != AllocateExtras::default());
+        let mut takeover = self.once_in(3);
+        if self.once_in(4) {
+            let extras = extras.get_or_insert_default();
+            self.hold(extras);
+            takeover &= self.once_in(8);
+        }
         Allocate {
             owner: self.owner(),
             slot: self.slot(),
@@ -317,13 +331,53 @@ impl Dice {
             strategy: self.strategy(),
             length: self.some(4, |dice| dice.one_of(&[24, 29, 30, 31, 32, 65, 126, 127, 128, 129])),
             flags: AllocateFlags {
-                takeover: self.once_in(3),
+                takeover,
                 allow_gateway: self.once_in(4),
                 allow_resting: self.once_in(8),
                 want_subnet: self.once_in(4),
             },
             extras,
         }
+    }
+
+    /// Makes it a hold.
+    fn hold(&mut self, extras: &mut AllocateExtras) {
+        extras.hold_token = Some(self.token());
+        extras.hold_ms = self.some(2, |dice| match dice.once_in(32) {
+            true => dice.one_of(&[0, 999, 315_360_000_001]),
+            false => 1_000 + dice.roll(20_000),
+        });
+        if !self.once_in(16) {
+            extras.lease_ms = None;
+        }
+    }
+
+    fn token(&mut self) -> Uuid {
+        Uuid::from_u128(1 + u128::from(self.roll(3)))
+    }
+
+    /// Mostly of a hold that is open or has run out, with what it needs.
+    pub(super) fn hold_end(&mut self, net: Option<&Net>) -> HoldEnd {
+        let (mut target, token) = (self.target(net), self.token());
+        let mut end = HoldEnd { target, revision: Revision(5), token };
+        let Some(net) = net else { return end };
+        let open = net.held.iter().filter(|held| held.token.is_some());
+        let over = net.resting.iter().filter_map(|rest| rest.hold.as_deref());
+        let holds: Vec<_> = open.chain(over).collect();
+        if let Some(hold) = holds.get(self.roll(holds.len() as u64 + 1) as usize) {
+            target = match self.once_in(2) {
+                true => Target::Address(hold.address()),
+                false => Target::Key { owner: hold.owner, slot: hold.slot },
+            };
+            let revision = Revision(hold.revision + u64::from(self.once_in(8)));
+            end = HoldEnd { target, revision, token: hold.token.unwrap_or(token) };
+        } else if let Ok(Some(at)) = super::naive::target(net, &target) {
+            end.revision = net.held[at].revision();
+        }
+        if self.once_in(8) {
+            end.token = self.token();
+        }
+        end
     }
 
     fn extras(&mut self, net: Option<&Net>) -> AllocateExtras {
@@ -340,7 +394,7 @@ impl Dice {
                 dice.range(&prefix)
             }),
             lease_ms: self.some(3, Self::lease_ms),
-            hold_token: self.some(64, |_| Default::default()),
+            hold_token: None,
             hold_ms: self.some(64, |_| 1_000),
             manager: self.some(6, Self::text),
             host: self.some(6, Self::text),

@@ -45,11 +45,13 @@ impl Machine {
             28..34 => self.exclusions(network, &mut dice),
             34..64 => self.allocate(network, &mut dice),
             64..78 => self.release(network, &mut dice),
-            78..82 => self.update(network, &mut dice),
+            78..80 => self.update(network, &mut dice),
+            80..82 => self.hold_end(network, &mut dice),
             82..90 => self.batch(network, &mut dice),
             90..93 => self.work(&mut dice),
             93..95 => self.time(&mut dice),
-            95..97 => self.renew(network, &mut dice),
+            95 => self.renew(network, &mut dice),
+            96 => self.hold_end(network, &mut dice),
             _ => super::reads::compare(&mut self.world, &self.naive, &mut dice),
         }
     }
@@ -176,6 +178,8 @@ impl Machine {
             assert_eq!((real.subnet_id, real.slot), (held.subnet, *slot));
             assert_eq!(real.revision, held.revision());
             assert_eq!(real.repeated, matches!(given, Given::Repeat(_)));
+            assert_eq!(real.state == AllocationState::Held, held.token.is_some());
+            assert_eq!(real.time_left_ms, held.end.map_or(0, |end| end - self.naive.now));
             assert_eq!(real.taken_over, matches!(given, Given::TakeOver(_)));
             let rested = matches!(given, Given::New { over: Over::Rest | Over::Longest, .. });
             assert_eq!(real.from_quarantine, rested);
@@ -250,9 +254,31 @@ impl Machine {
         assert_eq!((real.revision, real.time_left_ms), (held.revision(), left));
     }
 
-    /// Time passes, at times over a restart.
+    fn hold_end(&mut self, network: u128, dice: &mut Dice) {
+        let end = dice.hold_end(self.net(network));
+        let item = match dice.once_in(2) {
+            true => BatchItem::HoldConfirm(end),
+            false => BatchItem::HoldCancel(end),
+        };
+        let request = match &item {
+            BatchItem::HoldConfirm(end) => Request::HoldConfirm(*end),
+            _ => Request::HoldCancel(end),
+        };
+        let result = match self.world.apply(network, &request) {
+            Ok((Status::OK, Reply::HoldEnded(ended))) => BatchResult::HoldEnded(ended),
+            Ok((Status::NOT_HELD, Reply::Empty)) => BatchResult::NotHeld,
+            Err(refused) => BatchResult::Failed(refused),
+            other => panic!("{other:?}"),
+        };
+        self.batch_item(network, &item, &result);
+    }
+
+    /// Time passes, at times over a restart, and at times so long that what ran out is free again.
     fn time(&mut self, dice: &mut Dice) {
         self.wait(dice.roll(CLOCK_GAP_MS_MAX));
+        if dice.once_in(16) {
+            (0..120).for_each(|_| self.wait(CLOCK_GAP_MS_MAX));
+        }
         if dice.once_in(4) && self.world.shards.len() == 1 {
             self.restart();
         }
@@ -293,9 +319,11 @@ impl Machine {
 
     fn batch(&mut self, network: u128, dice: &mut Dice) {
         let items: Vec<BatchItem> = (0..dice.roll(6))
-            .map(|_| match dice.roll(9) {
+            .map(|_| match dice.roll(11) {
                 0..5 => BatchItem::Allocate(dice.allocate(self.net(network))),
                 5..7 => BatchItem::Release(dice.release(self.net(network))),
+                8 => BatchItem::HoldConfirm(dice.hold_end(self.net(network))),
+                9 => BatchItem::HoldCancel(dice.hold_end(self.net(network))),
                 7 => BatchItem::Update(Box::new(dice.update(self.net(network)))),
                 _ => BatchItem::Renew(dice.renew(self.net(network))),
             })
@@ -361,6 +389,8 @@ impl Machine {
             BatchItem::Release(request) => _ = self.naive.release(id, request).unwrap(),
             BatchItem::Update(request) => _ = self.naive.update(id, request).unwrap(),
             BatchItem::Renew(request) => _ = self.naive.renew(id, request).unwrap(),
+            BatchItem::HoldConfirm(end) => _ = self.naive.hold_confirm(id, end).unwrap(),
+            BatchItem::HoldCancel(end) => _ = self.naive.hold_cancel(id, end).unwrap(),
             BatchItem::PortCreate(_) | BatchItem::PortUpdate(_) | BatchItem::PortDelete(_) => {
                 unreachable!("ports have a model of their own")
             }
@@ -393,6 +423,31 @@ impl Machine {
                 (Err(no), BatchResult::Failed(refused)) => assert_refused(refused, no),
                 other => panic!("{other:?}"),
             },
+            (BatchItem::HoldConfirm(end), result) => {
+                match (self.naive.hold_confirm(id, end), result) {
+                    (Ok((held, repeated, late)), BatchResult::HoldEnded(real)) => {
+                        assert_eq!((real.address, real.length), (held.address(), held.length));
+                        assert_eq!((real.revision, real.repeated), (held.revision(), repeated));
+                        assert_eq!((real.state, real.late), (AllocationState::Allocated, late));
+                    }
+                    (Err(no), BatchResult::Failed(refused)) => assert_refused(refused, no),
+                    other => panic!("{other:?}"),
+                }
+            }
+            (BatchItem::HoldCancel(end), result) => {
+                match (self.naive.hold_cancel(id, end), result) {
+                    (Ok(Some((held, late))), BatchResult::HoldEnded(real)) => {
+                        assert_eq!(
+                            (real.address, real.revision),
+                            (held.address(), held.revision())
+                        );
+                        assert_eq!((real.state, real.late), (AllocationState::Free, late));
+                    }
+                    (Ok(None), BatchResult::NotHeld) => {}
+                    (Err(no), BatchResult::Failed(refused)) => assert_refused(refused, no),
+                    other => panic!("{other:?}"),
+                }
+            }
             (BatchItem::Update(request), result) => {
                 match (self.naive.update(id, request), result) {
                     (Ok((held, _)), BatchResult::Updated(real)) => assert_same(real, &held),
@@ -447,6 +502,11 @@ pub(super) fn assert_same(real: &Allocation, held: &Held) {
     assert_eq!((real.instance, real.revision), (held.instance, held.revision()));
     assert_eq!((&real.manager, &real.host), (&held.manager, &held.host));
     assert_eq!((&real.label, &real.owner_name), (&held.label, &held.owner_name));
+    let state = match held.token {
+        Some(_) => AllocationState::Held,
+        None => AllocationState::Allocated,
+    };
+    assert_eq!(real.state, state);
 }
 
 fn run(shards: usize, steps: &[u64]) {
@@ -513,6 +573,9 @@ fn every_status_is_met() {
         Status::NAME_IN_USE,
         Status::PREFIX_OVERLAP,
         Status::EXPIRED,
+        Status::HOLD_OVER,
+        Status::OTHER_TOKEN,
+        Status::HOLD_CONFIRMED,
         Status::NO_MATCHING_SUBNET,
         Status::INVALID_ADDRESS,
         Status::IS_GATEWAY,
@@ -522,7 +585,6 @@ fn every_status_is_met() {
         Status::POOL_OVERLAP,
         Status::GATEWAY_IN_POOL,
         Status::OUT_OF_RANGE,
-        Status::UNSUPPORTED,
         Status::CONFLICTING_FIELDS,
         Status::POOL_OUTSIDE,
         Status::INVALID_NAME,

@@ -9,6 +9,7 @@ mod costs;
 mod deletion;
 mod dice;
 mod fencing;
+mod holds;
 mod leases;
 mod machine;
 mod naive;

@@ -205,6 +205,8 @@ impl Storm {
             BatchItem::PortUpdate(item) => Request::PortUpdate(item),
             BatchItem::PortDelete(item) => Request::PortDelete(item),
             BatchItem::Renew(item) => Request::Renew(item),
+            BatchItem::HoldConfirm(item) => Request::HoldConfirm(item),
+            BatchItem::HoldCancel(item) => Request::HoldCancel(item),
         }
     }
 

@@ -36,7 +36,7 @@ pub(crate) async fn run(session: &Session, export: Export) -> Result<(), Fault> 
     let mut reader = Reader::new(client, &mut writer);
     let read = reader.all(only).await?;
     let (end, left_out) = (reader.client.server_status().await?.position, reader.left_out);
-    let (leases, resting) = (reader.leases, reader.resting);
+    let (leases, resting, holds) = (reader.leases, reader.resting, reader.holds);
     let objects = writer.end()?;
     if session.output.is_quiet() {
         return Ok(());
@@ -49,6 +49,11 @@ pub(crate) async fn run(session: &Session, export: Export) -> Result<(), Fault> 
         output::to_stderr(&format!(
             "note: {leases} allocations have a lease, which a file doesn't have: they don't end where it \
              is imported"
+        ));
+    }
+    if holds > 0 {
+        output::to_stderr(&format!(
+            "note: left out, since they are held under a token and not confirmed yet: {holds}"
         ));
     }
     if resting > 0 {

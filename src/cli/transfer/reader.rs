@@ -6,7 +6,7 @@ use super::shape::{self, Place};
 use crate::cli::fault::Fault;
 use addrd_client::{Client, Error, Pages};
 use addrd_protocol::message::{
-    Allocation, AllocationFilter, FixedIp, Network, PortFilter, Subnet, SubnetPool,
+    Allocation, AllocationFilter, AllocationState, FixedIp, Network, PortFilter, Subnet, SubnetPool,
 };
 use addrd_protocol::{Instance, NetworkId, PoolId, Prefix, ProjectId, Status};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -30,6 +30,8 @@ pub(super) struct Reader<S> {
     pub(super) sink: S,
     /// Networks and subnets that a job is deleting.
     pub(super) left_out: u64,
+    /// What is held under a token: nobody's yet, and without a line.
+    pub(super) holds: u64,
     /// Allocations that end, of which a line doesn't tell.
     pub(super) leases: u64,
     /// Addresses of pools that rest, which are nobody's and have no line.
@@ -40,7 +42,7 @@ pub(super) struct Reader<S> {
 
 impl<S: Sink> Reader<S> {
     pub(super) fn new(client: Client, sink: S) -> Self {
-        Self { client, sink, left_out: 0, leases: 0, resting: 0, carved: HashMap::new() }
+        Self { client, sink, left_out: 0, holds: 0, leases: 0, resting: 0, carved: HashMap::new() }
     }
 
     /// Everything, of all projects or of one. Gives the count of projects.
@@ -270,8 +272,12 @@ impl<S: Sink> Reader<S> {
         }
         let of_ports = self.ports(client, place, gateways).await?;
         let held = client.allocations(place.network_id, AllocationFilter::default());
-        let leases = std::cell::Cell::new(0);
+        let (leases, holds) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
         let own = |held: Allocation| {
+            if held.state == AllocationState::Held {
+                holds.set(holds.get() + u64::from(held.project_id == place.project_id));
+                return None;
+            }
             leases.set(leases.get() + u64::from(held.time_left_ms > 0));
             let says_nothing = of_ports.contains(&held.address) && is_plain(&held);
             let is_line = held.project_id == place.project_id && !says_nothing;
@@ -279,6 +285,7 @@ impl<S: Sink> Reader<S> {
         };
         self.each(held, own).await?;
         self.leases += leases.get();
+        self.holds += holds.get();
         Ok(())
     }
 

@@ -243,6 +243,11 @@ RENEWED = Layout(
     ("length", Number(1)), (RESERVED, Reserved(6)),
     gather=gather_address, scatter=scatter_address,
 )
+HOLD_ENDED = Layout(
+    ("address", Number(16)), ("revision", revision()), ("family", Number(1)), ("length", Number(1)),
+    ("state", Enumeration(STATES)), (None, Flags(1, "repeated", "late")), (RESERVED, Reserved(4)),
+    gather=gather_address, scatter=scatter_address,
+)
 RENEWED_OWNER = Layout(
     ("renewed", Number(4)), ("endless", Number(4)), ("expired", Number(4)), ("stale", Number(4)),
 )
@@ -309,6 +314,7 @@ BATCH = Layout(
     items=[KindItems("results", {
         1: ("allocated", ALLOCATED), 2: ("released", RELEASED), 3: ("updated", ALLOCATION), 4: ("not_held", None),
         5: ("failed", FAILED), 6: ("port", ports.PORT), 7: ("port_deleted", None), 8: ("renewed", RENEWED),
+        9: ("hold_ended", HOLD_ENDED),
     })],
 )
 GOAWAY = Layout(
@@ -353,6 +359,8 @@ REPLIES = {
     "clock_accept": ("clock_accepted", Layout(("moved_ms", Number(8)))),
     "renew": ("renewed", RENEWED),
     "renew_owner": ("renewed_owner", RENEWED_OWNER),
+    "hold_confirm": ("hold_ended", HOLD_ENDED),
+    "hold_cancel": ("hold_ended", HOLD_ENDED),
     "project_create": ("project", PROJECT),
     "project_get": ("project", PROJECT),
     "project_list": ("projects", page(PROJECT)),

@@ -189,7 +189,7 @@ ALLOCATE = Layout(
         0x8003: Tag("preferred", Address()),
         0x8004: Tag("limit", Range()),
         0x8005: Tag("lease_ms", Number(8, **DURATION)),
-        0x8006: Tag("hold_token", Id()),
+        0x8006: Tag("hold_token", Id(zero=False)),
         0x8007: Tag("hold_ms", Number(8, **DURATION)),
         0x8008: Tag("manager", manager()),
         0x8009: Tag("host", Text()),
@@ -243,10 +243,13 @@ RENEW_OWNER = Layout(
     ("lease_ms", Number(8, **DURATION)), gather=gather_instance,
     scatter=lambda value: {"instance": "0"} | value | {"by_instance": "instance" in value},
 )
+HOLD_END = Layout(
+    *target(), ("revision", revision()), ("token", Id(zero=False)), gather=gather_target, scatter=scatter_target,
+)
 BATCH_ITEMS = {
     1: ("allocate", BATCH_ALLOCATE), 2: ("release", RELEASE), 3: ("update", ALLOCATION_UPDATE),
     4: ("port_create", ports.PORT_CREATE), 5: ("port_update", ports.PORT_UPDATE),
-    6: ("port_delete", ports.PORT_DELETE), 7: ("renew", RENEW),
+    6: ("port_delete", ports.PORT_DELETE), 7: ("renew", RENEW), 8: ("hold_confirm", HOLD_END), 9: ("hold_cancel", HOLD_END),
 }
 BATCH = Layout(
     ("mode", Enumeration(BATCH_MODES)), (RESERVED, Reserved(1)), ("items", Count(2, least=1, most=BATCH_ITEMS_MAX)),
@@ -463,4 +466,6 @@ REQUESTS = {
     "server_adopt": Layout(("action", Enumeration({1: "begin", 2: "end"})), (RESERVED, Reserved(7))),
     "renew": RENEW,
     "renew_owner": RENEW_OWNER,
+    "hold_confirm": HOLD_END,
+    "hold_cancel": HOLD_END,
 } | ports.REQUESTS

@@ -52,6 +52,8 @@ OPCODES = {
     0x0308: "renew",
     0x0309: "renew_owner",
     0x030A: "transaction",
+    0x030B: "hold_confirm",
+    0x030C: "hold_cancel",
     0x0401: "project_create",
     0x0402: "project_get",
     0x0403: "project_list",
@@ -99,7 +101,8 @@ HAVE_ITEMS = ("batch", "transaction")
 MAY_RESTORE = ("network_create", "subnet_create", "allocate", "batch", "pool_create", "port_create")
 MAY_BE_SHARED = (
     "network_get", "subnet_get", "subnet_list", "usage", "free_ranges", "allocate", "release", "allocation_update",
-    "batch", "allocation_get", "allocation_list", "lookup", "renew", "renew_owner", "port_create", "port_get", "port_list", "port_update",
+    "batch", "allocation_get", "allocation_list", "lookup", "renew", "renew_owner", "hold_confirm",
+    "hold_cancel", "port_create", "port_get", "port_list", "port_update",
     "port_delete", "watch",
 )
 
@@ -150,6 +153,10 @@ STATUSES = {
     0x0160: "EXPIRED",
     0x0161: "ADDRESS_RESTING",
     0x0162: "RESTING_LIMIT",
+    0x0163: "HOLD_OVER",
+    0x0164: "OTHER_TOKEN",
+    0x0165: "HOLD_CONFIRMED",
+    0x0166: "HOLD_LIMIT",
     0x0170: "RELIST",
     0x0190: "BACKUP_OVER",
     0x0201: "MALFORMED",

@@ -71,6 +71,9 @@ impl Naive {
                     let held = &mut net.held[*at];
                     (held.revision, held.changed) = (revision, revision);
                     held.instance = request.instance;
+                    if held.token.take().is_some() {
+                        held.end = None;
+                    }
                     write_extras(held, extras, now);
                     *at
                 }
@@ -103,7 +106,8 @@ impl Naive {
                         host: None,
                         label: None,
                         owner_name: None,
-                        end: None,
+                        end: extras.hold_token.map(|_| now + extras.hold_ms.unwrap_or(60_000)),
+                        token: extras.hold_token,
                     };
                     write_extras(&mut held, extras, now);
                     net.held.push(held);
@@ -129,11 +133,16 @@ fn check(request: &Allocate, extras: &AllocateExtras) -> Verdict<()> {
     if extras.lease_ms.is_some_and(|ms| !(1_000..=315_360_000_000).contains(&ms)) {
         return no_field(Status::OUT_OF_RANGE, "lease_ms");
     }
-    if extras.hold_token.is_some() {
-        return no_field(Status::UNSUPPORTED, "hold_token");
+    if extras.hold_ms.is_some_and(|ms| !(1_000..=315_360_000_000).contains(&ms)) {
+        return no_field(Status::OUT_OF_RANGE, "hold_ms");
     }
-    if extras.hold_ms.is_some() {
-        return no_field(Status::UNSUPPORTED, "hold_ms");
+    let unfit = match extras.hold_token {
+        None => extras.hold_ms.map(|_| "hold_ms"),
+        Some(_) if extras.lease_ms.is_some() => Some("lease_ms"),
+        Some(_) => request.flags.takeover.then_some("takeover"),
+    };
+    if let Some(field) = unfit {
+        return no_field(Status::CONFLICTING_FIELDS, field);
     }
     let wanted = match request.family {
         FamilyChoice::V4 => Some(Family::V4),
@@ -253,7 +262,11 @@ impl Ask<'_> {
     fn judge(&self, at: usize, family: Option<Family>) -> Verdict<Given> {
         let held = &self.net.held[at];
         let same = held.instance == self.request.instance;
-        if !same && !self.request.flags.takeover {
+        let takes_over = !same && self.request.flags.takeover;
+        if !takes_over && held.token.is_some() && held.token != self.extras.hold_token {
+            return no_field(Status::OTHER_TOKEN, "hold_token");
+        }
+        if !same && !takes_over {
             return no_field(Status::HELD_BY_OTHER_INSTANCE, "instance");
         }
         let fits = |of: Family| family.is_none_or(|wanted| wanted == of);
@@ -329,7 +342,8 @@ impl Ask<'_> {
             (None, None) => given(Over::Free),
             (Some(rest), _)
                 if (rest.first, rest.last) == (first, last)
-                    && (rest.owner == self.request.owner || self.request.flags.allow_resting) =>
+                    && (rest.owner == self.request.owner && self.suits(rest)
+                        || self.request.flags.allow_resting && rest.hold.is_none()) =>
             {
                 given(Over::Rest)
             }
@@ -361,9 +375,17 @@ impl Ask<'_> {
         lawful.then_some(given)
     }
 
+    /// What ran out under a token is for that one, and for who comes without.
+    fn suits(&self, rest: &super::Rest) -> bool {
+        let asked = self.extras.hold_token;
+        rest.hold.is_none() || asked.is_none() || asked == rest.token()
+    }
+
     /// What the key let go last, if it rests and an automatic choice may have it.
     fn own_rest(&self, family: Option<Family>, slot: Slot) -> Option<Given> {
-        let mine = |rest: &&super::Rest| (rest.owner, rest.slot) == (self.request.owner, slot);
+        let mine = |rest: &&super::Rest| {
+            (rest.owner, rest.slot) == (self.request.owner, slot) && self.suits(rest)
+        };
         let rest = self.net.resting.iter().rfind(mine)?;
         let sub = self.net.sub(rest.subnet)?;
         let bits = self.bits(rest.family)?;
@@ -389,7 +411,9 @@ impl Ask<'_> {
         let pieces = sub.pieces(limit);
         let fits = |rest: &&super::Rest| {
             let inside = |&(a, b): &(u128, u128)| a <= rest.first && rest.last <= b;
-            rest.last - rest.first == end_of(0, bits) && pieces.iter().any(inside)
+            rest.last - rest.first == end_of(0, bits)
+                && rest.hold.is_none()
+                && pieces.iter().any(inside)
         };
         let rest = self.net.resting_in(sub.id).filter(fits).min_by_key(|rest| rest.end)?;
         let (subnet, first, over) = (sub.id, rest.first, Over::Longest);

@@ -2,6 +2,7 @@
 //! shares no code with the shard beyond the messages.
 
 mod allocate;
+mod holds;
 mod networks;
 mod place;
 mod release;
@@ -13,6 +14,7 @@ use crate::model::{
 use addrd_protocol::message::{Exclusion, Route, Strategy, SubnetKind};
 use addrd_protocol::prefix::number_of;
 use std::net::IpAddr;
+use uuid::Uuid;
 
 pub(super) use allocate::{Expected, Given, Over};
 pub(super) use place::{end_of, numbers};
@@ -89,8 +91,10 @@ pub(super) struct Held {
     pub(super) host: Option<Text>,
     pub(super) label: Option<Text>,
     pub(super) owner_name: Option<Text>,
-    /// When its lease ends, with whatever grace it has.
+    /// When its lease or hold ends, with whatever grace it has.
     pub(super) end: Option<u64>,
+    /// It is held under this token.
+    pub(super) token: Option<Uuid>,
 }
 
 /// An address or block that was released and that nobody else may have before its end.
@@ -103,6 +107,8 @@ pub(super) struct Rest {
     pub(super) owner: OwnerId,
     pub(super) slot: Slot,
     pub(super) end: u64,
+    /// The hold that ran out here, if it was one.
+    pub(super) hold: Option<Box<Held>>,
 }
 
 impl Naive {
@@ -144,7 +150,8 @@ impl Net {
         if sub.quarantine > 0 && !sub.deleting && !self.deleting {
             let end = now + sub.quarantine;
             let &Held { subnet, family, first, last, owner, slot, .. } = held;
-            self.resting.push(Rest { subnet, family, first, last, owner, slot, end });
+            let hold = None;
+            self.resting.push(Rest { subnet, family, first, last, owner, slot, end, hold });
         }
     }
 
@@ -171,6 +178,13 @@ impl Net {
         let mut all: Vec<&Held> = self.held.iter().collect();
         all.sort_by_key(|held| (held.family, held.first));
         all
+    }
+}
+
+impl Rest {
+    /// The token of the hold that ran out here.
+    pub(super) fn token(&self) -> Option<Uuid> {
+        self.hold.as_ref()?.token
     }
 }
 

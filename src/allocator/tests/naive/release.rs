@@ -1,6 +1,6 @@
 //! Release and update of what is held.
 
-use super::{Held, Naive, Net, Verdict, no};
+use super::{Held, Naive, Net, Verdict, no, no_field};
 use crate::model::{NetworkId, Setting, Status, Text, Tick};
 use addrd_protocol::message::{AllocationUpdate, Fences, Release, Renew, Target};
 use addrd_protocol::prefix::number_of;
@@ -39,6 +39,9 @@ impl Naive {
         }
         let Some(at) = target(net, &request.target)? else { return no(Status::NOT_FOUND) };
         check_fences(&net.held[at], &request.fences)?;
+        if !request.lease_ms.is_unset() && net.held[at].token.is_some() {
+            return no_field(Status::CONFLICTING_FIELDS, "lease_ms");
+        }
         let before = net.held[at].clone();
         let held = &mut net.held[at];
         set(&mut held.label, &request.label);
@@ -73,7 +76,7 @@ impl Naive {
         }
         let Some(at) = target(net, &request.target)? else { return no(Status::EXPIRED) };
         check_fences(&net.held[at], &request.fences)?;
-        if net.held[at].end.is_some() {
+        if net.held[at].end.is_some() && net.held[at].token.is_none() {
             let revision = net.tick();
             let held = &mut net.held[at];
             (held.changed, held.end) = (revision, Some(now + request.lease_ms));
@@ -90,7 +93,7 @@ impl Naive {
         for net in &mut self.networks {
             let is_over = |held: &mut Held| held.end.is_some_and(|end| end <= now);
             let ended: Vec<_> = net.held.extract_if(.., is_over).collect();
-            ended.iter().for_each(|held| net.rest(held, now));
+            ended.iter().for_each(|held| net.run_out(held, now));
             over.extend(ended.into_iter().map(|held| {
                 net.tick();
                 (net.id, held)

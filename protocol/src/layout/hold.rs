@@ -1,0 +1,59 @@
+//! Layouts of confirm and cancel.
+
+use super::element::{fixed_address, fixed_length};
+use super::release::{BY_ADDRESS, read_target, write_target};
+use super::{Layout, Read};
+use crate::error::{DecodeError, Fault};
+use crate::id::Revision;
+use crate::message::{HoldEnd, HoldEnded};
+use crate::wire::{Reader, Writer};
+
+const REPEATED: u8 = 1;
+const LATE: u8 = 1 << 1;
+
+impl Layout for HoldEnd {
+    fn read(outer: &mut Reader<'_>) -> Read<Self> {
+        let reader = &mut outer.block::<48>("body")?;
+        let (_, target) = read_target(reader, BY_ADDRESS)?;
+        let revision = Revision(reader.u64("revision")?);
+        let token = reader.nonzero_id("token")?;
+        outer.no_tags()?;
+        Ok(Self { target, revision, token })
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        write_target(&self.target, 0, writer);
+        writer.u64(self.revision.0);
+        writer.slice(self.token.as_bytes());
+    }
+}
+
+impl Layout for HoldEnded {
+    fn read(outer: &mut Reader<'_>) -> Read<Self> {
+        let reader = &mut outer.block::<32>("body")?;
+        let number = reader.u128("address")?;
+        let revision = Revision(reader.u64("revision")?);
+        let address = fixed_address(reader.u8("address")?, number, "address")?;
+        let length = fixed_length(reader.u8("length")?, &address, "length")?;
+        let state = reader.numbered("state")?;
+        let bits = reader.u8("flags")?;
+        if bits & !(REPEATED | LATE) != 0 {
+            return Err(DecodeError::new(Fault::Unknown { value: bits.into() }, "flags"));
+        }
+        reader.zero::<4>("reserved")?;
+        outer.no_tags()?;
+        let (repeated, late) = (bits & REPEATED != 0, bits & LATE != 0);
+        Ok(Self { address, length, revision, state, repeated, late })
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        let bit = |set: bool, bit: u8| if set { bit } else { 0 };
+        writer.fixed_address(&self.address);
+        writer.u64(self.revision.0);
+        writer.family(&self.address);
+        writer.u8(self.length);
+        writer.numbered(self.state);
+        writer.u8(bit(self.repeated, REPEATED) | bit(self.late, LATE));
+        writer.slice(&[0; 4]);
+    }
+}
