@@ -8,6 +8,7 @@
 
 mod clients;
 mod oracle;
+mod quotas;
 mod requests;
 mod sharing;
 

@@ -3,8 +3,10 @@
 //! whole networks down, some who share one or take subnets into the pool, and some who ask.
 
 use super::oracle::{How, Known, Made, PORTS, Rest, Shape, Thing, Wish, clash, things};
+use super::quotas::{self, PROJECTS, Quotas};
 use super::requests::{
-    REST_MS, SIX, all_or_nothing, does_rest, look, new_pool, new_project, onboard, share, wish,
+    REST_MS, SIX, all_or_nothing, does_rest, limit, look, new_pool, new_project, onboard, share,
+    wish,
 };
 use super::sharing::Sharing;
 use super::*;
@@ -56,6 +58,7 @@ pub(super) struct Clients {
     /// The last request that unmade a thing, answered or not.
     unmaking: BTreeMap<Thing, u64>,
     sharing: Sharing,
+    quotas: Quotas,
     /// A look showed what its maker has no answer for yet: a good moment to lose the power.
     pub(super) has_seen_unanswered: bool,
 }
@@ -66,6 +69,9 @@ impl Clients {
         self.post(engine, new_pool(), About::Nothing);
         for project in [1, 2] {
             self.post(engine, new_project(project), About::Nothing);
+        }
+        for project in PROJECTS {
+            self.post(engine, limit(project), About::Nothing);
         }
         for network in 1..=ONBOARDED {
             self.post(engine, create_network(0, network), About::Nothing);
@@ -85,6 +91,8 @@ impl Clients {
         self.next_id += 1;
         let operation = Operation { request_id: self.next_id, ..operation };
         self.waiting.insert(self.next_id, about);
+        self.quotas.asked(self.next_id);
+        self.quotas.look(&self.known);
         if operation.opcode == Opcode::TRANSACTION {
             self.across.insert(self.next_id);
         }
@@ -300,6 +308,11 @@ impl Clients {
         for (id, status, reply) in self.desk.take(count) {
             let about = self.waiting.remove(&id).expect("each request is answered once");
             self.across.remove(&id);
+            let may_be_over = match &about {
+                About::Wishes(wishes) => self.quotas.answered(id, wishes),
+                _ => self.quotas.answered(id, &[]),
+            };
+            assert!(status != Status::QUOTA || may_be_over, "{about:?}: {status}");
             match (about, status, reply) {
                 (About::Nothing, ..) => {}
                 (About::Seeing(whose, across), _, Some(Reply::Lookups(found))) => {
@@ -324,6 +337,7 @@ impl Clients {
                 (About::Wishes(wishes), status, _) => self.refused(id, &wishes, status),
                 other => panic!("{other:?}"),
             }
+            self.quotas.look(&self.known);
         }
     }
 
@@ -381,7 +395,7 @@ impl Clients {
             let before = wish.before.clone();
             let now = self.known(wish.thing);
             match (status, wish.how) {
-                (Status::EXHAUSTED | Status::POOL_EXHAUSTED, _) => {}
+                (Status::EXHAUSTED | Status::POOL_EXHAUSTED | Status::QUOTA, _) => {}
                 (Status::NO_MATCHING_SUBNET | Status::POOL_AFFINITY, How::Make) => {
                     assert_eq!(wish.thing.network(), Some(ONBOARDED), "{wish:?}: {status}");
                 }
@@ -468,12 +482,14 @@ impl Clients {
     pub(super) fn cut_off(&mut self) {
         self.open = std::mem::take(&mut self.waiting).into_values().collect();
         self.across.clear();
+        self.quotas.cut_off();
         self.desk = Arc::default();
     }
 
     /// What was answered must be so; what was not is now seen, all of a request or nothing of it.
     pub(super) fn recovered(&mut self, whole: &Whole) {
         let found = things(whole);
+        quotas::check(&found);
         let is = |thing: &Thing| {
             found.get(thing).map_or(Known::Absent, |made| Known::Present(made.clone()))
         };

@@ -1,10 +1,11 @@
 //! The requests of a schedule. Knows nothing of what became of them.
 
 use super::oracle::{How, Shape, Thing};
+use super::quotas::LIMIT;
 use super::*;
 use addrd_protocol::message::{
-    FixedIpWanted, Lookup, NetworkUpdate, PortCreate, PortDelete, PortUpdate, SubnetOnboard,
-    Transaction, TransactionItem,
+    FixedIpWanted, Lookup, NetworkUpdate, PortCreate, PortDelete, PortUpdate, ProjectUpdate,
+    QuotaSettings, SubnetOnboard, Transaction, TransactionItem,
 };
 use addrd_protocol::{OwnerId, PoolId, PortId};
 
@@ -184,6 +185,22 @@ pub(super) fn new_project(project: u128) -> Operation {
     let scope = Scope { project: ProjectId::from_u128(project), ..scope(0) };
     let create = Request::ProjectCreate(Box::default());
     Operation { scope, ..operation(0, 0, Opcode::PROJECT_CREATE, create) }
+}
+
+/// The quotas of a project: of addresses, or of prefixes straight from pools.
+pub(super) fn limit(project: u128) -> Operation {
+    let value = Setting::Value(LIMIT as u64);
+    let quotas = match project {
+        0 => QuotaSettings { prefixes: value, ..QuotaSettings::default() },
+        _ => QuotaSettings { addresses: value, ..QuotaSettings::default() },
+    };
+    let scope = Scope {
+        project: if project == 0 { ProjectId::DEFAULT } else { ProjectId::from_u128(project) },
+        ..scope(0)
+    };
+    let update = ProjectUpdate { quotas, ..ProjectUpdate::default() };
+    let request = Request::ProjectUpdate(Box::new(update));
+    Operation { scope, ..operation(0, 0, Opcode::PROJECT_UPDATE, request) }
 }
 
 /// What an owner has everywhere, as far as a project may see it.
