@@ -38,6 +38,8 @@ pub(crate) enum Bug {
     ConfirmedCancelled,
     /// What is confirmed late has a new revision.
     LateConfirmRenumbers,
+    /// A held release can be confirmed after its time.
+    LateReleaseConfirmed,
     /// A wall clock that is a year ahead is believed.
     ClockJumpBelieved,
     /// Leases end although the server stood still.
@@ -136,6 +138,10 @@ mod tests {
         (
             Bug::ConfirmedCancelled,
             "allocator::tests::holds::who_undoes_frees_nothing_that_was_there_before",
+        ),
+        (
+            Bug::LateReleaseConfirmed,
+            "allocator::tests::machine::the_shard_agrees_with_a_naive_server",
         ),
         (
             Bug::LateConfirmRenumbers,

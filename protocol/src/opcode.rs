@@ -128,6 +128,8 @@ opcodes! {
     HOLD_CONFIRM = 0x030b, "hold_confirm";
     /// Ends a hold and frees its address at once.
     HOLD_CANCEL = 0x030c, "hold_cancel";
+    /// Releases an allocation once that is confirmed.
+    HOLD_RELEASE = 0x030d, "hold_release";
 
     /// Creates a project.
     PROJECT_CREATE = 0x0401, "project_create";
@@ -276,6 +278,7 @@ impl Opcode {
                 | Self::RENEW_OWNER
                 | Self::HOLD_CONFIRM
                 | Self::HOLD_CANCEL
+                | Self::HOLD_RELEASE
                 | Self::PORT_CREATE
                 | Self::PORT_GET
                 | Self::PORT_LIST

@@ -69,14 +69,8 @@ impl Shard {
             Request::RenewOwner(request) => {
                 Reply::RenewedOwner(self.renew_owner(network, request, sink)?)
             }
-            Request::HoldConfirm(request) => {
-                Reply::HoldEnded(self.hold_confirm(network, request, sink)?)
-            }
-            Request::HoldCancel(request) => {
-                let ended = self.hold_cancel(network, request, sink)?;
-                return Ok(ended.map_or((Status::NOT_HELD, Reply::Empty), |ended| {
-                    (Status::OK, Reply::HoldEnded(ended))
-                }));
+            Request::HoldConfirm(_) | Request::HoldCancel(_) | Request::HoldRelease(_) => {
+                return self.apply_to_hold(network, request, sink);
             }
             Request::SubnetUpdate(request) => {
                 Reply::Subnet(Box::new(self.subnet_update(network, request, sink)?))
@@ -101,6 +95,25 @@ impl Shard {
             }
             _ => self.read(at, network, request)?,
         })
+    }
+
+    /// Requests that end a hold, or hold a release.
+    fn apply_to_hold(
+        &mut self,
+        network: u32,
+        request: &Request,
+        sink: &mut impl EffectSink,
+    ) -> Answer {
+        let ended = match request {
+            Request::HoldConfirm(request) => self.hold_confirm(network, request, sink)?,
+            Request::HoldCancel(request) => self.hold_cancel(network, request, sink)?,
+            Request::HoldRelease(request) => self.hold_release(network, request, sink)?,
+            _ => return Err(unsupported("opcode", "this operation on a hold")),
+        };
+        match ended {
+            Some(ended) => ok(Reply::HoldEnded(ended)),
+            None => Ok((Status::NOT_HELD, Reply::Empty)),
+        }
     }
 
     /// Requests that change ports, segments or pins.

@@ -63,7 +63,12 @@ impl Shard {
             }
             BatchItem::Renew(item) => self.renew(network, item, sink).map(BatchResult::Renewed),
             BatchItem::HoldConfirm(item) => {
-                self.hold_confirm(network, item, sink).map(BatchResult::HoldEnded)
+                let ended = self.hold_confirm(network, item, sink)?;
+                Ok(ended.map_or(BatchResult::NotHeld, BatchResult::HoldEnded))
+            }
+            BatchItem::HoldRelease(item) => {
+                let ended = self.hold_release(network, item, sink)?;
+                Ok(ended.map_or(BatchResult::NotHeld, BatchResult::HoldEnded))
             }
             BatchItem::HoldCancel(item) => {
                 let ended = self.hold_cancel(network, item, sink)?;

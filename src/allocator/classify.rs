@@ -96,6 +96,7 @@ pub fn is_mutation(request: &Request) -> bool {
             | Request::RenewOwner(_)
             | Request::HoldConfirm(_)
             | Request::HoldCancel(_)
+            | Request::HoldRelease(_)
             | Request::Batch(_)
             | Request::Transaction(_)
             | Request::ProjectCreate(_)
@@ -129,7 +130,7 @@ pub fn is_freeing(request: &Request) -> bool {
         Request::ProjectDelete(_) | Request::ScopeDelete(_) | Request::PoolDelete(_) => true,
         Request::PortDelete(_) | Request::PinDelete(_) | Request::SegmentDelete(_) => true,
         Request::Renew(_) | Request::RenewOwner(_) | Request::ServerAdopt(_) => true,
-        Request::HoldConfirm(_) | Request::HoldCancel(_) => true,
+        Request::HoldConfirm(_) | Request::HoldCancel(_) | Request::HoldRelease(_) => true,
         Request::Batch(batch) => batch.items.iter().all(frees),
         Request::Transaction(all) => all.items.iter().all(|item| frees(&item.operation)),
         _ => false,
@@ -141,9 +142,9 @@ const fn frees(item: &BatchItem) -> bool {
         || ends_hold(item)
 }
 
-/// Who confirms has committed already, and who cancels gives back.
+/// Who confirms has committed already, who cancels gives back, and who would release is about to.
 const fn ends_hold(item: &BatchItem) -> bool {
-    matches!(item, BatchItem::HoldConfirm(_) | BatchItem::HoldCancel(_))
+    matches!(item, BatchItem::HoldConfirm(_) | BatchItem::HoldCancel(_) | BatchItem::HoldRelease(_))
 }
 
 const fn renews(item: &BatchItem) -> bool {
@@ -154,7 +155,8 @@ const fn renews(item: &BatchItem) -> bool {
 #[must_use]
 pub fn is_reserved_class(request: &Request) -> bool {
     match request {
-        Request::Release(_) | Request::HoldConfirm(_) | Request::HoldCancel(_) => true,
+        Request::Release(_) => true,
+        Request::HoldConfirm(_) | Request::HoldCancel(_) | Request::HoldRelease(_) => true,
         Request::Batch(batch) if batch.items.iter().all(ends_hold) => true,
         _ => is_renewal(request),
     }

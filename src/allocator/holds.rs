@@ -6,6 +6,9 @@
 //! say which hold is meant, the revision alone says that it was confirmed. A hold that runs out rests
 //! with all that it had, and whoever confirms it late takes it back.
 //!
+//! A held release is a token and a time beside an allocation, which stays its owner's. Nothing happens when
+//! the time is over: the token then counts for nothing.
+//!
 //! Source: docs/decisions/0026-holds.md.
 
 use super::Shard;
@@ -15,13 +18,14 @@ use super::ledger::KeyOf;
 use super::quarantine::retry_after;
 use super::record::Record;
 use super::refusal::{Refused, refuse, refuse_field, with};
+use super::release::no_fence;
 use super::subnet::{Subnet, last_of};
 use crate::limits::{HOLD_REST_MS, OPEN_HOLDS_MAX, RESTING_LOOKS_MAX};
 use crate::model::{AllocationExtras, EffectSink, Revision, Status};
 use crate::planted::{Bug, is_planted};
-use addrd_protocol::message::hold::{HOLD_MS_MAX, HOLD_MS_MIN};
+use addrd_protocol::message::hold::{HOLD_MS_DEFAULT, HOLD_MS_MAX, HOLD_MS_MIN};
 use addrd_protocol::message::release::Target;
-use addrd_protocol::message::{AllocationState, Detail, HoldEnd, HoldEnded};
+use addrd_protocol::message::{AllocationState, Detail, HoldEnd, HoldEnded, HoldRelease};
 use uuid::Uuid;
 
 /// Which addresses of a subnet are held.
@@ -54,10 +58,13 @@ impl Shard {
         network: u32,
         request: &HoldEnd,
         sink: &mut impl EffectSink,
-    ) -> Result<HoldEnded, Refused> {
+    ) -> Result<Option<HoldEnded>, Refused> {
+        if request.release {
+            return self.confirm_release(network, request, sink);
+        }
         let at = match self.place_of(network, request)? {
             Place::Live(at) => at,
-            Place::Rests(at) => return self.take_back_hold(network, at, sink),
+            Place::Rests(at) => return self.take_back_hold(network, at, sink).map(Some),
             Place::Nowhere => return Err(hold_over("nothing is held there")),
         };
         self.check_own(at)?;
@@ -70,7 +77,7 @@ impl Shard {
             // A lease of what was confirmed may have ended since.
             return match late {
                 true => Err(hold_over("what was confirmed has ended since")),
-                false => Ok(HoldEnded { repeated: true, ..self.hold_ended(at, false) }),
+                false => Ok(Some(HoldEnded { repeated: true, ..self.hold_ended(at, false) })),
             };
         }
         self.check_token(at, Some(request.token), "token")?;
@@ -79,7 +86,7 @@ impl Shard {
         row.state = AllocationState::Allocated;
         row.extras = confirmed(row.extras);
         self.commit_changed(at, row, sink);
-        Ok(self.hold_ended(at, late))
+        Ok(Some(self.hold_ended(at, late)))
     }
 
     /// Ends a hold and frees its address at once; `None` = there is none any more.
@@ -89,6 +96,9 @@ impl Shard {
         request: &HoldEnd,
         sink: &mut impl EffectSink,
     ) -> Result<Option<HoldEnded>, Refused> {
+        if request.release {
+            return self.cancel_release(network, request, sink).map(Some);
+        }
         let (at, late) = match self.place_of(network, request)? {
             Place::Live(at) => (at, false),
             Place::Rests(at) => (at, true),
@@ -115,6 +125,115 @@ impl Shard {
         let ended = HoldEnded { state: AllocationState::Free, ..self.hold_ended(at, late) };
         self.commit_free(at, sink);
         Ok(Some(ended))
+    }
+
+    /// Holds a release: what is held stays its owner's until that is confirmed. `None` = nothing is held.
+    pub(super) fn hold_release(
+        &mut self,
+        network: u32,
+        request: &HoldRelease,
+        sink: &mut impl EffectSink,
+    ) -> Result<Option<HoldEnded>, Refused> {
+        let hold_ms = request.hold_ms.unwrap_or(HOLD_MS_DEFAULT);
+        check_hold(hold_ms)?;
+        if matches!(request.target, Target::Address(_)) && request.fences.is_empty() {
+            return Err(no_fence(""));
+        }
+        let Some(at) = self.find_target(network, &request.target)? else { return Ok(None) };
+        self.check_own(at)?;
+        if self.end_if_over(at, sink) {
+            return Ok(None);
+        }
+        self.check_fences(at, &request.fences)?;
+        self.check_token(at, Some(request.token), "token")?;
+        let record = self.ledger.at(at);
+        if record.state() == AllocationState::Held {
+            // What a transaction took and gives back is nobody's, however it ends.
+            let ended = HoldEnded { state: AllocationState::Free, ..self.hold_ended(at, false) };
+            self.commit_free(at, sink);
+            return Ok(Some(ended));
+        }
+        if self.release_token(record).is_some() {
+            return Ok(Some(HoldEnded { repeated: true, ..self.hold_ended(at, false) }));
+        }
+        let end = self.deadline_of(hold_ms);
+        let mut row = self.ledger.row_of(&self.subnets, at);
+        row.changed = self.networks.at(network).next_revision();
+        let extras = row.extras.get_or_insert_default();
+        (extras.token, extras.quarantine_end) = (Some(request.token), Some(end));
+        self.commit_changed(at, row, sink);
+        Ok(Some(self.hold_ended(at, false)))
+    }
+
+    /// Carries a held release out; `None` = nothing is held at that revision any more.
+    fn confirm_release(
+        &mut self,
+        network: u32,
+        request: &HoldEnd,
+        sink: &mut impl EffectSink,
+    ) -> Result<Option<HoldEnded>, Refused> {
+        let Some(at) = self.released_at(network, request)? else { return Ok(None) };
+        self.check_own(at)?;
+        if self.end_if_over(at, sink) {
+            return Ok(None);
+        }
+        self.check_token(at, Some(request.token), "token")?;
+        if self.release_token(self.ledger.at(at)).is_none()
+            && !is_planted(Bug::LateReleaseConfirmed)
+        {
+            return Err(hold_over("nobody confirmed in time that it is released"));
+        }
+        let ended = self.hold_ended(at, false);
+        let state = match self.rest_of(at) {
+            0 => AllocationState::Free,
+            _ => AllocationState::Quarantined,
+        };
+        self.commit_gone(at, sink);
+        Ok(Some(HoldEnded { state, ..ended }))
+    }
+
+    /// Leaves to its owner what was to be released.
+    fn cancel_release(
+        &mut self,
+        network: u32,
+        request: &HoldEnd,
+        sink: &mut impl EffectSink,
+    ) -> Result<HoldEnded, Refused> {
+        let found = self.released_at(network, request)?;
+        let at = found.ok_or_else(|| hold_over("nothing is held there at that revision"))?;
+        self.check_own(at)?;
+        self.check_token(at, Some(request.token), "token")?;
+        let record = self.ledger.at(at);
+        if record.state() != AllocationState::Allocated || self.is_over(record) {
+            return Err(hold_over("nothing is allocated there any more"));
+        }
+        let repeated = self.token_of(record).is_none();
+        if !repeated {
+            self.commit_kept(at, sink);
+        }
+        Ok(HoldEnded { repeated, ..self.hold_ended(at, false) })
+    }
+
+    /// What is live at the revision that a request about a release names.
+    fn released_at(&self, network: u32, request: &HoldEnd) -> Result<Option<u32>, Refused> {
+        let found = self.find_target(network, &request.target)?;
+        Ok(found.filter(|&at| self.ledger.at(at).revision == request.revision))
+    }
+
+    /// Pushes and absorbs that an allocation is not released.
+    pub(super) fn commit_kept(&mut self, at: u32, sink: &mut impl EffectSink) {
+        let network = self.subnets.at(self.ledger.at(at).subnet).network;
+        let mut row = self.ledger.row_of(&self.subnets, at);
+        row.changed = self.networks.at(network).next_revision();
+        row.extras = kept(row.extras);
+        self.commit_changed(at, row, sink);
+    }
+
+    /// The token under which an allocation is to be released, while that can be confirmed.
+    pub(super) fn release_token(&self, record: &Record) -> Option<Uuid> {
+        let is_live = record.state() == AllocationState::Allocated;
+        let end = if is_live { self.ledger.rest_end(record) } else { 0 };
+        if end > self.now.0 { self.token_of(record) } else { None }
     }
 
     /// A hold ran out, and its address is still there for it.
@@ -210,7 +329,7 @@ impl Shard {
         self.ledger.extras_row(record)?.token
     }
 
-    /// Refuses what has another token than that under which something is held.
+    /// Refuses what has another token than that under which something is held, or is to be released.
     pub(super) fn check_token(
         &self,
         at: u32,
@@ -218,10 +337,11 @@ impl Shard {
         field: &str,
     ) -> Result<(), Refused> {
         let record = self.ledger.at(at);
-        if record.state() != AllocationState::Held
-            || self.token_of(record) == token
-            || is_planted(Bug::TokenNotCompared)
-        {
+        let own = match record.state() {
+            AllocationState::Held => self.token_of(record),
+            _ => self.release_token(record),
+        };
+        if own.is_none() || own == token || is_planted(Bug::TokenNotCompared) {
             return Ok(());
         }
         Err(self.other_token(at, field))
@@ -230,10 +350,16 @@ impl Shard {
     #[cold]
     fn other_token(&self, at: u32, field: &str) -> Refused {
         let record = self.ledger.at(at);
-        let left = self.time_left(record);
+        let (what, left) = match record.state() {
+            AllocationState::Held => ("held", self.time_left(record)),
+            _ => {
+                let end = self.ledger.rest_end(record);
+                ("about to be released", end.saturating_sub(self.now.0).max(1))
+            }
+        };
         let (owner, slot) = (owner_text(record.owner()), record.slot.0);
         let message = format_args!(
-            "slot {slot} of owner {owner} is held under another token for {left} ms more, unless it is \
+            "slot {slot} of owner {owner} is {what} under another token for {left} ms more, unless that is \
              confirmed"
         );
         let mut refused = refuse_field(Status::OTHER_TOKEN, field, message);
@@ -372,6 +498,13 @@ pub(super) fn check_hold(hold_ms: u64) -> Result<(), Refused> {
     }
     let (least, most) = (HOLD_MS_MIN.into(), HOLD_MS_MAX.into());
     Err(super::refusal::out_of_range("hold_ms", hold_ms.into(), least, most))
+}
+
+/// Rare fields without what only a held release has.
+pub(super) fn kept(extras: Option<Box<AllocationExtras>>) -> Option<Box<AllocationExtras>> {
+    let mut extras = extras?;
+    (extras.token, extras.quarantine_end) = (None, None);
+    (*extras != AllocationExtras::default()).then_some(extras)
 }
 
 /// Rare fields without what only a hold has.

@@ -350,7 +350,7 @@ impl Ledger {
         (lease.deadline != 0).then(|| self.deadlines.end_of(lease))
     }
 
-    /// When a rest ends, ms since the Unix epoch; 0 = it doesn't rest.
+    /// When a rest or a held release ends, ms since the Unix epoch; 0 = neither is so.
     pub(super) fn rest_end(&self, record: &Record) -> u64 {
         self.extras(record).map_or(0, |extras| extras.rest_end)
     }

@@ -166,7 +166,7 @@ pub(super) struct Extras {
     pub(super) offset_high: u32,
     /// Its lease; none = without end.
     pub(super) lease: Lease,
-    /// When its rest ends, ms since the Unix epoch; 0 = it doesn't rest.
+    /// When its rest ends, or the time for its held release, ms since the Unix epoch; 0 = neither is so.
     pub(super) rest_end: u64,
     /// As in the record of the journal, without its trace id, its deadline and the end of its rest.
     pub(super) row: Option<Box<AllocationExtras>>,

@@ -30,24 +30,28 @@ pub(crate) struct Holds {
     /// Token of the hold: an id, or the text that it was made of
     #[arg(long, value_name = "TEXT", value_parser = token)]
     token: Uuid,
+    /// What is held is a release
+    #[arg(long)]
+    release: bool,
     /// Revision of the hold, as it was printed [default: as it is now]
     #[arg(long)]
     revision: Option<u64>,
 }
 
-/// Makes holds allocations, also late ones whose addresses are still kept.
+/// Makes holds allocations, also late ones whose addresses are still kept; carries held releases out.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   addrd confirm 10.0.0.2 --token request-7 --revision 1843201
   addrd confirm 10.0.0.2 10.0.1.9 --token request-7
-  addrd confirm --network blue --owner web-1 --token request-7")]
+  addrd confirm --network blue --owner web-1 --token request-7
+  addrd confirm 10.0.0.2 --release --token request-8")]
 pub(crate) struct Confirm {
     #[command(flatten)]
     holds: Holds,
 }
 
-/// Ends holds and frees their addresses at once.
+/// Ends holds and frees their addresses at once; of held releases, leaves them to their owners.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -72,10 +76,10 @@ pub(crate) fn token(text: &str) -> Result<Uuid, String> {
 
 /// What has become of a hold.
 #[derive(Debug, Serialize)]
-struct Ended {
+pub(super) struct Ended {
     #[serde(flatten)]
-    ended: HoldEnded,
-    network_id: NetworkId,
+    pub(super) ended: HoldEnded,
+    pub(super) network_id: NetworkId,
 }
 
 impl View for Ended {
@@ -126,10 +130,10 @@ impl Way {
         }
     }
 
-    /// `None` = there is nothing to cancel any more.
+    /// `None` = there is nothing any more.
     async fn end(self, found: &Found) -> Result<Option<HoldEnded>, Error> {
         match self {
-            Self::Confirm => found.client.hold_confirm(found.network, found.end).await.map(Some),
+            Self::Confirm => found.client.hold_confirm(found.network, found.end).await,
             Self::Cancel => found.client.hold_cancel(found.network, found.end).await,
         }
     }
@@ -151,14 +155,15 @@ impl Holds {
             let (there, id) = find::usable(&client, named).await?;
             (client, network) = (there, Some(id));
         }
-        let token = self.token;
+        let (token, release) = (self.token, self.release);
         if let (Some(network), Some(revision)) = (network, self.revision.map(Revision)) {
-            return Ok(Some(Found { client, network, end: HoldEnd { target, revision, token } }));
+            let end = HoldEnd { target, revision, token, release };
+            return Ok(Some(Found { client, network, end }));
         }
         let Some(held) = there(&client, network, &target).await? else { return Ok(None) };
         let revision = self.revision.map_or(held.revision, Revision);
         let client = client.on_networks_of(held.network_project.unwrap_or(held.project_id));
-        let end = HoldEnd { target, revision, token };
+        let end = HoldEnd { target, revision, token, release };
         Ok(Some(Found { client, network: held.network_id, end }))
     }
 }
@@ -231,7 +236,7 @@ async fn run(session: &Session, holds: &Holds, way: Way) -> Result<(), Fault> {
 /// What came of one of them.
 enum Outcome {
     Ended(Ended),
-    /// There is nothing to cancel any more.
+    /// There is nothing any more.
     Nothing,
     /// It was only shown.
     Dry,

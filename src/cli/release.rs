@@ -1,18 +1,20 @@
 //! `addrd release`: looks up, shows, and releases the revision that it showed.
 
 use super::fault::Fault;
+use super::hold::Ended;
 use super::owner::Owner;
 use super::session::Session;
 use super::view::View;
-use super::{find, network, view};
+use super::{duration, find, hold, network, view};
 use addrd_client::Client;
 use addrd_protocol::message::{
-    Allocation, AllocationState, Fences, Lookup, Lookups, Release as ReleaseRequest, Released,
-    Target as Named,
+    Allocation, AllocationState, Fences, HoldRelease, Lookup, Lookups, Release as ReleaseRequest,
+    Released, Target as Named,
 };
 use addrd_protocol::{Instance, NetworkId, OwnerId, Revision, Slot, Status, Text};
 use serde::Serialize;
 use std::net::IpAddr;
+use uuid::Uuid;
 
 /// Which allocation is meant, and what must be so.
 #[derive(Debug, clap::Args)]
@@ -50,10 +52,17 @@ Examples:
   addrd release 10.0.0.2
   addrd release --network blue --owner web-1
   addrd release --pool nodes --owner node-7
-  addrd release 10.0.0.2 --revision 1843201")]
+  addrd release 10.0.0.2 --revision 1843201
+  addrd release 10.0.0.2 --hold request-8")]
 pub(crate) struct Release {
     #[command(flatten)]
     target: Target,
+    /// Only once it is confirmed with this token: an id, or any text
+    #[arg(long, value_name = "TEXT", value_parser = hold::token, conflicts_with = "pool")]
+    hold: Option<Uuid>,
+    /// It can be confirmed for so long [default: 60s]
+    #[arg(long, value_name = "DURATION", value_parser = duration::lease, requires = "hold")]
+    hold_for: Option<u64>,
 }
 
 /// What was released, with what was shown before.
@@ -294,6 +303,9 @@ pub(crate) async fn run(session: &Session, release: Release) -> Result<(), Fault
         None => target.client(session.client_of(held.owner).await?),
     };
     let client = on_network_of(&client, &held);
+    if let Some(token) = release.hold {
+        return hold_release(session, &client, &release, held, token).await;
+    }
     let request =
         ReleaseRequest { target: key_of(&held), fences: target.fences_on(&held), any: false };
     let shown = format!(
@@ -315,6 +327,30 @@ pub(crate) async fn run(session: &Session, release: Release) -> Result<(), Fault
             owner_name: held.owner_name,
             slot: held.slot,
         }),
+        None => not_held(session, Some(held.address)),
+    }
+}
+
+/// The address stays its owner's until this is confirmed.
+async fn hold_release(
+    session: &Session,
+    client: &Client,
+    release: &Release,
+    held: Allocation,
+    token: Uuid,
+) -> Result<(), Fault> {
+    let request = HoldRelease {
+        target: key_of(&held),
+        fences: release.target.fences_on(&held),
+        token,
+        hold_ms: release.hold_for,
+    };
+    if session.is_dry("release so, once it is confirmed", &request)? {
+        return Ok(());
+    }
+    let network_id = held.network_id;
+    match client.hold_release(network_id, request).await? {
+        Some(ended) => session.output.one(&Ended { ended, network_id }),
         None => not_held(session, Some(held.address)),
     }
 }

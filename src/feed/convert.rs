@@ -11,8 +11,9 @@ use crate::model::{
     ThingWas, Tick,
 };
 use addrd_protocol::message::{
-    AddressScope, Allocation, Event, EventKind, EventObject, Gone, HostEvent, HostMapping, Job,
-    JobState, Network, Pin, PinEvent, Port, Project, ProjectUse, Segment, Subnet, SubnetPool,
+    AddressScope, Allocation, AllocationState, Event, EventKind, EventObject, Gone, HostEvent,
+    HostMapping, Job, JobState, Network, Pin, PinEvent, Port, Project, ProjectUse, Segment, Subnet,
+    SubnetPool,
 };
 use uuid::Uuid;
 
@@ -388,7 +389,11 @@ impl Told<'_> {
 
     fn whole_allocation(&self, row: &AllocationRow, spot: &Spot) -> Allocation {
         let extras = row.extras.as_deref().cloned().unwrap_or_default();
-        let end = extras.quarantine_end.or(extras.deadline);
+        // Of what is allocated the first is when a held release can be confirmed no more.
+        let end = match row.state {
+            AllocationState::Quarantined => extras.quarantine_end,
+            _ => extras.deadline,
+        };
         Allocation {
             address: spot.address,
             length: spot.length,

@@ -77,3 +77,19 @@ fn what_ran_out_is_confirmed_late() {
     assert!(confirmed.contains("had run out"), "{confirmed}");
     assert!(server.addrd("list blue").ok().contains("web-1"));
 }
+
+#[test]
+fn a_held_release_frees_once_it_is_confirmed() {
+    let server = blue();
+    server.addrd("allocate blue --owner web-1").ok();
+    let held = server.addrd("release 10.0.0.2 --hold t --hold-for 10m -o json").json();
+    assert_eq!((&held["state"], &held["repeated"]), (&"allocated".into(), &false.into()), "{held}");
+    server.addrd("allocate blue --owner web-1").fails(3);
+    assert_eq!(server.addrd("cancel 10.0.0.2 --release --token t -q").ok(), "10.0.0.2\n");
+    server.addrd("confirm 10.0.0.2 --release --token t").fails(3);
+    server.addrd("release --network blue --owner web-1 --hold t").ok();
+    let gone = server.addrd("confirm 10.0.0.2 --release --token t -o json").json();
+    assert_ne!(gone["state"], "allocated", "{gone}");
+    assert_eq!(server.addrd("list blue -q").ok(), "");
+    server.addrd("release 10.0.0.3 --hold-for 10m").fails(2);
+}

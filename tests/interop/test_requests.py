@@ -138,6 +138,19 @@ class Holds(ServerCase):
         self.assertEqual(results[2]["hold_ended"]["state"], "free")
         self.assertIn("not_held", results[3])
 
+    def test_a_release_is_held_until_it_is_confirmed(self):
+        given = self.ok(self.call, "allocate", allocate("web-1"), self.net)["first"]
+        release = key("web-1") | {"token": self.TOKEN, "hold_ms": 30_000}
+        end = key("web-1") | {"revision": given["revision"], "token": self.TOKEN, "release": True}
+        self.assertEqual(self.ok(self.call, "hold_release", release, self.net)["state"], "allocated")
+        self.assertTrue(self.ok(self.call, "hold_release", release, self.net)["repeated"])
+        self.assertEqual(self.call("allocate", allocate("web-1"), self.net).status, "OTHER_TOKEN")
+        self.assertEqual(self.ok(self.call, "hold_cancel", end, self.net)["state"], "allocated")
+        self.assertEqual(self.call("hold_confirm", end, self.net).status, "HOLD_OVER")
+        self.ok(self.call, "hold_release", release, self.net)
+        self.assertNotEqual(self.ok(self.call, "hold_confirm", end, self.net)["state"], "allocated")
+        self.assertEqual(self.call("hold_confirm", end, self.net).status, "NOT_HELD")
+
     def test_what_does_not_go_with_a_hold_is_refused(self):
         for extra in ({"hold_ms": 5_000}, {"hold_token": self.TOKEN, "lease_ms": 5_000}):
             self.assertEqual(self.call("allocate", allocate("a", **extra), self.net).status, "CONFLICTING_FIELDS")

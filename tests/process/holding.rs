@@ -10,8 +10,8 @@ use crate::support::server::Site;
 use crate::support::{eventually, run, say, scale};
 use addrd_client::plain_allocate;
 use addrd_client::protocol::message::{
-    Allocate, AllocateExtras, Allocation, AllocationFilter, AllocationState, HoldEnd, Reply,
-    Request, Strategy, Target,
+    Allocate, AllocateExtras, Allocation, AllocationFilter, AllocationState, Fences, HoldEnd,
+    HoldRelease, Release, Reply, Request, Strategy, Target,
 };
 use addrd_client::protocol::{NetworkId, OwnerId, Retry, Revision, SessionId, Slot, Status};
 use std::collections::BTreeMap;
@@ -63,6 +63,8 @@ struct Port {
 #[derive(Debug, Default)]
 struct Outer {
     ports: BTreeMap<OwnerId, Port>,
+    /// Ports that are deleted there, and the tokens under which they were released.
+    deleted: Vec<(OwnerId, Port)>,
     faults: Vec<String>,
     grabbed: u64,
     is_over: bool,
@@ -146,11 +148,11 @@ impl Caller {
 
     fn end(&self, port: &Port) -> HoldEnd {
         let target = Target::Key { owner: self.owner, slot: Slot(0) };
-        HoldEnd { target, revision: port.revision, token: port.token }
+        HoldEnd { target, revision: port.revision, token: port.token, release: false }
     }
 
     /// Creates a port inside an outer transaction.
-    async fn create(mut self, token: Uuid, tries: u64, fate: Fate, until: Step) {
+    async fn create(&mut self, token: Uuid, tries: u64, fate: Fate, until: Step) {
         let hold = self.hold(token);
         if until == Step::Asked {
             return self.ask_and_die(&hold).await;
@@ -190,6 +192,47 @@ impl Caller {
         }
     }
 
+    /// Deletes a port that is there inside an outer transaction.
+    async fn delete(&mut self, token: Uuid, fate: Fate, until: Step) {
+        self.create(Uuid::from_u128(token.as_u128() ^ 1), 1, Fate::Commits, Step::Done).await;
+        let Some(port) = lock(&self.outer).ports.get(&self.owner).copied() else { return };
+        let port = Port { token, ..port };
+        let HoldEnd { target, revision, .. } = self.end(&port);
+        let fences = Fences { revision: Some(revision), ..Fences::default() };
+        let hold = HoldRelease { target, fences, token, hold_ms: Some(HOLD_MS) };
+        let hold = Request::HoldRelease(Box::new(hold));
+        if until == Step::Asked {
+            return self.ask_and_die(&hold).await;
+        }
+        match self.ask(&hold).await {
+            Ok(Reply::HoldEnded(ended)) if ended.state == AllocationState::Allocated => {}
+            other => return self.fault(format!("a held release got {other:?}")),
+        }
+        if until == Step::Answered {
+            return;
+        }
+        if fate == Fate::Commits {
+            let mut outer = lock(&self.outer);
+            outer.ports.remove(&self.owner);
+            outer.deleted.push((self.owner, port));
+        }
+        let end = HoldEnd { release: true, ..self.end(&port) };
+        let told = match fate {
+            Fate::Commits => Request::HoldConfirm(end),
+            Fate::Fails => Request::HoldCancel(end),
+        };
+        match until {
+            Step::Asked | Step::Answered | Step::Decided => {}
+            Step::Told => self.ask_and_die(&told).await,
+            Step::Done => match self.ask(&told).await {
+                Ok(Reply::HoldEnded(_)) => {}
+                // It was confirmed, and the answer was lost with the server.
+                Ok(Reply::Empty) if fate == Fate::Commits => {}
+                other => self.fault(format!("{told:?} got {other:?}")),
+            },
+        }
+    }
+
     /// Takes what is free and lets it go again; nothing of it may be in the outer database.
     async fn grab(mut self) {
         while !lock(&self.outer).is_over {
@@ -212,18 +255,15 @@ impl Caller {
                 other => return self.fault(format!("grabbing got {other:?}")),
             }
             let target = Target::Key { owner: self.owner, slot: Slot(0) };
-            let release = addrd_client::protocol::message::Release {
-                target,
-                fences: Default::default(),
-                any: false,
-            };
+            let release = Release { target, fences: Fences::default(), any: false };
             if let Err(failure) = self.ask(&Request::Release(release)).await {
                 return self.fault(format!("letting go got {failure:?}"));
             }
         }
     }
 
-    /// What the outer system does when it starts again: whatever it has committed, it confirms.
+    /// What the outer system does when it starts again: whatever it has committed, it confirms. What comes too
+    /// late for a held release it releases at the revision that it knows.
     async fn confirm_late(mut self) {
         let all: Vec<(OwnerId, Port)> =
             lock(&self.outer).ports.iter().map(|(owner, port)| (*owner, *port)).collect();
@@ -234,6 +274,22 @@ impl Caller {
                 Ok(Reply::HoldEnded(ended)) => {
                     if (ended.address, ended.revision) != (port.address, port.revision) {
                         self.fault(format!("{port:?} became {ended:?}"));
+                    }
+                }
+                other => self.fault(format!("confirming {port:?} got {other:?}")),
+            }
+        }
+        let deleted = lock(&self.outer).deleted.clone();
+        for (owner, port) in deleted {
+            self.owner = owner;
+            let end = HoldEnd { release: true, ..self.end(&port) };
+            match self.ask(&Request::HoldConfirm(end)).await {
+                Ok(Reply::HoldEnded(_) | Reply::Empty) => {}
+                Err(failure) if failure.status == Status::HOLD_OVER => {
+                    let fences = Fences { revision: Some(port.revision), ..Fences::default() };
+                    let release = Release { target: end.target, fences, any: false };
+                    if let Err(failure) = self.ask(&Request::Release(release)).await {
+                        self.fault(format!("releasing {port:?} got {failure:?}"));
                     }
                 }
                 other => self.fault(format!("confirming {port:?} got {other:?}")),
@@ -253,8 +309,9 @@ fn assert_is_what_was_committed(outer: &Outer, held: &[Allocation], rounds: u64)
     let ports: BTreeMap<_, _> =
         outer.ports.iter().map(|(owner, port)| (*owner, of_port(port))).collect();
     assert_eq!(real, ports);
-    // In each round those that committed, whether they lived on or not.
-    assert_eq!(ports.len() as u64, rounds * 3 * 2);
+    // In each round those that committed, whether they lived on or not, and those that are not deleted.
+    assert_eq!(ports.len() as u64, rounds * (3 * 2 + 7));
+    assert_eq!(outer.deleted.len() as u64, rounds * 3);
     assert!(outer.grabbed > 0);
 }
 
@@ -292,8 +349,11 @@ fn nothing_leaks_and_nothing_in_use_is_freed_wherever_the_caller_is_killed() {
                 for fate in [Fate::Commits, Fate::Fails] {
                     for tries in [1, TRIES] {
                         let token = Uuid::from_u128(choices.id());
-                        callers.spawn(caller(&mut choices).create(token, tries, fate, until));
+                        let mut one = caller(&mut choices);
+                        callers.spawn(async move { one.create(token, tries, fate, until).await });
                     }
+                    let (token, mut one) = (Uuid::from_u128(choices.id()), caller(&mut choices));
+                    callers.spawn(async move { one.delete(token, fate, until).await });
                 }
             }
             tokio::time::sleep(Duration::from_millis(choices.below(0..20))).await;

@@ -104,6 +104,7 @@ impl Operation {
                 BatchItem::Renew(renew) => Request::Renew(renew),
                 BatchItem::HoldConfirm(end) => Request::HoldConfirm(end),
                 BatchItem::HoldCancel(end) => Request::HoldCancel(end),
+                BatchItem::HoldRelease(release) => Request::HoldRelease(release),
             },
         }
     }

@@ -1,12 +1,13 @@
 //! Holds: confirm and cancel what was allocated under a token.
 
-use super::{expect_reply, unexpected};
+use super::unexpected;
 use crate::client::Client;
 use crate::error::Error;
 use addrd_protocol::NetworkId;
 use addrd_protocol::message::batch::BATCH_ITEMS_MAX;
 use addrd_protocol::message::{
-    Batch, BatchItem, BatchMode, BatchReply, BatchResult, HoldEnd, HoldEnded, Reply, Request,
+    Batch, BatchItem, BatchMode, BatchReply, BatchResult, HoldEnd, HoldEnded, HoldRelease, Reply,
+    Request,
 };
 use std::collections::BTreeMap;
 
@@ -14,7 +15,8 @@ use std::collections::BTreeMap;
 pub type HoldOutcome = Result<Option<HoldEnded>, Error>;
 
 impl Client {
-    /// Makes a hold an allocation. Sent again it says `repeated`.
+    /// Makes a hold an allocation, or carries a held release out. Sent again it says `repeated`, or `None`
+    /// where a release was confirmed before.
     ///
     /// A hold that ran out is confirmed all the same while its address rests for it, for at least 10
     /// minutes; the reply says `late`.
@@ -27,12 +29,12 @@ impl Client {
         &self,
         network: NetworkId,
         hold: HoldEnd,
-    ) -> Result<HoldEnded, Error> {
-        let request = Request::HoldConfirm(hold);
-        expect_reply!(self.call(&self.scope(network), &request).await?, HoldEnded)
+    ) -> Result<Option<HoldEnded>, Error> {
+        self.end_hold(network, &Request::HoldConfirm(hold)).await
     }
 
-    /// Ends a hold and frees its address at once. `None`: there is none any more.
+    /// Ends a hold: frees its address at once, or leaves to its owner what was to be released. `None`: there
+    /// is none any more.
     ///
     /// # Errors
     /// Refused: `HOLD_CONFIRMED`, `OTHER_TOKEN`, `STALE`, `NOT_FOUND` (the network); others see
@@ -42,8 +44,28 @@ impl Client {
         network: NetworkId,
         hold: HoldEnd,
     ) -> Result<Option<HoldEnded>, Error> {
-        let request = Request::HoldCancel(hold);
-        match self.call(&self.scope(network), &request).await? {
+        self.end_hold(network, &Request::HoldCancel(hold)).await
+    }
+
+    /// Releases an allocation once that is confirmed; until then, and if it is cancelled or nobody confirms it
+    /// in time, its owner keeps it. `None`: nothing is held there.
+    ///
+    /// # Errors
+    /// Refused: `OTHER_TOKEN`, `STALE`, `NOT_HOLDER`, `NOT_FOUND` (the network); others see [`Error`].
+    pub async fn hold_release(
+        &self,
+        network: NetworkId,
+        release: HoldRelease,
+    ) -> Result<Option<HoldEnded>, Error> {
+        self.end_hold(network, &Request::HoldRelease(Box::new(release))).await
+    }
+
+    async fn end_hold(
+        &self,
+        network: NetworkId,
+        request: &Request,
+    ) -> Result<Option<HoldEnded>, Error> {
+        match self.call(&self.scope(network), request).await? {
             Reply::HoldEnded(ended) => Ok(Some(ended)),
             Reply::Empty => Ok(None),
             other => Err(unexpected(&other)),

@@ -8,7 +8,8 @@ use crate::error::{DecodeError, Fault};
 use crate::header::REPLY_HEADER_BYTES;
 use crate::message::batch::{BATCH_ITEMS_MAX, Batch, BatchItem, BatchReply, BatchResult};
 use crate::message::{
-    Allocate, Allocated, AllocationUpdate, HoldEnd, HoldEnded, Release, Released, Renew, Renewed,
+    Allocate, Allocated, AllocationUpdate, HoldEnd, HoldEnded, HoldRelease, Release, Released,
+    Renew, Renewed,
 };
 use crate::status::Status;
 use crate::wire::{ITEM_HEADER_BYTES, Reader, Writer, limit, within};
@@ -56,6 +57,7 @@ const PORT_DELETE: u8 = 6;
 const RENEW: u8 = 7;
 const HOLD_CONFIRM: u8 = 8;
 const HOLD_CANCEL: u8 = 9;
+const HOLD_RELEASE: u8 = 10;
 
 fn unknown_kind<T>(kind: u8) -> Read<T> {
     Err(DecodeError::new(Fault::Unknown { value: kind.into() }, "kind"))
@@ -80,6 +82,7 @@ pub(super) fn read_operation(kind: u8, reader: &mut Reader<'_>) -> Read<BatchIte
         RENEW => Renew::read(reader).map(BatchItem::Renew),
         HOLD_CONFIRM => HoldEnd::read(reader).map(BatchItem::HoldConfirm),
         HOLD_CANCEL => HoldEnd::read(reader).map(BatchItem::HoldCancel),
+        HOLD_RELEASE => Box::<HoldRelease>::read(reader).map(BatchItem::HoldRelease),
         kind => unknown_kind(kind),
     }
 }
@@ -95,6 +98,7 @@ pub(super) fn write_operation(item: &BatchItem, writer: &mut Writer<'_>) {
         BatchItem::PortDelete(delete) => delete.write(writer),
         BatchItem::Renew(renew) => renew.write(writer),
         BatchItem::HoldConfirm(end) | BatchItem::HoldCancel(end) => end.write(writer),
+        BatchItem::HoldRelease(release) => release.write(writer),
     }
 }
 
@@ -111,6 +115,7 @@ impl BatchItem {
             Self::Renew(_) => RENEW,
             Self::HoldConfirm(_) => HOLD_CONFIRM,
             Self::HoldCancel(_) => HOLD_CANCEL,
+            Self::HoldRelease(_) => HOLD_RELEASE,
         }
     }
 }

@@ -47,7 +47,9 @@ pub(crate) fn read_reply(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Reply>
         Opcode::LOOKUP => Layout::read(reader).map(Reply::Lookups),
         Opcode::RENEW => Layout::read(reader).map(Reply::Renewed),
         Opcode::RENEW_OWNER => Layout::read(reader).map(Reply::RenewedOwner),
-        Opcode::HOLD_CONFIRM | Opcode::HOLD_CANCEL => Layout::read(reader).map(Reply::HoldEnded),
+        Opcode::HOLD_CONFIRM | Opcode::HOLD_CANCEL | Opcode::HOLD_RELEASE => {
+            Layout::read(reader).map(Reply::HoldEnded)
+        }
         Opcode(0x0400..=0x04ff) => read_catalogue(opcode, reader),
         Opcode(0x0500..=0x05ff) => read_port_room(opcode, reader),
         Opcode(value) => Err(DecodeError::new(Fault::Unknown { value: value.into() }, "opcode")),
@@ -154,7 +156,9 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::Lookups(_) => opcode == Opcode::LOOKUP,
         Reply::Renewed(_) => opcode == Opcode::RENEW,
         Reply::RenewedOwner(_) => opcode == Opcode::RENEW_OWNER,
-        Reply::HoldEnded(_) => matches!(opcode, Opcode::HOLD_CONFIRM | Opcode::HOLD_CANCEL),
+        Reply::HoldEnded(_) => {
+            matches!(opcode, Opcode::HOLD_CONFIRM | Opcode::HOLD_CANCEL | Opcode::HOLD_RELEASE)
+        }
         Reply::Project(_) => {
             matches!(opcode, Opcode::PROJECT_CREATE | Opcode::PROJECT_GET | Opcode::PROJECT_UPDATE)
         }

@@ -80,6 +80,7 @@ requests! {
     RENEW_OWNER => RenewOwner;
     HOLD_CONFIRM => HoldConfirm;
     HOLD_CANCEL => HoldCancel;
+    HOLD_RELEASE => HoldRelease;
     PROJECT_CREATE => ProjectCreate;
     PROJECT_GET => ProjectGet;
     PROJECT_LIST => ProjectList;

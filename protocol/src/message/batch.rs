@@ -3,7 +3,7 @@
 use super::allocate::{Allocate, Allocated};
 use super::allocation::{Allocation, AllocationUpdate};
 use super::failure::Failure;
-use super::hold::{HoldEnd, HoldEnded};
+use super::hold::{HoldEnd, HoldEnded, HoldRelease};
 use super::port::{Port, PortCreate, PortDelete, PortUpdate};
 use super::release::{Release, Released};
 use super::renew::{Renew, Renewed};
@@ -47,6 +47,8 @@ pub enum BatchItem {
     HoldConfirm(HoldEnd),
     /// Kind 9.
     HoldCancel(HoldEnd),
+    /// Kind 10.
+    HoldRelease(Box<HoldRelease>),
 }
 
 /// Items applied in order, in one journal batch.
@@ -77,7 +79,7 @@ pub enum BatchResult {
     PortDeleted,
     /// A renewal.
     Renewed(Renewed),
-    /// A hold confirmed or cancelled.
+    /// A hold confirmed or cancelled, or a release held.
     HoldEnded(HoldEnded),
     /// Not done.
     Failed(Box<Failure>),

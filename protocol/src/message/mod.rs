@@ -39,7 +39,7 @@ pub use connection::{
     Ping, ServerAdopt, ServerStatus,
 };
 pub use failure::{Candidate, CandidateReason, Detail, Failure, QuotaResource};
-pub use hold::{HoldEnd, HoldEnded};
+pub use hold::{HoldEnd, HoldEnded, HoldRelease};
 pub use job::{Job, JobGet, JobKind, JobList, JobPage, JobState};
 pub use list::{Cursor, PageRequest};
 pub use network::{
@@ -188,6 +188,8 @@ pub enum Request {
     HoldConfirm(HoldEnd),
     /// [`Opcode::HOLD_CANCEL`].
     HoldCancel(HoldEnd),
+    /// [`Opcode::HOLD_RELEASE`].
+    HoldRelease(Box<HoldRelease>),
     /// [`Opcode::PROJECT_CREATE`].
     ProjectCreate(Box<ProjectCreate>),
     /// [`Opcode::PROJECT_GET`].
@@ -306,7 +308,7 @@ pub enum Reply {
     Renewed(Renewed),
     /// To [`Request::RenewOwner`].
     RenewedOwner(RenewedOwner),
-    /// To [`Request::HoldConfirm`] and [`Request::HoldCancel`].
+    /// To [`Request::HoldConfirm`], [`Request::HoldCancel`] and [`Request::HoldRelease`].
     HoldEnded(HoldEnded),
     /// To project create, get, update.
     Project(Box<Project>),

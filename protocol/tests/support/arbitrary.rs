@@ -316,7 +316,7 @@ made_by! {
             host: s.make(), manager: s.maybe(Source::manager), network_project: s.make(),
         }
     };
-    BatchItem = |s| match s.byte() % 9 {
+    BatchItem = |s| match s.byte() % 10 {
         0 => {
             let mut allocate: Allocate = s.make();
             allocate.flags.want_subnet = false;
@@ -329,6 +329,7 @@ made_by! {
         5 => Self::Renew(s.make()),
         7 => Self::HoldConfirm(s.make()),
         8 => Self::HoldCancel(s.make()),
+        9 => Self::HoldRelease(s.make()),
         _ => Self::Update(s.make()),
     };
     BatchResult = |s| match s.byte() % 9 {
@@ -676,6 +677,7 @@ pub(crate) fn request(opcode: Opcode, s: &mut Source) -> Option<Request> {
         Opcode::RENEW_OWNER => Request::RenewOwner(s.make()),
         Opcode::HOLD_CONFIRM => Request::HoldConfirm(s.make()),
         Opcode::HOLD_CANCEL => Request::HoldCancel(s.make()),
+        Opcode::HOLD_RELEASE => Request::HoldRelease(s.make()),
         Opcode::PROJECT_CREATE => Request::ProjectCreate(s.make()),
         Opcode::PROJECT_GET => Request::ProjectGet(s.make()),
         Opcode::PROJECT_LIST => Request::ProjectList(s.make()),
@@ -758,7 +760,9 @@ pub(crate) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
         Opcode::UNWATCH => Reply::Empty,
         Opcode::RENEW => Reply::Renewed(s.make()),
         Opcode::RENEW_OWNER => Reply::RenewedOwner(s.make()),
-        Opcode::HOLD_CONFIRM | Opcode::HOLD_CANCEL => Reply::HoldEnded(s.make()),
+        Opcode::HOLD_CONFIRM | Opcode::HOLD_CANCEL | Opcode::HOLD_RELEASE => {
+            Reply::HoldEnded(s.make())
+        }
         Opcode::PROJECT_CREATE | Opcode::PROJECT_GET | Opcode::PROJECT_UPDATE => {
             Reply::Project(s.make())
         }

@@ -13,13 +13,20 @@ pub(super) fn requests() -> Vec<RequestSample> {
         Allocate { extras: Some(Box::new(extras)), ..plain_allocate() }
     };
     let by_address = Target::Address(read("fd00:64::2"));
-    let end = |target| HoldEnd { target, revision: REVISION, token: TOKEN };
+    let end = |target| HoldEnd { target, revision: REVISION, token: TOKEN, release: false };
+    let release = |target, fences, hold_ms| HoldRelease { target, fences, token: TOKEN, hold_ms };
+    let of_release = |target| HoldEnd { release: true, ..end(target) };
+    let released =
+        |target, fences, hold_ms| Request::HoldRelease(Box::new(release(target, fences, hold_ms)));
     let items = vec![
         BatchItem::Allocate(hold(None)),
         BatchItem::HoldConfirm(end(key())),
         BatchItem::HoldCancel(end(by_address)),
     ];
     let batch = Batch { mode: BatchMode::Independent, items };
+    let held = Box::new(release(key(), Fences::default(), None));
+    let items = vec![BatchItem::HoldRelease(held), BatchItem::HoldConfirm(of_release(key()))];
+    let releases = Batch { mode: BatchMode::AllOrNothing, items };
     let all = vec![
         ("allocate_held", Request::Allocate(hold(None))),
         ("allocate_held_for_long", Request::Allocate(hold(Some(315_360_000_000)))),
@@ -28,6 +35,11 @@ pub(super) fn requests() -> Vec<RequestSample> {
         ("hold_cancel_by_key", Request::HoldCancel(end(key()))),
         ("hold_cancel_by_address", Request::HoldCancel(end(by_address))),
         ("batch_holds", Request::Batch(Box::new(batch))),
+        ("hold_release", released(key(), Fences::default(), None)),
+        ("hold_release_all_fences", released(by_address, all_fences(), Some(30_000))),
+        ("hold_confirm_release", Request::HoldConfirm(of_release(key()))),
+        ("hold_cancel_release", Request::HoldCancel(of_release(by_address))),
+        ("batch_hold_release", Request::Batch(Box::new(releases))),
     ];
     let sample = |(number, (name, request)): (u64, (&str, Request))| RequestSample {
         name: name.to_owned(),
@@ -54,6 +66,7 @@ pub(super) fn replies() -> Vec<ReplySample> {
         late: false,
         ..confirmed
     };
+    let gone = HoldEnded { state: AllocationState::Quarantined, ..cancelled };
     let again = HoldEnded { repeated: true, late: false, ..confirmed };
     let quota = Detail::Bounds { value: 65_537, least: 0, most: 65_536 };
     let done = |ended| (Status::OK, ReplyOrFailure::Reply(Reply::HoldEnded(ended)));
@@ -69,6 +82,8 @@ pub(super) fn replies() -> Vec<ReplySample> {
         ("hold_confirm_again", Opcode::HOLD_CONFIRM, done(again)),
         ("hold_cancel", Opcode::HOLD_CANCEL, done(cancelled)),
         ("batch_holds", Opcode::BATCH, (Status::OK, ReplyOrFailure::Reply(batch))),
+        ("hold_release", Opcode::HOLD_RELEASE, done(again)),
+        ("hold_confirm_release", Opcode::HOLD_CONFIRM, done(gone)),
         ("failure_hold_over", Opcode::HOLD_CONFIRM, refused(Status::HOLD_OVER, Vec::new(), 0)),
         ("failure_other_token", Opcode::ALLOCATE, refused(Status::OTHER_TOKEN, Vec::new(), 500)),
         ("failure_confirmed", Opcode::HOLD_CANCEL, refused(Status::HOLD_CONFIRMED, Vec::new(), 0)),

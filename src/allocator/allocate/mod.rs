@@ -10,7 +10,7 @@ mod repeat;
 mod request;
 
 use super::Shard;
-use super::holds::confirmed;
+use super::holds::{confirmed, kept};
 use super::index::split_mix;
 use super::refusal::{Refused, adopting, refuse, with};
 use super::subnet::Subnet;
@@ -37,6 +37,8 @@ enum Decision {
     Repeat(u32),
     /// It is held under this token, and its time is over, but no record says so yet.
     HoldAnew(u32),
+    /// Its release is held under this token, which wants it back.
+    Keep(u32),
     /// It changes hands to the instance that asks.
     TakeOver(u32),
     /// A port that is made again has it; what it had besides is missing.
@@ -114,6 +116,7 @@ impl Shard {
             Decision::Fresh(choice) => Some(choice.order),
             Decision::Repeat(_)
             | Decision::HoldAnew(_)
+            | Decision::Keep(_)
             | Decision::TakeOver(_)
             | Decision::Complete(_) => None,
         };
@@ -294,6 +297,10 @@ impl Shard {
                 self.commit_changed(record, row, sink);
                 Done::was(record, true)
             }
+            Decision::Keep(record) => {
+                self.commit_kept(record, sink);
+                Done::was(record, true)
+            }
             Decision::TakeOver(record) => {
                 let mut row = self.ledger.row_of(&self.subnets, record);
                 row.revision = revision;
@@ -302,6 +309,8 @@ impl Shard {
                 if row.state == AllocationState::Held {
                     row.state = AllocationState::Allocated;
                     row.extras = confirmed(row.extras);
+                } else {
+                    row.extras = kept(row.extras);
                 }
                 row.extras = self.merged(row.extras, asked);
                 self.commit_changed(record, row, sink);

@@ -42,6 +42,9 @@ impl Shard {
         match self.first_difference(held, asked, want) {
             Some(field) => Err(self.key_in_use(held, field)),
             None if same_instance && self.is_over(record) => Ok(Decision::HoldAnew(held)),
+            None if same_instance && self.release_token(record).is_some() => {
+                Ok(Decision::Keep(held))
+            }
             None if same_instance => Ok(Decision::Repeat(held)),
             None => Ok(Decision::TakeOver(held)),
         }

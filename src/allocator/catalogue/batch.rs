@@ -84,7 +84,7 @@ impl Catalogue {
                 Err(unsupported("items", "a port on a subnet pool"))
             }
             BatchItem::Renew(_) => Err(no_lease_of_prefixes()),
-            BatchItem::HoldConfirm(_) | BatchItem::HoldCancel(_) => {
+            BatchItem::HoldConfirm(_) | BatchItem::HoldCancel(_) | BatchItem::HoldRelease(_) => {
                 Err(unsupported("items", "a hold of a prefix of a subnet pool"))
             }
         }

@@ -6,7 +6,7 @@ use super::*;
 use crate::allocator::index::split_mix;
 use crate::model::{Instance, Prefix, Range, Revision, Setting};
 use addrd_protocol::message::{
-    AllocateFlags, AllocationUpdate, Exclusion, ExclusionMode, FamilyChoice, HoldEnd,
+    AllocateFlags, AllocationUpdate, Exclusion, ExclusionMode, FamilyChoice, HoldEnd, HoldRelease,
     NetworkUpdate, Renew, Route, Strategy, SubnetDelete, SubnetExclude, SubnetInclude, SubnetKind,
     SubnetUpdate,
 };
@@ -356,12 +356,24 @@ impl Dice {
         Uuid::from_u128(1 + u128::from(self.roll(3)))
     }
 
+    pub(super) fn hold_release(&mut self, net: Option<&Net>) -> HoldRelease {
+        let target = self.target(net);
+        let fences = if self.once_in(2) { Fences::default() } else { self.fences(net, &target) };
+        let hold_ms = self.some(2, |dice| match dice.once_in(32) {
+            true => dice.one_of(&[999, 315_360_000_001]),
+            false => 1_000 + dice.roll(20_000),
+        });
+        HoldRelease { target, fences, token: self.token(), hold_ms }
+    }
+
     /// Mostly of a hold that is open or has run out, with what it needs.
     pub(super) fn hold_end(&mut self, net: Option<&Net>) -> HoldEnd {
         let (mut target, token) = (self.target(net), self.token());
-        let mut end = HoldEnd { target, revision: Revision(5), token };
+        let release = self.once_in(8);
+        let mut end = HoldEnd { target, revision: Revision(5), token, release };
         let Some(net) = net else { return end };
-        let open = net.held.iter().filter(|held| held.token.is_some());
+        let is_open = |held: &&super::naive::Held| held.token.is_some() || held.releasing.is_some();
+        let open = net.held.iter().filter(is_open);
         let over = net.resting.iter().filter_map(|rest| rest.hold.as_deref());
         let holds: Vec<_> = open.chain(over).collect();
         if let Some(hold) = holds.get(self.roll(holds.len() as u64 + 1) as usize) {
@@ -370,7 +382,9 @@ impl Dice {
                 false => Target::Key { owner: hold.owner, slot: hold.slot },
             };
             let revision = Revision(hold.revision + u64::from(self.once_in(8)));
-            end = HoldEnd { target, revision, token: hold.token.unwrap_or(token) };
+            let release = hold.releasing.is_some() ^ self.once_in(8);
+            let own = hold.token.or(hold.releasing.map(|(token, _)| token));
+            end = HoldEnd { target, revision, token: own.unwrap_or(token), release };
         } else if let Ok(Some(at)) = super::naive::target(net, &target) {
             end.revision = net.held[at].revision();
         }

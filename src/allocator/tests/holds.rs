@@ -10,7 +10,8 @@ use addrd_protocol::message::allocate::AllocatedAddress;
 use addrd_protocol::message::hold::HOLD_MS_DEFAULT;
 use addrd_protocol::message::{
     Allocation, AllocationGet, AllocationState, AllocationUpdate, Batch, BatchItem, BatchMode,
-    BatchResult, Detail, FamilyChoice, HoldEnd, HoldEnded, Lookup, Renew, SubnetDelete, Usage,
+    BatchResult, Detail, FamilyChoice, HoldEnd, HoldEnded, HoldRelease, Lookup, Renew,
+    SubnetDelete, Usage,
 };
 use uuid::Uuid;
 
@@ -30,7 +31,7 @@ fn key(number: u128) -> Target {
 }
 
 fn end(number: u128, of: &AllocatedAddress, token: Uuid) -> HoldEnd {
-    HoldEnd { target: key(number), revision: of.revision, token }
+    HoldEnd { target: key(number), revision: of.revision, token, release: false }
 }
 
 impl World {
@@ -43,6 +44,7 @@ impl World {
     fn confirm(&mut self, end: HoldEnd) -> Result<HoldEnded, Status> {
         match self.apply(1, &Request::HoldConfirm(end)) {
             Ok((Status::OK, Reply::HoldEnded(ended))) => Ok(ended),
+            Ok((Status::NOT_HELD, Reply::Empty)) => Err(Status::NOT_HELD),
             Err(refused) => Err(refused.status),
             other => panic!("{other:?}"),
         }
@@ -51,6 +53,17 @@ impl World {
     /// `None` = there was nothing to cancel.
     fn cancel(&mut self, end: HoldEnd) -> Result<Option<HoldEnded>, Status> {
         match self.apply(1, &Request::HoldCancel(end)) {
+            Ok((Status::OK, Reply::HoldEnded(ended))) => Ok(Some(ended)),
+            Ok((Status::NOT_HELD, Reply::Empty)) => Ok(None),
+            Err(refused) => Err(refused.status),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn release_under(&mut self, number: u128, token: Uuid) -> Result<Option<HoldEnded>, Status> {
+        let (target, fences) = (key(number), Fences::default());
+        let release = HoldRelease { target, fences, token, hold_ms: None };
+        match self.apply(1, &Request::HoldRelease(Box::new(release))) {
             Ok((Status::OK, Reply::HoldEnded(ended))) => Ok(Some(ended)),
             Ok((Status::NOT_HELD, Reply::Empty)) => Ok(None),
             Err(refused) => Err(refused.status),
@@ -288,6 +301,7 @@ fn a_pair_is_held_and_many_are_confirmed_in_one_frame() {
         target: Target::Address(of.address),
         revision: of.revision,
         token: ONE,
+        release: false,
     };
     let items = vec![
         BatchItem::HoldConfirm(by_address(&v4)),
@@ -398,6 +412,7 @@ fn what_another_project_holds_is_out_of_reach() {
         target: Target::Address(given.first.address),
         revision: given.first.revision,
         token: ONE,
+        release: false,
     };
     assert_eq!(world.cancel(by_address), Err(Status::NOT_HOLDER), "the network's project sees it");
     assert_eq!(world.cancel(end(1, &given.first, ONE)), Ok(None));
@@ -438,4 +453,71 @@ fn a_project_has_so_many_open_holds_and_no_more() {
     world.address(0x10_0000);
     world.confirm(end(1, &first, ONE)).unwrap();
     world.hold(0x10_0001, ONE);
+}
+
+/// A deletion whose transaction may still be undone: the address stays its owner's until it is confirmed.
+#[test]
+fn a_held_release_frees_only_once_it_is_confirmed() {
+    let create = SubnetCreate { quarantine_ms: Some(30_000), ..subnet(1, "10.0.0.0/24") };
+    let mut world = World::with_subnet(create);
+    let given = world.allocate(allocate(1)).first;
+    let of_release = HoldEnd { release: true, ..end(1, &given, ONE) };
+    assert_eq!(world.release_under(9, ONE), Ok(None), "nothing is held there");
+    let held = world.release_under(1, ONE).unwrap().unwrap();
+    assert_eq!((held.state, held.revision), (AllocationState::Allocated, given.revision));
+    assert!(world.release_under(1, ONE).unwrap().unwrap().repeated);
+    assert_eq!(world.release_under(1, OTHER), Err(Status::OTHER_TOKEN));
+    assert_eq!(world.refusal(allocate(1)), Status::OTHER_TOKEN, "it may be gone in a moment");
+    assert_eq!(world.confirm(HoldEnd { token: OTHER, ..of_release }), Err(Status::OTHER_TOKEN));
+    assert_eq!(world.counts(), [252, 0, 1, 0]);
+
+    // It is undone, and the owner has what it had.
+    let kept = world.cancel(of_release).unwrap().unwrap();
+    assert_eq!((kept.state, kept.repeated), (AllocationState::Allocated, false));
+    assert!(world.cancel(of_release).unwrap().unwrap().repeated);
+    assert_eq!(world.confirm(of_release), Err(Status::HOLD_OVER));
+    assert!(world.allocate(allocate(1)).first.repeated);
+
+    // It is done, once; what another has there later is none of its business.
+    world.release_under(1, ONE).unwrap();
+    let gone = world.confirm(of_release).unwrap();
+    assert_eq!((gone.state, gone.revision), (AllocationState::Quarantined, given.revision));
+    assert_eq!(world.confirm(of_release), Err(Status::NOT_HELD), "class done");
+    assert_eq!(world.cancel(of_release), Err(Status::HOLD_OVER), "it can't be undone any more");
+    world.allocate(allocate(1));
+    assert_eq!(world.confirm(of_release), Err(Status::NOT_HELD));
+    assert_eq!(world.counts(), [252, 0, 1, 0]);
+    world.check();
+}
+
+#[test]
+fn a_held_release_that_nobody_confirms_in_time_is_none() {
+    let mut world = world();
+    let given = world.allocate(allocate(1)).first;
+    world.release_under(1, ONE).unwrap();
+    world.run_out(HOLD_MS_DEFAULT);
+    let of_release = HoldEnd { release: true, ..end(1, &given, ONE) };
+    assert_eq!(world.confirm(of_release), Err(Status::HOLD_OVER));
+    assert!(world.allocate(allocate(1)).first.repeated, "its owner keeps it");
+    assert_eq!(world.release_under(1, OTHER).unwrap().map(|held| held.repeated), Some(false));
+    world.check();
+}
+
+/// In one transaction a port goes and comes again: its token gets the address back, and then nothing frees it.
+#[test]
+fn who_releases_under_a_token_may_take_it_again() {
+    let mut world = world();
+    let given = world.allocate(allocate(1)).first;
+    world.release_under(1, ONE).unwrap();
+    let again = world.allocate(held(1, ONE)).first;
+    assert_eq!((again.revision, again.repeated), (given.revision, true));
+    assert_eq!(again.state, AllocationState::Allocated);
+    let of_release = HoldEnd { release: true, ..end(1, &given, ONE) };
+    assert_eq!(world.confirm(of_release), Err(Status::HOLD_OVER));
+    // What it took itself and releases is free at once, however the transaction ends.
+    let mine = world.hold(2, ONE);
+    let gone = world.release_under(2, ONE).unwrap().unwrap();
+    assert_eq!((gone.state, gone.address), (AllocationState::Free, mine.address));
+    assert_eq!(world.counts(), [252, 0, 1, 0]);
+    world.check();
 }

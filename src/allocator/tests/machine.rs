@@ -255,14 +255,16 @@ impl Machine {
     }
 
     fn hold_end(&mut self, network: u128, dice: &mut Dice) {
-        let end = dice.hold_end(self.net(network));
-        let item = match dice.once_in(2) {
-            true => BatchItem::HoldConfirm(end),
-            false => BatchItem::HoldCancel(end),
+        let item = match dice.roll(3) {
+            0 => BatchItem::HoldConfirm(dice.hold_end(self.net(network))),
+            1 => BatchItem::HoldCancel(dice.hold_end(self.net(network))),
+            _ => BatchItem::HoldRelease(Box::new(dice.hold_release(self.net(network)))),
         };
         let request = match &item {
             BatchItem::HoldConfirm(end) => Request::HoldConfirm(*end),
-            _ => Request::HoldCancel(end),
+            BatchItem::HoldCancel(end) => Request::HoldCancel(*end),
+            BatchItem::HoldRelease(release) => Request::HoldRelease(release.clone()),
+            other => unreachable!("made above: {other:?}"),
         };
         let result = match self.world.apply(network, &request) {
             Ok((Status::OK, Reply::HoldEnded(ended))) => BatchResult::HoldEnded(ended),
@@ -319,7 +321,8 @@ impl Machine {
 
     fn batch(&mut self, network: u128, dice: &mut Dice) {
         let items: Vec<BatchItem> = (0..dice.roll(6))
-            .map(|_| match dice.roll(11) {
+            .map(|_| match dice.roll(12) {
+                10 => BatchItem::HoldRelease(Box::new(dice.hold_release(self.net(network)))),
                 0..5 => BatchItem::Allocate(dice.allocate(self.net(network))),
                 5..7 => BatchItem::Release(dice.release(self.net(network))),
                 8 => BatchItem::HoldConfirm(dice.hold_end(self.net(network))),
@@ -389,6 +392,15 @@ impl Machine {
             BatchItem::Release(request) => _ = self.naive.release(id, request).unwrap(),
             BatchItem::Update(request) => _ = self.naive.update(id, request).unwrap(),
             BatchItem::Renew(request) => _ = self.naive.renew(id, request).unwrap(),
+            BatchItem::HoldConfirm(end) if end.release => {
+                _ = self.naive.confirm_release(id, end).unwrap();
+            }
+            BatchItem::HoldCancel(end) if end.release => {
+                _ = self.naive.cancel_release(id, end).unwrap();
+            }
+            BatchItem::HoldRelease(release) => {
+                _ = self.naive.hold_release(id, release).unwrap();
+            }
             BatchItem::HoldConfirm(end) => _ = self.naive.hold_confirm(id, end).unwrap(),
             BatchItem::HoldCancel(end) => _ = self.naive.hold_cancel(id, end).unwrap(),
             BatchItem::PortCreate(_) | BatchItem::PortUpdate(_) | BatchItem::PortDelete(_) => {
@@ -423,6 +435,10 @@ impl Machine {
                 (Err(no), BatchResult::Failed(refused)) => assert_refused(refused, no),
                 other => panic!("{other:?}"),
             },
+            (BatchItem::HoldRelease(_), result) => self.release_item(network, item, result),
+            (BatchItem::HoldConfirm(end) | BatchItem::HoldCancel(end), result) if end.release => {
+                self.release_item(network, item, result);
+            }
             (BatchItem::HoldConfirm(end), result) => {
                 match (self.naive.hold_confirm(id, end), result) {
                     (Ok((held, repeated, late)), BatchResult::HoldEnded(real)) => {
@@ -456,6 +472,49 @@ impl Machine {
                 }
             }
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// An item about a release that is held.
+    fn release_item(&mut self, network: u128, item: &BatchItem, result: &BatchResult) {
+        let id = network_id(network);
+        let verdict = match item {
+            BatchItem::HoldConfirm(end) => {
+                let now = self.naive.now;
+                self.naive.confirm_release(id, end).map(|held| {
+                    let held = held?;
+                    let net = self.net(network).unwrap();
+                    let mut rests = net.resting.iter().filter(|rest| rest.end > now);
+                    let state =
+                        match rests.any(|r| (r.family, r.first) == (held.family, held.first)) {
+                            true => AllocationState::Quarantined,
+                            false => AllocationState::Free,
+                        };
+                    Some((held, false, state))
+                })
+            }
+            BatchItem::HoldCancel(end) => {
+                let kept = self.naive.cancel_release(id, end);
+                kept.map(|(held, repeated)| Some((held, repeated, AllocationState::Allocated)))
+            }
+            BatchItem::HoldRelease(release) => self.naive.hold_release(id, release).map(|held| {
+                let (held, repeated, is_gone) = held?;
+                let state = match is_gone {
+                    true => AllocationState::Free,
+                    false => AllocationState::Allocated,
+                };
+                Some((held, repeated, state))
+            }),
+            other => unreachable!("{other:?}"),
+        };
+        match (verdict, result) {
+            (Ok(Some((held, repeated, state))), BatchResult::HoldEnded(real)) => {
+                assert_eq!((real.address, real.revision), (held.address(), held.revision()));
+                assert_eq!((real.repeated, real.state, real.late), (repeated, state, false));
+            }
+            (Ok(None), BatchResult::NotHeld) => {}
+            (Err(no), BatchResult::Failed(refused)) => assert_refused(refused, no),
+            other => panic!("{item:?}: {other:?}"),
         }
     }
 

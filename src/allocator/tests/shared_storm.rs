@@ -207,6 +207,7 @@ impl Storm {
             BatchItem::Renew(item) => Request::Renew(item),
             BatchItem::HoldConfirm(item) => Request::HoldConfirm(item),
             BatchItem::HoldCancel(item) => Request::HoldCancel(item),
+            BatchItem::HoldRelease(item) => Request::HoldRelease(item),
         }
     }
 

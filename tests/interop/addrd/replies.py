@@ -361,6 +361,7 @@ REPLIES = {
     "renew_owner": ("renewed_owner", RENEWED_OWNER),
     "hold_confirm": ("hold_ended", HOLD_ENDED),
     "hold_cancel": ("hold_ended", HOLD_ENDED),
+    "hold_release": ("hold_ended", HOLD_ENDED),
     "project_create": ("project", PROJECT),
     "project_get": ("project", PROJECT),
     "project_list": ("projects", page(PROJECT)),

@@ -243,13 +243,33 @@ RENEW_OWNER = Layout(
     ("lease_ms", Number(8, **DURATION)), gather=gather_instance,
     scatter=lambda value: {"instance": "0"} | value | {"by_instance": "instance" in value},
 )
+def gather_hold(raw):
+    if not raw["release"]:
+        del raw["release"]
+    return gather_target(raw)
+
+
+def gather_hold_release(raw):
+    if not raw["hold_ms"]:
+        del raw["hold_ms"]
+    elif not DURATION["least"] <= raw["hold_ms"] <= DURATION["most"]:
+        raise Fault("OUT_OF_RANGE", "hold_ms")
+    return gather_fences(raw)
+
+
 HOLD_END = Layout(
-    *target(), ("revision", revision()), ("token", Id(zero=False)), gather=gather_target, scatter=scatter_target,
+    *target("release"), ("revision", revision()), ("token", Id(zero=False)), gather=gather_hold,
+    scatter=lambda value: scatter_target({"release": False} | value),
+)
+HOLD_RELEASE = Layout(
+    *fenced(None, "by_revision", "by_instance"), ("token", Id(zero=False)), ("hold_ms", Number(8)), tail=FENCES,
+    gather=gather_hold_release, scatter=lambda value: scatter_fences({"hold_ms": 0} | value),
 )
 BATCH_ITEMS = {
     1: ("allocate", BATCH_ALLOCATE), 2: ("release", RELEASE), 3: ("update", ALLOCATION_UPDATE),
     4: ("port_create", ports.PORT_CREATE), 5: ("port_update", ports.PORT_UPDATE),
     6: ("port_delete", ports.PORT_DELETE), 7: ("renew", RENEW), 8: ("hold_confirm", HOLD_END), 9: ("hold_cancel", HOLD_END),
+    10: ("hold_release", HOLD_RELEASE),
 }
 BATCH = Layout(
     ("mode", Enumeration(BATCH_MODES)), (RESERVED, Reserved(1)), ("items", Count(2, least=1, most=BATCH_ITEMS_MAX)),
@@ -468,4 +488,5 @@ REQUESTS = {
     "renew_owner": RENEW_OWNER,
     "hold_confirm": HOLD_END,
     "hold_cancel": HOLD_END,
+    "hold_release": HOLD_RELEASE,
 } | ports.REQUESTS

@@ -54,6 +54,7 @@ OPCODES = {
     0x030A: "transaction",
     0x030B: "hold_confirm",
     0x030C: "hold_cancel",
+    0x030D: "hold_release",
     0x0401: "project_create",
     0x0402: "project_get",
     0x0403: "project_list",
@@ -102,7 +103,7 @@ MAY_RESTORE = ("network_create", "subnet_create", "allocate", "batch", "pool_cre
 MAY_BE_SHARED = (
     "network_get", "subnet_get", "subnet_list", "usage", "free_ranges", "allocate", "release", "allocation_update",
     "batch", "allocation_get", "allocation_list", "lookup", "renew", "renew_owner", "hold_confirm",
-    "hold_cancel", "port_create", "port_get", "port_list", "port_update",
+    "hold_cancel", "hold_release", "port_create", "port_get", "port_list", "port_update",
     "port_delete", "watch",
 )
 

@@ -43,7 +43,7 @@ impl Naive {
         let plain = AllocateExtras::default();
         let extras = request.extras.as_deref().unwrap_or(&plain);
         check(request, extras)?;
-        let ask = Ask { net, request, extras };
+        let ask = Ask { net, request, extras, now: self.now };
         let mut all = Vec::new();
         for (family, slot) in ask.wants()? {
             all.push((slot, ask.decide(family, slot)?));
@@ -65,12 +65,20 @@ impl Naive {
         let mut result = Vec::new();
         for (slot, given) in expected {
             let at = match given {
-                Given::Repeat(at) => *at,
+                Given::Repeat(at) => {
+                    if net.held[*at].release_token(now).is_some() {
+                        let changed = net.tick();
+                        let held = &mut net.held[*at];
+                        (held.changed, held.releasing) = (changed, None);
+                    }
+                    *at
+                }
                 Given::TakeOver(at) => {
                     let revision = net.tick();
                     let held = &mut net.held[*at];
                     (held.revision, held.changed) = (revision, revision);
                     held.instance = request.instance;
+                    held.releasing = None;
                     if held.token.take().is_some() {
                         held.end = None;
                     }
@@ -108,6 +116,7 @@ impl Naive {
                         owner_name: None,
                         end: extras.hold_token.map(|_| now + extras.hold_ms.unwrap_or(60_000)),
                         token: extras.hold_token,
+                        releasing: None,
                     };
                     write_extras(&mut held, extras, now);
                     net.held.push(held);
@@ -187,6 +196,7 @@ struct Ask<'a> {
     net: &'a Net,
     request: &'a Allocate,
     extras: &'a AllocateExtras,
+    now: u64,
 }
 
 impl Ask<'_> {
@@ -263,7 +273,8 @@ impl Ask<'_> {
         let held = &self.net.held[at];
         let same = held.instance == self.request.instance;
         let takes_over = !same && self.request.flags.takeover;
-        if !takes_over && held.token.is_some() && held.token != self.extras.hold_token {
+        let token = held.token.or(held.release_token(self.now));
+        if !takes_over && token.is_some() && token != self.extras.hold_token {
             return no_field(Status::OTHER_TOKEN, "hold_token");
         }
         if !same && !takes_over {

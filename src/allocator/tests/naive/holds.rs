@@ -1,9 +1,9 @@
 //! Confirming and cancelling what is held under a token.
 
-use super::release::target;
+use super::release::{check_fences, target};
 use super::{Held, Naive, Net, Rest, Verdict, no, no_field};
 use crate::model::{Family, NetworkId, Status};
-use addrd_protocol::message::{HoldEnd, Target};
+use addrd_protocol::message::{HoldEnd, HoldRelease, Target};
 use addrd_protocol::prefix::number_of;
 
 /// How long what ran out rests at least, ms.
@@ -93,6 +93,95 @@ impl Naive {
                 Ok(Some((*hold, true)))
             }
         }
+    }
+}
+
+impl Naive {
+    /// What is to be released if that is confirmed, and whether it was so already or is gone at once; `None` =
+    /// nothing is held.
+    pub(in crate::allocator::tests) fn hold_release(
+        &mut self,
+        network: NetworkId,
+        request: &HoldRelease,
+    ) -> Verdict<Option<(Held, bool, bool)>> {
+        let now = self.now;
+        let net = self.net_mut(network)?;
+        let hold_ms = request.hold_ms.unwrap_or(60_000);
+        if !(1_000..=315_360_000_000).contains(&hold_ms) {
+            return no_field(Status::OUT_OF_RANGE, "hold_ms");
+        }
+        if matches!(request.target, Target::Address(_)) && request.fences.is_empty() {
+            return no(Status::CONFLICTING_FIELDS);
+        }
+        let Some(at) = target(net, &request.target)? else { return Ok(None) };
+        check_fences(&net.held[at], &request.fences)?;
+        let held = &net.held[at];
+        match held.token.or(held.release_token(now)) {
+            Some(token) if token != request.token => return no_field(Status::OTHER_TOKEN, "token"),
+            Some(_) if held.token.is_some() => {
+                net.tick();
+                return Ok(Some((net.held.remove(at), false, true)));
+            }
+            Some(_) => return Ok(Some((held.clone(), true, false))),
+            None => {}
+        }
+        let changed = net.tick();
+        let held = &mut net.held[at];
+        (held.changed, held.releasing) = (changed, Some((request.token, now + hold_ms)));
+        Ok(Some((held.clone(), false, false)))
+    }
+
+    /// What is released; `None` = nothing is held at that revision.
+    pub(in crate::allocator::tests) fn confirm_release(
+        &mut self,
+        network: NetworkId,
+        request: &HoldEnd,
+    ) -> Verdict<Option<Held>> {
+        let now = self.now;
+        let net = self.net_mut(network)?;
+        let found = target(net, &request.target)?;
+        let Some(at) = found.filter(|&at| net.held[at].revision == request.revision.0) else {
+            return Ok(None);
+        };
+        let held = &net.held[at];
+        match (held.token, held.release_token(now)) {
+            (Some(token), _) | (None, Some(token)) if token != request.token => {
+                return no_field(Status::OTHER_TOKEN, "token");
+            }
+            (None, Some(_)) => {}
+            _ => return no(Status::HOLD_OVER),
+        }
+        net.tick();
+        let held = net.held.remove(at);
+        net.rest(&held, now);
+        Ok(Some(held))
+    }
+
+    /// What its owner keeps, and whether it was so already.
+    pub(in crate::allocator::tests) fn cancel_release(
+        &mut self,
+        network: NetworkId,
+        request: &HoldEnd,
+    ) -> Verdict<(Held, bool)> {
+        let now = self.now;
+        let net = self.net_mut(network)?;
+        let found = target(net, &request.target)?;
+        let Some(at) = found.filter(|&at| net.held[at].revision == request.revision.0) else {
+            return no(Status::HOLD_OVER);
+        };
+        let held = &net.held[at];
+        match held.token.or(held.release_token(now)) {
+            Some(token) if token != request.token => return no_field(Status::OTHER_TOKEN, "token"),
+            Some(_) if held.token.is_some() => return no(Status::HOLD_OVER),
+            _ => {}
+        }
+        if held.releasing.is_none() {
+            return Ok((held.clone(), true));
+        }
+        let changed = net.tick();
+        let held = &mut net.held[at];
+        (held.changed, held.releasing) = (changed, None);
+        Ok((held.clone(), false))
     }
 }
 

@@ -95,6 +95,8 @@ pub(super) struct Held {
     pub(super) end: Option<u64>,
     /// It is held under this token.
     pub(super) token: Option<Uuid>,
+    /// It is to be released under this token, if that is confirmed before then.
+    pub(super) releasing: Option<(Uuid, u64)>,
 }
 
 /// An address or block that was released and that nobody else may have before its end.
@@ -191,6 +193,11 @@ impl Rest {
 impl Held {
     pub(super) fn address(&self) -> IpAddr {
         self.family.address(self.first).unwrap()
+    }
+
+    /// The token under which it can still be released.
+    pub(super) fn release_token(&self, now: u64) -> Option<Uuid> {
+        self.releasing.filter(|(_, end)| *end > now).map(|(token, _)| token)
     }
 
     pub(super) fn revision(&self) -> Revision {

@@ -140,7 +140,7 @@ pub(in crate::allocator::tests) fn target(net: &Net, target: &Target) -> Verdict
     }
 }
 
-fn check_fences(held: &Held, fences: &Fences) -> Verdict<()> {
+pub(super) fn check_fences(held: &Held, fences: &Fences) -> Verdict<()> {
     if fences.owner.is_some_and(|owner| owner != held.owner) {
         return no(Status::NOT_HOLDER);
     }
