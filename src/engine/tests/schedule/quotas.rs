@@ -38,7 +38,7 @@ impl Quotas {
         let most = self.most.remove(&id).unwrap_or_default();
         PROJECTS.into_iter().zip(most).any(|(project, most)| {
             let own = wishes.iter().filter(|wish| is_counted(&wish.thing, project));
-            let asked: usize = own.map(|wish| asked_for(wish)).sum();
+            let asked: usize = own.map(asked_for).sum();
             asked > 0 && most + asked > LIMIT
         })
     }
