@@ -122,9 +122,9 @@ impl Shard {
                 self.check_token(at, Some(request.token), "token")?;
             }
         }
-        let ended = HoldEnded { state: AllocationState::Free, ..self.hold_ended(at, late) };
-        self.commit_free(at, sink);
-        Ok(Some(ended))
+        let ended = self.hold_ended(at, late);
+        let state = self.commit_given_back(at, sink);
+        Ok(Some(HoldEnded { state, ..ended }))
     }
 
     /// Holds a release: what is held stays its owner's until that is confirmed. `None` = nothing is held.
@@ -149,9 +149,9 @@ impl Shard {
         let record = self.ledger.at(at);
         if record.state() == AllocationState::Held {
             // What a transaction took and gives back is nobody's, however it ends.
-            let ended = HoldEnded { state: AllocationState::Free, ..self.hold_ended(at, false) };
-            self.commit_free(at, sink);
-            return Ok(Some(ended));
+            let ended = self.hold_ended(at, false);
+            let state = self.commit_given_back(at, sink);
+            return Ok(Some(HoldEnded { state, ..ended }));
         }
         if self.release_token(record).is_some() {
             return Ok(Some(HoldEnded { repeated: true, ..self.hold_ended(at, false) }));
@@ -398,6 +398,30 @@ impl Shard {
         }
     }
 
+    /// Until when what a hold takes out of its rest would have rested, since it rests on if that is cancelled.
+    /// What rested for a token nobody had used.
+    pub(super) fn rest_to_go_on(&self, handle: u32) -> Option<u64> {
+        let record = self.ledger.at(handle);
+        let goes_on = self.still_rests(record) && self.token_of(record).is_none();
+        goes_on.then(|| self.ledger.rest_end(record))
+    }
+
+    /// Ends a hold whose address nobody has used: it is free, or rests on as it did before; which of both.
+    fn commit_given_back(&mut self, at: u32, sink: &mut impl EffectSink) -> AllocationState {
+        let record = self.ledger.at(at);
+        let end = self.ledger.rest_end(record);
+        let subnet = self.subnets.at(record.subnet);
+        let stays = !subnet.deleting && !self.networks.at(subnet.network).deleting;
+        if record.state() != AllocationState::Held || end <= self.now.0 || !stays {
+            self.commit_free(at, sink);
+            return AllocationState::Free;
+        }
+        let project = self.ledger.extras_row(record).and_then(|row| row.project);
+        let kept = AllocationExtras { project, quarantine_end: Some(end), ..Default::default() };
+        self.commit_resting(at, kept, sink);
+        AllocationState::Quarantined
+    }
+
     /// Ends what is over: a lease is released, a hold rests, for 10 minutes at least, with all that it
     /// had, so that whoever confirms it late takes it back.
     pub(super) fn commit_ended(&mut self, handle: u32, sink: &mut impl EffectSink) -> Revision {
@@ -411,7 +435,8 @@ impl Shard {
         }
         let mut extras = self.ledger.extras_row(record).cloned().unwrap_or_default();
         let rest_ms = subnet.quarantine_ms.max(HOLD_REST_MS);
-        extras.quarantine_end = Some(self.now.0.saturating_add(rest_ms));
+        let end = self.now.0.saturating_add(rest_ms);
+        extras.quarantine_end = Some(end.max(self.ledger.rest_end(record)));
         self.commit_resting(handle, extras, sink)
     }
 

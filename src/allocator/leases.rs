@@ -71,9 +71,12 @@ impl Shard {
         self.restart_grace_ms = ms;
     }
 
-    /// Until now nobody could renew: what has a lease keeps it for the restart grace at least.
+    /// Until now nobody could renew: what has a lease keeps it for the restart grace at least, and what ran out
+    /// under a token can be confirmed for so long.
     pub fn grant_restart_grace(&mut self, now: Tick) {
-        self.grant_grace(Tick(now.0.saturating_add(self.restart_grace_ms)));
+        let until = Tick(now.0.saturating_add(self.restart_grace_ms));
+        self.grant_grace(until);
+        self.keep_rests_of_holds(until);
     }
 
     /// What has a lease by now keeps it at least until then.

@@ -98,6 +98,21 @@ impl Shard {
         }
     }
 
+    /// Nobody could confirm until now: what rests for a token rests until then at least.
+    pub(super) fn keep_rests_of_holds(&mut self, until: Tick) {
+        let is_short = |&handle: &u32| {
+            let record = self.ledger.at(handle);
+            self.ledger.rest_end(record) < until.0 && self.token_of(record).is_some()
+        };
+        let short: Vec<u32> = self.rests.all().filter(is_short).collect();
+        for handle in short {
+            self.note_rest(handle, false);
+            self.ledger.set_rest_end(handle, until.0);
+            self.note_rest(handle, true);
+            self.rests.prolonged.push((handle, self.ledger.changed(self.ledger.at(handle))));
+        }
+    }
+
     /// Pushes and absorbs the later end of a rest, if it is still that one.
     fn commit_prolonged(&mut self, handle: u32, changed: Revision, sink: &mut impl EffectSink) {
         let record = self.ledger.at(handle);
@@ -410,9 +425,11 @@ impl Shard {
     #[cold]
     pub(super) fn address_resting(&self, record: u32, exact: &IpAddr) -> Refused {
         let left = self.time_left(self.ledger.at(record));
-        let message = format_args!(
-            "{exact} was released and rests for {left} ms more; the flag allow_resting would take it"
-        );
+        let what = match self.token_of(self.ledger.at(record)) {
+            None => "was released and rests",
+            Some(_) => "was held under a token and is kept for that",
+        };
+        let message = format_args!("{exact} {what} for {left} ms more");
         let mut refused = refuse_field(Status::ADDRESS_RESTING, "exact", message);
         refused.retry_after_ms = retry_after(left);
         self.shown(refused, record)

@@ -130,6 +130,11 @@ impl Rests {
         self.count() * each * 3 / 2
     }
 
+    /// All of them, in no order that means anything.
+    pub(super) fn all(&self) -> impl Iterator<Item = u32> + '_ {
+        self.own.iter().map(|(_, _, handle)| *handle)
+    }
+
     /// Notes whose a rest was.
     pub(super) fn note(&mut self, key_hash: u64, account: u32, turn: Turn, there: bool) {
         let (end, revision, handle) = turn;

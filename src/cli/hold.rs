@@ -6,11 +6,16 @@ use super::session::Session;
 use super::view::{self, View};
 use super::{find, output, release};
 use addrd_client::{Client, Error};
-use addrd_protocol::message::{Allocation, HoldEnd, HoldEnded, Lookup, Target};
+use addrd_protocol::message::{
+    Allocation, AllocationFilter, AllocationState, HoldEnd, HoldEnded, Lookup, Target,
+};
 use addrd_protocol::{NetworkId, OwnerId, Revision, Slot, Status};
 use serde::Serialize;
 use std::net::IpAddr;
 use uuid::Uuid;
+
+/// Rests of an owner among which that of its hold is looked for.
+const RESTING_MAX: usize = 1_000;
 
 /// Which holds are meant.
 #[derive(Debug, clap::Args)]
@@ -140,6 +145,21 @@ impl Way {
 }
 
 impl Holds {
+    /// Without a revision only the state tells whether what is there can be this hold: what is allocated may be
+    /// somebody else's by now.
+    fn check(&self, held: &Allocation) -> Result<(), Fault> {
+        let is_released = self.release && held.state == AllocationState::Allocated;
+        let is_held = !self.release && held.state != AllocationState::Allocated;
+        if self.revision.is_some() || is_released || is_held {
+            return Ok(());
+        }
+        Err(Fault::Refused(format!(
+            "{} is {}: whether that is this hold's tells --revision",
+            held.address,
+            view::word(&held.state)
+        )))
+    }
+
     fn targets(&self) -> Vec<Target> {
         match &self.owner {
             Some(owner) => vec![Target::Key { owner: owner.id, slot: Slot(self.slot) }],
@@ -161,6 +181,7 @@ impl Holds {
             return Ok(Some(Found { client, network, end }));
         }
         let Some(held) = there(&client, network, &target).await? else { return Ok(None) };
+        self.check(&held)?;
         let revision = self.revision.map_or(held.revision, Revision);
         let client = client.on_networks_of(held.network_project.unwrap_or(held.project_id));
         let end = HoldEnd { target, revision, token, release };
@@ -177,7 +198,7 @@ async fn there(
     let network = network.unwrap_or(NetworkId::NIL);
     let Target::Address(address) = target else {
         return match client.allocation_get(network, *target).await {
-            Err(error) if error.is(Status::NOT_FOUND) => Ok(None),
+            Err(error) if error.is(Status::NOT_FOUND) => resting(client, network, target).await,
             other => Ok(Some(other?)),
         };
     };
@@ -186,6 +207,23 @@ async fn there(
         (one, true) => Ok(one),
         _ => Err(Fault::Usage(format!("{address} is held more than once: give --network"))),
     }
+}
+
+/// What a key held last, if it rests.
+async fn resting(
+    client: &Client,
+    network: NetworkId,
+    target: &Target,
+) -> Result<Option<Allocation>, Fault> {
+    let Target::Key { owner, slot } = target else { return Ok(None) };
+    let filter = AllocationFilter {
+        state: Some(AllocationState::Quarantined),
+        owner: Some(*owner),
+        ..AllocationFilter::default()
+    };
+    let found = client.allocations(network, filter).take(RESTING_MAX).await?;
+    let of_slot = found.into_iter().filter(|rest| rest.slot == *slot);
+    Ok(of_slot.max_by_key(|rest| rest.revision))
 }
 
 pub(crate) async fn confirm(session: &Session, confirm: Confirm) -> Result<(), Fault> {

@@ -245,8 +245,8 @@ pub struct AllocationRow {
 pub struct AllocationExtras {
     /// End of lease or hold, ms since the Unix epoch.
     pub deadline: Option<u64>,
-    /// End of quarantine, ms since the Unix epoch; of what is allocated, with a token, the time until which
-    /// its release can be confirmed.
+    /// End of quarantine, ms since the Unix epoch; of what is held, that of a rest before it; of what is
+    /// allocated, with a token, the time until which its release can be confirmed.
     pub quarantine_end: Option<u64>,
     /// The project, if it is not that of the network.
     pub project: Option<ProjectId>,

@@ -73,8 +73,11 @@ fn what_ran_out_is_confirmed_late() {
     while server.addrd("usage blue -o json").json()["totals"][0]["quarantined"] != "1" {
         assert!(begin.elapsed() < PATIENCE, "it has run out long ago");
     }
-    let confirmed = server.addrd("confirm 10.0.0.2 --token t").ok();
+    let confirmed = server.addrd("confirm --network blue --owner web-1 --token t").ok();
     assert!(confirmed.contains("had run out"), "{confirmed}");
+    // Whose it is by now only the revision tells.
+    let said = server.addrd("confirm 10.0.0.2 --token t").fails(3);
+    assert!(said.contains("--revision"), "{said}");
     assert!(server.addrd("list blue").ok().contains("web-1"));
 }
 

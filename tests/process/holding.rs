@@ -4,7 +4,7 @@
 //! database has, address by address: nothing leaked, nothing was freed while in use.
 
 use crate::support::line::{Answer, Line, hello_of};
-use crate::support::network::network;
+use crate::support::network::{network, text};
 use crate::support::seed::Choices;
 use crate::support::server::Site;
 use crate::support::{eventually, run, say, scale};
@@ -32,6 +32,8 @@ const TRIES: u64 = 3;
 enum Step {
     /// It asked for an address and is killed before the answer.
     Asked,
+    /// Its outer transaction is tried again, and it is killed before the answer.
+    Retrying,
     /// It has the answer.
     Answered,
     /// Its outer transaction has ended.
@@ -42,7 +44,8 @@ enum Step {
     Done,
 }
 
-const STEPS: [Step; 5] = [Step::Asked, Step::Answered, Step::Decided, Step::Told, Step::Done];
+const STEPS: [Step; 6] =
+    [Step::Asked, Step::Retrying, Step::Answered, Step::Decided, Step::Told, Step::Done];
 
 /// What happens to the outer transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +164,9 @@ impl Caller {
         for attempt in 0..tries {
             // A deadlock undoes what the attempt before wrote in the outer database, and nothing else: the
             // request has one token, so that the next attempt finds what the first one got.
+            if attempt > 0 && until == Step::Retrying {
+                return self.ask_and_die(&hold).await;
+            }
             let Ok(Reply::Allocated(got)) = self.ask(&hold).await else {
                 return self.fault("no address".to_owned());
             };
@@ -181,7 +187,7 @@ impl Caller {
             Fate::Fails => Request::HoldCancel(end),
         };
         match until {
-            Step::Asked | Step::Answered | Step::Decided => {}
+            Step::Asked | Step::Retrying | Step::Answered | Step::Decided => {}
             Step::Told => self.ask_and_die(&told).await,
             Step::Done => match self.ask(&told).await {
                 Ok(Reply::HoldEnded(_)) => {}
@@ -208,6 +214,9 @@ impl Caller {
             Ok(Reply::HoldEnded(ended)) if ended.state == AllocationState::Allocated => {}
             other => return self.fault(format!("a held release got {other:?}")),
         }
+        if until == Step::Retrying {
+            return self.ask_and_die(&hold).await;
+        }
         if until == Step::Answered {
             return;
         }
@@ -222,7 +231,7 @@ impl Caller {
             Fate::Fails => Request::HoldCancel(end),
         };
         match until {
-            Step::Asked | Step::Answered | Step::Decided => {}
+            Step::Asked | Step::Retrying | Step::Answered | Step::Decided => {}
             Step::Told => self.ask_and_die(&told).await,
             Step::Done => match self.ask(&told).await {
                 Ok(Reply::HoldEnded(_)) => {}
@@ -310,7 +319,7 @@ fn assert_is_what_was_committed(outer: &Outer, held: &[Allocation], rounds: u64)
         outer.ports.iter().map(|(owner, port)| (*owner, of_port(port))).collect();
     assert_eq!(real, ports);
     // In each round those that committed, whether they lived on or not, and those that are not deleted.
-    assert_eq!(ports.len() as u64, rounds * (3 * 2 + 7));
+    assert_eq!(ports.len() as u64, rounds * (3 * 2 + 9));
     assert_eq!(outer.deleted.len() as u64, rounds * 3);
     assert!(outer.grabbed > 0);
 }
@@ -381,5 +390,50 @@ fn nothing_leaks_and_nothing_in_use_is_freed_wherever_the_caller_is_killed() {
         assert_is_what_was_committed(&lock(&outer), &held, rounds);
         server.stop().await;
         site.check_is_clean();
+    });
+}
+
+/// What is confirmed is written with its texts: many long ones are more than one step has room for.
+#[test]
+fn many_holds_on_several_networks_are_confirmed_in_one_call() {
+    run(Duration::from_secs(120), async {
+        let site = Site::new();
+        let server = site.start().await;
+        let client = site.client().await;
+        let networks = [
+            network(&client, 1, &["10.1.0.0/16"]).await,
+            network(&client, 2, &["10.2.0.0/16"]).await,
+        ];
+        let token = Uuid::from_u128(9);
+        let long = text(&"x".repeat(255));
+        let mut holds = Vec::new();
+        for number in 0..700_u128 {
+            let owner = OwnerId::from_u128(number / 2 + 1);
+            let extras = AllocateExtras {
+                hold_token: Some(token),
+                host: Some(long.clone()),
+                label: Some(long.clone()),
+                owner_name: Some(long.clone()),
+                ..AllocateExtras::default()
+            };
+            let hold = Allocate { extras: Some(Box::new(extras)), ..plain_allocate(owner) };
+            let network = networks[(number % 2) as usize];
+            let got = client.allocate(network, hold).await.expect("an address").first;
+            let target = Target::Address(got.address);
+            holds
+                .push((network, HoldEnd { target, revision: got.revision, token, release: false }));
+        }
+        // One that never was, in the middle.
+        holds[350].1.revision = Revision(1);
+        let outcomes = client.holds_confirm(&holds).await;
+        assert_eq!(outcomes.len(), holds.len());
+        for (number, ((_, hold), outcome)) in holds.iter().zip(outcomes).enumerate() {
+            match outcome {
+                Ok(Some(ended)) => assert_eq!(Target::Address(ended.address), hold.target),
+                Err(error) if number == 350 => assert!(error.is(Status::STALE), "{error}"),
+                other => panic!("{number}: {other:?}"),
+            }
+        }
+        server.stop().await;
     });
 }

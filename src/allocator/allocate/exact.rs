@@ -50,12 +50,11 @@ impl Shard {
         let flags = &asked.request.flags;
         // An address that follows from a MAC can only be that of whoever had it before; and what owners
         // say that they hold they may have got after the state at hand.
-        let holds = self.restoring
-            || self.adopting
-            || asked.request.strategy == Strategy::Eui64
-            || subnet.row.service.is_auto_address();
+        let holds = self.restoring || self.adopting;
+        let of_a_mac =
+            asked.request.strategy == Strategy::Eui64 || subnet.row.service.is_auto_address();
         let token = asked.extras.hold_token;
-        let claim = Claim { token, anybodys: holds || flags.allow_resting, holds };
+        let claim = Claim { token, anybodys: holds || of_a_mac || flags.allow_resting, holds };
         let key = self.key_of(network, asked.request.owner, want.slot);
         let over = self.resting_for(at, (offset, order), &key, &claim);
         if over.is_none() && !subnet.map.is_free(&self.maps, offset, order) {

@@ -15,7 +15,7 @@ use super::index::split_mix;
 use super::refusal::{Refused, adopting, refuse, with};
 use super::subnet::Subnet;
 use crate::model::{
-    AllocationExtras, AllocationPlace, AllocationRow, EffectSink, Family, OwnerId, Status,
+    AllocationExtras, AllocationPlace, AllocationRow, EffectSink, Family, OwnerId, Revision, Status,
 };
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::allocate::{AllocatedAddress, SubnetSettings};
@@ -284,7 +284,9 @@ impl Shard {
         decision: Decision,
         sink: &mut impl EffectSink,
     ) -> Done {
+        let mut rest_end = None;
         if let Decision::Fresh(Choice { over: Some(resting), .. }) = decision {
+            rest_end = self.rest_to_go_on(resting);
             self.commit_free(resting, sink);
         }
         let revision = self.networks.at(network).next_revision();
@@ -293,7 +295,8 @@ impl Shard {
             Decision::HoldAnew(record) => {
                 let mut row = self.ledger.row_of(&self.subnets, record);
                 row.changed = revision;
-                (_, row.extras) = self.held_if_asked(asked, row.extras);
+                let rest_end = row.extras.as_ref().and_then(|extras| extras.quarantine_end);
+                (_, row.extras) = self.held_if_asked(asked, row.extras, rest_end);
                 self.commit_changed(record, row, sink);
                 Done::was(record, true)
             }
@@ -302,17 +305,7 @@ impl Shard {
                 Done::was(record, true)
             }
             Decision::TakeOver(record) => {
-                let mut row = self.ledger.row_of(&self.subnets, record);
-                row.revision = revision;
-                row.changed = revision;
-                row.instance = asked.request.instance;
-                if row.state == AllocationState::Held {
-                    row.state = AllocationState::Allocated;
-                    row.extras = confirmed(row.extras);
-                } else {
-                    row.extras = kept(row.extras);
-                }
-                row.extras = self.merged(row.extras, asked);
+                let row = self.taken_over(record, revision, asked);
                 self.commit_changed(record, row, sink);
                 Done { taken_over: true, ..Done::was(record, false) }
             }
@@ -333,7 +326,8 @@ impl Shard {
             }
             Decision::Fresh(choice) => {
                 let subnet = self.subnets.at(choice.subnet);
-                let (state, extras) = self.held_if_asked(asked, self.merged(None, asked));
+                let extras = self.merged(None, asked);
+                let (state, extras) = self.held_if_asked(asked, extras, rest_end);
                 let row = AllocationRow {
                     place: AllocationPlace {
                         network: subnet.network_handle,
@@ -356,11 +350,27 @@ impl Shard {
         }
     }
 
-    /// State and rare fields of what is new: held if the request has a token.
+    /// An allocation as it is once another instance has it: neither held nor about to be released.
+    fn taken_over(&self, record: u32, revision: Revision, asked: &Asked<'_>) -> AllocationRow {
+        let mut row = self.ledger.row_of(&self.subnets, record);
+        (row.revision, row.changed) = (revision, revision);
+        row.instance = asked.request.instance;
+        row.extras = match row.state {
+            AllocationState::Held => confirmed(row.extras),
+            _ => kept(row.extras),
+        };
+        row.state = AllocationState::Allocated;
+        row.extras = self.merged(row.extras, asked);
+        row
+    }
+
+    /// State and rare fields of what is new: held if the request has a token; `rest_end` is when what it takes
+    /// would have rested.
     fn held_if_asked(
         &self,
         asked: &Asked<'_>,
         extras: Option<Box<AllocationExtras>>,
+        rest_end: Option<u64>,
     ) -> (AllocationState, Option<Box<AllocationExtras>>) {
         let Some(token) = asked.extras.hold_token else {
             return (AllocationState::Allocated, extras);
@@ -369,6 +379,7 @@ impl Shard {
         let hold_ms = asked.extras.hold_ms.unwrap_or(HOLD_MS_DEFAULT);
         extras.token = Some(token);
         extras.deadline = Some(self.deadline_of(hold_ms));
+        extras.quarantine_end = rest_end;
         (AllocationState::Held, Some(extras))
     }
 

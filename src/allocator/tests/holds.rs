@@ -3,16 +3,16 @@
 use super::quotas::{addresses, limited};
 use super::shared::{guest, lent};
 use super::*;
-use crate::limits::{EXPIRY_SLICE_OBJECTS, HOLD_REST_MS, OPEN_HOLDS_MAX};
+use crate::limits::{EXPIRY_SLICE_OBJECTS, HOLD_REST_MS, OPEN_HOLDS_MAX, RESTART_GRACE_MS};
 use crate::model::{Instance, Revision};
-use addrd_protocol::Setting;
 use addrd_protocol::message::allocate::AllocatedAddress;
 use addrd_protocol::message::hold::HOLD_MS_DEFAULT;
 use addrd_protocol::message::{
     Allocation, AllocationGet, AllocationState, AllocationUpdate, Batch, BatchItem, BatchMode,
-    BatchResult, Detail, FamilyChoice, HoldEnd, HoldEnded, HoldRelease, Lookup, Renew,
+    BatchResult, Detail, FamilyChoice, HoldEnd, HoldEnded, HoldRelease, Lookup, Renew, Strategy,
     SubnetDelete, Usage,
 };
+use addrd_protocol::{Mac, Setting};
 use uuid::Uuid;
 
 const ONE: Uuid = Uuid::from_u128(1);
@@ -519,5 +519,64 @@ fn who_releases_under_a_token_may_take_it_again() {
     let gone = world.release_under(2, ONE).unwrap().unwrap();
     assert_eq!((gone.state, gone.address), (AllocationState::Free, mine.address));
     assert_eq!(world.counts(), [252, 0, 1, 0]);
+    world.check();
+}
+
+/// Else holding and cancelling would be a way round quarantine.
+#[test]
+fn a_hold_of_what_rested_rests_on_when_it_is_cancelled() {
+    let create = SubnetCreate { quarantine_ms: Some(30_000), ..subnet(1, "10.0.0.0/30") };
+    let mut world = World::with_subnet(create);
+    world.address(1);
+    world.release(release(1));
+    world.wait(10_000);
+    let mut eager = held(2, ONE);
+    eager.flags.allow_resting = true;
+    let given = world.allocate(eager).first;
+    assert!(given.from_quarantine);
+    let gone = world.cancel(end(2, &given, ONE)).unwrap().unwrap();
+    assert_eq!(gone.state, AllocationState::Quarantined);
+    assert_eq!(world.at_address("10.0.0.2").unwrap().time_left_ms, 20_000);
+    assert_eq!(world.refusal(allocate(3)), Status::EXHAUSTED);
+    world.check();
+    world.run_out(20_000);
+    assert_eq!(world.address(3), given.address);
+    world.check();
+}
+
+/// An address that follows from a MAC is kept for the token all the same.
+#[test]
+fn what_ran_out_is_kept_from_who_has_its_mac() {
+    let mut world = World::with_subnet(subnet(1, "fd00::/64"));
+    let of_mac = |number, token| {
+        let mut request = allocate_with(number, |extras| {
+            extras.mac = Some(Mac([2, 0, 0, 0, 0, 1]));
+            extras.subnets = vec![subnet_id(1)];
+            extras.hold_token = token;
+        });
+        request.strategy = Strategy::Eui64;
+        request
+    };
+    let given = world.allocate(of_mac(1, Some(ONE))).first;
+    world.run_out(HOLD_MS_DEFAULT);
+    assert_eq!(world.refusal(of_mac(2, None)), Status::ADDRESS_RESTING);
+    assert!(world.confirm(end(1, &given, ONE)).unwrap().late);
+    world.check();
+}
+
+/// Downtime must not eat the time for a late confirmation.
+#[test]
+fn after_a_standstill_there_is_time_left_to_confirm_late() {
+    let mut world = world();
+    let given = world.hold(1, ONE);
+    world.run_out(HOLD_MS_DEFAULT);
+    world.at.tick.0 += 2 * HOLD_REST_MS;
+    world.shards[0].set_restart_grace(RESTART_GRACE_MS);
+    world.shards[0].notice_time(&world.at, Tick(0));
+    let left = world.at_address("10.0.0.2").unwrap().time_left_ms;
+    assert!(left >= RESTART_GRACE_MS, "{left}");
+    world.run_out(1);
+    world.check();
+    assert!(world.confirm(end(1, &given, ONE)).unwrap().late);
     world.check();
 }

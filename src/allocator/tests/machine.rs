@@ -457,7 +457,8 @@ impl Machine {
                             (real.address, real.revision),
                             (held.address(), held.revision())
                         );
-                        assert_eq!((real.state, real.late), (AllocationState::Free, late));
+                        let state = self.state_at(network, &held);
+                        assert_eq!((real.state, real.late), (state, late));
                     }
                     (Ok(None), BatchResult::NotHeld) => {}
                     (Err(no), BatchResult::Failed(refused)) => assert_refused(refused, no),
@@ -475,24 +476,25 @@ impl Machine {
         }
     }
 
+    /// What is left where something was held.
+    fn state_at(&self, network: u128, held: &Held) -> AllocationState {
+        let net = self.net(network).unwrap();
+        let mut rests = net.resting.iter();
+        match rests.any(|rest| (rest.family, rest.first) == (held.family, held.first)) {
+            true => AllocationState::Quarantined,
+            false => AllocationState::Free,
+        }
+    }
+
     /// An item about a release that is held.
     fn release_item(&mut self, network: u128, item: &BatchItem, result: &BatchResult) {
         let id = network_id(network);
         let verdict = match item {
-            BatchItem::HoldConfirm(end) => {
-                let now = self.naive.now;
-                self.naive.confirm_release(id, end).map(|held| {
-                    let held = held?;
-                    let net = self.net(network).unwrap();
-                    let mut rests = net.resting.iter().filter(|rest| rest.end > now);
-                    let state =
-                        match rests.any(|r| (r.family, r.first) == (held.family, held.first)) {
-                            true => AllocationState::Quarantined,
-                            false => AllocationState::Free,
-                        };
-                    Some((held, false, state))
-                })
-            }
+            BatchItem::HoldConfirm(end) => self.naive.confirm_release(id, end).map(|held| {
+                let held = held?;
+                let state = self.state_at(network, &held);
+                Some((held, false, state))
+            }),
             BatchItem::HoldCancel(end) => {
                 let kept = self.naive.cancel_release(id, end);
                 kept.map(|(held, repeated)| Some((held, repeated, AllocationState::Allocated)))

@@ -97,7 +97,9 @@ pub(crate) async fn run(session: &Session, compare: Compare) -> Result<(), Fault
     // A file that can't be read is told before the server is asked for everything.
     let mut lines = Lines::open(&compare.file)?;
     let mut kept = Kept::default();
-    Reader::new(client, &mut kept).all(only).await?;
+    let mut reader = Reader::new(client, &mut kept);
+    reader.leaves_out_holds = true;
+    reader.all(only).await?;
     let mut out = session.output.list::<Difference>();
     while let Some(numbered) = lines.next()? {
         let number = numbered.number;

@@ -34,6 +34,7 @@ pub(crate) async fn run(session: &Session, export: Export) -> Result<(), Fault> 
     let begin = client.server_status().await?.position;
     let mut writer = Writer::begin(export.file.as_deref(), !session.output.is_quiet())?;
     let mut reader = Reader::new(client, &mut writer);
+    reader.leaves_out_holds = true;
     let read = reader.all(only).await?;
     let (end, left_out) = (reader.client.server_status().await?.position, reader.left_out);
     let (leases, resting, holds) = (reader.leases, reader.resting, reader.holds);

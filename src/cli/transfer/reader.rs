@@ -30,7 +30,9 @@ pub(super) struct Reader<S> {
     pub(super) sink: S,
     /// Networks and subnets that a job is deleting.
     pub(super) left_out: u64,
-    /// What is held under a token: nobody's yet, and without a line.
+    /// What is held under a token has no line: it is nobody's yet.
+    pub(super) leaves_out_holds: bool,
+    /// So many are held.
     pub(super) holds: u64,
     /// Allocations that end, of which a line doesn't tell.
     pub(super) leases: u64,
@@ -42,7 +44,16 @@ pub(super) struct Reader<S> {
 
 impl<S: Sink> Reader<S> {
     pub(super) fn new(client: Client, sink: S) -> Self {
-        Self { client, sink, left_out: 0, holds: 0, leases: 0, resting: 0, carved: HashMap::new() }
+        Self {
+            client,
+            sink,
+            left_out: 0,
+            leaves_out_holds: false,
+            holds: 0,
+            leases: 0,
+            resting: 0,
+            carved: HashMap::new(),
+        }
     }
 
     /// Everything, of all projects or of one. Gives the count of projects.
@@ -272,9 +283,10 @@ impl<S: Sink> Reader<S> {
         }
         let of_ports = self.ports(client, place, gateways).await?;
         let held = client.allocations(place.network_id, AllocationFilter::default());
+        let leaves_out_holds = self.leaves_out_holds;
         let (leases, holds) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
         let own = |held: Allocation| {
-            if held.state == AllocationState::Held {
+            if leaves_out_holds && held.state == AllocationState::Held {
                 holds.set(holds.get() + u64::from(held.project_id == place.project_id));
                 return None;
             }

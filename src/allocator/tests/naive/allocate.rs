@@ -78,7 +78,7 @@ impl Naive {
                     let held = &mut net.held[*at];
                     (held.revision, held.changed) = (revision, revision);
                     held.instance = request.instance;
-                    held.releasing = None;
+                    (held.releasing, held.rested) = (None, None);
                     if held.token.take().is_some() {
                         held.end = None;
                     }
@@ -86,11 +86,9 @@ impl Naive {
                     *at
                 }
                 Given::New { subnet, first, bits, moves, over, .. } => {
+                    let mut rested = None;
                     if *over != Over::Free {
-                        let is_there =
-                            |rest: &super::Rest| (rest.subnet, rest.first) == (*subnet, *first);
-                        net.resting.retain(|rest| !is_there(rest));
-                        net.tick();
+                        rested = net.end_rest(*subnet, *first);
                     }
                     let revision = net.tick();
                     let sub = net.subnets.iter_mut().find(|sub| sub.id == *subnet).unwrap();
@@ -116,6 +114,7 @@ impl Naive {
                         owner_name: None,
                         end: extras.hold_token.map(|_| now + extras.hold_ms.unwrap_or(60_000)),
                         token: extras.hold_token,
+                        rested: rested.filter(|_| extras.hold_token.is_some()),
                         releasing: None,
                     };
                     write_extras(&mut held, extras, now);

@@ -2,7 +2,7 @@
 
 use super::release::{check_fences, target};
 use super::{Held, Naive, Net, Rest, Verdict, no, no_field};
-use crate::model::{Family, NetworkId, Status};
+use crate::model::{Family, NetworkId, Status, SubnetId};
 use addrd_protocol::message::{HoldEnd, HoldRelease, Target};
 use addrd_protocol::prefix::number_of;
 
@@ -40,7 +40,7 @@ impl Naive {
                 }
                 let changed = net.tick();
                 let held = &mut net.held[at];
-                (held.changed, held.token, held.end) = (changed, None, None);
+                (held.changed, held.token, held.end, held.rested) = (changed, None, None, None);
                 Ok((held.clone(), false, false))
             }
             Place::Rests(at) => {
@@ -53,7 +53,7 @@ impl Naive {
                 }
                 let changed = net.tick();
                 let hold = net.resting.remove(at).hold.expect("a hold ran out here");
-                let held = Held { changed, token: None, end: None, ..*hold };
+                let held = Held { changed, token: None, end: None, rested: None, ..*hold };
                 net.held.push(held.clone());
                 Ok((held, false, true))
             }
@@ -66,6 +66,7 @@ impl Naive {
         network: NetworkId,
         request: &HoldEnd,
     ) -> Verdict<Option<(Held, bool)>> {
+        let now = self.now;
         let net = self.net_mut(network)?;
         match net.place(request)? {
             Place::Nowhere => Ok(None),
@@ -85,7 +86,9 @@ impl Naive {
                     Some(_) => {}
                 }
                 net.tick();
-                Ok(Some((net.held.remove(at), false)))
+                let held = net.held.remove(at);
+                net.give_back(&held, now);
+                Ok(Some((held, false)))
             }
             Place::Rests(at) => {
                 net.tick();
@@ -120,7 +123,9 @@ impl Naive {
             Some(token) if token != request.token => return no_field(Status::OTHER_TOKEN, "token"),
             Some(_) if held.token.is_some() => {
                 net.tick();
-                return Ok(Some((net.held.remove(at), false, true)));
+                let held = net.held.remove(at);
+                net.give_back(&held, now);
+                return Ok(Some((held, false, true)));
             }
             Some(_) => return Ok(Some((held.clone(), true, false))),
             None => {}
@@ -207,6 +212,25 @@ impl Net {
         Ok(rests.map(Place::Rests).or(live.map(Place::Held)).unwrap_or(Place::Nowhere))
     }
 
+    /// What rests there goes first; until when it would have rested, if it was no hold.
+    pub(super) fn end_rest(&mut self, subnet: SubnetId, first: u128) -> Option<u64> {
+        let is_it = |rest: &Rest| (rest.subnet, rest.first) == (subnet, first);
+        let at = self.resting.iter().position(is_it).expect("something rests there");
+        self.tick();
+        let rest = self.resting.remove(at);
+        rest.hold.is_none().then_some(rest.end)
+    }
+
+    /// What a hold interrupted rests on.
+    fn give_back(&mut self, held: &Held, now: u64) {
+        let Some(end) = held.rested.filter(|end| *end > now) else { return };
+        if self.deleting || self.sub(held.subnet).is_none_or(|sub| sub.deleting) {
+            return;
+        }
+        let &Held { subnet, family, first, last, owner, slot, .. } = held;
+        self.resting.push(Rest { subnet, family, first, last, owner, slot, end, hold: None });
+    }
+
     /// What is over: a lease is let go; a hold rests, long enough to be confirmed late.
     pub(super) fn run_out(&mut self, held: &Held, now: u64) {
         if held.token.is_none() {
@@ -216,7 +240,7 @@ impl Net {
         if sub.deleting || self.deleting {
             return;
         }
-        let end = now + sub.quarantine.max(HOLD_REST);
+        let end = (now + sub.quarantine.max(HOLD_REST)).max(held.rested.unwrap_or(0));
         let &Held { subnet, family, first, last, owner, slot, .. } = held;
         let hold = Some(Box::new(held.clone()));
         self.resting.push(Rest { subnet, family, first, last, owner, slot, end, hold });

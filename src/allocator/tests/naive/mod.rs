@@ -95,6 +95,8 @@ pub(super) struct Held {
     pub(super) end: Option<u64>,
     /// It is held under this token.
     pub(super) token: Option<Uuid>,
+    /// What the hold interrupts would have rested until then.
+    pub(super) rested: Option<u64>,
     /// It is to be released under this token, if that is confirmed before then.
     pub(super) releasing: Option<(Uuid, u64)>,
 }
