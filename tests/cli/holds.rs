@@ -96,3 +96,25 @@ fn a_held_release_frees_once_it_is_confirmed() {
     assert_eq!(server.addrd("list blue -q").ok(), "");
     server.addrd("release 10.0.0.3 --hold-for 10m").fails(2);
 }
+
+/// What is held is taken: an import hears of it before it makes anything.
+#[test]
+fn an_import_is_told_of_what_is_held_by_its_first_pass() {
+    let (server, folder) = (Server::dev(), tempfile::tempdir().unwrap());
+    server.addrd("network create blue").ok();
+    server.addrd("subnet create blue 10.0.0.0/24 --quarantine 0").ok();
+    for line in ["allocate blue --owner web-1", "allocate blue --owner web-2"] {
+        server.addrd(line).ok();
+    }
+    let file = folder.path().join("state.jsonl");
+    let file = file.to_str().unwrap();
+    server.addrd(&format!("export {file}")).ok();
+    for line in ["release 10.0.0.2", "release 10.0.0.3"] {
+        server.addrd(line).ok();
+    }
+    server.addrd("allocate blue --owner other --address 10.0.0.3 --hold t --hold-for 10m").ok();
+    let ran = server.addrd(&format!("import {file}"));
+    assert_ne!(ran.code, 0, "{ran:?}");
+    assert!(ran.err.contains("10.0.0.3"), "{ran:?}");
+    assert_eq!(server.addrd("list blue -q").ok(), "10.0.0.3\n", "nothing was made");
+}
