@@ -502,7 +502,7 @@ impl Machine {
             BatchItem::HoldRelease(release) => self.naive.hold_release(id, release).map(|held| {
                 let (held, repeated, is_gone) = held?;
                 let state = match is_gone {
-                    true => AllocationState::Free,
+                    true => self.state_at(network, &held),
                     false => AllocationState::Allocated,
                 };
                 Some((held, repeated, state))
