@@ -131,6 +131,13 @@ opcodes! {
     /// Releases an allocation once that is confirmed.
     HOLD_RELEASE = 0x030d, "hold_release";
 
+    /// Says what lives on a host, so that what doesn't is released in the end.
+    RECONCILE = 0x0330, "reconcile";
+    /// Lists what the last reconciliations missed.
+    SUSPECT_LIST = 0x0331, "suspect_list";
+    /// Lists managers, or the hosts of one.
+    MANAGER_LIST = 0x0332, "manager_list";
+
     /// Creates a project.
     PROJECT_CREATE = 0x0401, "project_create";
     /// Reads a project by id or name.
@@ -211,6 +218,8 @@ impl Opcode {
             Self::CLOCK_ACCEPT | Self::SERVER_ADOPT | Self::BACKUP_READ => NetworkRule::None,
             Self::UNWATCH => NetworkRule::None,
             Self::NETWORK_LIST | Self::NETWORK_FIND | Self::TRANSACTION => NetworkRule::None,
+            Self::MANAGER_LIST => NetworkRule::None,
+            Self::RECONCILE | Self::SUSPECT_LIST => NetworkRule::Optional,
             Self::LOOKUP | Self::SCOPE_GET | Self::POOL_GET => NetworkRule::Optional,
             Self::SCOPE_LIST | Self::POOL_LIST => NetworkRule::None,
             Self(0x0400..=0x040f) if self.is_known() => NetworkRule::None,
@@ -279,6 +288,8 @@ impl Opcode {
                 | Self::HOLD_CONFIRM
                 | Self::HOLD_CANCEL
                 | Self::HOLD_RELEASE
+                | Self::RECONCILE
+                | Self::SUSPECT_LIST
                 | Self::PORT_CREATE
                 | Self::PORT_GET
                 | Self::PORT_LIST

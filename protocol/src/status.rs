@@ -155,6 +155,10 @@ statuses! {
     HOLD_CONFIRMED = 0x0165, 409, "";
     /// The project has as many open holds as it may.
     HOLD_LIMIT = 0x0166, 409, "OverQuota";
+    /// A later call of the host has begun.
+    RECONCILE_STALE = 0x0167, 409, "";
+    /// The part does not fit those of its call that came before.
+    RECONCILE_DIFFERS = 0x0168, 409, "";
     /// What follows a position is not kept any more, or is of another life of the data: list anew.
     RELIST = 0x0170, 410, "";
     /// The backup is not being fetched any more, or never was.

@@ -15,7 +15,7 @@ use addrd_protocol::codec::{
     encode_request, try_encode_reply,
 };
 use addrd_protocol::message::{
-    allocate, allocation, batch, failure, list, pool, port, segment, subnet, watch,
+    allocate, allocation, batch, failure, list, pool, port, reconcile, segment, subnet, watch,
 };
 use addrd_protocol::opcode::NetworkRule;
 use addrd_protocol::{Opcode, OwnerId, Retry, Status, codec, text, wire};
@@ -321,6 +321,9 @@ fn the_table_of_limits_is_the_code() {
         ("EVENTS_MAX", watch::EVENTS_MAX as u64),
         ("WATCHES_MAX", watch::WATCHES_MAX as u64),
         ("LOOKUPS_MAX", allocation::LOOKUPS_MAX as u64),
+        ("RECONCILE_LIVE_MAX", reconcile::RECONCILE_LIVE_MAX as u64),
+        ("RECONCILE_PARTS_MAX", reconcile::RECONCILE_PARTS_MAX.into()),
+        ("SUSPECTS_MAX", reconcile::SUSPECTS_MAX as u64),
         ("DETAILS_MAX", failure::DETAILS_MAX as u64),
         ("FAILURE_BYTES_MAX", codec::FAILURE_BYTES_MAX as u64),
         ("BATCH_RESULT_BYTES_MAX", codec::BATCH_RESULT_BYTES_MAX as u64),
@@ -416,6 +419,7 @@ fn reply_has_items(reply: &addrd_protocol::message::Reply) -> bool {
         Reply::Batch(_) | Reply::Segments(_) | Reply::Hosts(_) | Reply::Ports(_) => true,
         Reply::Pins(_) | Reply::Port(_) | Reply::Events(_) => true,
         Reply::BackupBlock(block) => !block.bytes.is_empty(),
+        Reply::Suspects(_) | Reply::Managers(_) => true,
         Reply::Lookups(found) => !found.allocations.is_empty(),
         _ => false,
     }

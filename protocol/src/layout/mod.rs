@@ -15,6 +15,7 @@ mod pin;
 mod pool;
 mod port;
 mod project;
+mod reconcile;
 mod release;
 mod renew;
 pub(crate) mod reply;

@@ -50,6 +50,9 @@ pub(crate) fn read_reply(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Reply>
         Opcode::HOLD_CONFIRM | Opcode::HOLD_CANCEL | Opcode::HOLD_RELEASE => {
             Layout::read(reader).map(Reply::HoldEnded)
         }
+        Opcode::RECONCILE => Layout::read(reader).map(Reply::Reconciled),
+        Opcode::SUSPECT_LIST => Layout::read(reader).map(Reply::Suspects),
+        Opcode::MANAGER_LIST => Layout::read(reader).map(Reply::Managers),
         Opcode(0x0400..=0x04ff) => read_catalogue(opcode, reader),
         Opcode(0x0500..=0x05ff) => read_port_room(opcode, reader),
         Opcode(value) => Err(DecodeError::new(Fault::Unknown { value: value.into() }, "opcode")),
@@ -159,6 +162,9 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::HoldEnded(_) => {
             matches!(opcode, Opcode::HOLD_CONFIRM | Opcode::HOLD_CANCEL | Opcode::HOLD_RELEASE)
         }
+        Reply::Reconciled(_) => opcode == Opcode::RECONCILE,
+        Reply::Suspects(_) => opcode == Opcode::SUSPECT_LIST,
+        Reply::Managers(_) => opcode == Opcode::MANAGER_LIST,
         Reply::Project(_) => {
             matches!(opcode, Opcode::PROJECT_CREATE | Opcode::PROJECT_GET | Opcode::PROJECT_UPDATE)
         }
@@ -257,6 +263,9 @@ pub(crate) fn write_reply(opcode: Opcode, reply: &Reply, writer: &mut Writer<'_>
         Reply::Renewed(body) => body.write(writer),
         Reply::RenewedOwner(body) => body.write(writer),
         Reply::HoldEnded(body) => body.write(writer),
+        Reply::Reconciled(body) => body.write(writer),
+        Reply::Suspects(body) => body.write(writer),
+        Reply::Managers(body) => body.write(writer),
         Reply::Project(body) => body.write(writer),
         Reply::Projects(body) => body.write(writer),
         Reply::Scope(body) => body.write(writer),

@@ -81,6 +81,9 @@ requests! {
     HOLD_CONFIRM => HoldConfirm;
     HOLD_CANCEL => HoldCancel;
     HOLD_RELEASE => HoldRelease;
+    RECONCILE => Reconcile;
+    SUSPECT_LIST => SuspectList;
+    MANAGER_LIST => ManagerList;
     PROJECT_CREATE => ProjectCreate;
     PROJECT_GET => ProjectGet;
     PROJECT_LIST => ProjectList;

@@ -14,6 +14,7 @@ pub mod pin;
 pub mod pool;
 pub mod port;
 pub mod project;
+pub mod reconcile;
 pub mod release;
 pub mod renew;
 pub mod scope;
@@ -58,6 +59,9 @@ pub use port::{
 pub use project::{
     Project, ProjectCreate, ProjectDelete, ProjectGet, ProjectList, ProjectPage, ProjectUpdate,
     ProjectUse, QUOTA_MAX, QuotaSettings, Quotas,
+};
+pub use reconcile::{
+    Live, ManagerList, ManagerPage, ManagerUse, Reconcile, Reconciled, SuspectList, Suspects,
 };
 pub use release::{Fences, Release, Released, Target};
 pub use renew::{Renew, RenewOwner, Renewed, RenewedOwner};
@@ -190,6 +194,12 @@ pub enum Request {
     HoldCancel(HoldEnd),
     /// [`Opcode::HOLD_RELEASE`].
     HoldRelease(Box<HoldRelease>),
+    /// [`Opcode::RECONCILE`].
+    Reconcile(Box<Reconcile>),
+    /// [`Opcode::SUSPECT_LIST`].
+    SuspectList(Box<SuspectList>),
+    /// [`Opcode::MANAGER_LIST`].
+    ManagerList(Box<ManagerList>),
     /// [`Opcode::PROJECT_CREATE`].
     ProjectCreate(Box<ProjectCreate>),
     /// [`Opcode::PROJECT_GET`].
@@ -310,6 +320,12 @@ pub enum Reply {
     RenewedOwner(RenewedOwner),
     /// To [`Request::HoldConfirm`], [`Request::HoldCancel`] and [`Request::HoldRelease`].
     HoldEnded(HoldEnded),
+    /// To [`Request::Reconcile`].
+    Reconciled(Box<Reconciled>),
+    /// To [`Request::SuspectList`].
+    Suspects(Box<Suspects>),
+    /// To [`Request::ManagerList`].
+    Managers(Box<ManagerPage>),
     /// To project create, get, update.
     Project(Box<Project>),
     /// To [`Request::ProjectList`].

@@ -151,6 +151,7 @@ impl<T: Made> Made for Setting<T> {
 }
 
 mod arbitrary_leases;
+mod arbitrary_managers;
 mod arbitrary_watch;
 
 fn id(source: &mut Source) -> Uuid {
@@ -678,6 +679,9 @@ pub(crate) fn request(opcode: Opcode, s: &mut Source) -> Option<Request> {
         Opcode::HOLD_CONFIRM => Request::HoldConfirm(s.make()),
         Opcode::HOLD_CANCEL => Request::HoldCancel(s.make()),
         Opcode::HOLD_RELEASE => Request::HoldRelease(s.make()),
+        Opcode::RECONCILE => Request::Reconcile(s.make()),
+        Opcode::SUSPECT_LIST => Request::SuspectList(s.make()),
+        Opcode::MANAGER_LIST => Request::ManagerList(s.make()),
         Opcode::PROJECT_CREATE => Request::ProjectCreate(s.make()),
         Opcode::PROJECT_GET => Request::ProjectGet(s.make()),
         Opcode::PROJECT_LIST => Request::ProjectList(s.make()),
@@ -763,6 +767,9 @@ pub(crate) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
         Opcode::HOLD_CONFIRM | Opcode::HOLD_CANCEL | Opcode::HOLD_RELEASE => {
             Reply::HoldEnded(s.make())
         }
+        Opcode::RECONCILE => Reply::Reconciled(s.make()),
+        Opcode::SUSPECT_LIST => Reply::Suspects(s.make()),
+        Opcode::MANAGER_LIST => Reply::Managers(s.make()),
         Opcode::PROJECT_CREATE | Opcode::PROJECT_GET | Opcode::PROJECT_UPDATE => {
             Reply::Project(s.make())
         }

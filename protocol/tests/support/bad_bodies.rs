@@ -108,6 +108,14 @@ const REQUEST_BYTES: Changes<'_> = &[
     ("allocation_list_unknown_family", "allocation_list", 7, 5),
     ("allocation_list_changed_since_without_flag", "allocation_list", 15, 1),
     ("lookup_reserved", "lookup", 7, 1),
+    ("reconcile_unknown_flag", "reconcile", 1, 2),
+    ("reconcile_part_behind_the_last", "reconcile", 3, 2),
+    ("reconcile_of_no_parts", "reconcile", 5, 0),
+    ("reconcile_of_too_many_parts", "reconcile", 4, 4),
+    ("reconcile_call_zero", "reconcile", 15, 0),
+    ("reconcile_without_grace", "reconcile", 18, 0),
+    ("reconcile_reserved", "reconcile", 23, 1),
+    ("manager_list_reserved", "manager_list", 7, 1),
     ("server_adopt_unknown_action", "server_adopt", 0, 3),
     ("server_adopt_reserved", "server_adopt", 7, 1),
     ("backup_read_reserved", "backup_read", 23, 1),
@@ -122,13 +130,15 @@ fn fixed_part(opcode: Opcode) -> Vec<u8> {
     match opcode {
         Opcode::NETWORK_FIND => Vec::new(),
         Opcode::FREE_RANGES => vec![0; 8],
+        Opcode::RECONCILE => request_of(opcode).unwrap()[REQUEST_HEADER_BYTES..][..24].to_vec(),
         _ => request_of(opcode).unwrap()[REQUEST_HEADER_BYTES..].to_vec(),
     }
 }
 
 /// Tails that can't be right.
 fn request_tails() -> Named {
-    let bad: [Tail<'_>; 14] = [
+    let (cni, n1) = ((0x8001, &b"cni"[..]), (0x8002, &b"n1"[..]));
+    let bad: [Tail<'_>; 20] = [
         ("hello_server_id_of_15_bytes", Opcode::HELLO, &[(0x8001, &[5; 15])]),
         ("hello_manager_of_65_bytes", Opcode::HELLO, &[(0x8003, &[b'm'; 65])]),
         ("job_list_cursor_of_65_bytes", Opcode::JOB_LIST, &[(0x8001, &[9; 65])]),
@@ -142,6 +152,12 @@ fn request_tails() -> Named {
         ("subnet_update_enable_dhcp_of_2", Opcode::SUBNET_UPDATE, &[(0x8008, &[1, 2])]),
         ("usage_of_two_subnets", Opcode::USAGE, &[(0x8001, &[1; 16]), (0x8002, b"front")]),
         ("free_ranges_of_no_subnet", Opcode::FREE_RANGES, &[(0x8004, &[4, 10, 0, 0, 1])]),
+        ("reconcile_without_host", Opcode::RECONCILE, &[cni]),
+        ("reconcile_without_manager", Opcode::RECONCILE, &[n1]),
+        ("reconcile_empty_host", Opcode::RECONCILE, &[cni, (0x8002, &[])]),
+        ("reconcile_half_an_entry", Opcode::RECONCILE, &[cni, n1, (0x8003, &[7; 27])]),
+        ("reconcile_owner_zero", Opcode::RECONCILE, &[cni, n1, (0x8003, &[0; 26])]),
+        ("reconcile_of_2049", Opcode::RECONCILE, &[cni, n1, (0x8003, &[7; 2_049 * 26])]),
         (
             "allocation_update_label_of_256",
             Opcode::ALLOCATION_UPDATE,
@@ -223,6 +239,9 @@ const REPLY_BYTES: Changes<'_> = &[
     ("batch_more_results_than_items", "batch", 1, 9),
     ("transaction_reply_reserved", "transaction", 7, 1),
     ("lookup_reply_of_257", "lookup", 0, 1),
+    ("reconcile_reply_unknown_flag", "reconcile", 9, 0x10),
+    ("suspects_of_257", "suspect_list", 0, 1),
+    ("managers_more_than_items", "manager_list", 3, 9),
     ("goaway_unknown_reason", "goaway", 0, 77),
     ("events_unknown_flag", "events", 21, 2),
     ("events_more_than_items", "events", 23, 9),

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 mod sample_holds;
+mod sample_managers;
 mod sample_ports;
 mod sample_replies;
 mod sample_rests;
@@ -536,6 +537,7 @@ pub(crate) fn requests() -> Vec<RequestSample> {
     samples.extend(sample_watch::requests());
     samples.extend(sample_rests::requests());
     samples.extend(sample_holds::requests());
+    samples.extend(sample_managers::requests());
     samples
 }
 

@@ -55,6 +55,9 @@ OPCODES = {
     0x030B: "hold_confirm",
     0x030C: "hold_cancel",
     0x030D: "hold_release",
+    0x0330: "reconcile",
+    0x0331: "suspect_list",
+    0x0332: "manager_list",
     0x0401: "project_create",
     0x0402: "project_get",
     0x0403: "project_list",
@@ -90,10 +93,10 @@ OPCODES = {
 
 NETWORK_NONE = (
     "hello", "ping", "server_status", "job_get", "job_list", "clock_accept", "server_adopt", "backup_read", "network_list",
-    "network_find", "transaction", "unwatch",
+    "network_find", "transaction", "unwatch", "manager_list",
     "project_create", "project_get", "project_list", "project_update", "project_delete", "scope_list", "pool_list",
 )
-NETWORK_OPTIONAL = ("lookup", "scope_get", "pool_get", "watch")
+NETWORK_OPTIONAL = ("lookup", "reconcile", "suspect_list", "scope_get", "pool_get", "watch")
 MAY_NAME_POOL = (
     "allocate", "release", "allocation_update", "batch", "allocation_get", "allocation_list", "lookup", "usage",
     "watch",
@@ -103,7 +106,7 @@ MAY_RESTORE = ("network_create", "subnet_create", "allocate", "batch", "pool_cre
 MAY_BE_SHARED = (
     "network_get", "subnet_get", "subnet_list", "usage", "free_ranges", "allocate", "release", "allocation_update",
     "batch", "allocation_get", "allocation_list", "lookup", "renew", "renew_owner", "hold_confirm",
-    "hold_cancel", "hold_release", "port_create", "port_get", "port_list", "port_update",
+    "hold_cancel", "hold_release", "reconcile", "suspect_list", "port_create", "port_get", "port_list", "port_update",
     "port_delete", "watch",
 )
 
@@ -158,6 +161,8 @@ STATUSES = {
     0x0164: "OTHER_TOKEN",
     0x0165: "HOLD_CONFIRMED",
     0x0166: "HOLD_LIMIT",
+    0x0167: "RECONCILE_STALE",
+    0x0168: "RECONCILE_DIFFERS",
     0x0170: "RELIST",
     0x0190: "BACKUP_OVER",
     0x0201: "MALFORMED",

@@ -1,0 +1,38 @@
+//! Managers and reconciliations made from bytes.
+
+use super::{Made, Source};
+use addrd_protocol::message::*;
+use addrd_protocol::{Text, text};
+
+/// A text that is not empty.
+fn filled(s: &mut Source, most: usize) -> Text {
+    let text = s.text_of(most);
+    if text.is_empty() { s.name() } else { text }
+}
+
+made_by! {
+    Reconcile = |s| {
+        let parts = s.up_to(1_024).max(1) as u16;
+        Self {
+            manager: filled(s, text::MANAGER_BYTES_MAX), host: filled(s, text::TEXT_BYTES_MAX),
+            call: s.number() as u64 | 1, part: s.up_to(u64::from(parts) - 1) as u16, parts,
+            grace_ms: s.up_to(86_400_000).max(1_000) as u32, dry_run: s.make(),
+            live: s.list(6),
+        }
+    };
+}
+
+made_of_fields! {
+    Live { owner, slot, instance }
+    Reconciled {
+        call, complete, parts_missing, too_early, releasing, more, listed, elsewhere,
+        other_instance, suspects, released,
+    }
+    SuspectList { manager = |s| s.maybe(Source::manager), host }
+    Suspects { allocations = |s| s.list(4), more }
+    ManagerList {
+        limit = |s| s.up_to(1_000) as u32, manager = |s| s.maybe(Source::manager), after,
+    }
+    ManagerUse { name, hosts, allocations }
+    ManagerPage { items = |s| s.list(4), more }
+}
