@@ -277,6 +277,20 @@ pub const USAGE_PIECES_MAX: usize = 8_192;
 /// release; and the job's own record.
 pub const JOB_SLICE_RECORD_BYTES_MAX: usize = (JOB_SLICE_OBJECTS + 4) * 192;
 
+/// Hosts without allocations whose calls are remembered.
+pub const HOSTS_WITHOUT_ALLOCATIONS_MAX: usize = 4_096;
+/// Calls about networks in which their host has nothing that are remembered of a host.
+pub const CALLS_WITHOUT_GROUP_MAX: usize = 16;
+/// What a host listed it has for so long, ms: a day. A host that is gone says nothing any more.
+pub const CLAIM_MS_MAX: u64 = 86_400_000;
+/// Allocations that a part of reconcile looks at: its owners may have more than it lists. At about 0.2 us
+/// each.
+pub const RECONCILE_LOOKS_MAX: usize = 16_384;
+/// Suspects that a slice releases, or networks of their hosts that it looks at, between two drains.
+pub const RECONCILE_SLICE_OBJECTS: usize = 256;
+/// Bytes of the records of such a slice: a rest each.
+pub const RECONCILE_SLICE_RECORD_BYTES_MAX: usize = RECONCILE_SLICE_OBJECTS * REST_RECORD_BYTES_MAX;
+
 /// Leases that a slice looks at between two drains.
 pub const EXPIRY_SLICE_OBJECTS: usize = 256;
 /// Bytes of the records of such a slice: a rest each, of holds fewer, with the texts that they had.

@@ -78,6 +78,16 @@ pub(crate) enum Bug {
     RestIgnored,
     /// An address whose rest has ended doesn't count as free.
     EndedRestNotFree,
+    /// The second call about a host may come at once.
+    GraceOfHostsIgnored,
+    /// Asking again for what is held doesn't keep it.
+    RepeatKeepsNothing,
+    /// A call is complete without its last part.
+    PartNotAwaited,
+    /// What another host lists is released all the same.
+    ClaimsIgnored,
+    /// What a host lists no more is as if it had never done so.
+    EndedClaimKeepsNothing,
 }
 
 /// Whether this bug is planted.
@@ -106,6 +116,10 @@ mod tests {
     /// T12: must find all of these, whatever other test is meant for them.
     const SCHEDULES: &str =
         "engine::tests::schedule::random_schedules_lose_nothing_and_give_nothing_twice";
+
+    /// What lives is never freed by a reconciliation.
+    const LIVE: &str = "allocator::tests::live_machine::\
+        what_lives_is_never_freed_and_what_died_is_in_the_end";
 
     /// Each bug, and the test that is meant for it.
     const CAUGHT_BY: &[(Bug, &str)] = &[
@@ -186,6 +200,21 @@ mod tests {
         (
             Bug::RenewedTooLate,
             "allocator::tests::leases::a_lease_ends_at_its_deadline_and_not_before",
+        ),
+        (Bug::GraceOfHostsIgnored, LIVE),
+        (
+            Bug::EndedClaimKeepsNothing,
+            "allocator::tests::reconcile::what_a_host_lists_no_more_has_to_be_missed_twice_again",
+        ),
+        (Bug::RepeatKeepsNothing, LIVE),
+        (
+            Bug::PartNotAwaited,
+            "allocator::tests::reconcile::\
+             a_call_is_complete_once_all_its_parts_came_in_any_order",
+        ),
+        (
+            Bug::ClaimsIgnored,
+            "allocator::tests::reconcile::what_another_host_lists_is_not_released",
         ),
         (
             Bug::ChosenWhileAdopting,

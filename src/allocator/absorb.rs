@@ -619,7 +619,7 @@ impl Shard {
 
     pub(super) fn insert_fresh(&mut self, subnet: u32, row: &AllocationRow) -> u32 {
         if row.state == AllocationState::Quarantined {
-            let handle = self.ledger.insert_resting(subnet, row);
+            let handle = self.ledger.insert_resting(&self.subnets, subnet, row);
             self.note_rest(handle, true);
             return handle;
         }
@@ -648,7 +648,7 @@ impl Shard {
         if was_held && !is_held {
             self.note_hold(handle, false);
         }
-        self.ledger.write(handle, row);
+        self.ledger.write(&self.subnets, handle, row);
         if is_held && !was_held {
             self.note_hold(handle, true);
         }

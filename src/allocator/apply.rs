@@ -43,7 +43,13 @@ impl Shard {
             | Request::NetworkList(_)
             | Request::Lookup(_)
             | Request::JobGet(_)
-            | Request::JobList(_) => self.read_any(at, scope, request),
+            | Request::JobList(_)
+            | Request::SuspectList(_)
+            | Request::ManagerList(_) => self.read_any(at, scope, request),
+            Request::Reconcile(request) => {
+                let network = self.network_if_named(scope)?;
+                ok(Reply::Reconciled(Box::new(self.reconcile(scope, network, request)?)))
+            }
             _ => {
                 super::classify::check_guest(scope, request)?;
                 let network = self.network_of(scope)?;
@@ -211,11 +217,15 @@ impl Shard {
                 Reply::Networks(Box::new(self.network_list(at, scope.project, request)?))
             }
             Request::Lookup(request) => {
-                let network = match scope.network {
-                    NetworkId::NIL => None,
-                    _ => Some(self.network_of(scope)?),
-                };
+                let network = self.network_if_named(scope)?;
                 Reply::Lookups(Box::new(self.lookup(scope.project, network, request)))
+            }
+            Request::SuspectList(request) => {
+                let network = self.network_if_named(scope)?;
+                Reply::Suspects(Box::new(self.suspect_list(scope, network, request)))
+            }
+            Request::ManagerList(request) => {
+                Reply::Managers(Box::new(self.manager_list(scope.project, request)?))
             }
             Request::JobGet(request) => Reply::Job(Box::new(self.job_get(scope, request)?)),
             Request::JobList(request) => Reply::Jobs(Box::new(self.job_list(at, scope, request)?)),
@@ -233,6 +243,14 @@ impl Shard {
     /// The network of a header.
     pub(super) fn network_of(&self, scope: &Scope) -> Result<u32, Refused> {
         self.admitted(scope, self.find_network(scope.home(), scope.network))
+    }
+
+    /// The network of a header, if it names one.
+    fn network_if_named(&self, scope: &Scope) -> Result<Option<u32>, Refused> {
+        match scope.network {
+            NetworkId::NIL => Ok(None),
+            _ => self.network_of(scope).map(Some),
+        }
     }
 
     /// The network that was found, if there is one and the project may use it.

@@ -224,6 +224,7 @@ impl super::ledger::Ledger {
         if self.indexed() != (count - resting, count) {
             found.push(format!("indexes have {:?} of {count} allocations", self.indexed()));
         }
+        self.hosts.check(|handle| self.member_of(self.at(handle)), found);
         let mut leases = 0;
         for handle in self.live() {
             let record = self.at(handle);

@@ -67,10 +67,12 @@ pub(super) fn is_spanning_update(request: &NetworkUpdate) -> bool {
 #[must_use]
 pub fn is_gathered(scope: &Scope, request: &Request) -> bool {
     match request {
-        Request::NetworkFind(_) | Request::NetworkList(_) => true,
-        Request::Lookup(_) | Request::JobGet(_) | Request::JobList(_) => {
-            scope.network == NetworkId::NIL
-        }
+        Request::NetworkFind(_) | Request::NetworkList(_) | Request::ManagerList(_) => true,
+        Request::Lookup(_)
+        | Request::JobGet(_)
+        | Request::JobList(_)
+        | Request::Reconcile(_)
+        | Request::SuspectList(_) => scope.network == NetworkId::NIL,
         _ => false,
     }
 }

@@ -3,12 +3,15 @@
 use super::pages::{Cursor, Kind};
 use super::refusal::{refuse, unsupported};
 use super::shard::{Answer, At, Scope};
-use crate::model::{Family, Status};
+use crate::model::{Family, Status, Text};
 use addrd_protocol::message::allocation::LOOKUPS_MAX;
 use addrd_protocol::message::list::PAGE_OBJECTS_MAX;
+use addrd_protocol::message::reconcile::SUSPECTS_MAX;
 use addrd_protocol::message::{
-    Cursor as CursorBytes, JobPage, Lookups, NetworkPage, Reply, Request,
+    Cursor as CursorBytes, JobPage, Lookups, ManagerPage, ManagerUse, NetworkPage, Reconciled,
+    Reply, Request, Suspects,
 };
+use std::collections::BTreeMap;
 
 /// The whole answer of a request for which [`super::is_gathered`] holds, from each shard's part.
 ///
@@ -35,6 +38,11 @@ pub fn merge(at: &At, request: &Request, _scope: &Scope, parts: Vec<Answer>) -> 
         }
         Request::JobList(request) => {
             Reply::Jobs(Box::new(jobs(at, replies, most(request.page.limit))))
+        }
+        Request::Reconcile(_) => Reply::Reconciled(Box::new(reconciled(replies))),
+        Request::SuspectList(_) => Reply::Suspects(Box::new(suspects(replies))),
+        Request::ManagerList(request) => {
+            Reply::Managers(Box::new(managers(replies, most(request.limit))))
         }
         Request::Lookup(_) => Reply::Lookups(Box::new(lookups(replies))),
         _ => return Err(unsupported("opcode", "this operation over all workers")),
@@ -119,6 +127,68 @@ impl<T> Pages<T> {
 
 fn key(cursor: &CursorBytes) -> (u128, u128) {
     Cursor::key_of(cursor)
+}
+
+/// A part is taken by every shard, and its call is complete when it is so in all of them.
+fn reconciled(replies: Vec<Reply>) -> Reconciled {
+    let parts = replies.into_iter().filter_map(|reply| match reply {
+        Reply::Reconciled(part) => Some(*part),
+        _ => None,
+    });
+    let all = parts.reduce(|all, part| Reconciled {
+        call: all.call,
+        complete: all.complete && part.complete,
+        parts_missing: all.parts_missing.max(part.parts_missing),
+        too_early: all.too_early || part.too_early,
+        releasing: all.releasing || part.releasing,
+        more: all.more || part.more,
+        listed: all.listed + part.listed,
+        elsewhere: all.elsewhere + part.elsewhere,
+        other_instance: all.other_instance + part.other_instance,
+        suspects: all.suspects + part.suspects,
+        released: all.released + part.released,
+    });
+    all.unwrap_or_default()
+}
+
+fn suspects(replies: Vec<Reply>) -> Suspects {
+    let mut all = Suspects::default();
+    for reply in replies {
+        if let Reply::Suspects(part) = reply {
+            all.more |= part.more;
+            all.allocations.extend(part.allocations);
+        }
+    }
+    all.more |= all.allocations.len() > SUSPECTS_MAX;
+    all.allocations.truncate(SUSPECTS_MAX);
+    all
+}
+
+/// Those of the same name are one. Behind the last name of a shard that has more, nothing is complete.
+fn managers(replies: Vec<Reply>, most: usize) -> ManagerPage {
+    let mut sums: BTreeMap<Option<Text>, (u64, u64)> = BTreeMap::new();
+    let mut end: Option<Option<Text>> = None;
+    for reply in replies {
+        let Reply::Managers(page) = reply else { continue };
+        let last = page.items.last().map(|item| item.name.clone());
+        if page.more
+            && let Some(last) = last
+        {
+            end = Some(end.map_or_else(|| last.clone(), |end| end.min(last.clone())));
+        }
+        for item in page.items {
+            let (hosts, allocations) = sums.entry(item.name).or_default();
+            *hosts += item.hosts;
+            *allocations += item.allocations;
+        }
+    }
+    let mut more = end.is_some();
+    if let Some(end) = end {
+        sums.retain(|name, _| *name <= end);
+    }
+    more |= sums.len() > most;
+    let item = |(name, (hosts, allocations))| ManagerUse { name, hosts, allocations };
+    ManagerPage { items: sums.into_iter().take(most).map(item).collect(), more }
 }
 
 fn lookups(replies: Vec<Reply>) -> Lookups {

@@ -77,7 +77,10 @@ impl Shard {
             // A lease of what was confirmed may have ended since.
             return match late {
                 true => Err(hold_over("what was confirmed has ended since")),
-                false => Ok(Some(HoldEnded { repeated: true, ..self.hold_ended(at, false) })),
+                false => {
+                    self.note_alive(at);
+                    Ok(Some(HoldEnded { repeated: true, ..self.hold_ended(at, false) }))
+                }
             };
         }
         self.check_token(at, Some(request.token), "token")?;

@@ -37,6 +37,7 @@ impl Shard {
     pub(super) fn set_time(&mut self, at: &At) {
         if is_gap(self.now, at.tick) {
             self.notice_gap(at.tick.since(self.now), at.tick);
+            self.forget_marks();
         }
         self.rest_budget = REST_SLICE_OBJECTS;
         self.now = at.tick;
@@ -182,7 +183,9 @@ impl Shard {
         if self.is_over(self.ledger.at(at)) && !is_planted(Bug::RenewedTooLate) {
             return Err(expired("its lease has ended"));
         }
-        self.prolong(network, at, request.lease_ms, sink);
+        if !self.prolong(network, at, request.lease_ms, sink) {
+            self.note_alive(at);
+        }
         let record = self.ledger.at(at);
         let subnet = self.subnets.at(record.subnet);
         Ok(Renewed {
@@ -284,7 +287,10 @@ impl Shard {
         }
         match self.prolong(network, at, request.lease_ms, sink) {
             true => Case::Renewed,
-            false => Case::Endless,
+            false => {
+                self.note_alive(at);
+                Case::Endless
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 //! owner with one allocation costs one entry and one look, and no owner costs a walk.
 
 use super::deadlines::{Deadlines, Lease};
+use super::hosts::Hosts;
 use super::index::{Hasher, Index};
 use super::record::{Extras, Holder, Record};
 use super::slab::{Arena, NIL, Slab};
@@ -13,6 +14,7 @@ use super::subnet::Subnet;
 use crate::model::{
     AllocationExtras, AllocationPlace, AllocationRow, OwnerId, ProjectId, Revision, Slot,
 };
+use addrd_protocol::message::AllocationState;
 use addrd_sync::prefetch;
 
 /// What names an allocation, besides its network's salts.
@@ -34,6 +36,7 @@ pub(super) struct Ledger {
     by_key: Index,
     by_address: Index,
     pub(super) deadlines: Deadlines,
+    pub(super) hosts: Hosts,
     pub(super) hasher: Hasher,
 }
 
@@ -45,6 +48,7 @@ impl Ledger {
             by_key: Index::new(),
             by_address: Index::new(),
             deadlines: Deadlines::default(),
+            hosts: Hosts::new(),
             hasher: Hasher::new(seed),
         }
     }
@@ -60,6 +64,7 @@ impl Ledger {
             + self.by_key.bytes()
             + self.by_address.bytes()
             + self.deadlines.bytes()
+            + self.hosts.bytes()
     }
 
     /// Entries of the indexes, by key and by address.
@@ -187,7 +192,7 @@ impl Ledger {
         match self.find_hashed(hash, subnets, other.unwrap_or(place.project), row.owner) {
             None => self.insert_first(subnets, subnet, row, hash),
             Some(home) => {
-                let handle = self.add_record(subnet, row);
+                let handle = self.add_record(subnets, subnet, row);
                 let next = self.records.at(home).next;
                 let record = self.records.at_mut(handle);
                 (record.next, record.previous) = (next, home);
@@ -210,7 +215,7 @@ impl Ledger {
         row: &AllocationRow,
         hash: u64,
     ) -> u32 {
-        let handle = self.add_record(subnet, row);
+        let handle = self.add_record(subnets, subnet, row);
         let record = self.records.at_mut(handle);
         (record.next, record.previous) = (handle, handle);
         record.set_home(true);
@@ -219,8 +224,13 @@ impl Ledger {
     }
 
     /// Puts what rests: it is no allocation of its owner any more.
-    pub(super) fn insert_resting(&mut self, subnet: u32, row: &AllocationRow) -> u32 {
-        let handle = self.add_record(subnet, row);
+    pub(super) fn insert_resting(
+        &mut self,
+        subnets: &Arena<Subnet>,
+        subnet: u32,
+        row: &AllocationRow,
+    ) -> u32 {
+        let handle = self.add_record(subnets, subnet, row);
         let record = self.records.at_mut(handle);
         (record.next, record.previous) = (handle, handle);
         handle
@@ -228,11 +238,11 @@ impl Ledger {
 
     /// A record with its rare fields, found by its address.
     #[inline]
-    fn add_record(&mut self, subnet: u32, row: &AllocationRow) -> u32 {
+    fn add_record(&mut self, subnets: &Arena<Subnet>, subnet: u32, row: &AllocationRow) -> u32 {
         let offset = row.place.offset;
         let handle = self.records.insert(Record::of(subnet, row));
         if row.extras.is_some() || row.changed != row.revision || offset >> 96 != 0 {
-            self.write(handle, row);
+            self.write(subnets, handle, row);
         }
         let Self { records, extras, by_address, hasher, .. } = self;
         by_address.insert(address_hash(hasher, subnet, offset), handle, |handle| {
@@ -245,7 +255,7 @@ impl Ledger {
     }
 
     /// Writes what may change while an allocation keeps its key and place.
-    pub(super) fn write(&mut self, handle: u32, row: &AllocationRow) {
+    pub(super) fn write(&mut self, subnets: &Arena<Subnet>, handle: u32, row: &AllocationRow) {
         let record = self.records.at_mut(handle);
         record.revision = row.revision;
         record.instance = row.instance;
@@ -255,11 +265,13 @@ impl Ledger {
         let changed = if row.changed == row.revision { Revision(0) } else { row.changed };
         let deadline = row.extras.as_deref().and_then(|extras| extras.deadline).unwrap_or(0);
         let rest_end = row.extras.as_deref().and_then(|extras| extras.quarantine_end).unwrap_or(0);
-        let old = self.extras.get(record.extras).map_or(Lease::default(), |extras| extras.lease);
+        let old = self.extras.get(record.extras);
+        let (old, member) =
+            old.map_or((Lease::default(), NIL), |extras| (extras.lease, extras.member));
         let lease = self.deadlines.set(handle, old, deadline);
         let has_times = deadline != 0 || rest_end != 0;
         let is_plain = kept.is_none() && changed.0 == 0 && offset_high == 0 && !has_times;
-        let new = Extras { changed, offset_high, lease, rest_end, row: kept };
+        let new = Extras { changed, offset_high, lease, member, rest_end, row: kept };
         match (is_plain, record.extras) {
             (true, NIL) => {}
             (true, old) => {
@@ -270,6 +282,61 @@ impl Ledger {
                 record.extras = self.extras.insert(new);
             }
             (false, old) => *self.extras.at_mut(old) = new,
+        }
+        if member != NIL || row.extras.as_deref().is_some_and(|extras| extras.manager.is_some()) {
+            self.settle(subnets, handle, member);
+        }
+    }
+
+    /// Puts an allocation among those of its host, as touched now, or takes it out.
+    fn settle(&mut self, subnets: &Arena<Subnet>, handle: u32, old: u32) {
+        let record = self.records.at(handle);
+        let place = subnets.at(record.subnet);
+        let network = place.network_handle.0;
+        let is_held = record.state() == AllocationState::Allocated;
+        let extras = match record.extras {
+            NIL => None,
+            extras => Some(self.extras.at_mut(extras)),
+        };
+        // Those of objects go with their object.
+        let row = extras.as_ref().and_then(|extras| extras.row.as_deref());
+        let row = row.filter(|row| is_held && row.port.is_none());
+        let named = row.and_then(|row| Some((row, row.manager.as_ref()?)));
+        let member = match named {
+            None => NIL,
+            Some((row, manager)) => {
+                let project = row.project.unwrap_or(place.project);
+                let texts = (manager, row.host.as_ref());
+                if old != NIL && self.hosts.is_at(old, network, project, texts) {
+                    self.hosts.touch(old);
+                    old
+                } else {
+                    self.hosts.enter(network, project, texts, handle)
+                }
+            }
+        };
+        if old != NIL && old != member {
+            self.hosts.leave(old);
+        }
+        let Some(extras) = extras else { return };
+        extras.member = member;
+        if member != NIL
+            && let Some(row) = &mut extras.row
+        {
+            (row.manager, row.host) = self.hosts.texts_of(member);
+        }
+    }
+
+    /// The place of an allocation among those of its host, or [`NIL`].
+    pub(super) fn member_of(&self, record: &Record) -> u32 {
+        self.extras(record).map_or(NIL, |extras| extras.member)
+    }
+
+    /// Something shows that an allocation lives.
+    pub(super) fn touch(&mut self, handle: u32) {
+        let member = self.member_of(self.records.at(handle));
+        if member != NIL {
+            self.hosts.touch(member);
         }
     }
 
@@ -295,6 +362,9 @@ impl Ledger {
         self.records.remove(handle);
         if let Some(extras) = self.extras.get(extras) {
             self.deadlines.forget(handle, &extras.lease);
+            if extras.member != NIL {
+                self.hosts.leave(extras.member);
+            }
         }
         if extras != NIL {
             self.extras.remove(extras);

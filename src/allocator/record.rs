@@ -158,7 +158,7 @@ impl Record {
 }
 
 /// What only some allocations have.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Extras {
     /// Revision of the last change that kept the token; 0 = none.
     pub(super) changed: Revision,
@@ -166,6 +166,8 @@ pub(super) struct Extras {
     pub(super) offset_high: u32,
     /// Its lease; none = without end.
     pub(super) lease: Lease,
+    /// Its place among the allocations of its host, or [`NIL`].
+    pub(super) member: u32,
     /// When its rest ends, or the time for its held release, ms since the Unix epoch; 0 = neither is so.
     pub(super) rest_end: u64,
     /// As in the record of the journal, without its trace id, its deadline and the end of its rest.

@@ -83,6 +83,7 @@ impl Shard {
         let mut extras = row.extras.take().unwrap_or_default();
         let is_new = write_settings(&mut extras, request) | self.write_lease(&mut extras, request);
         if !is_new {
+            self.note_alive(at);
             let mut unchanged = self.allocation(at);
             unchanged.repeated = true;
             return Ok(unchanged);

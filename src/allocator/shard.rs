@@ -235,6 +235,7 @@ impl Shard {
 
     /// Begins or ends adoption mode.
     pub const fn set_adopting(&mut self, adopting: bool) {
+        self.forget_marks();
         self.adopting = adopting;
     }
 

@@ -47,9 +47,13 @@ pub enum Scalar {
     Resting = 11,
     /// Open holds of the worker.
     Holds = 12,
+    /// Hosts that the worker knows.
+    Hosts = 13,
+    /// Suspects that the worker released.
+    SuspectsReleased = 14,
 }
 
-const SCALARS: usize = 13;
+const SCALARS: usize = 15;
 
 /// The writing end of a deciding thread.
 #[derive(Debug)]
@@ -153,6 +157,7 @@ impl WorkerFigures {
         self.scalars.set(Scalar::Leases as usize, shard.leases());
         self.scalars.set(Scalar::Resting as usize, shard.resting());
         self.scalars.set(Scalar::Holds as usize, shard.holds());
+        self.scalars.set(Scalar::Hosts as usize, shard.hosts());
         self.scalars.set(Scalar::Networks as usize, networks);
         self.scalars.set(Scalar::Subnets as usize, subnets);
         self.scalars.set(Scalar::Allocations as usize, allocations);
@@ -163,6 +168,11 @@ impl WorkerFigures {
     /// So many leases were ended.
     pub fn expired(&mut self, count: u32) {
         self.scalars.add(Scalar::LeasesEnded as usize, count.into());
+    }
+
+    /// So many suspects were released.
+    pub fn reconciled(&mut self, count: u32) {
+        self.scalars.add(Scalar::SuspectsReleased as usize, count.into());
     }
 
     /// A rendezvous that began at `began_ns` is decided.

@@ -31,6 +31,7 @@ mod jobs;
 mod leases;
 mod pressure;
 mod quotas;
+mod reconcile;
 mod reserve;
 mod rests;
 mod rig;

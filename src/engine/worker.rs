@@ -308,7 +308,8 @@ impl Worker {
 
     /// Whether jobs are to be worked on, or leases or rests to be ended, and may be.
     fn can_go_on(&self) -> bool {
-        (self.has_jobs || self.expires_in_ms() == Some(0)) && self.may_slice()
+        let has_suspects = || self.shard.as_deref().is_some_and(Shard::has_suspects_to_release);
+        (self.has_jobs || self.expires_in_ms() == Some(0) || has_suspects()) && self.may_slice()
     }
 
     /// Time until the next lease or rest has to be looked at, ms.
@@ -475,9 +476,14 @@ impl Worker {
 
     /// One slice of the jobs of this worker, if the drain left room for it.
     fn step_jobs(&mut self, shard: &mut Shard, at: &At, draft: &mut Draft) {
+        let suspects = match shard.has_suspects_to_release() {
+            true => limits::RECONCILE_SLICE_RECORD_BYTES_MAX,
+            false => 0,
+        };
         let bytes = draft.records.bytes()
             + limits::JOB_SLICE_RECORD_BYTES_MAX
             + limits::EXPIRY_SLICE_RECORD_BYTES_MAX
+            + suspects
             + limits::REST_SLICE_RECORD_BYTES_MAX;
         if draft.is_full(bytes) || !self.may_slice() {
             self.drains_without_slice = self.drains_without_slice.saturating_add(1);
@@ -488,6 +494,7 @@ impl Worker {
             self.end_rests(shard, at, draft);
         }
         self.expire(shard, at, draft);
+        self.release_suspects(shard, at, draft);
         let progress = shard.step_jobs(at, limits::JOB_SLICE_OBJECTS, &mut draft.records);
         // A port that goes without an address tells nobody why.
         _ = shard.take_quota_refusal();
@@ -509,6 +516,14 @@ impl Worker {
         let before = draft.records.record_count();
         shard.step_expiry(at, limits::EXPIRY_SLICE_OBJECTS, &mut draft.records);
         self.figures.expired(draft.records.record_count() - before);
+    }
+
+    /// Releases some of what two reconciliations missed.
+    fn release_suspects(&mut self, shard: &mut Shard, at: &At, draft: &mut Draft) {
+        if shard.has_suspects_to_release() {
+            let most = limits::RECONCILE_SLICE_OBJECTS;
+            self.figures.reconciled(shard.step_reconcile(at, most, &mut draft.records));
+        }
     }
 
     /// Gives the state to the sequencer.

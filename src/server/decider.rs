@@ -102,6 +102,10 @@ pub struct Figures {
     pub leases: u64,
     /// Leases that ended.
     pub leases_ended: u64,
+    /// Hosts that have allocations, counted once a worker.
+    pub hosts: u64,
+    /// Suspects that were released.
+    pub suspects_released: u64,
     /// Addresses and blocks that rest.
     pub resting: u64,
     /// Open holds.
@@ -140,6 +144,8 @@ impl Figures {
             jobs_running: 0,
             leases: 0,
             leases_ended: 0,
+            hosts: 0,
+            suspects_released: 0,
             resting: 0,
             holds: 0,
             fill: FillReport::default(),
@@ -265,6 +271,8 @@ fn figures_of(engine: &Engine) -> Figures {
         sum.jobs_running += scalar(Scalar::JobsRunning);
         sum.leases += scalar(Scalar::Leases);
         sum.leases_ended += scalar(Scalar::LeasesEnded);
+        sum.hosts += scalar(Scalar::Hosts);
+        sum.suspects_released += scalar(Scalar::SuspectsReleased);
         sum.resting += scalar(Scalar::Resting);
         sum.holds += scalar(Scalar::Holds);
         sum.fill.merge(&part.fill);

@@ -74,6 +74,8 @@ fn deciding<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figur
     exporter.gauge(&m::LEASES, &[], wide(figures.leases));
     exporter.counter(&m::LEASES_ENDED, &[], figures.leases_ended);
     watching(exporter, &shared.decider.feed().figures());
+    exporter.gauge(&m::HOSTS, &[], wide(figures.hosts));
+    exporter.counter(&m::SUSPECTS_RELEASED, &[], figures.suspects_released);
     exporter.gauge(&m::RESTING, &[], wide(figures.resting));
     exporter.gauge(&m::HOLDS, &[], wide(figures.holds));
     exporter.gauge(&m::JOBS_RUNNING, &[], wide(figures.jobs_running));

@@ -156,6 +156,10 @@ metrics! {
         "allocations that have a lease", "";
     LEASES_ENDED: Counter "addrd_leases_ended_total" [] "allocations",
         "leases that ended without being renewed", "it rises faster than workloads end";
+    HOSTS: Gauge "addrd_hosts" [] "hosts",
+        "hosts of managers that have allocations, counted once a worker", "";
+    SUSPECTS_RELEASED: Counter "addrd_suspects_released_total" [] "allocations",
+        "allocations that were released because two reconciliations of their host missed them", "it rises faster than workloads end: look at what managers list";
     WATCHERS: Gauge "addrd_watchers" [] "watches",
         "watches of the change feed", "above 90 % of its limit";
     WATCH_EVENTS: Counter "addrd_watch_events_total" [] "events",

@@ -346,6 +346,16 @@ pub(crate) const ROWS: &[Row] = &[
         "src/allocator/tests/holds.rs",
         "a_project_has_so_many_open_holds_and_no_more",
     ),
+    requests(
+        Status::RECONCILE_STALE,
+        r#"- reconcile {"manager": "cni", "host": "n1", "call": "8", "parts": 2}
+           - reconcile {"manager": "cni", "host": "n1", "call": "7"}"#,
+    ),
+    requests(
+        Status::RECONCILE_DIFFERS,
+        r#"- reconcile {"manager": "cni", "host": "n1", "call": "8", "parts": 2}
+           - reconcile {"manager": "cni", "host": "n1", "call": "8", "parts": 3}"#,
+    ),
     requests(Status::RELIST, r#"- watch {"from": {"incarnation": 77, "position": "1"}}"#),
     requests(Status::BACKUP_OVER, r#"- backup_read {"backup_id": "b0", "block": 5}"#),
     connections(Status::MALFORMED, connections::malformed),

@@ -291,7 +291,15 @@ impl Shard {
         }
         let revision = self.networks.at(network).next_revision();
         match decision {
-            Decision::Repeat(record) => Done::was(record, true),
+            Decision::Repeat(record) => {
+                self.note_alive(record);
+                self.note_elsewhere(
+                    record,
+                    asked.extras.manager.as_ref(),
+                    asked.extras.host.as_ref(),
+                );
+                Done::was(record, true)
+            }
             Decision::HoldAnew(record) => {
                 let mut row = self.ledger.row_of(&self.subnets, record);
                 row.changed = revision;
@@ -309,21 +317,7 @@ impl Shard {
                 self.commit_changed(record, row, sink);
                 Done { taken_over: true, ..Done::was(record, false) }
             }
-            Decision::Complete(record) => {
-                let before = self.ledger.row_of(&self.subnets, record);
-                let mut extras = self.merged(before.extras.clone(), asked).unwrap_or_default();
-                // Only what a port's address had besides: no port that is made again has a lease.
-                extras.deadline = before.extras.as_ref().and_then(|extras| extras.deadline);
-                let extras = (*extras != AllocationExtras::default()).then_some(extras);
-                let instance = asked.request.instance;
-                let mut row = AllocationRow { instance, extras, ..before.clone() };
-                let repeated = row == before;
-                if !repeated {
-                    row.changed = revision;
-                    self.commit_changed(record, row, sink);
-                }
-                Done::was(record, repeated)
-            }
+            Decision::Complete(record) => self.complete(record, asked, revision, sink),
             Decision::Fresh(choice) => {
                 let subnet = self.subnets.at(choice.subnet);
                 let extras = self.merged(None, asked);
@@ -381,6 +375,31 @@ impl Shard {
         extras.deadline = Some(self.deadline_of(hold_ms));
         extras.quarantine_end = rest_end;
         (AllocationState::Held, Some(extras))
+    }
+
+    /// Gives an address of a port that was made again what it had besides.
+    fn complete(
+        &mut self,
+        record: u32,
+        asked: &Asked<'_>,
+        revision: Revision,
+        sink: &mut impl EffectSink,
+    ) -> Done {
+        let before = self.ledger.row_of(&self.subnets, record);
+        let mut extras = self.merged(before.extras.clone(), asked).unwrap_or_default();
+        // Only what a port's address had besides: no port that is made again has a lease.
+        extras.deadline = before.extras.as_ref().and_then(|extras| extras.deadline);
+        let extras = (*extras != AllocationExtras::default()).then_some(extras);
+        let instance = asked.request.instance;
+        let mut row = AllocationRow { instance, extras, ..before.clone() };
+        let repeated = row == before;
+        if repeated {
+            self.note_alive(record);
+        } else {
+            row.changed = revision;
+            self.commit_changed(record, row, sink);
+        }
+        Done::was(record, repeated)
     }
 
     /// Rare fields with the project that asks, if it isn't the network's.

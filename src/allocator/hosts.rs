@@ -1,0 +1,542 @@
+//! Managers and hosts, and which allocations are whose, those that nobody touched for longest first.
+//! Releases nothing itself, reads no clock.
+//!
+//! A manager and a host are there while an allocation names them; their texts are kept once. The allocations of a host in a
+//! network form a *group*: a list in which whatever is touched goes to the end with a new *stamp*. So those that nobody
+//! touched since some stamp are the beginning of each list, and are found without looking at the others.
+//!
+//! What another host of the manager listed is *claimed* by it until a later list of that host lacks it: a manager that
+//! moved something and has not said so yet loses nothing by it.
+//!
+//! Source: docs/decisions/0027-managers.md.
+
+use super::calls::Calls;
+use super::slab::{Arena, NIL};
+use crate::limits::{CALLS_WITHOUT_GROUP_MAX, CLAIM_MS_MAX, HOSTS_WITHOUT_ALLOCATIONS_MAX};
+use crate::model::{ProjectId, Text, Tick};
+use crate::planted::{Bug, is_planted};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What names a host: its project and manager (by number), and its name; without one it stands for what the
+/// manager keeps without a host.
+type HostKey = (u32, Option<Text>);
+
+/// The calls of a host: about one network, by its handle, or about all.
+pub(super) type CallScope = Option<u32>;
+
+/// Managers, hosts, groups and members of a shard.
+#[derive(Debug)]
+pub(super) struct Hosts {
+    managers: Arena<Manager>,
+    managers_by_name: BTreeMap<(ProjectId, Text), u32>,
+    hosts: Arena<Host>,
+    hosts_by_name: BTreeMap<HostKey, u32>,
+    groups: Arena<Group>,
+    members: Arena<Member>,
+    /// The last stamp that was given.
+    stamp: u64,
+    /// Members that another host listed than the one that has them.
+    claims: BTreeMap<u32, Claim>,
+    /// The same by host and stamp.
+    claims_of: BTreeSet<(u32, u64, u32)>,
+    /// Raised by whatever makes all marks worthless.
+    pub(super) era: u64,
+    /// Hosts without allocations, the one that has been so for longest first.
+    empty: BTreeMap<u64, u32>,
+    /// The last turn in that order.
+    turn: u64,
+    /// Calls of hosts because of which something is to be released.
+    pub(super) releasing: BTreeSet<(u32, CallScope)>,
+}
+
+/// A manager of a project.
+#[derive(Debug)]
+pub(super) struct Manager {
+    pub(super) project: ProjectId,
+    pub(super) name: Text,
+    /// Hosts that have allocations, what has no host not counted.
+    pub(super) hosts: u64,
+    pub(super) allocations: u64,
+    /// Hosts that are known, also those without allocations.
+    known: u64,
+}
+
+/// A host of a manager.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) manager: u32,
+    pub(super) name: Option<Text>,
+    pub(super) allocations: u64,
+    /// Its groups by handle of their network.
+    groups: BTreeMap<u32, u32>,
+    /// What it was told of what lives.
+    pub(super) calls: BTreeMap<CallScope, Calls>,
+    /// What other hosts have and it lists.
+    claims: u64,
+    /// Its turn among those without allocations.
+    queued: Option<u64>,
+}
+
+/// Which list of another host a member was in last.
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    host: u32,
+    /// The last stamp when it listed it, and when that was.
+    stamp: u64,
+    at: Tick,
+}
+
+/// What a host has in a network.
+#[derive(Debug)]
+struct Group {
+    host: u32,
+    network: u32,
+    /// The member that was touched longest ago.
+    first: u32,
+    last: u32,
+}
+
+/// An allocation in its group.
+#[derive(Debug)]
+struct Member {
+    allocation: u32,
+    group: u32,
+    next: u32,
+    previous: u32,
+    /// When it was touched last.
+    stamp: u64,
+}
+
+impl Hosts {
+    pub(super) const fn new() -> Self {
+        Self {
+            managers: Arena::new(),
+            managers_by_name: BTreeMap::new(),
+            hosts: Arena::new(),
+            hosts_by_name: BTreeMap::new(),
+            groups: Arena::new(),
+            members: Arena::new(),
+            stamp: 0,
+            claims: BTreeMap::new(),
+            era: 0,
+            empty: BTreeMap::new(),
+            turn: 0,
+            claims_of: BTreeSet::new(),
+            releasing: BTreeSet::new(),
+        }
+    }
+
+    /// Hosts that are known.
+    pub(super) const fn count(&self) -> u32 {
+        self.hosts.count()
+    }
+
+    /// Bytes, without texts.
+    pub(super) fn bytes(&self) -> usize {
+        /// What a host has besides its place: its places in orders, its calls.
+        const HOST_BYTES: usize = 256;
+        self.managers.bytes()
+            + self.hosts.bytes()
+            + self.groups.bytes()
+            + self.members.bytes()
+            + (self.managers.count() + self.hosts.count()) as usize * HOST_BYTES
+    }
+
+    /// The last stamp that was given.
+    pub(super) const fn now(&self) -> u64 {
+        self.stamp
+    }
+
+    // Finding.
+
+    pub(super) fn find_manager(&self, project: ProjectId, name: &Text) -> Option<u32> {
+        self.managers_by_name.get(&(project, name.clone())).copied()
+    }
+
+    pub(super) fn find_host(&self, manager: u32, name: Option<&Text>) -> Option<u32> {
+        self.hosts_by_name.get(&(manager, name.cloned())).copied()
+    }
+
+    pub(super) fn host(&self, host: u32) -> &Host {
+        self.hosts.at(host)
+    }
+
+    pub(super) fn host_mut(&mut self, host: u32) -> &mut Host {
+        self.hosts.at_mut(host)
+    }
+
+    pub(super) fn manager(&self, manager: u32) -> &Manager {
+        self.managers.at(manager)
+    }
+
+    /// A host is at hand, and is not forgotten meanwhile.
+    pub(super) fn pin(&mut self, host: u32, is_pinned: bool) {
+        let claims = &mut self.hosts.at_mut(host).claims;
+        *claims = if is_pinned { *claims + 1 } else { *claims - 1 };
+    }
+
+    /// Manager and host of a member.
+    pub(super) fn place_of(&self, member: u32) -> (u32, u32) {
+        let host = self.groups.at(self.members.at(member).group).host;
+        (self.hosts.at(host).manager, host)
+    }
+
+    /// Managers of a project behind a name, by name.
+    pub(super) fn managers_behind(
+        &self,
+        project: ProjectId,
+        after: Option<&Text>,
+    ) -> impl Iterator<Item = &Manager> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let from = (project, after.cloned().unwrap_or_default());
+        let from = if after.is_some() { Excluded(from) } else { Included(from) };
+        let range = self.managers_by_name.range((from, Unbounded));
+        range.take_while(move |((of, _), _)| *of == project).map(|(_, &at)| self.managers.at(at))
+    }
+
+    /// Hosts of a manager behind a name, by name.
+    pub(super) fn hosts_behind(
+        &self,
+        manager: u32,
+        after: Option<&Text>,
+    ) -> impl Iterator<Item = (u32, &Host)> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let from = (manager, after.cloned());
+        let from = if after.is_some() { Excluded(from) } else { Included(from) };
+        let range = self.hosts_by_name.range((from, Unbounded));
+        range.take_while(move |((of, _), _)| *of == manager).map(|(_, &at)| (at, self.hosts.at(at)))
+    }
+
+    /// The texts of a member, which all of its host share.
+    pub(super) fn texts_of(&self, member: u32) -> (Option<Text>, Option<Text>) {
+        let (manager, host) = self.place_of(member);
+        (Some(self.managers.at(manager).name.clone()), self.hosts.at(host).name.clone())
+    }
+
+    /// The first group of a host at or behind a network, if it is about this network or about all.
+    pub(super) fn group_from(&self, host: u32, scope: CallScope, from: u32) -> Option<(u32, u32)> {
+        let range = match scope {
+            None => from..=u32::MAX,
+            Some(network) if from <= network => network..=network,
+            Some(_) => return None,
+        };
+        self.hosts.at(host).groups.range(range).next().map(|(&network, &group)| (network, group))
+    }
+
+    /// Whether another host lists a member.
+    pub(super) fn is_claimed(&self, member: u32) -> bool {
+        self.claims.contains_key(&member) && !is_planted(Bug::ClaimsIgnored)
+    }
+
+    /// A claim is so old that its host is no witness any more.
+    pub(super) fn is_lapsed(&self, member: u32, now: Tick) -> bool {
+        self.claims.get(&member).is_some_and(|claim| now.since(claim.at) > CLAIM_MS_MAX)
+    }
+
+    /// What of a group nobody touched since a stamp, the one touched longest ago first.
+    ///
+    /// Gives members and their allocations.
+    pub(super) fn untouched(&self, group: u32, until: u64) -> impl Iterator<Item = (u32, u32)> {
+        let first = Some(self.groups.at(group).first).filter(|&first| first != NIL);
+        let next = |&at: &u32| Some(self.members.at(at).next).filter(|&next| next != NIL);
+        std::iter::successors(first, next)
+            .map(|at| (at, self.members.at(at)))
+            .take_while(move |(_, member)| member.stamp <= until)
+            .map(|(at, member)| (at, member.allocation))
+    }
+
+    // Changing.
+
+    /// Whether a member is where these texts say.
+    pub(super) fn is_at(
+        &self,
+        member: u32,
+        network: u32,
+        project: ProjectId,
+        texts: (&Text, Option<&Text>),
+    ) -> bool {
+        let group = self.groups.at(self.members.at(member).group);
+        let host = self.hosts.at(group.host);
+        let manager = self.managers.at(host.manager);
+        group.network == network
+            && manager.project == project
+            && manager.name == *texts.0
+            && host.name.as_ref() == texts.1
+    }
+
+    /// Takes an allocation in, as touched now; gives its member.
+    pub(super) fn enter(
+        &mut self,
+        network: u32,
+        project: ProjectId,
+        texts: (&Text, Option<&Text>),
+        allocation: u32,
+    ) -> u32 {
+        let host = self.host_of(project, texts);
+        let of = self.hosts.at_mut(host);
+        of.allocations += 1;
+        let manager = self.managers.at_mut(of.manager);
+        manager.allocations += 1;
+        if of.allocations == 1 && of.name.is_some() {
+            manager.hosts += 1;
+        }
+        let groups = &mut self.groups;
+        let group = *of
+            .groups
+            .entry(network)
+            .or_insert_with(|| groups.insert(Group { host, network, first: NIL, last: NIL }));
+        let stamp = 0;
+        let member =
+            self.members.insert(Member { allocation, group, next: NIL, previous: NIL, stamp });
+        self.append(member);
+        member
+    }
+
+    /// A host, made if it isn't known.
+    pub(super) fn host_of(
+        &mut self,
+        project: ProjectId,
+        (manager, host): (&Text, Option<&Text>),
+    ) -> u32 {
+        let found = self.find_manager(project, manager);
+        let of = found.unwrap_or_else(|| {
+            let name = super::owned(manager);
+            let made = Manager { project, name: name.clone(), hosts: 0, allocations: 0, known: 0 };
+            let at = self.managers.insert(made);
+            self.managers_by_name.insert((project, name), at);
+            at
+        });
+        self.find_host(of, host).unwrap_or_else(|| {
+            let name = host.map(super::owned);
+            let (groups, calls) = (BTreeMap::new(), BTreeMap::new());
+            let (name_of, claims) = (name.clone(), 0);
+            let made = Host {
+                manager: of,
+                name: name_of,
+                allocations: 0,
+                groups,
+                calls,
+                claims,
+                queued: None,
+            };
+            let at = self.hosts.insert(made);
+            self.hosts_by_name.insert((of, name), at);
+            self.managers.at_mut(of).known += 1;
+            at
+        })
+    }
+
+    /// Another host than the one that has a member lists it, or asked for it.
+    pub(super) fn claim(&mut self, member: u32, host: u32, at: Tick) {
+        let stamp = self.stamp;
+        self.hosts.at_mut(host).claims += 1;
+        self.claims_of.insert((host, stamp, member));
+        if let Some(old) = self.claims.insert(member, Claim { host, stamp, at }) {
+            self.end_claim(member, old);
+        }
+    }
+
+    /// No host but its own has a member any more, as far as is known.
+    pub(super) fn unclaim(&mut self, member: u32) {
+        if let Some(claim) = self.claims.remove(&member) {
+            self.end_claim(member, claim);
+        }
+    }
+
+    fn end_claim(&mut self, member: u32, claim: Claim) {
+        self.claims_of.remove(&(claim.host, claim.stamp, member));
+        self.hosts.at_mut(claim.host).claims -= 1;
+        self.drop_if_idle(claim.host);
+    }
+
+    /// A call of a host is complete that began at a stamp: what it claimed before that and did not list in this call is
+    /// not claimed any more. It may be anywhere now: the host that has it has to miss it twice from here on.
+    pub(super) fn end_claims(&mut self, host: u32, scope: CallScope, began: u64) {
+        let all = (host, 0, 0)..=(host, began, u32::MAX);
+        let ended: Vec<u32> = self.claims_of.range(all).map(|&(_, _, member)| member).collect();
+        for member in ended {
+            let network = self.groups.at(self.members.at(member).group).network;
+            if scope.is_none_or(|scope| scope == network) {
+                self.unclaim(member);
+                if !is_planted(Bug::EndedClaimKeepsNothing) {
+                    self.touch(member);
+                }
+            }
+        }
+    }
+
+    /// Takes an allocation out.
+    pub(super) fn leave(&mut self, member: u32) {
+        if !self.claims.is_empty() {
+            self.unclaim(member);
+        }
+        self.unlink(member);
+        let group = self.members.at(member).group;
+        self.members.remove(member);
+        let Group { host, network, first, .. } = *self.groups.at(group);
+        let of = self.hosts.at_mut(host);
+        of.allocations -= 1;
+        let manager = self.managers.at_mut(of.manager);
+        manager.allocations -= 1;
+        if of.allocations == 0 && of.name.is_some() {
+            manager.hosts -= 1;
+        }
+        if first != NIL {
+            return;
+        }
+        of.groups.remove(&network);
+        self.groups.remove(group);
+        self.drop_if_idle(host);
+    }
+
+    /// Something shows that an allocation lives.
+    pub(super) fn touch(&mut self, member: u32) {
+        self.unlink(member);
+        self.append(member);
+    }
+
+    /// A host without allocations is kept while there is room, so that a late part of an old call is known as such;
+    /// of those that have no more than calls the oldest is forgotten.
+    pub(super) fn drop_if_idle(&mut self, host: u32) {
+        let of = self.hosts.at(host);
+        if of.allocations > 0 || of.claims > 0 {
+            return;
+        }
+        if of.calls.is_empty() {
+            self.forget(host);
+            return;
+        }
+        if of.queued.is_none() {
+            self.turn += 1;
+            self.hosts.at_mut(host).queued = Some(self.turn);
+            self.empty.insert(self.turn, host);
+        }
+        if self.empty.len() > HOSTS_WITHOUT_ALLOCATIONS_MAX
+            && let Some((_, oldest)) = self.empty.pop_first()
+        {
+            let of = self.hosts.at_mut(oldest);
+            of.queued = None;
+            if of.allocations == 0 && of.claims == 0 {
+                self.forget(oldest);
+            }
+        }
+    }
+
+    /// Room for a call of a host: of those about networks in which it has nothing the first is forgotten once there are too
+    /// many.
+    pub(super) fn make_room_for(&mut self, host: u32, scope: CallScope) {
+        let of = self.hosts.at_mut(host);
+        let most = of.groups.len() + CALLS_WITHOUT_GROUP_MAX;
+        if of.calls.len() < most || of.calls.contains_key(&scope) {
+            return;
+        }
+        let is_bare = |scope: &CallScope| {
+            scope.is_some_and(|of_network| !of.groups.contains_key(&of_network))
+        };
+        if let Some(bare) = of.calls.keys().copied().find(is_bare) {
+            of.calls.remove(&bare);
+            self.releasing.remove(&(host, bare));
+        }
+    }
+
+    fn forget(&mut self, host: u32) {
+        let of = self.hosts.at(host);
+        let (manager, key) = (of.manager, (of.manager, of.name.clone()));
+        for scope in of.calls.keys() {
+            self.releasing.remove(&(host, *scope));
+        }
+        if let Some(turn) = of.queued {
+            self.empty.remove(&turn);
+        }
+        self.hosts_by_name.remove(&key);
+        self.hosts.remove(host);
+        let of = self.managers.at_mut(manager);
+        of.known -= 1;
+        if of.known == 0 {
+            self.managers_by_name.remove(&(of.project, of.name.clone()));
+            self.managers.remove(manager);
+        }
+    }
+
+    /// Puts a member at the end of its group, with a new stamp.
+    fn append(&mut self, member: u32) {
+        self.stamp += 1;
+        let group = self.groups.at_mut(self.members.at(member).group);
+        let last = std::mem::replace(&mut group.last, member);
+        if last == NIL {
+            group.first = member;
+        } else {
+            self.members.at_mut(last).next = member;
+        }
+        let of = self.members.at_mut(member);
+        (of.previous, of.next, of.stamp) = (last, NIL, self.stamp);
+    }
+
+    fn unlink(&mut self, member: u32) {
+        let Member { group, next, previous, .. } = *self.members.at(member);
+        let group = self.groups.at_mut(group);
+        if next == NIL {
+            group.last = previous;
+        } else {
+            self.members.at_mut(next).previous = previous;
+        }
+        if previous == NIL {
+            group.first = next;
+        } else {
+            self.members.at_mut(previous).next = next;
+        }
+    }
+
+    /// What does not hold: counts and orders. `of` gives the member of an allocation.
+    pub(super) fn check(&self, of: impl Fn(u32) -> u32, found: &mut Vec<String>) {
+        let mut members = 0;
+        for (at, host) in self.hosts.iter() {
+            let mut count = 0;
+            for (&network, &group) in &host.groups {
+                let group = self.groups.at(group);
+                let (mut member, mut previous, mut stamp) = (group.first, NIL, 0);
+                while member != NIL {
+                    let one = self.members.at(member);
+                    if of(one.allocation) != member
+                        || one.stamp <= stamp
+                        || one.previous != previous
+                    {
+                        found.push(format!("a member of host {:?} is out of place", host.name));
+                    }
+                    count += 1;
+                    (previous, stamp, member) = (member, one.stamp, one.next);
+                }
+                if group.last != previous || (group.host, group.network) != (at, network) {
+                    found.push(format!("a group of host {:?} is wrong", host.name));
+                }
+            }
+            if count != host.allocations {
+                found.push(format!("host {:?} counts {} of {count}", host.name, host.allocations));
+            }
+            members += count;
+            let claims = self.claims.values().filter(|claim| claim.host == at).count() as u64;
+            let queued = host.queued.is_none_or(|turn| self.empty.get(&turn) == Some(&at));
+            if claims != host.claims || !queued {
+                found.push(format!("host {:?} claims {} of {claims}", host.name, host.claims));
+            }
+        }
+        if members != u64::from(self.members.count()) {
+            found.push(format!("hosts have {members} of {} members", self.members.count()));
+        }
+        let queued = self.hosts.iter().filter(|(_, host)| host.queued.is_some()).count();
+        if (self.claims.len(), queued) != (self.claims_of.len(), self.empty.len()) {
+            found.push("claims or hosts without allocations are in an order twice".to_owned());
+        }
+        for (at, manager) in self.managers.iter() {
+            let (mut sum, mut named, mut known) = (0, 0, 0);
+            for (_, host) in self.hosts.iter().filter(|(_, host)| host.manager == at) {
+                sum += host.allocations;
+                named += u64::from(host.name.is_some() && host.allocations > 0);
+                known += 1;
+            }
+            if (sum, named, known) != (manager.allocations, manager.hosts, manager.known) {
+                found.push(format!("manager {} counts wrong", manager.name));
+            }
+        }
+    }
+}
