@@ -23,6 +23,8 @@ mod leases;
 mod objects;
 #[path = "cli/program.rs"]
 mod program;
+#[path = "cli/reconciling.rs"]
+mod reconciling;
 #[path = "cli/round_trips.rs"]
 mod round_trips;
 #[expect(dead_code, reason = "other tests choose more kinds of things")]

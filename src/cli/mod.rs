@@ -19,6 +19,7 @@ mod held;
 mod hold;
 mod job;
 mod lookup;
+mod manager;
 mod network;
 mod output;
 mod owner;
@@ -101,6 +102,14 @@ enum Command {
     /// Hosts mapped to segments: create, list, delete.
     #[command(subcommand)]
     Host(segment::Host),
+    /// Managers that keep allocations: list, hosts.
+    #[command(subcommand)]
+    Manager(manager::Manager),
+    /// Says everything that lives on a host, so that the rest is released in the end.
+    Reconcile(manager::Reconcile),
+    /// Allocations that the last reconciliation of their host missed: list.
+    #[command(subcommand)]
+    Suspect(manager::Suspect),
     /// Addresses kept for an owner: create, list, delete.
     #[command(subcommand)]
     Pin(pin::Pin),
@@ -224,6 +233,9 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         Command::Segment(segment) => segment::run(session, segment).await,
         Command::Host(host) => segment::run_host(session, host).await,
         Command::Pin(pin) => pin::run(session, pin).await,
+        Command::Manager(manager) => manager::run(session, manager).await,
+        Command::Reconcile(reconcile) => manager::reconcile(session, reconcile).await,
+        Command::Suspect(suspect) => manager::suspects(session, suspect).await,
         Command::Subnet(subnet) => subnet::run(session, subnet).await,
         Command::Allocation(allocation) => allocation::run(session, allocation).await,
         Command::Project(project) => project::run(session, project).await,

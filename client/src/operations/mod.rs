@@ -4,6 +4,7 @@ mod allocation;
 mod catalogue;
 mod hold;
 mod job;
+mod manager;
 mod network;
 mod pages;
 mod port;
