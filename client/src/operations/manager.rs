@@ -33,8 +33,7 @@ impl Client {
     /// The reply sums up what the parts named; `complete` is false if the server forgot parts again and again.
     ///
     /// # Errors
-    /// As [`Client::reconcile_part`]; [`Error::Encode`] never, but more than 2,097,152 entries are refused by the
-    /// server as `OUT_OF_RANGE`.
+    /// As [`Client::reconcile_part`]; more than 2,097,152 entries are refused by the server as `OUT_OF_RANGE`.
     pub async fn reconcile(
         &self,
         network: NetworkId,
