@@ -12,7 +12,9 @@
 
 use super::calls::Calls;
 use super::slab::{Arena, NIL};
-use crate::limits::{CALLS_WITHOUT_GROUP_MAX, CLAIM_MS_MAX, HOSTS_WITHOUT_ALLOCATIONS_MAX};
+use crate::limits::{
+    CALLS_WITHOUT_GROUP_MAX, CLAIM_MS_MAX, HOSTS_WITHOUT_ALLOCATIONS_MAX, RECONCILE_LOOKS_MAX,
+};
 use crate::model::{ProjectId, Text, Tick};
 use crate::planted::{Bug, is_planted};
 use std::collections::{BTreeMap, BTreeSet};
@@ -228,6 +230,12 @@ impl Hosts {
         self.claims.contains_key(&member) && !is_planted(Bug::ClaimsIgnored)
     }
 
+    /// Whether a manager keeps a member, or a host of it claims it.
+    pub(super) fn is_of(&self, member: u32, manager: u32) -> bool {
+        let claims = || self.claims.get(&member).map(|claim| self.hosts.at(claim.host).manager);
+        self.place_of(member).0 == manager || claims() == Some(manager)
+    }
+
     /// A claim is so old that its host is no witness any more.
     pub(super) fn is_lapsed(&self, member: u32, now: Tick) -> bool {
         self.claims.get(&member).is_some_and(|claim| now.since(claim.at) > CLAIM_MS_MAX)
@@ -351,9 +359,12 @@ impl Hosts {
 
     /// A call of a host is complete that began at a stamp: what it claimed before that and did not list in this call is
     /// not claimed any more. It may be anywhere now: the host that has it has to miss it twice from here on.
+    ///
+    /// Shape: looks at no more than [`RECONCILE_LOOKS_MAX`]; the rest ends with later calls, or lapses.
     pub(super) fn end_claims(&mut self, host: u32, scope: CallScope, began: u64) {
         let all = (host, 0, 0)..=(host, began, u32::MAX);
-        let ended: Vec<u32> = self.claims_of.range(all).map(|&(_, _, member)| member).collect();
+        let first = self.claims_of.range(all).take(RECONCILE_LOOKS_MAX);
+        let ended: Vec<u32> = first.map(|&(_, _, member)| member).collect();
         for member in ended {
             let network = self.groups.at(self.members.at(member).group).network;
             if scope.is_none_or(|scope| scope == network) {

@@ -13,14 +13,15 @@ use super::shard::{At, Scope};
 use super::slab::NIL;
 use super::subnets::check_page_limit;
 use crate::limits::{LIST_OBJECTS_MAX, RECONCILE_LOOKS_MAX};
-use crate::model::{EffectSink, OwnerId, ProjectId, Slot, Status, Text};
+use crate::model::{EffectSink, OwnerId, ProjectId, Slot, Status};
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::list::PAGE_OBJECTS_MAX;
 use addrd_protocol::message::reconcile::{
     GRACE_MS_MAX, GRACE_MS_MIN, Live, RECONCILE_LIVE_MAX, RECONCILE_PARTS_MAX, SUSPECTS_MAX,
 };
 use addrd_protocol::message::{
-    ManagerList, ManagerPage, ManagerUse, Reconcile, Reconciled, SuspectList, Suspects,
+    AllocateExtras, ManagerList, ManagerPage, ManagerUse, Reconcile, Reconciled, SuspectList,
+    Suspects,
 };
 use std::collections::BTreeSet;
 
@@ -205,7 +206,7 @@ impl Shard {
         live: &[Live],
     ) -> Result<Named, Refused> {
         let mut sorted: Vec<&Live> = live.iter().collect();
-        sorted.sort_unstable_by_key(|one| (one.owner, one.slot));
+        sorted.sort_unstable_by_key(|one| (one.owner, one.slot, one.instance));
         let salt = self.owner_salt(project);
         let mut named = Named::default();
         for of_owner in sorted.chunk_by(|a, b| a.owner == b.owner) {
@@ -220,8 +221,12 @@ impl Shard {
                 }
                 let slot: Slot = self.ledger.at(found).slot;
                 let first = of_owner.partition_point(|one| one.slot < slot);
-                let entries = of_owner.get(first..).unwrap_or_default();
-                for one in entries.iter().take_while(|one| one.slot == slot) {
+                let last = of_owner.partition_point(|one| one.slot <= slot);
+                // However often an entry is there, an allocation is named once.
+                let entries = of_owner.get(first..last).unwrap_or_default();
+                let instance = self.ledger.at(found).instance;
+                let same = entries.binary_search_by_key(&instance, |one| one.instance).ok();
+                if let Some(one) = same.and_then(|at| entries.get(at)).or(entries.first()) {
                     self.name(found, manager, one, &mut named);
                 }
             }
@@ -229,11 +234,11 @@ impl Shard {
         Ok(named)
     }
 
-    /// Notes what an entry names, if the manager keeps it.
+    /// Notes what an entry names, if the manager keeps it, or a host of it asked for it last.
     fn name(&self, found: u32, manager: u32, one: &Live, named: &mut Named) {
         let record = self.ledger.at(found);
         let member = self.ledger.member_of(record);
-        if member == NIL || self.ledger.hosts.place_of(member).0 != manager {
+        if member == NIL || !self.ledger.hosts.is_of(member, manager) {
             return;
         }
         let is_any = one.instance.0 == 0 || record.instance.0 == 0;
@@ -259,12 +264,8 @@ impl Shard {
     }
 
     /// Somebody asks again for what is held, and names another host: it may be there by now.
-    pub(super) fn note_elsewhere(
-        &mut self,
-        handle: u32,
-        manager: Option<&Text>,
-        host: Option<&Text>,
-    ) {
+    pub(super) fn note_elsewhere(&mut self, handle: u32, asked: &AllocateExtras) {
+        let (manager, host) = (asked.manager.as_ref(), asked.host.as_ref());
         let member = self.ledger.member_of(self.ledger.at(handle));
         let Some(host) = host.filter(|_| member != NIL && !is_planted(Bug::RepeatKeepsNothing))
         else {

@@ -293,11 +293,7 @@ impl Shard {
         match decision {
             Decision::Repeat(record) => {
                 self.note_alive(record);
-                self.note_elsewhere(
-                    record,
-                    asked.extras.manager.as_ref(),
-                    asked.extras.host.as_ref(),
-                );
+                self.note_elsewhere(record, asked.extras);
                 Done::was(record, true)
             }
             Decision::HoldAnew(record) => {
@@ -310,6 +306,7 @@ impl Shard {
             }
             Decision::Keep(record) => {
                 self.commit_kept(record, sink);
+                self.note_elsewhere(record, asked.extras);
                 Done::was(record, true)
             }
             Decision::TakeOver(record) => {

@@ -5,8 +5,8 @@ use super::*;
 use crate::model::{Instance, Setting};
 use addrd_protocol::message::reconcile::{GRACE_MS_DEFAULT, RECONCILE_LIVE_MAX};
 use addrd_protocol::message::{
-    AllocationGet, AllocationUpdate, Live, ManagerList, ManagerPage, ManagerUse, Reconcile,
-    Reconciled, Renew, Suspects,
+    AllocationGet, AllocationUpdate, HoldRelease, Live, ManagerList, ManagerPage, ManagerUse,
+    Reconcile, Reconciled, Renew, Suspects,
 };
 
 const GRACE: u64 = GRACE_MS_DEFAULT as u64;
@@ -497,6 +497,57 @@ fn who_asks_again_from_another_host_keeps_it() {
     world.reconcile(0, &call(9, "cni", "n1", &[]));
     world.check();
     assert!(world.has(1, 1));
+}
+
+/// An owner that goes to a cluster of another name: the record says the old one, and the new one lists it.
+#[test]
+fn who_asks_again_for_another_manager_keeps_it_as_long_as_that_one_lists_it() {
+    let mut world = world(1);
+    world.give(1, on(1, "cni", "n1"));
+    world.give(1, on(1, "other", "n1"));
+    for number in 1..4 {
+        let told = world.reconcile(0, &call(number, "other", "n1", &[live(1)]));
+        assert_eq!((told.listed, told.elsewhere), (0, 1));
+        world.reconcile(0, &call(number, "cni", "n1", &[]));
+        world.wait(GRACE);
+        assert_eq!(world.release_suspects(), 0);
+    }
+    world.check();
+    assert!(world.has(1, 1));
+}
+
+/// What it asked to release it takes again, on another host.
+#[test]
+fn who_takes_again_what_a_token_was_to_release_keeps_it() {
+    let token = uuid::Uuid::from_u128(7);
+    let mut world = world(1);
+    world.give(1, on(1, "cni", "n1"));
+    let target = Target::Key { owner: owner(1), slot: Slot(0) };
+    let release = HoldRelease { target, fences: Fences::default(), token, hold_ms: None };
+    world.done(1, Request::HoldRelease(Box::new(release)));
+    let mut again = on(1, "cni", "n2");
+    again.extras.as_mut().unwrap().hold_token = Some(token);
+    world.give(1, again);
+    for number in 1..4 {
+        world.reconcile(0, &call(number, "cni", "n1", &[]));
+        world.wait(GRACE);
+        assert_eq!(world.release_suspects(), 0);
+    }
+    world.check();
+    assert!(world.has(1, 1));
+}
+
+#[test]
+fn an_entry_counts_once_however_often_it_is_there() {
+    let mut world = world(1);
+    world.give(1, on(1, "cni", "n1"));
+    world.give(2, on(1, "cni", "n1"));
+    let entry = |instance| Live { instance: Instance(instance), ..live(1) };
+    let mut part = vec![live(1); RECONCILE_LIVE_MAX - 100];
+    part.extend((1..=100).map(entry));
+    let told = world.reconcile(0, &call(1, "cni", "n1", &part));
+    assert_eq!((told.listed, told.other_instance), (2, 0));
+    world.check();
 }
 
 /// A host that is gone is no witness for ever.
