@@ -86,15 +86,11 @@ impl Shard {
     /// The clock is believed although it went far ahead: what rests goes on to rest for as long as it had
     /// left, so that a wrong clock ends none too early. [`Shard::step_rests`] writes it down.
     pub fn prolong_rests(&mut self, ms: u64) {
-        let resting = |handle: &u32| self.ledger.at(*handle).rests();
-        let all: Vec<u32> = self.ledger.live().filter(resting).collect();
+        let all: Vec<u32> = self.rests.all().collect();
         self.rests.prolonged.clear();
         for handle in all {
-            self.note_rest(handle, false);
             let end = self.ledger.rest_end(self.ledger.at(handle)).saturating_add(ms);
-            self.ledger.set_rest_end(handle, end);
-            self.note_rest(handle, true);
-            self.rests.prolonged.push((handle, self.ledger.changed(self.ledger.at(handle))));
+            self.prolong_rest(handle, end);
         }
     }
 
@@ -106,11 +102,15 @@ impl Shard {
         };
         let short: Vec<u32> = self.rests.all().filter(is_short).collect();
         for handle in short {
-            self.note_rest(handle, false);
-            self.ledger.set_rest_end(handle, until.0);
-            self.note_rest(handle, true);
-            self.rests.prolonged.push((handle, self.ledger.changed(self.ledger.at(handle))));
+            self.prolong_rest(handle, until.0);
         }
+    }
+
+    fn prolong_rest(&mut self, handle: u32, end: u64) {
+        self.note_rest(handle, false);
+        self.ledger.set_rest_end(handle, end);
+        self.note_rest(handle, true);
+        self.rests.prolonged.push((handle, self.ledger.changed(self.ledger.at(handle))));
     }
 
     /// Pushes and absorbs the later end of a rest, if it is still that one.

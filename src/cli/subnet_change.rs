@@ -139,21 +139,7 @@ fn request(update: Update, subnet_id: SubnetId) -> Result<SubnetUpdate, Fault> {
         segment_id: setting(update.segment, false),
         quarantine_ms: setting(update.quarantine, false),
     };
-    let nothing = SubnetUpdate {
-        subnet_id,
-        expected: request.expected,
-        strategy: Setting::Unset,
-        enable_dhcp: Setting::Unset,
-        gateway: Setting::Unset,
-        pools: Setting::Unset,
-        dns_servers: Setting::Unset,
-        routes: Setting::Unset,
-        name: Setting::Unset,
-        description: Setting::Unset,
-        service_types: Setting::Unset,
-        segment_id: Setting::Unset,
-        quarantine_ms: Setting::Unset,
-    };
+    let nothing = SubnetUpdate { expected: request.expected, ..SubnetUpdate::of(subnet_id) };
     match request == nothing {
         true => Err(Fault::Usage("nothing to change is given".to_owned())),
         false => Ok(request),

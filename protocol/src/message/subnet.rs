@@ -223,6 +223,28 @@ pub struct SubnetUpdate {
     pub quarantine_ms: Setting<u64>,
 }
 
+impl SubnetUpdate {
+    /// Nothing changes, whatever the revision is.
+    #[must_use]
+    pub const fn of(subnet_id: SubnetId) -> Self {
+        Self {
+            subnet_id,
+            expected: Revision(0),
+            strategy: Setting::Unset,
+            enable_dhcp: Setting::Unset,
+            gateway: Setting::Unset,
+            pools: Setting::Unset,
+            dns_servers: Setting::Unset,
+            routes: Setting::Unset,
+            name: Setting::Unset,
+            description: Setting::Unset,
+            service_types: Setting::Unset,
+            segment_id: Setting::Unset,
+            quarantine_ms: Setting::Unset,
+        }
+    }
+}
+
 /// Deletes a subnet. With live allocations only if forced, as a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubnetDelete {

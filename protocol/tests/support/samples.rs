@@ -177,21 +177,7 @@ fn subnet_create() -> SubnetCreate {
 }
 
 fn subnet_update() -> SubnetUpdate {
-    SubnetUpdate {
-        subnet_id: SUBNET,
-        expected: Revision(0),
-        strategy: Setting::Unset,
-        enable_dhcp: Setting::Unset,
-        gateway: Setting::Unset,
-        pools: Setting::Unset,
-        dns_servers: Setting::Unset,
-        routes: Setting::Unset,
-        name: Setting::Unset,
-        description: Setting::Unset,
-        service_types: Setting::Unset,
-        segment_id: Setting::Unset,
-        quarantine_ms: Setting::Unset,
-    }
+    SubnetUpdate::of(SUBNET)
 }
 
 fn connection_requests() -> Vec<(&'static str, Request)> {

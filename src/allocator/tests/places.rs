@@ -24,21 +24,7 @@ fn on_host(number: u128, host: &str) -> PortCreate {
 }
 
 pub(super) fn change_of(id: u128) -> SubnetUpdate {
-    SubnetUpdate {
-        subnet_id: subnet_id(id),
-        expected: Default::default(),
-        strategy: Setting::Unset,
-        enable_dhcp: Setting::Unset,
-        gateway: Setting::Unset,
-        pools: Setting::Unset,
-        dns_servers: Setting::Unset,
-        routes: Setting::Unset,
-        name: Setting::Unset,
-        description: Setting::Unset,
-        service_types: Setting::Unset,
-        segment_id: Setting::Unset,
-        quarantine_ms: Setting::Unset,
-    }
+    SubnetUpdate::of(subnet_id(id))
 }
 
 impl World {

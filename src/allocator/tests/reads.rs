@@ -126,19 +126,7 @@ fn filter(dice: &mut Dice, net: &Net) -> AllocationFilter {
 }
 
 fn allocations(world: &mut World, network: u128, net: &Net, filter: AllocationFilter, limit: u32) {
-    let mut seen: Vec<Allocation> = Vec::new();
-    let mut cursor = None;
-    loop {
-        let page = PageRequest { limit, cursor };
-        let request = AllocationList { page, filter: filter.clone() };
-        let reply = world.done(network, Request::AllocationList(Box::new(request)));
-        let Reply::Allocations(page) = reply else { panic!("{reply:?}") };
-        seen.extend(page.items);
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
-    }
+    let seen = listed(world, network, &filter, limit);
     let same = |wanted: &Option<Text>, held: &Option<Text>| wanted.is_none() || wanted == held;
     let shown = net.sorted_held().into_iter().filter(|held| {
         filter.subnet.is_none_or(|id| id == held.subnet)
@@ -159,10 +147,13 @@ fn allocations(world: &mut World, network: u128, net: &Net, filter: AllocationFi
     }
 }
 
-/// What rests is listed for whoever asks for it.
-fn resting(world: &mut World, network: u128, net: &Net, limit: u32) {
-    let state = Some(AllocationState::Quarantined);
-    let filter = AllocationFilter { state, ..AllocationFilter::default() };
+/// All pages of a list.
+fn listed(
+    world: &mut World,
+    network: u128,
+    filter: &AllocationFilter,
+    limit: u32,
+) -> Vec<Allocation> {
     let (mut seen, mut cursor) = (Vec::new(), None);
     loop {
         let page = PageRequest { limit, cursor };
@@ -172,9 +163,16 @@ fn resting(world: &mut World, network: u128, net: &Net, limit: u32) {
         seen.extend(page.items);
         cursor = page.next;
         if cursor.is_none() {
-            break;
+            return seen;
         }
     }
+}
+
+/// What rests is listed for whoever asks for it.
+fn resting(world: &mut World, network: u128, net: &Net, limit: u32) {
+    let state = Some(AllocationState::Quarantined);
+    let filter = AllocationFilter { state, ..AllocationFilter::default() };
+    let seen = listed(world, network, &filter, limit);
     let mut all: Vec<_> = net.resting.iter().collect();
     all.sort_by_key(|rest| (rest.family, rest.first));
     assert_eq!(seen.len(), all.len());

@@ -11,21 +11,8 @@ const REST_MS: u64 = 2_000;
 /// A rig whose addresses rest.
 fn rig(cidr: &str) -> Rig {
     let mut rig = Rig::new(cidr);
-    let update = SubnetUpdate {
-        subnet_id: SubnetId::from_u128(7),
-        expected: Revision(0),
-        strategy: Setting::Unset,
-        enable_dhcp: Setting::Unset,
-        gateway: Setting::Unset,
-        pools: Setting::Unset,
-        dns_servers: Setting::Unset,
-        routes: Setting::Unset,
-        name: Setting::Unset,
-        description: Setting::Unset,
-        service_types: Setting::Unset,
-        segment_id: Setting::Unset,
-        quarantine_ms: Setting::Value(REST_MS),
-    };
+    let quarantine_ms = Setting::Value(REST_MS);
+    let update = SubnetUpdate { quarantine_ms, ..SubnetUpdate::of(SubnetId::from_u128(7)) };
     let request = Request::SubnetUpdate(Box::new(update));
     assert_eq!(rig.statuses(vec![operation(1, 1, Opcode::SUBNET_UPDATE, request)]), [OK]);
     rig
