@@ -92,6 +92,20 @@ pub const SURVEY_SUBNETS_A_MS: u64 = 10;
 pub const SURVEY_DRAIN_SUBNETS: u32 = 64;
 /// Subnets that it looks at at once while it has nothing else to do: well below 1 ms.
 pub const SURVEY_IDLE_SUBNETS: u32 = 1_024;
+/// Levels of use that can be set.
+pub const USAGE_LEVELS_MAX: usize = 8;
+/// Levels of use, percent, unless they are set otherwise.
+pub const USAGE_LEVELS: [u8; 3] = [80, 95, 100];
+/// Points of a percentage that use has to fall below a level before it is told again.
+pub const USAGE_LEVEL_FALL_POINTS: u8 = 5;
+/// Addresses that it has to fall below it at least, so that one that comes and goes tells nothing.
+pub const USAGE_LEVEL_FALL_ADDRESSES: u128 = 2;
+/// Crossings that a worker tells after a drain.
+pub const LEVEL_SLICE_OBJECTS: usize = 256;
+/// Bytes of the record of a crossing.
+pub const LEVEL_RECORD_BYTES: usize = 56;
+/// Bytes of the records of such a slice.
+pub const LEVEL_SLICE_RECORD_BYTES_MAX: usize = LEVEL_SLICE_OBJECTS * LEVEL_RECORD_BYTES;
 /// Time that a connection which is told to end has to read its last answers, ms.
 pub const SHUTDOWN_MS: u64 = 10_000;
 /// Time that it waits for them to be decided and durable, ms: a disk that takes longer hangs. With

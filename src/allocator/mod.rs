@@ -24,6 +24,7 @@ mod jobs;
 mod leases;
 mod ledger;
 mod leniency;
+mod levels;
 mod lists;
 mod lookup;
 mod network;
@@ -63,6 +64,7 @@ pub use classify::{
 };
 pub use gather::merge;
 pub use jobs::JobProgress;
+pub use levels::{Crossed, Crossing, LevelCounts, UsageLevels};
 pub use shard::{Answer, At, Scope, Shard, ShardCounters, ShardSettings};
 pub use snapshot::Snapshot;
 pub use survey::{FILL_LEVELS, FillReport, SubnetFill, Survey};

@@ -2,6 +2,7 @@
 
 use super::free_map::{FreeMap, MapStore};
 use super::holds::SubnetHolds;
+use super::levels::LevelBounds;
 use super::order::Key;
 use super::pieces::{Closed, Part, Pieces, Span};
 use super::record::Holder;
@@ -53,6 +54,10 @@ pub(super) struct Subnet {
     pub(super) counted: Revision,
     pub(super) map: FreeMap,
     pub(super) pieces: Pieces,
+    /// Free counts at which the level of its use is looked at.
+    pub(super) bounds: LevelBounds,
+    /// It waits for that.
+    pub(super) is_crossed: bool,
     /// Orders of blocks that it has or had since it last had none; bit 0 is unused.
     pub(super) block_orders: u128,
     /// Blocks that live or rest (not single addresses).

@@ -2,8 +2,9 @@
 //! whoever folds them into the metrics. Knows no metric names beyond operations and statuses.
 
 use super::clock::Clock;
+use super::levels::LevelBoard;
 use super::survey::{Board, Surveyor};
-use crate::allocator::{FillReport, Shard, ShardCounters};
+use crate::allocator::{FillReport, LevelCounts, Shard, ShardCounters};
 use crate::limits;
 use crate::model::Status;
 use addrd_protocol::opcode::Opcode;
@@ -65,6 +66,7 @@ pub struct WorkerFigures {
     apply: StageHistogram,
     drains: Sizes,
     surveyor: Surveyor,
+    levels: LevelBoard,
     away_ns_max: u64,
 }
 
@@ -78,6 +80,7 @@ pub struct WorkerFiguresReader {
     apply: StageHistogramReader,
     drains: SizesReader,
     fill: Board,
+    levels: LevelBoard,
 }
 
 /// What a deciding thread counted, at one moment.
@@ -97,6 +100,8 @@ pub struct WorkerSnapshot {
     pub drains: SizesSnapshot,
     /// How full its subnets are.
     pub fill: FillReport,
+    /// Levels of use of its subnets, or of the pools.
+    pub levels: LevelCounts,
 }
 
 impl WorkerFigures {
@@ -118,10 +123,20 @@ impl WorkerFigures {
             apply: apply_reader,
             drains: drains_reader,
             fill,
+            levels: LevelBoard::default(),
         };
-        let away_ns_max = 0;
-        let writer =
-            Self { operations, statuses, scalars, ring, apply, drains, surveyor, away_ns_max };
+        let (levels, away_ns_max) = (reader.levels.clone(), 0);
+        let writer = Self {
+            operations,
+            statuses,
+            scalars,
+            ring,
+            apply,
+            drains,
+            surveyor,
+            levels,
+            away_ns_max,
+        };
         (writer, reader)
     }
 
@@ -175,6 +190,11 @@ impl WorkerFigures {
         self.scalars.add(Scalar::SuspectsReleased as usize, count.into());
     }
 
+    /// So many subnets or pools are at each level of use now, and so many crossed them.
+    pub fn levels(&mut self, counts: LevelCounts) {
+        self.levels.hang(counts);
+    }
+
     /// A rendezvous that began at `began_ns` is decided.
     pub fn rendezvous(&mut self, operations: u32, began_ns: u64, clock: &dyn Clock) {
         self.round(operations, began_ns, clock);
@@ -212,6 +232,7 @@ impl WorkerFiguresReader {
             apply: self.apply.snapshot(),
             drains: self.drains.snapshot(),
             fill: self.fill.report(),
+            levels: self.levels.counts(),
         }
     }
 

@@ -60,6 +60,7 @@ fn subnet(deleting: bool) -> SubnetRow {
         description: None,
         pool: None,
         service: Default::default(),
+        level: 0,
         quarantine_ms: 0,
     }
 }
@@ -82,6 +83,7 @@ fn pool(shared: bool) -> PoolRow {
         shared,
         name: None,
         description: None,
+        level: 0,
     }
 }
 
