@@ -32,6 +32,8 @@ mod frames;
 mod holding;
 #[path = "process/leasing.rs"]
 mod leasing;
+#[path = "process/levels.rs"]
+mod levels;
 #[path = "process/overload.rs"]
 mod overload;
 #[path = "process/peers.rs"]
