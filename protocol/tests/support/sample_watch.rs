@@ -176,7 +176,6 @@ fn objects() -> Vec<EventObject> {
         EventObject::Pin(Box::new(PinEvent { network_id: NETWORK, pin })),
         EventObject::Allocation(Box::new(allocation())),
         EventObject::Job(Box::new(job)),
-        EventObject::Level(Box::new(level())),
     ]
 }
 
