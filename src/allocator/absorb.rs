@@ -7,6 +7,7 @@
 
 use super::Shard;
 use super::free_map::FreeMap;
+use super::growth::Samples;
 use super::levels::LevelBounds;
 use super::network::{Network, family_index};
 use super::subnet::{Subnet, last_of};
@@ -494,6 +495,7 @@ impl Shard {
             counted: Revision(0),
             map: FreeMap::new(row.prefix.host_bits()),
             pieces: Default::default(),
+            samples: Samples::default(),
             bounds: LevelBounds::NEVER,
             is_crossed: false,
             block_orders: 0,

@@ -16,6 +16,7 @@ mod deadlines;
 mod departed;
 mod free_map;
 mod gather;
+mod growth;
 mod guests;
 mod holds;
 mod hosts;

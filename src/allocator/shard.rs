@@ -4,6 +4,7 @@
 use super::accounts::Accounts;
 use super::departed::Departed;
 use super::free_map::MapStore;
+use super::growth::Passes;
 use super::index::{Index, split_mix};
 use super::ledger::{KeyOf, Ledger};
 use super::levels::Levels;
@@ -145,6 +146,8 @@ pub struct Shard {
     pub(super) rests: Rests,
     /// Open holds.
     pub(super) holds: u64,
+    /// When the use of subnets was sampled.
+    pub(super) passes: Passes,
     /// Levels of use, and whose has changed.
     pub(super) levels: Levels,
     networks_by_id: Index,
@@ -209,6 +212,7 @@ impl Shard {
             accounts: Accounts::new(),
             rests: Rests::default(),
             holds: 0,
+            passes: Passes::default(),
             levels: Levels::default(),
             networks_by_id: Index::new(),
             networks_by_handle: Index::new(),

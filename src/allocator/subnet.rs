@@ -1,6 +1,7 @@
 //! A subnet in memory: attributes, free map, pieces, exclusions. Knows no owners.
 
 use super::free_map::{FreeMap, MapStore};
+use super::growth::Samples;
 use super::holds::SubnetHolds;
 use super::levels::LevelBounds;
 use super::order::Key;
@@ -54,6 +55,8 @@ pub(super) struct Subnet {
     pub(super) counted: Revision,
     pub(super) map: FreeMap,
     pub(super) pieces: Pieces,
+    /// Its use at past times.
+    pub(super) samples: Samples,
     /// Free counts at which the level of its use is looked at.
     pub(super) bounds: LevelBounds,
     /// It waits for that.

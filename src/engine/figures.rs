@@ -6,7 +6,7 @@ use super::levels::LevelBoard;
 use super::survey::{Board, Surveyor};
 use crate::allocator::{FillReport, LevelCounts, Shard, ShardCounters};
 use crate::limits;
-use crate::model::Status;
+use crate::model::{Status, Tick};
 use addrd_protocol::opcode::Opcode;
 use addrd_sync::{
     HistogramSnapshot, Sizes, SizesReader, SizesSnapshot, StageHistogram, StageHistogramReader,
@@ -156,6 +156,17 @@ impl WorkerFigures {
         let now_ns = self.round(operations, began_ns, clock);
         self.holds(shard);
         self.surveyor.step(shard, limits::SURVEY_DRAIN_SUBNETS, now_ns);
+    }
+
+    /// Samples the use of some subnets, if it is time. True: there are more to sample.
+    pub fn samples(&mut self, shard: &mut Shard, now: Tick, examine: u32) -> bool {
+        let before = shard.sampled_at();
+        let has_more = shard.sample_use(now, examine);
+        if shard.sampled_at() != before {
+            // Times to exhaustion are other ones, also of subnets that did not change.
+            self.surveyor.changed();
+        }
+        has_more
     }
 
     /// The worker has nothing to do. True: it has, since how full its subnets are isn't known yet.

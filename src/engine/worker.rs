@@ -261,8 +261,11 @@ impl Worker {
     /// Nothing is to be decided.
     fn rest(&mut self) -> Progress {
         self.drains_without_slice = self.drains_without_slice.saturating_add(1);
-        let clock = &*self.shared.clock;
-        let is_busy = self.shard.as_ref().is_some_and(|shard| self.figures.rests(shard, clock));
+        let (clock, figures) = (&*self.shared.clock, &mut self.figures);
+        let is_busy = self.shard.as_mut().is_some_and(|shard| {
+            let has_more = figures.samples(shard, clock.tick(), limits::SURVEY_IDLE_SUBNETS);
+            figures.rests(shard, clock) || has_more
+        });
         if is_busy { Progress::Worked } else { Progress::Idle }
     }
 
@@ -385,6 +388,7 @@ impl Worker {
         self.decide_backlog(&mut shard, &at, began_ns, &mut draft);
         self.step_jobs(&mut shard, &at, &mut draft);
         self.tell_levels(&mut shard, &mut draft);
+        self.figures.samples(&mut shard, at.tick, limits::SURVEY_DRAIN_SUBNETS);
         self.figures.drained(&shard, draft.operations, began_ns, &*self.shared.clock);
         let late = std::mem::take(&mut draft.late);
         let worked = draft.operations > 0 || draft.records.record_count() > 0;

@@ -216,6 +216,13 @@ fn subnets<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figure
     for (percent, count) in FILL_LEVELS.iter().zip(figures.fill.levels) {
         exporter.gauge(&m::SUBNETS_BY_FILL, &[percent], wide(count));
     }
+    for (place, growth) in ["1h", "24h"].into_iter().enumerate() {
+        let soonest = figures.fill.soonest_ms[place].map_or(f64::INFINITY, |ms| wide(ms) / 1e3);
+        exporter.gauge(&m::EXHAUSTION, &[growth], soonest);
+        for (within, count) in ["24h", "7d"].into_iter().zip(figures.fill.exhausted[place]) {
+            exporter.gauge(&m::EXHAUSTED, &[growth, within], wide(count));
+        }
+    }
     levels(exporter, "subnet", &figures.subnet_levels);
     levels(exporter, "pool", &figures.pool_levels);
     if shared.shows_subnets {

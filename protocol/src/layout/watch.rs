@@ -262,7 +262,10 @@ impl Layout for LevelEvent {
 fn percent(reader: &mut Reader<'_>, field: &'static str) -> Read<u8> {
     match reader.u8(field)? {
         percent @ 0..=100 => Ok(percent),
-        other => Err(DecodeError::new(Fault::Unknown { value: other.into() }, field)),
+        other => {
+            let range = Fault::Range { value: other.into(), least: 0, most: 100 };
+            Err(DecodeError::new(range, field))
+        }
     }
 }
 

@@ -78,7 +78,9 @@ pub use subnet::{
     SubnetUpdate,
 };
 pub use transaction::{Transaction, TransactionItem};
-pub use usage::{FreeRanges, FreeRangesReply, NetworkUsage, SubnetUsage, Usage, UsageTotals};
+pub use usage::{
+    FreeRanges, FreeRangesReply, Growth, NetworkUsage, SubnetUsage, Usage, UsageTotals,
+};
 pub use watch::{
     Event, EventKind, EventObject, Events, FeedPosition, Gone, HostEvent, LevelEvent, PinEvent,
     Unwatch, Watch, WatchEnd, WatchEndReason, Watching,

@@ -106,7 +106,8 @@ GONE_OBJECT = Layout(
 
 LEVEL = Layout(
     ("network_id", Id()), ("subnet_id", Id()), ("subnet_pool_id", Id()), ("project_id", Id()),
-    ("used", Number(16, text=True)), ("size", Number(16, text=True)), ("level", Number(1)), ("before", Number(1)),
+    ("used", Number(16, text=True)), ("size", Number(16, text=True)), ("level", Number(1, most=100)),
+    ("before", Number(1, most=100)),
     (RESERVED, Reserved(6)),
 )
 
