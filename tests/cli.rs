@@ -19,6 +19,8 @@ mod forms;
 mod holds;
 #[path = "cli/leases.rs"]
 mod leases;
+#[path = "cli/levels.rs"]
+mod levels;
 #[path = "cli/objects.rs"]
 mod objects;
 #[path = "cli/program.rs"]
