@@ -162,6 +162,10 @@ mod tests {
             "allocator::tests::holds::what_ran_out_rests_for_its_token_and_is_taken_back",
         ),
         (Bug::RestNotEncoded, SCHEDULES),
+        (Bug::RenewedTooLate, SCHEDULES),
+        (Bug::HoldRunsOutFree, SCHEDULES),
+        (Bug::LateConfirmRenumbers, SCHEDULES),
+        (Bug::EventLostAtResume, SCHEDULES),
         (
             Bug::RestIgnored,
             "allocator::tests::rests::who_comes_back_gets_its_own_and_nobody_else_does",

@@ -9,6 +9,7 @@
 //! | `ADDRD_SEED` | seed of every random choice, printed by each test | from the clock |
 //! | `ADDRD_ROUNDS` | kills under load | 20 |
 //! | `ADDRD_BACKUPS` | backups under load that are restored | 2 |
+//! | `ADDRD_HISTORIES` | histories of which all orders are tried (T10) | 100 |
 //! | `ADDRD_FRAMES` | malformed frames | 100,000 |
 //! | `ADDRD_SECONDS` | seconds of overload | 10 |
 //! | `ADDRD_BINARY` | the program under test | the one that cargo built |
@@ -32,6 +33,8 @@ mod frames;
 mod holding;
 #[path = "process/leasing.rs"]
 mod leasing;
+#[path = "process/linear.rs"]
+mod linear;
 #[path = "process/overload.rs"]
 mod overload;
 #[path = "process/peers.rs"]

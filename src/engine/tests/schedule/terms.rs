@@ -151,9 +151,8 @@ impl Terms {
             tenant.is_asking = false;
             let before = tenant.has;
             let is_sure = before.is_some_and(|has| has.sure_until > self.now);
-            let what = || {
-                format!("{owner}, {at} to {}: {asked:?}, {status}, had {before:?}", self.now)
-            };
+            let what =
+                || format!("{owner}, {at} to {}: {asked:?}, {status}, had {before:?}", self.now);
             match (asked, status, reply) {
                 (Asked::Allocate(kind), Status::OK, Some(Reply::Allocated(got))) => {
                     let got = got.first;
@@ -206,7 +205,13 @@ impl Terms {
         }
     }
 
-    fn grant(&self, kind: Kind, (address, revision): (u128, Revision), at: u64, left: u64) -> Grant {
+    fn grant(
+        &self,
+        kind: Kind,
+        (address, revision): (u128, Revision),
+        at: u64,
+        left: u64,
+    ) -> Grant {
         let sure_until = if kind == Kind::Endless { u64::MAX } else { at + left };
         let over_at = match kind {
             Kind::Lease => self.now + left,
@@ -226,7 +231,8 @@ impl Terms {
             **other != owner && tenant.has.as_ref().is_some_and(is_kept)
         });
         assert!(taken.is_none(), "{owner} has {grant:?} at {} beside {taken:?}", self.now);
-        let kept = self.kept.iter().find(|kept| kept.address == grant.address && kept.owner != owner);
+        let kept =
+            self.kept.iter().find(|kept| kept.address == grant.address && kept.owner != owner);
         assert!(kept.is_none(), "{owner} has {grant:?} at {} which is kept: {kept:?}", self.now);
         self.kept.retain(|kept| kept.address != grant.address);
         if self.tenants[&owner].has.is_some_and(|has| has.address != grant.address) {
