@@ -49,5 +49,7 @@ mod sessions;
 mod shutdown;
 #[path = "process/starts.rs"]
 mod starts;
+#[path = "process/upgrades.rs"]
+mod upgrades;
 #[path = "process/watching.rs"]
 mod watching;
