@@ -23,7 +23,7 @@ pub mod sequencer;
 mod start;
 mod survey;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod threads;
 pub mod worker;
 

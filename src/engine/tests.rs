@@ -37,6 +37,7 @@ mod rests;
 mod rig;
 mod room;
 mod schedule;
+pub(crate) mod stage;
 
 /// Longest wait for an answer; reached only by a hang.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -4,6 +4,7 @@
 
 use super::requests::{cancel, confirm, held, leased, release_of, renew};
 use super::*;
+use crate::engine::tests::stage::GRACE_MS;
 use crate::limits::HOLD_REST_MS;
 use crate::model::AllocationRow;
 use addrd_protocol::message::{AllocationState, HoldEnded};
@@ -16,8 +17,6 @@ pub(super) const LEASED: u128 = 7;
 /// Owners from this number on are theirs.
 const FIRST_OWNER: u128 = 500;
 const OWNERS: u64 = 8;
-/// How long what is due at a start of the server is spared, ms.
-pub(super) const GRACE_MS: u64 = 700;
 /// A term is at least so long, ms, and less than four times that.
 const TERM_MS: u64 = 1_000;
 
