@@ -121,9 +121,16 @@ mod tests {
     const LIVE: &str = "allocator::tests::live_machine::\
         what_lives_is_never_freed_and_what_died_is_in_the_end";
 
+    /// T14: the same server behind its connections.
+    const SIMULATION: &str =
+        "server::simulation::a_server_in_one_thread_keeps_its_promises_and_repeats_itself";
+
     /// Each bug, and the test that is meant for it.
     const CAUGHT_BY: &[(Bug, &str)] = &[
         (Bug::ReplyBeforeCommit, SCHEDULES),
+        (Bug::FailedWriteBelieved, SIMULATION),
+        (Bug::ReleaseRecordDropped, SIMULATION),
+        (Bug::SessionEpochIgnored, SIMULATION),
         (Bug::ReadBeforeCommit, SCHEDULES),
         (Bug::FailedWriteBelieved, SCHEDULES),
         (Bug::ReleaseRecordDropped, SCHEDULES),

@@ -28,6 +28,8 @@ use tokio::io::DuplexStream;
 /// Networks, each with five usable addresses.
 const NETWORKS: u128 = 2;
 const CONTROLLERS: u128 = 4;
+/// Moves of connections and controllers behind a failure of the disk.
+const MOVES_AFTER_FAILURE: u64 = 400;
 /// Lives of the server in one run.
 const LIVES: u64 = 3;
 
@@ -139,14 +141,17 @@ async fn live(
 ) {
     // The moment behind an answer is the worst one to lose the power.
     let is_short = random.below(2) == 0;
-    for _ in 0..500 + random.below(4_000) {
+    let mut moves = 500 + random.below(4_000);
+    let mut has_failed = false;
+    while moves > 0 {
+        moves -= 1;
         let before = house.stage.clock.tick();
         match random.below(4) {
-            0 => {
-                if house.stage.step(random).is_err() {
-                    return;
-                }
+            // What has left before the disk failed still comes to its readers.
+            0 if !has_failed && house.stage.step(random).is_err() => {
+                (has_failed, moves) = (true, MOVES_AFTER_FAILURE);
             }
+            0 => {}
             1 => house.poll_one(random),
             _ => {
                 let which = random.below(controllers.len() as u64) as usize;
