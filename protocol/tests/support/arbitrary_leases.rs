@@ -1,4 +1,4 @@
-//! Renewals and the ends of holds, made from bytes.
+//! Renewals, the ends of holds and transfers, made from bytes.
 
 use super::{Made, Source};
 use addrd_protocol::message::*;
@@ -24,6 +24,22 @@ made_by! {
             fences.revision = Some(s.make());
         }
         Self { target, fences, token: s.make(), hold_ms: s.maybe(Source::lease_ms) }
+    };
+    Transfer = |s| {
+        let (mut fences, mut to_owner): (Fences, Option<OwnerId>) = (s.make(), s.make());
+        if fences.is_empty() {
+            fences.revision = Some(s.make());
+        }
+        let (to_slot, to_instance): (Option<Slot>, Option<Instance>) = (s.make(), s.make());
+        let to_project: Option<ProjectId> = s.make();
+        if to_slot.is_none() && to_instance.is_none() && to_project.is_none() {
+            to_owner = Some(to_owner.unwrap_or_else(|| s.make()));
+        }
+        let owner_name: Option<Text> = s.make();
+        let owner_name = owner_name.filter(|_| to_owner.is_some());
+        Self {
+            address: s.make(), fences, to_owner, to_slot, to_instance, to_project, owner_name,
+        }
     };
     HoldEnded = |s| {
         let address: IpAddr = s.make();

@@ -79,7 +79,7 @@ fn extras() -> impl Strategy<Value = Option<Box<AllocationExtras>>> {
     );
     let ids = [(); 4].map(|()| prop::option::of(uuid()));
     let texts = [(); 4].map(|()| prop::option::of(text()));
-    (numbers, ids, texts).prop_map(|(numbers, ids, texts)| {
+    (numbers, ids, texts, prop::option::of(former())).prop_map(|(numbers, ids, texts, former)| {
         let ((deadline, quarantine_end, principal), [project, port, token, trace]) = (numbers, ids);
         let [manager, host, label, owner_name] = texts;
         let project = project.map(ProjectId);
@@ -91,12 +91,22 @@ fn extras() -> impl Strategy<Value = Option<Box<AllocationExtras>>> {
             token,
             principal,
             trace,
+            former,
             manager,
             host,
             label,
             owner_name,
         };
         (extras != AllocationExtras::default()).then(|| Box::new(extras))
+    })
+}
+
+/// Whoever it was, it was somebody else.
+fn former() -> impl Strategy<Value = HeldBy> {
+    (uuid(), any::<u16>(), prop::option::of(uuid())).prop_map(|(owner, slot, project)| HeldBy {
+        owner: OwnerId(owner),
+        slot: Slot(slot),
+        project: project.map(ProjectId),
     })
 }
 
@@ -497,13 +507,17 @@ fn unknown_kinds_and_flags_are_refused() {
     };
     assert_eq!(kind, Err(RecordError::UnknownKind(0xfe)));
     let flags = {
-        let mut bad = bytes.clone();
+        let mut bad = bytes;
         bad[3] |= 0x80;
         decode(&bad)
     };
     assert!(matches!(flags, Err(RecordError::UnknownFlag { bits: 0x80, .. })), "{flags:?}");
+    // Of a put every bit has a meaning; of what is gone most have none.
     let presence = {
-        let mut bad = bytes;
+        let mut bad = Vec::new();
+        let held_by = HeldBy { owner: OwnerId::from_u128(5), slot: Slot(0), project: None };
+        let (place, revision) = (plain(5).place, REVISION);
+        encode(&Effect::AllocationGone { place, revision, held_by: Some(held_by) }, &mut bad);
         bad[4] |= 0x80;
         decode(&bad)
     };
@@ -570,6 +584,7 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
         ("allocation-plain-v4", Effect::AllocationPut(plain(2))),
         ("allocation-plain-v6", Effect::AllocationPut(plain(1 << 40))),
         ("allocation-full", Effect::AllocationPut(full)),
+        ("allocation-transferred", Effect::AllocationPut(golden_transferred())),
         ("allocation-gone", gone(Some(held_by))),
         ("allocation-rested", gone(None)),
         ("allocation-gone-block", gone_block),
@@ -757,6 +772,7 @@ fn golden_full() -> AllocationRow {
         token: Some(Uuid::from_u128(5)),
         principal: Some(6),
         trace: Some(Uuid::from_u128(7)),
+        former: None,
         manager: golden_text("m"),
         host: golden_text("hh"),
         label: golden_text("k=v"),
@@ -774,6 +790,14 @@ fn golden_full() -> AllocationRow {
         extras: Some(Box::new(extras)),
         ..plain(0)
     }
+}
+
+/// Of a guest's until now, and of the network's own project from now on.
+fn golden_transferred() -> AllocationRow {
+    let project = Some(ProjectId::from_u128(3));
+    let former = HeldBy { owner: OwnerId::from_u128(8), slot: Slot(2), project };
+    let extras = AllocationExtras { former: Some(former), ..AllocationExtras::default() };
+    AllocationRow { extras: Some(Box::new(extras)), ..plain(0) }
 }
 
 fn golden_job() -> JobRow {
