@@ -154,7 +154,7 @@ impl Shard {
         if request.to_owner.is_some() {
             extras.owner_name.clone_from(&request.owner_name);
         }
-        extras.former = Some(former).filter(|former| *former != wanted.held_by);
+        extras.former = Some(former).filter(|former| *former != wanted.held_by).map(Box::new);
         row.extras = (*extras != Default::default()).then_some(extras);
         self.commit_changed(at, row, sink);
         let at = self.ledger.find_at(subnet, offset).expect("what was put just now is there");

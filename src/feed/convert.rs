@@ -357,7 +357,7 @@ impl Told<'_> {
         let whole = self.whole_allocation(row, &spot);
         let home = spot.place.project;
         let project = holder.unwrap_or(home);
-        let former = row.extras.as_deref().and_then(|extras| extras.former);
+        let former = row.extras.as_deref().and_then(|extras| extras.former.as_deref().copied());
         let had_it = |of: ProjectId| former.filter(|former| former.project.unwrap_or(home) == of);
         let key = Key {
             subnet: spot.subnet,

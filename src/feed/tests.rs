@@ -490,7 +490,7 @@ fn transferred(from: Option<ProjectId>, to: Option<ProjectId>) -> Effect {
     (row.owner, row.slot) = (OwnerId::from_u128(0x99), Slot(0));
     (row.revision, row.changed) = (Revision(20), Revision(20));
     let former = HeldBy { owner: OWNER, slot: Slot(2), project: from };
-    row.extras.get_or_insert_default().former = Some(former);
+    row.extras.get_or_insert_default().former = Some(Box::new(former));
     Effect::AllocationPut(row)
 }
 

@@ -275,7 +275,7 @@ fn encode_rare(head: &Head, row: &AllocationRow, out: &mut Vec<u8>) {
     if head.has(FENCE) {
         out.extend_from_slice(&row.revision.0.to_be_bytes());
     }
-    if let Some(former) = row.extras.as_deref().and_then(|extras| extras.former.as_ref()) {
+    if let Some(former) = row.extras.as_deref().and_then(|extras| extras.former.as_deref()) {
         encode_former(former, out);
     }
 }
@@ -359,7 +359,7 @@ fn decode_rare(
         let project = row.extras.as_deref().and_then(|extras| extras.project);
         let now = HeldBy { owner: row.owner, slot: row.slot, project };
         non_zero(former != now, "former holder")?;
-        row.extras.get_or_insert_default().former = Some(former);
+        row.extras.get_or_insert_default().former = Some(Box::new(former));
     }
     Ok(())
 }

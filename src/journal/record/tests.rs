@@ -102,11 +102,13 @@ fn extras() -> impl Strategy<Value = Option<Box<AllocationExtras>>> {
 }
 
 /// Whoever it was, it was somebody else.
-fn former() -> impl Strategy<Value = HeldBy> {
-    (uuid(), any::<u16>(), prop::option::of(uuid())).prop_map(|(owner, slot, project)| HeldBy {
-        owner: OwnerId(owner),
-        slot: Slot(slot),
-        project: project.map(ProjectId),
+fn former() -> impl Strategy<Value = Box<HeldBy>> {
+    (uuid(), any::<u16>(), prop::option::of(uuid())).prop_map(|(owner, slot, project)| {
+        Box::new(HeldBy {
+            owner: OwnerId(owner),
+            slot: Slot(slot),
+            project: project.map(ProjectId),
+        })
     })
 }
 
@@ -796,7 +798,7 @@ fn golden_full() -> AllocationRow {
 fn golden_transferred() -> AllocationRow {
     let project = Some(ProjectId::from_u128(3));
     let former = HeldBy { owner: OwnerId::from_u128(8), slot: Slot(2), project };
-    let extras = AllocationExtras { former: Some(former), ..AllocationExtras::default() };
+    let extras = AllocationExtras { former: Some(Box::new(former)), ..AllocationExtras::default() };
     AllocationRow { extras: Some(Box::new(extras)), ..plain(0) }
 }
 
