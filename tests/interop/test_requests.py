@@ -90,8 +90,8 @@ class Leases(ServerCase):
     def test_an_owner_renews_in_all_networks(self):
         other, _ = self.network(self.call, "10.1.0.0/24")
         for net in (self.net, other):
-            self.ok(self.call, "allocate", allocate("a", lease_ms=60_000), net)
-        all_of = {"owner": owner_id("a"), "lease_ms": 120_000}
+            self.ok(self.call, "allocate", allocate("roaming", lease_ms=60_000), net)
+        all_of = {"owner": owner_id("roaming"), "lease_ms": 120_000}
         counts = {"renewed": 2, "endless": 0, "expired": 0, "stale": 0}
         self.assertEqual(self.ok(self.call, "renew_owner", all_of, NO_ID), counts)
         self.assertEqual(self.call("renew_owner", all_of | {"owner": owner_id("nobody")}, NO_ID).status, "EXPIRED")

@@ -246,22 +246,6 @@ made_by! {
         0 => Self::Address(s.make()),
         _ => Self::Owner(s.make()),
     };
-    Release = |s| {
-        let (target, fences, any): (Target, Fences, bool) = (s.make(), s.make(), s.make());
-        let any = any || (fences.is_empty() && matches!(target, Target::Address(_)));
-        Self { target, fences, any }
-    };
-    AllocationUpdate = |s| {
-        let (target, mut fences): (Target, Fences) = (s.make(), s.make());
-        if fences.is_empty() && matches!(target, Target::Address(_)) {
-            fences.revision = Some(s.make());
-        }
-        Self {
-            target, fences, label: s.make(), host: s.make(),
-            manager_name: s.setting(Source::manager), owner_name: s.make(),
-            lease_ms: s.setting(Source::lease_ms),
-        }
-    };
     Allocate = |s| {
         let family = s.make();
         let pair = matches!(family, FamilyChoice::Each | FamilyChoice::Both);

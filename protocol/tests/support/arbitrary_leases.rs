@@ -1,4 +1,4 @@
-//! Renewals, the ends of holds and transfers, made from bytes.
+//! Releases, updates, renewals, the ends of holds and transfers, made from bytes.
 
 use super::{Made, Source};
 use addrd_protocol::message::*;
@@ -6,6 +6,22 @@ use addrd_protocol::*;
 use std::net::IpAddr;
 
 made_by! {
+    Release = |s| {
+        let (target, fences, any): (Target, Fences, bool) = (s.make(), s.make(), s.make());
+        let any = any || (fences.is_empty() && matches!(target, Target::Address(_)));
+        Self { target, fences, any }
+    };
+    AllocationUpdate = |s| {
+        let (target, mut fences): (Target, Fences) = (s.make(), s.make());
+        if fences.is_empty() && matches!(target, Target::Address(_)) {
+            fences.revision = Some(s.make());
+        }
+        Self {
+            target, fences, label: s.make(), host: s.make(),
+            manager_name: s.setting(Source::manager), owner_name: s.make(),
+            lease_ms: s.setting(Source::lease_ms),
+        }
+    };
     Renew = |s| {
         let (target, mut fences): (Target, Fences) = (s.make(), s.make());
         if fences.is_empty() && matches!(target, Target::Address(_)) {

@@ -1,5 +1,6 @@
 //! Round trip of any effect, strictness, sizes, and the golden file.
 
+mod allocations;
 mod departed;
 mod projects;
 
@@ -16,6 +17,7 @@ use addrd_protocol::message::{
     AllocationState, Exclusion, ExclusionMode, IpAllocation, Ipv6Mode, JobKind, Route, Service,
     Strategy as Choice, SubnetKind,
 };
+use allocations::{golden_full, golden_transferred};
 use departed::{held_by, thing_was};
 use projects::{golden_project, project};
 use proptest::prelude::*;
@@ -79,7 +81,7 @@ fn extras() -> impl Strategy<Value = Option<Box<AllocationExtras>>> {
     );
     let ids = [(); 4].map(|()| prop::option::of(uuid()));
     let texts = [(); 4].map(|()| prop::option::of(text()));
-    (numbers, ids, texts, prop::option::of(former())).prop_map(|(numbers, ids, texts, former)| {
+    (numbers, ids, texts, prop::option::of(held_by())).prop_map(|(numbers, ids, texts, former)| {
         let ((deadline, quarantine_end, principal), [project, port, token, trace]) = (numbers, ids);
         let [manager, host, label, owner_name] = texts;
         let project = project.map(ProjectId);
@@ -91,24 +93,13 @@ fn extras() -> impl Strategy<Value = Option<Box<AllocationExtras>>> {
             token,
             principal,
             trace,
-            former,
+            former: former.map(Box::new),
             manager,
             host,
             label,
             owner_name,
         };
         (extras != AllocationExtras::default()).then(|| Box::new(extras))
-    })
-}
-
-/// Whoever it was, it was somebody else.
-fn former() -> impl Strategy<Value = Box<HeldBy>> {
-    (uuid(), any::<u16>(), prop::option::of(uuid())).prop_map(|(owner, slot, project)| {
-        Box::new(HeldBy {
-            owner: OwnerId(owner),
-            slot: Slot(slot),
-            project: project.map(ProjectId),
-        })
     })
 }
 
@@ -586,7 +577,6 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
         ("allocation-plain-v4", Effect::AllocationPut(plain(2))),
         ("allocation-plain-v6", Effect::AllocationPut(plain(1 << 40))),
         ("allocation-full", Effect::AllocationPut(full)),
-        ("allocation-transferred", Effect::AllocationPut(golden_transferred())),
         ("allocation-gone", gone(Some(held_by))),
         ("allocation-rested", gone(None)),
         ("allocation-gone-block", gone_block),
@@ -626,6 +616,7 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
                 was: ThingWas::Port { id: PortId::from_u128(9), project: None },
             },
         ),
+        ("allocation-transferred", Effect::AllocationPut(golden_transferred())),
     ]
 }
 
@@ -763,43 +754,6 @@ fn golden_subnet() -> SubnetRow {
         quarantine_ms: 0,
         service: Service::default(),
     }
-}
-
-fn golden_full() -> AllocationRow {
-    let extras = AllocationExtras {
-        deadline: Some(1),
-        quarantine_end: Some(2),
-        project: Some(ProjectId::from_u128(3)),
-        port: Some(Uuid::from_u128(4)),
-        token: Some(Uuid::from_u128(5)),
-        principal: Some(6),
-        trace: Some(Uuid::from_u128(7)),
-        former: None,
-        manager: golden_text("m"),
-        host: golden_text("hh"),
-        label: golden_text("k=v"),
-        owner_name: golden_text("web-1"),
-    };
-    let place =
-        AllocationPlace { network: NETWORK, subnet: SUBNET, offset: 1 << 100, block_bits: 4 };
-    AllocationRow {
-        place,
-        revision: Revision(9),
-        slot: Slot(0x0a0b),
-        instance: Instance(0x0c0d),
-        state: AllocationState::Quarantined,
-        moves_cursor: false,
-        extras: Some(Box::new(extras)),
-        ..plain(0)
-    }
-}
-
-/// Of a guest's until now, and of the network's own project from now on.
-fn golden_transferred() -> AllocationRow {
-    let project = Some(ProjectId::from_u128(3));
-    let former = HeldBy { owner: OwnerId::from_u128(8), slot: Slot(2), project };
-    let extras = AllocationExtras { former: Some(Box::new(former)), ..AllocationExtras::default() };
-    AllocationRow { extras: Some(Box::new(extras)), ..plain(0) }
 }
 
 fn golden_job() -> JobRow {
