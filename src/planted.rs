@@ -88,6 +88,12 @@ pub(crate) enum Bug {
     ClaimsIgnored,
     /// What a host lists no more is as if it had never done so.
     EndedClaimKeepsNothing,
+    /// What is transferred keeps its revision.
+    TransferKeepsRevision,
+    /// What is transferred is still found under its former key, and not under the new one.
+    TransferKeepsOldKey,
+    /// Who gets something from another project takes no units for it.
+    TransferPaysNothing,
 }
 
 /// Whether this bug is planted.
@@ -239,6 +245,19 @@ mod tests {
             Bug::RevisionsNotRaised,
             "store::backup::tests::a_backup_under_load_is_the_state_at_one_position",
         ),
+        (
+            Bug::TransferKeepsRevision,
+            "allocator::tests::machine::the_shard_agrees_with_a_naive_server",
+        ),
+        (
+            Bug::TransferKeepsRevision,
+            "allocator::tests::transfers::in_every_order_the_new_owner_keeps_its_address",
+        ),
+        (
+            Bug::TransferKeepsOldKey,
+            "allocator::tests::machine::the_shard_agrees_with_a_naive_server",
+        ),
+        (Bug::TransferPaysNothing, "allocator::tests::quota_machine::quotas_are_exact"),
         (Bug::ClockJumpBelieved, "engine::clock::tests::a_wall_clock_a_year_ahead_is_not_believed"),
         (
             Bug::GapIgnored,

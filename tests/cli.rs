@@ -40,6 +40,8 @@ mod shown;
 mod tour;
 #[path = "cli/transactions.rs"]
 mod transactions;
+#[path = "cli/transfers.rs"]
+mod transfers;
 
 /// Says something in the output of a run.
 #[expect(clippy::print_stderr, reason = "seeds are read in the output of the run")]

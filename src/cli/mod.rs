@@ -21,6 +21,7 @@ mod job;
 mod lookup;
 mod manager;
 mod network;
+mod new_holder;
 mod output;
 mod owner;
 mod pin;
@@ -143,6 +144,8 @@ enum Command {
     Cancel(hold::Cancel),
     /// Renews the lease of what an address or an owner holds.
     Renew(renew::Renew),
+    /// Gives what an address or an owner holds to another owner; the address stays.
+    Transfer(new_holder::Transfer),
     /// Finds who holds an address, or what an owner holds.
     Lookup(lookup::Lookup),
     /// Lists allocations.
@@ -249,6 +252,7 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         Command::Confirm(confirm) => hold::confirm(session, confirm).await,
         Command::Cancel(cancel) => hold::cancel(session, cancel).await,
         Command::Renew(renew) => renew::run(session, renew).await,
+        Command::Transfer(transfer) => new_holder::run(session, transfer).await,
         Command::Lookup(lookup) => lookup::run(session, lookup).await,
         Command::List(list) => allocation::list(session, list).await,
         Command::Usage(usage) => usage::run(session, usage).await,

@@ -21,6 +21,7 @@ pub mod scope;
 pub mod segment;
 pub mod subnet;
 pub mod transaction;
+pub mod transfer;
 pub mod usage;
 pub mod watch;
 
@@ -78,6 +79,7 @@ pub use subnet::{
     SubnetUpdate,
 };
 pub use transaction::{Transaction, TransactionItem};
+pub use transfer::Transfer;
 pub use usage::{FreeRanges, FreeRangesReply, NetworkUsage, SubnetUsage, Usage, UsageTotals};
 pub use watch::{
     Event, EventKind, EventObject, Events, FeedPosition, Gone, HostEvent, PinEvent, Unwatch, Watch,
@@ -194,6 +196,8 @@ pub enum Request {
     HoldCancel(HoldEnd),
     /// [`Opcode::HOLD_RELEASE`].
     HoldRelease(Box<HoldRelease>),
+    /// [`Opcode::TRANSFER`].
+    Transfer(Box<Transfer>),
     /// [`Opcode::RECONCILE`].
     Reconcile(Box<Reconcile>),
     /// [`Opcode::SUSPECT_LIST`].
@@ -306,7 +310,7 @@ pub enum Reply {
     Allocated(Allocated),
     /// To [`Request::Release`].
     Released(Released),
-    /// To [`Request::AllocationUpdate`] and [`Request::AllocationGet`].
+    /// To [`Request::AllocationUpdate`], [`Request::AllocationGet`] and [`Request::Transfer`].
     Allocation(Box<Allocation>),
     /// To [`Request::Batch`] and [`Request::Transaction`].
     Batch(Box<BatchReply>),

@@ -362,6 +362,7 @@ REPLIES = {
     "hold_confirm": ("hold_ended", HOLD_ENDED),
     "hold_cancel": ("hold_ended", HOLD_ENDED),
     "hold_release": ("hold_ended", HOLD_ENDED),
+    "transfer": ("allocation", ALLOCATION),
     "project_create": ("project", PROJECT),
     "project_get": ("project", PROJECT),
     "project_list": ("projects", page(PROJECT)),

@@ -55,6 +55,7 @@ OPCODES = {
     0x030B: "hold_confirm",
     0x030C: "hold_cancel",
     0x030D: "hold_release",
+    0x030E: "transfer",
     0x0330: "reconcile",
     0x0331: "suspect_list",
     0x0332: "manager_list",
@@ -96,17 +97,17 @@ NETWORK_NONE = (
     "network_find", "transaction", "unwatch", "manager_list",
     "project_create", "project_get", "project_list", "project_update", "project_delete", "scope_list", "pool_list",
 )
-NETWORK_OPTIONAL = ("lookup", "reconcile", "suspect_list", "scope_get", "pool_get", "watch")
+NETWORK_OPTIONAL = ("lookup", "reconcile", "renew_owner", "suspect_list", "scope_get", "pool_get", "watch")
 MAY_NAME_POOL = (
     "allocate", "release", "allocation_update", "batch", "allocation_get", "allocation_list", "lookup", "usage",
-    "watch",
+    "transfer", "watch",
 )
 HAVE_ITEMS = ("batch", "transaction")
 MAY_RESTORE = ("network_create", "subnet_create", "allocate", "batch", "pool_create", "port_create")
 MAY_BE_SHARED = (
     "network_get", "subnet_get", "subnet_list", "usage", "free_ranges", "allocate", "release", "allocation_update",
     "batch", "allocation_get", "allocation_list", "lookup", "renew", "renew_owner", "hold_confirm",
-    "hold_cancel", "hold_release", "reconcile", "suspect_list", "port_create", "port_get", "port_list", "port_update",
+    "hold_cancel", "hold_release", "transfer", "reconcile", "suspect_list", "port_create", "port_get", "port_list", "port_update",
     "port_delete", "watch",
 )
 
