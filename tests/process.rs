@@ -33,6 +33,8 @@ mod frames;
 mod holding;
 #[path = "process/leasing.rs"]
 mod leasing;
+#[path = "process/levels.rs"]
+mod levels;
 #[path = "process/linear.rs"]
 mod linear;
 #[path = "process/overload.rs"]

@@ -7,6 +7,8 @@
 
 use super::Shard;
 use super::free_map::FreeMap;
+use super::growth::Samples;
+use super::levels::LevelBounds;
 use super::network::{Network, family_index};
 use super::subnet::{Subnet, last_of};
 use super::undo::{Savepoint, Step};
@@ -120,6 +122,13 @@ impl Shard {
                     self.finished.push_back(row.job);
                 }
                 self.mark_if_known(row.network, row.revision);
+            }
+            Effect::LevelPut(row) => {
+                if let (Ok(of), Some(subnet)) = (self.marked(row.network, row.revision), row.subnet)
+                    && let Some(at) = self.find_subnet_handle(of, subnet)
+                {
+                    self.set_level(at, row.level);
+                }
             }
             // The catalogue's, which no shard keeps.
             Effect::ProjectPut(_)
@@ -449,6 +458,7 @@ impl Shard {
         *usable = *usable + u32::from(subnet.is_usable()) - u32::from(was_usable);
         subnet.strategy = row.strategy;
         subnet.quarantine_ms = row.quarantine_ms;
+        self.levels.moved(subnet.row.level, row.level);
         *subnet.row = owned_row(row);
         self.enter_subnet_name(at);
         self.enter_plan(at);
@@ -460,7 +470,7 @@ impl Shard {
         let network = self.networks.at_mut(of);
         network.next_subnet = network.next_subnet.max(row.subnet.0.saturating_add(1));
         let mut plain = owned_row(row);
-        plain.name = None;
+        (plain.name, plain.level) = (None, 0);
         let subnet = Subnet {
             network: of,
             project: network.project,
@@ -485,6 +495,9 @@ impl Shard {
             counted: Revision(0),
             map: FreeMap::new(row.prefix.host_bits()),
             pieces: Default::default(),
+            samples: Samples::default(),
+            bounds: LevelBounds::NEVER,
+            is_crossed: false,
             block_orders: 0,
             blocks: 0,
             exclusions: Vec::new(),

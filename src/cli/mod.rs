@@ -22,6 +22,7 @@ mod lookup;
 mod manager;
 mod network;
 mod new_holder;
+mod outlook;
 mod output;
 mod owner;
 mod pin;
@@ -40,6 +41,7 @@ mod several;
 mod subnet;
 mod subnet_change;
 mod table;
+mod top;
 mod transaction;
 mod transfer;
 mod usage;
@@ -152,6 +154,8 @@ enum Command {
     List(allocation::List),
     /// Counts of addresses: free, allocated, excluded.
     Usage(usage::Usage),
+    /// How full a server is, again and again.
+    Top(top::Top),
     /// Free addresses or ranges.
     Free(free::Free),
     /// Prints changes as they come.
@@ -256,6 +260,7 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         Command::Lookup(lookup) => lookup::run(session, lookup).await,
         Command::List(list) => allocation::list(session, list).await,
         Command::Usage(usage) => usage::run(session, usage).await,
+        Command::Top(top) => top::run(session, top).await,
         Command::Free(free) => free::run(session, free).await,
         Command::Watch(watch) => watch::run(session, watch).await,
         Command::Compare(compare) => transfer::compare::run(session, compare).await,

@@ -105,6 +105,9 @@ pub const SETTINGS: &[SettingInfo] = &[
     setting!("restart_grace", "whatever has a lease keeps it for so long at least after a start or a standstill, in which nobody could renew; 0 = what is overdue ends at once",
         config.restart_grace, text => parse::duration(text, 0..=limits::RESTART_GRACE_MS_MAX),
         value => parse::show_duration(*value)),
+    setting!("usage_levels", "percentages of use at which subnets and subnet pools are told of, by an event, a metric and a log line; empty = none",
+        config.usage_levels, text => parse::rising(text, limits::USAGE_LEVELS_MAX, 1..=100),
+        value => join(value)),
     setting!("metrics_subnets", "true = /metrics shows the ids of the fullest subnets to whoever reads it",
         config.metrics_subnets, text => parse::boolean(text), value => value.to_string()),
     setting!("log_level", "error, warn, info, debug or trace",
@@ -231,7 +234,8 @@ pub(super) fn apply_text(config: &mut Config, path: &Path, text: &str) -> Vec<Co
         match as_text(value.get_ref()) {
             Some(value) => errors.extend(set(config, at(line), name, &value)),
             None => {
-                let what = "expected a text, a number, true, false or a list of texts".to_owned();
+                let what = "expected a text, a number, true, false or a list of texts or numbers"
+                    .to_owned();
                 let error = unknown(at(line), name);
                 let is_known = SETTINGS.iter().any(|setting| setting.name == &**name);
                 let wrong = ConfigError::new(at(line), name, "", what);
@@ -267,6 +271,9 @@ fn as_text(value: &DeValue<'_>) -> Option<String> {
         DeValue::Array(items) => {
             let texts = items.iter().map(|item| match item.get_ref() {
                 DeValue::String(text) => Some(text.to_string()),
+                DeValue::Integer(number) if number.radix() == 10 => {
+                    Some(number.as_str().to_owned())
+                }
                 _ => None,
             });
             texts.collect::<Option<Vec<_>>>().map(|texts| texts.join(","))

@@ -16,6 +16,7 @@ pub mod gather;
 mod handle;
 pub mod handover;
 mod late;
+mod levels;
 pub mod operation;
 pub mod pressure;
 mod recovery;
@@ -27,7 +28,7 @@ pub(crate) mod tests;
 mod threads;
 pub mod worker;
 
-pub use crate::allocator::{FILL_LEVELS, FillReport, SubnetFill};
+pub use crate::allocator::{FILL_LEVELS, FillReport, LevelCounts, SubnetFill, UsageLevels};
 pub use crate::feed::{Filter, Watched};
 pub use crate::store::FORMAT_VERSION;
 pub use backup::{BackupDesk, BackupOver, BackupWork};

@@ -5,15 +5,15 @@ use super::filter::{Audience, Key, Watched};
 use super::names::{Names, Other, Place, Spot, Unnamed};
 use super::page::PageBuilder;
 use crate::model::{
-    AddressScopeId, AllocationPlace, AllocationRow, Effect, HeldBy, Instance, JobRow,
+    AddressScopeId, AllocationPlace, AllocationRow, Effect, HeldBy, Instance, JobRow, LevelRow,
     NetworkHandle, NetworkId, NetworkRow, OwnerId, PinRow, PoolId, PoolRow, PortId, PortRow,
     ProjectId, ProjectRow, Revision, ScopeRow, SegmentRow, Seq, Slot, SubnetHandle, SubnetId,
     ThingWas, Tick,
 };
 use addrd_protocol::message::{
     AddressScope, Allocation, AllocationState, Event, EventKind, EventObject, Gone, HostEvent,
-    HostMapping, Job, JobState, Network, Pin, PinEvent, Port, Project, ProjectUse, Segment, Subnet,
-    SubnetPool,
+    HostMapping, Job, JobState, LevelEvent, Network, Pin, PinEvent, Port, Project, ProjectUse,
+    Segment, Subnet, SubnetPool,
 };
 use uuid::Uuid;
 
@@ -118,6 +118,7 @@ impl Told<'_> {
             Effect::PortPut(row) => self.port(row),
             Effect::PinPut(row) => self.pin(row),
             Effect::JobPut(row) => self.job(row),
+            Effect::LevelPut(row) => self.level(row),
             Effect::NetworkGone { .. }
             | Effect::ObjectGone { .. }
             | Effect::SubnetGone { .. }
@@ -578,6 +579,32 @@ impl Told<'_> {
             }
         };
         self.push(key, revision, EventObject::Gone(Box::new(gone)))
+    }
+
+    /// Who sees the subnet or pool may learn how full it is.
+    fn level(&mut self, row: &LevelRow) -> Result<(), Unnamed> {
+        let place = *self.names.place(row.network)?;
+        let subnet = match row.subnet {
+            Some(subnet) => self.names.subnet(row.network, subnet)?.row.id,
+            None => SubnetId::NIL,
+        };
+        let audience = match row.subnet {
+            Some(_) => looked_at(&place),
+            None => audience(place.project, place.is_shared),
+        };
+        let key = Key::put(EventKind::Level, audience, Some(place.watched()));
+        let is_pool = row.subnet.is_none();
+        let level = LevelEvent {
+            network_id: if is_pool { NetworkId::NIL } else { NetworkId(place.id) },
+            subnet_id: subnet,
+            subnet_pool_id: if is_pool { PoolId(place.id) } else { PoolId::NIL },
+            project_id: place.project,
+            level: row.level,
+            before: row.before,
+            used: row.used,
+            size: row.size,
+        };
+        self.push(Key { subnet, ..key }, row.revision, EventObject::Level(Box::new(level)))
     }
 
     fn job(&mut self, row: &JobRow) -> Result<(), Unnamed> {

@@ -60,6 +60,7 @@ fn subnet(deleting: bool) -> SubnetRow {
         description: None,
         pool: None,
         service: Default::default(),
+        level: 0,
         quarantine_ms: 0,
     }
 }
@@ -82,6 +83,7 @@ fn pool(shared: bool) -> PoolRow {
         shared,
         name: None,
         description: None,
+        level: 0,
     }
 }
 
@@ -238,11 +240,26 @@ fn every_kind_of_record_that_puts_something_shows_the_object() {
     let event = of(&mut at, Effect::JobPut(job()));
     let EventObject::Job(shown) = &event.object else { panic!("{event:?}") };
     assert_eq!((shown.done, shown.total), (3, 4));
+    let event = of(&mut at, Effect::LevelPut(level(Some(SUBNET))));
+    let EventObject::Level(shown) = &event.object else { panic!("{event:?}") };
+    assert_eq!((shown.network_id, shown.subnet_id), (NETWORK_ID, subnet(false).id));
+    assert_eq!((shown.subnet_pool_id, shown.project_id), (PoolId::NIL, OWN));
+    assert_eq!((shown.level, shown.before, shown.used, shown.size), (80, 0, 8, 10));
+    let event = of(&mut at, Effect::LevelPut(level(None)));
+    let EventObject::Level(shown) = &event.object else { panic!("{event:?}") };
+    assert_eq!((shown.network_id, shown.subnet_id), (NetworkId::NIL, SubnetId::NIL));
+    assert_eq!(shown.subnet_pool_id, pool(false).id);
     let event = of(&mut at, Effect::AllocationPut(allocation(None, Some("app=web"))));
     let EventObject::Allocation(shown) = &event.object else { panic!("{event:?}") };
     assert_eq!((shown.address.to_string(), shown.length), ("10.0.0.5".to_owned(), 32));
     assert_eq!((shown.owner, shown.slot, shown.subnet_length), (OWNER, Slot(2), 24));
     assert_eq!((shown.time_left_ms, shown.label.as_deref()), (60_000, Some("app=web")));
+}
+
+/// Of the subnet, or of the pool.
+fn level(subnet: Option<SubnetHandle>) -> LevelRow {
+    let network = if subnet.is_some() { NETWORK } else { POOL };
+    LevelRow { network, revision: Revision(30), subnet, level: 80, before: 0, used: 8, size: 10 }
 }
 
 fn host() -> HostRow {
@@ -416,6 +433,15 @@ fn on_a_shared_network_nobody_sees_whose_things_the_others_are() {
     assert_eq!(kinds(&all(GUEST)), [EventKind::Network]);
     assert_eq!(kinds(&looking(GUEST)), [EventKind::Subnet, EventKind::Network]);
     assert_eq!(kinds(&all(OWN)).len(), 4);
+    // Who sees a subnet sees how full it is, and of a shared pool likewise.
+    let levels = [Some(SUBNET), None].map(|subnet| Effect::LevelPut(level(subnet)));
+    let levels = page(&mut at, &levels);
+    let counts = [all(OWN), looking(OWN), all(GUEST), looking(GUEST)];
+    assert_eq!(counts.map(|filter| told(&levels, &filter).len()), [2, 1, 1, 1]);
+    let private = page(&mut converter(false), &[Effect::LevelPut(level(Some(SUBNET)))]);
+    for filter in [all(GUEST), looking(GUEST)] {
+        assert_eq!(told(&private, &filter), []);
+    }
 }
 
 #[test]

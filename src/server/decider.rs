@@ -2,7 +2,7 @@
 //! against a decider of a test. Decides nothing.
 
 use crate::engine::figures::Scalar;
-use crate::engine::{Clock, Engine, Feed, FillReport, Parcel, Rejected, Route, Scope};
+use crate::engine::{Clock, Engine, Feed, FillReport, LevelCounts, Parcel, Rejected, Route, Scope};
 pub use crate::engine::{Identity, Readiness};
 use crate::model::{Seq, Tick};
 use crate::telemetry::reactors::{OPCODES, STATUSES};
@@ -112,6 +112,10 @@ pub struct Figures {
     pub holds: u64,
     /// How full subnets are.
     pub fill: FillReport,
+    /// Levels of use of subnets.
+    pub subnet_levels: LevelCounts,
+    /// Levels of use of subnet pools.
+    pub pool_levels: LevelCounts,
     /// A backup is being fetched.
     pub backup_running: bool,
     /// Backups that were fetched whole.
@@ -149,6 +153,8 @@ impl Figures {
             resting: 0,
             holds: 0,
             fill: FillReport::default(),
+            subnet_levels: LevelCounts::default(),
+            pool_levels: LevelCounts::default(),
             backup_running: false,
             backups_fetched: 0,
             backups_over: 0,
@@ -266,6 +272,9 @@ fn figures_of(engine: &Engine) -> Figures {
         let scalar = |scalar| part.scalars[scalar as usize];
         if at < status.workers {
             sum.away_ns_max.push(scalar(Scalar::AwayNsMax));
+            sum.subnet_levels.merge(&part.levels);
+        } else {
+            sum.pool_levels.merge(&part.levels);
         }
         sum.drains.merge(&part.drains);
         sum.jobs_running += scalar(Scalar::JobsRunning);

@@ -64,7 +64,8 @@ mod numbers {
         Ipv6Mode: Slaac Stateful Stateless;
         IpAllocation: Immediate Deferred Unaddressed;
         JobState: Running Done;
-        EventKind: Project Scope Pool Network Segment Host Subnet Port Pin Allocation Job;
+        EventKind: Project Scope Pool Network Segment Host Subnet Port Pin Allocation Job
+            Level;
         WatchEndReason: Slow Relist;
         PrefixChoice: Exact Length DefaultLength;
         QuotaResource: Pool Addresses Prefixes Networks Subnets Ports Resting;

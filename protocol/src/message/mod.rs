@@ -80,10 +80,12 @@ pub use subnet::{
 };
 pub use transaction::{Transaction, TransactionItem};
 pub use transfer::Transfer;
-pub use usage::{FreeRanges, FreeRangesReply, NetworkUsage, SubnetUsage, Usage, UsageTotals};
+pub use usage::{
+    FreeRanges, FreeRangesReply, Growth, NetworkUsage, SubnetUsage, Usage, UsageTotals,
+};
 pub use watch::{
-    Event, EventKind, EventObject, Events, FeedPosition, Gone, HostEvent, PinEvent, Unwatch, Watch,
-    WatchEnd, WatchEndReason, Watching,
+    Event, EventKind, EventObject, Events, FeedPosition, Gone, HostEvent, LevelEvent, PinEvent,
+    Unwatch, Watch, WatchEnd, WatchEndReason, Watching,
 };
 
 /// Header of a request, without its length (SPEC.md section 2).

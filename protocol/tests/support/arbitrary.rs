@@ -606,7 +606,11 @@ made_of_fields! {
     Usage { subnet, cursor, changed_since, family, totals_only }
     SubnetUsage {
         subnet_id, cidr, size, pool_size, free, held, allocated, quarantined, excluded, pinned,
-        used_outside,
+        used_outside, growth_1h, growth_24h, watched_ms,
+    }
+    Growth {
+        net = |s| s.make::<u128>().cast_signed(),
+        exhausted_in_ms = |s| s.make::<Option<u64>>().filter(|ms| *ms < u64::MAX),
     }
     UsageTotals {
         family, subnets, size, pool_size, free, held, allocated, quarantined, excluded, pinned,

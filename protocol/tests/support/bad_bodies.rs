@@ -127,7 +127,7 @@ const REQUEST_BYTES: Changes<'_> = &[
     ("backup_read_too_fast", "backup_read", 24, 1),
     ("watch_position_without_flag", "watch", 7, 1),
     ("watch_unknown_flag", "watch", 13, 4),
-    ("watch_unknown_kind", "watch", 14, 0x10),
+    ("watch_unknown_kind", "watch", 14, 0x20),
 ];
 
 /// The fixed part of an operation's request.

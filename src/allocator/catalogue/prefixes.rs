@@ -433,6 +433,9 @@ fn usage(pool: &Pool, request: &Usage) -> Result<NetworkUsage, Refused> {
             excluded: 0,
             pinned: 0,
             used_outside: 0,
+            growth_1h: None,
+            growth_24h: None,
+            watched_ms: None,
         }
     };
     let mut subnets: Vec<SubnetUsage> = match is_shown {

@@ -11,6 +11,7 @@ mod dice;
 mod fencing;
 mod holds;
 mod leases;
+mod levels;
 mod live_machine;
 mod machine;
 mod naive;

@@ -4,6 +4,7 @@
 mod allocation;
 mod catalogue;
 mod field;
+mod level;
 mod object;
 mod port;
 
@@ -60,6 +61,8 @@ pub enum RecordKind {
     ThingGone = 46,
     /// [`Effect::Adoption`].
     Adoption = 60,
+    /// [`Effect::LevelPut`].
+    LevelPut = 70,
 }
 
 impl RecordKind {
@@ -87,6 +90,7 @@ impl RecordKind {
             45 => Self::PinPut,
             46 => Self::ThingGone,
             60 => Self::Adoption,
+            70 => Self::LevelPut,
             _ => return None,
         })
     }

@@ -8,10 +8,10 @@ use super::{CellMark, RecordError, cell_mark, decode, encode, skip};
 use crate::limits::PLAIN_RECORD_BYTES_MAX;
 use crate::model::{
     AddressScopeId, AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, Family,
-    HeldBy, HostRow, Instance, JobId, JobRow, Mac, NetworkHandle, NetworkId, NetworkRow, ObjectRef,
-    OwnerId, PinRow, PoolId, PoolRow, PortId, PortRow, Prefix, ProjectId, Range, Revision,
-    ScopeRow, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text, Thing,
-    ThingWas, Tick,
+    HeldBy, HostRow, Instance, JobId, JobRow, LevelRow, Mac, NetworkHandle, NetworkId, NetworkRow,
+    ObjectRef, OwnerId, PinRow, PoolId, PoolRow, PortId, PortRow, Prefix, ProjectId, Range,
+    Revision, ScopeRow, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text,
+    Thing, ThingWas, Tick,
 };
 use addrd_protocol::message::{
     AllocationState, Exclusion, ExclusionMode, IpAllocation, Ipv6Mode, JobKind, Route, Service,
@@ -195,6 +195,7 @@ fn subnet() -> impl Strategy<Value = SubnetRow> {
                     pool: None,
                     quarantine_ms: rest,
                     service,
+                    level: (rest % 101) as u8,
                 }
             },
         )
@@ -361,6 +362,7 @@ fn pool() -> impl Strategy<Value = PoolRow> {
             shared: row.shared,
             name: row.name,
             description: row.description,
+            level: lengths.0 % 101,
         })
 }
 
@@ -380,7 +382,7 @@ fn effect() -> impl Strategy<Value = Effect> {
         2 => pool().prop_map(|row| Effect::PoolPut(Box::new(row))),
         2 => port().prop_map(|row| Effect::PortPut(Box::new(row))),
         2 => planned(),
-        1 => (ids, any::<u128>(), 0..6).prop_map(|((network, subnet, revision, job), first, which)| {
+        1 => (ids, any::<u128>(), 0..7).prop_map(|((network, subnet, revision, job), first, which)| {
             let (network, subnet) = (NetworkHandle(network), SubnetHandle(subnet));
             let revision = Revision(revision);
             match which {
@@ -389,6 +391,15 @@ fn effect() -> impl Strategy<Value = Effect> {
                 2 => Effect::ExclusionGone { network, subnet, revision, first },
                 3 => Effect::ObjectGone { object: network, revision },
                 4 => Effect::Adoption { since: Tick(revision.0) },
+                5 => Effect::LevelPut(LevelRow {
+                    network,
+                    revision,
+                    subnet: (job % 3 > 0).then_some(subnet),
+                    level: (job % 101) as u8,
+                    before: (job / 101 % 101) as u8,
+                    used: first / 2,
+                    size: first,
+                }),
                 _ => Effect::JobGone { network, revision, job: JobId(job) },
             }
         }),
@@ -606,6 +617,13 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
         ("port-put-many-slots", Effect::PortPut(Box::new(many_slots))),
         ("port-put-guest", Effect::PortPut(Box::new(guest))),
         ("network-put-shared", Effect::NetworkPut(Box::new(shared))),
+        (
+            "subnet-put-level",
+            Effect::SubnetPut(Box::new(SubnetRow { level: 95, ..golden_subnet() })),
+        ),
+        ("pool-put-level", Effect::PoolPut(Box::new(PoolRow { level: 80, ..golden_pool() }))),
+        ("level-put", Effect::LevelPut(golden_level())),
+        ("level-put-pool", Effect::LevelPut(LevelRow { subnet: None, ..golden_level() })),
         ("pin-put", Effect::PinPut(Box::new(golden_pin()))),
         (
             "port-gone",
@@ -702,6 +720,19 @@ fn golden_pool() -> PoolRow {
         shared: false,
         name: None,
         description: golden_text("d"),
+        level: 0,
+    }
+}
+
+fn golden_level() -> LevelRow {
+    LevelRow {
+        network: NETWORK,
+        revision: REVISION,
+        subnet: Some(SUBNET),
+        level: 95,
+        before: 80,
+        used: 244,
+        size: 254,
     }
 }
 
@@ -753,6 +784,7 @@ fn golden_subnet() -> SubnetRow {
         pool: None,
         quarantine_ms: 0,
         service: Service::default(),
+        level: 0,
     }
 }
 

@@ -219,7 +219,7 @@ IP_ALLOCATIONS = {1: "immediate", 2: "deferred", 3: "none"}
 JOB_STATES = {1: "running", 2: "done"}
 EVENT_KINDS = {
     1: "project", 2: "scope", 3: "pool", 4: "network", 5: "segment", 6: "host", 7: "subnet", 8: "port", 9: "pin",
-    10: "allocation", 11: "job",
+    10: "allocation", 11: "job", 12: "level",
 }
 WATCH_END_REASONS = {1: "slow", 2: "relist"}
 GOAWAY_REASONS = {1: "shutdown", 2: "session_replaced", 3: "idle", 4: "slow_reader"}
