@@ -48,6 +48,10 @@ pub struct Config {
     pub clock_jump_max: Duration,
     /// How long leases go on at least after a start or a standstill.
     pub restart_grace: Duration,
+    /// Days for which history is kept; `None` = none is.
+    pub history_days: Option<u64>,
+    /// Bytes of history; `None` = none is kept.
+    pub history_bytes: Option<u64>,
     /// Show ids of networks and subnets in `/metrics`.
     pub metrics_subnets: bool,
     /// What is logged.
@@ -156,10 +160,14 @@ impl Config {
         if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
     }
 
-    /// Defaults of `serve --dev`: a small journal, the rest as always.
+    /// Defaults of `serve --dev`: a small journal, little history, the rest as always.
     #[must_use]
     pub fn dev() -> Self {
-        Self { journal_records_max: limits::JOURNAL_RECORDS_MAX_DEV, ..Self::default() }
+        Self {
+            journal_records_max: limits::JOURNAL_RECORDS_MAX_DEV,
+            history_bytes: Some(limits::HISTORY_BYTES_MAX_DEV),
+            ..Self::default()
+        }
     }
 
     /// Path of the Unix socket.
@@ -173,6 +181,12 @@ impl Config {
     pub fn exposed(&self) -> Option<SocketAddr> {
         let mut addresses = self.listen.iter().chain(&self.http);
         addresses.find(|address| !address.ip().to_canonical().is_loopback()).copied()
+    }
+
+    /// Days and bytes of history, if it is kept.
+    #[must_use]
+    pub fn history(&self) -> Option<(u64, u64)> {
+        self.history_days.zip(self.history_bytes)
     }
 
     /// Threads that decide: a quarter of the cores, at least one.
@@ -250,6 +264,8 @@ impl Default for Config {
             bounds: Bounds::default(),
             clock_jump_max: Duration::from_millis(limits::CLOCK_JUMP_MS_MAX),
             restart_grace: Duration::from_millis(limits::RESTART_GRACE_MS),
+            history_days: Some(limits::HISTORY_DAYS),
+            history_bytes: Some(limits::HISTORY_BYTES_MAX),
             metrics_subnets: false,
             log_level: LogLevel::default(),
             log_format: LogFormat::default(),

@@ -15,6 +15,8 @@ pub mod fold;
 pub mod gather;
 mod handle;
 pub mod handover;
+mod historian;
+mod history;
 mod late;
 pub mod operation;
 pub mod pressure;
@@ -37,6 +39,8 @@ pub use feed::{Feed, FeedBounds, FeedFigures, Relist, Subscription, Taken, TooMa
 pub use feeder::Feeder;
 pub use handle::{Engine, EngineStatus, Figures, Identity, Readiness};
 pub use handover::{Delivery, HandOver};
+pub use historian::{Historian, HistorianParts};
+pub use history::{HistoryDesk, Librarian};
 pub use operation::{Operation, Outlet, Parcel, Rejected, Route, Scope, Stages};
 pub use pressure::{Pressure, Refuse};
 pub use recovery::{Recovery, StartProgress};
