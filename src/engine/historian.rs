@@ -15,7 +15,7 @@ use crate::store::history::{
     Batches, History, HistorySettings, JournalEnds, LiveNames, Shelf, concerns_names, open,
 };
 use crate::store::{Disk, FeedReader, NamesAt, StoreError};
-use addrd_sync::DurableMark;
+use addrd_sync::{DurableMark, Level};
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
@@ -38,6 +38,8 @@ pub struct HistorianParts {
     pub position: Arc<DurableMark>,
     /// Up to here history needs the journal no more.
     pub kept: Arc<DurableMark>,
+    /// A question waits for history to come to here.
+    pub wanted: Arc<Level>,
     /// Shared signals.
     pub pressure: Arc<Pressure>,
     /// Source of time.
@@ -120,6 +122,15 @@ impl Historian {
         match &self.phase {
             Phase::Running(running) => running.last.0 < self.parts.position.get(),
             Phase::Unread(at) => self.parts.clock.tick() >= *at,
+        }
+    }
+
+    /// Whether a question waits for what wasn't taken yet.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        match &self.phase {
+            Phase::Running(running) => running.last.0 < self.parts.wanted.get(),
+            Phase::Unread(_) => false,
         }
     }
 

@@ -136,14 +136,19 @@ pub struct Librarian {
     looker: Looker,
     /// Wakes the historian: a question wants what is durable and not in history yet.
     historian: Doorbell,
+    wanted: Arc<Level>,
     asked_at: Option<Tick>,
 }
 
 impl Librarian {
     /// Ready for its first step.
     #[must_use]
-    pub const fn new(desk: Arc<HistoryDesk>, looker: Looker, historian: Doorbell) -> Self {
-        Self { desk, looker, historian, asked_at: None }
+    pub fn new(
+        desk: Arc<HistoryDesk>,
+        looker: Looker,
+        (historian, wanted): (Doorbell, Arc<Level>),
+    ) -> Self {
+        Self { desk, looker, historian, wanted, asked_at: None }
     }
 
     /// Whether a step would find a question that can be answered.
@@ -160,6 +165,7 @@ impl Librarian {
         let is_there = self.desk.shelf.last() >= question.goal;
         let since = *self.asked_at.get_or_insert(now);
         if !is_there && now.since(since) < HISTORY_CATCH_UP_MS {
+            self.wanted.set(question.goal.0);
             self.desk.queue().push_front(question);
             self.historian.ring();
             return true;

@@ -251,6 +251,7 @@ fn hire_keepers(
     };
     let (bell, librarian_waiter) = doorbell();
     let (historian_bell, historian_waiter) = doorbell();
+    let wanted = Arc::new(Level::new(0));
     let (figures, reader) = CommitterFigures::new();
     let Identity { server_id, incarnation } = start.identity;
     let historian = Historian::new(HistorianParts {
@@ -261,13 +262,14 @@ fn hire_keepers(
         shelf: Arc::clone(&shelf),
         position: Arc::clone(&position),
         kept: Arc::clone(kept),
+        wanted: Arc::clone(&wanted),
         pressure: Arc::clone(&shared.pressure),
         clock: Arc::clone(&clock),
         figures,
     });
     let looker = Looker::new(Arc::clone(&start.disk), Arc::clone(&shelf), server_id);
     let desk = HistoryDesk::new(Some((bell, reader)), shelf, position, clock);
-    let librarian = Librarian::new(Arc::clone(&desk), looker, historian_bell);
+    let librarian = Librarian::new(Arc::clone(&desk), looker, (historian_bell, wanted));
     (desk, Some((historian, historian_waiter, librarian, librarian_waiter)))
 }
 

@@ -188,8 +188,7 @@ pub(super) fn run_fold(mut fold: Fold, mut waiter: Waiter, stop: &Flag) -> Resul
     }
 }
 
-/// Runs the historian until it is told to stop, then takes what is left. While it is rung for, a question
-/// waits for it.
+/// Runs the historian until it is told to stop, then takes what is left.
 pub(super) fn run_historian(mut historian: Historian, mut waiter: Waiter, stop: &Flag) {
     let pause = Duration::from_millis(limits::HISTORY_PAUSE_MS);
     let idle = Duration::from_millis(limits::HISTORY_IDLE_MS);
@@ -198,10 +197,7 @@ pub(super) fn run_historian(mut historian: Historian, mut waiter: Waiter, stop: 
             Progress::Worked | Progress::Blocked => pause,
             Progress::Idle | Progress::Finished => idle,
         };
-        let mut is_rung = false;
-        waiter.wait_until_timeout(pause, || {
-            std::mem::replace(&mut is_rung, true) || stop.is_raised()
-        });
+        waiter.wait_until_timeout(pause, || historian.is_wanted() || stop.is_raised());
     }
     historian.finish();
 }
