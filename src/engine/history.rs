@@ -34,10 +34,13 @@ pub struct HistoryDesk {
     shelf: Arc<Shelf>,
     position: Arc<DurableMark>,
     clock: Arc<dyn Clock>,
-    /// Questions that were answered, and of these those that were not done.
-    pub(super) answered: Level,
-    pub(super) refused: Level,
+    /// Answers by their place in [`STATUSES`].
+    answered: [Level; STATUSES.len()],
 }
+
+/// Statuses that answers about history have.
+const STATUSES: [Status; 5] =
+    [Status::OK, Status::HISTORY_OFF, Status::NOT_FOUND, Status::OUT_OF_RANGE, Status::TIMED_OUT];
 
 impl HistoryDesk {
     /// Of a shelf; without a bell there is no history, and every question is refused.
@@ -48,9 +51,9 @@ impl HistoryDesk {
         position: Arc<DurableMark>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
-        let [answered, refused] = [0; 2].map(Level::new);
+        let answered = [0; STATUSES.len()].map(Level::new);
         let queue = Mutex::default();
-        Arc::new(Self { queue, bell, shelf, position, clock, answered, refused })
+        Arc::new(Self { queue, bell, shelf, position, clock, answered })
     }
 
     /// Of a server that keeps no history.
@@ -68,6 +71,12 @@ impl HistoryDesk {
     #[must_use]
     pub fn figures(&self) -> Option<HistoryFigures> {
         self.bell.as_ref().map(|_| self.shelf.figures())
+    }
+
+    /// How many answers had which status.
+    #[must_use]
+    pub fn answered(&self) -> Vec<(Status, u64)> {
+        STATUSES.into_iter().zip(self.answered.iter().map(Level::get)).collect()
     }
 
     /// When the historian's loop turned last, monotonic ns; `None`: there is none.
@@ -114,8 +123,11 @@ impl HistoryDesk {
     }
 
     fn deliver(&self, question: &Question, answer: Answer, began_ns: u64) {
-        self.answered.add(1);
-        self.refused.add(u64::from(answer.is_err()));
+        let status = answer::status_of(&answer);
+        let counted = STATUSES.iter().zip(&self.answered).find(|(other, _)| **other == status);
+        if let Some((_, count)) = counted {
+            count.add(1);
+        }
         let mut frames = BytesMut::new();
         answer::encode(&question.operation, &answer, &mut frames);
         let now_ns = self.clock.monotonic_ns();

@@ -32,6 +32,7 @@ pub mod worker;
 pub use crate::allocator::{FILL_LEVELS, FillReport, SubnetFill};
 pub use crate::feed::{Filter, Watched};
 pub use crate::store::FORMAT_VERSION;
+pub use crate::store::history::HistoryFigures;
 pub use backup::{BackupDesk, BackupOver, BackupWork};
 pub use boot::{Boot, BootError, Booted, boot};
 pub use clock::{Clock, FakeClock, Hands, SystemClock, SystemHands};
