@@ -175,14 +175,6 @@ impl Shelf {
         state.is_open = is_open;
     }
 
-    /// Changes what is known of a volume.
-    pub(crate) fn change(&self, number: u64, change: impl FnOnce(&mut Volume)) {
-        let mut state = self.state();
-        if let Some(volume) = state.volumes.iter_mut().find(|volume| volume.number == number) {
-            change(volume);
-        }
-    }
-
     /// Takes the oldest volume away, or the one that is written if it is the only one.
     pub(crate) fn remove_oldest(&self) -> Option<Volume> {
         let mut state = self.state();
