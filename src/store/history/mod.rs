@@ -6,6 +6,7 @@
 //!
 //! Source: docs/decisions/0028-history.md.
 
+mod check;
 mod entry;
 mod layout;
 mod look;
@@ -18,6 +19,7 @@ mod table;
 mod tests;
 mod writer;
 
+pub(crate) use check::check;
 pub use look::{Ask, Looker, Mark, Subject, Told};
 pub use name::{LiveNames, concerns_names};
 pub use open::{JournalEnds, open};
