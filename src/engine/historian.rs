@@ -36,6 +36,8 @@ pub struct HistorianParts {
     pub shelf: Arc<Shelf>,
     /// Durable position of the journal.
     pub position: Arc<DurableMark>,
+    /// Up to here the journal is folded.
+    pub folded: Arc<DurableMark>,
     /// Up to here history needs the journal no more.
     pub kept: Arc<DurableMark>,
     /// A question waits for history to come to here.
@@ -54,6 +56,8 @@ pub struct Historian {
     phase: Phase,
     synced_at: Tick,
     tidied_at: Tick,
+    /// When it was said last that history misses something.
+    warned_at: Tick,
 }
 
 enum Phase {
@@ -82,6 +86,8 @@ enum Broken {
     Io(io::Error),
     /// Names alone would take more than history may.
     TooSmall,
+    /// The disk is nearly full, and there is nothing to give up.
+    NoRoom,
 }
 
 impl fmt::Display for Broken {
@@ -93,6 +99,7 @@ impl fmt::Display for Broken {
             Self::TooSmall => f.write_str(
                 "history_bytes is too small for the names of so many networks and subnets",
             ),
+            Self::NoRoom => f.write_str("the disk is nearly full"),
         }
     }
 }
@@ -113,7 +120,8 @@ impl Historian {
     /// Ready for its first step.
     #[must_use]
     pub const fn new(parts: HistorianParts) -> Self {
-        Self { parts, phase: Phase::Unread(Tick(0)), synced_at: Tick(0), tidied_at: Tick(0) }
+        let [synced_at, tidied_at, warned_at] = [Tick(0); 3];
+        Self { parts, phase: Phase::Unread(Tick(0)), synced_at, tidied_at, warned_at }
     }
 
     /// Whether there is something to take.
@@ -199,6 +207,7 @@ impl Historian {
             return Err(Broken::TooSmall);
         }
         self.parts.shelf.note_paused(false);
+        self.parts.shelf.note_taken(last);
         self.parts.kept.raise(last.0);
         (self.synced_at, self.tidied_at) = (now, Tick(0));
         self.phase = Phase::Running(Box::new(Running { history, names, last }));
@@ -206,10 +215,10 @@ impl Historian {
     }
 
     fn go_on(&mut self, now: Tick) -> Result<Progress, Broken> {
+        self.tidy(now)?;
         let has_taken = self.take(now)?;
         self.sync(now)?;
-        let has_tidied = !has_taken && self.tidy(now)?;
-        Ok(if has_taken || has_tidied { Progress::Worked } else { Progress::Idle })
+        Ok(if has_taken { Progress::Worked } else { Progress::Idle })
     }
 
     /// Appends the next piece of the journal.
@@ -237,6 +246,7 @@ impl Historian {
         // A volume begins with the names in front of its first batch.
         effects.iter().for_each(|effect| running.names.note(effect));
         running.last = batches.last;
+        self.parts.shelf.note_taken(batches.last);
         Ok(true)
     }
 
@@ -253,15 +263,19 @@ impl Historian {
     }
 
     /// Lets go what is too old or too much.
-    fn tidy(&mut self, now: Tick) -> Result<bool, Broken> {
-        let Phase::Running(running) = &mut self.phase else { return Ok(false) };
+    fn tidy(&mut self, now: Tick) -> Result<(), Broken> {
+        let Phase::Running(running) = &mut self.phase else { return Ok(()) };
         if now.since(self.tidied_at) < HISTORY_SYNC_MS && self.tidied_at != Tick(0) {
-            return Ok(false);
+            return Ok(());
         }
         self.tidied_at = now;
+        // What is oldest is worth less than what the server can't go on without.
+        if self.parts.pressure.storage_full.get() != 0 && !running.history.give_up_oldest() {
+            return Err(Broken::NoRoom);
+        }
         running.history.close_if_old(now)?;
         while running.history.trim(now) > 0 {}
-        Ok(false)
+        Ok(())
     }
 
     /// History stops for a while. What it had not made durable is in the journal still.
@@ -290,10 +304,16 @@ impl Historian {
     fn give_way(&mut self) {
         let durable = self.parts.position.get();
         let kept = self.parts.kept.get();
-        if self.parts.pressure.journal_percent() < HISTORY_GIVE_UP_PERCENT || kept >= durable {
+        // While the fold has something to do, the journal isn't full because of history.
+        let fold_waits = self.parts.folded.get() >= kept && kept < durable;
+        if self.parts.pressure.journal_percent() < HISTORY_GIVE_UP_PERCENT || !fold_waits {
             return;
         }
-        tracing::warn!(from = kept + 1, to = durable, "history is too slow: it misses a part");
+        let now = self.parts.clock.tick();
+        if self.warned_at == Tick(0) || now.since(self.warned_at) >= HISTORY_RETRY_MS {
+            self.warned_at = now;
+            tracing::warn!(from = kept + 1, to = durable, "history is too slow: it misses a part");
+        }
         self.parts.kept.raise(durable);
         if let Phase::Running(mut running) =
             std::mem::replace(&mut self.phase, Phase::Unread(Tick(0)))

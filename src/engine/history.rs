@@ -174,7 +174,7 @@ impl Librarian {
     pub fn step(&mut self) -> bool {
         let Some(question) = self.desk.queue().pop_front() else { return false };
         let now = self.desk.clock.tick();
-        let is_there = self.desk.shelf.last() >= question.goal;
+        let is_there = self.desk.shelf.taken() >= question.goal;
         let since = *self.asked_at.get_or_insert(now);
         if !is_there && now.since(since) < HISTORY_CATCH_UP_MS {
             self.wanted.set(question.goal.0);

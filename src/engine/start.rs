@@ -143,7 +143,7 @@ pub fn start(start: Start) -> std::io::Result<Running> {
         hire_feeder(&shared, start.identity.incarnation, &start.checkpointer);
     let feed = Arc::clone(feeder.feed());
     let kept = Arc::new(DurableMark::new(if start.history.is_some() { 0 } else { u64::MAX }));
-    let (history, keepers) = hire_keepers(&start, &shared, &kept);
+    let (history, keepers) = hire_keepers(&start, &shared, &folded, &kept);
     let crew = Crew::hire(&shared, start.shards, start.catalogue);
     let (fold_figures, fold_reader) = CommitterFigures::new();
     let (fold_bell, fold_waiter) = doorbell();
@@ -242,6 +242,7 @@ type Hired = (Historian, Waiter, Librarian, Waiter);
 fn hire_keepers(
     start: &Start,
     shared: &Shared,
+    folded: &Arc<DurableMark>,
     kept: &Arc<DurableMark>,
 ) -> (Arc<HistoryDesk>, Option<Hired>) {
     let (clock, position) = (Arc::clone(&shared.clock), Arc::clone(&shared.position));
@@ -261,6 +262,7 @@ fn hire_keepers(
         identity: (server_id, incarnation),
         shelf: Arc::clone(&shelf),
         position: Arc::clone(&position),
+        folded: Arc::clone(folded),
         kept: Arc::clone(kept),
         wanted: Arc::clone(&wanted),
         pressure: Arc::clone(&shared.pressure),

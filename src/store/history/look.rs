@@ -104,11 +104,10 @@ impl Looker {
     /// holds the entries of the answer and about 1 MiB.
     #[must_use]
     pub fn look(&self, ask: &Ask) -> Told {
-        let View { volumes, reach, least } = self.shelf.view();
+        let View { volumes, reach, least, taken } = self.shelf.view();
         let ask = Ask { from: ask.from.max(least), ..*ask };
-        let position = volumes.last().map_or(Seq(0), |volume| volume.last);
         let mut told =
-            Told { entries: Vec::new(), next: None, reach, position, is_incomplete: false };
+            Told { entries: Vec::new(), next: None, reach, position: taken, is_incomplete: false };
         let mut bytes = 0;
         let order: Vec<&Volume> = match ask.oldest_first {
             true => volumes.iter().collect(),

@@ -57,6 +57,8 @@ struct State {
     since: Tick,
     /// Nothing from before this is told.
     least: Tick,
+    /// Everything up to here was taken, and can be read as far as it is kept.
+    taken: Seq,
     dropped: u64,
     is_paused: bool,
 }
@@ -78,7 +80,7 @@ pub struct HistoryFigures {
     pub damaged: u64,
     /// Nothing is written at the moment: the disk refuses, or it is too small.
     pub is_paused: bool,
-    /// Last hand-over in it.
+    /// Everything up to here was taken.
     pub last: Seq,
 }
 
@@ -112,7 +114,7 @@ impl Shelf {
             dropped: state.dropped,
             damaged: sum(|volume| u64::from(volume.is_damaged)),
             is_paused: state.is_paused,
-            last: state.volumes.last().map_or(Seq(0), |volume| volume.last),
+            last: state.taken,
         }
     }
 
@@ -121,16 +123,22 @@ impl Shelf {
         let state = self.state();
         let volumes: Vec<_> = state.volumes.clone();
         let reach = reach_of(&volumes, state.since).max(state.least);
-        View { volumes, reach, least: state.least }
+        View { volumes, reach, least: state.least, taken: state.taken }
     }
 
-    /// The end of what can be read.
+    /// Everything up to here was taken, and can be read as far as it is kept.
     #[must_use]
-    pub fn last(&self) -> Seq {
-        self.state().volumes.last().map_or(Seq(0), |volume| volume.last)
+    pub fn taken(&self) -> Seq {
+        self.state().taken
     }
 
-    pub(crate) fn note_paused(&self, is_paused: bool) {
+    /// Everything up to here was taken.
+    pub fn note_taken(&self, taken: Seq) {
+        self.state().taken = taken;
+    }
+
+    /// Whether nothing is written for now.
+    pub fn note_paused(&self, is_paused: bool) {
         self.state().is_paused = is_paused;
     }
 
@@ -211,6 +219,8 @@ pub(crate) struct View {
     pub(crate) reach: Tick,
     /// Nothing from before this is told.
     pub(crate) least: Tick,
+    /// Everything up to here was taken.
+    pub(crate) taken: Seq,
 }
 
 /// Since when nothing is missing: the begin of the run of volumes that follow each other up to now.

@@ -596,3 +596,49 @@ fn a_journal_of_an_earlier_time_takes_its_place_again() {
         assert_eq!(keeper.all(&ask), world.expected(&ask), "{ask:?}");
     }
 }
+
+#[test]
+fn any_bytes_in_the_place_of_a_volume_are_read_without_harm() {
+    let mut world = World::new(12);
+    let disk = FakeDisk::new();
+    let mut keeper = Keeper::open(&disk, WIDE, &world);
+    (0..60).for_each(|_| world.grow());
+    keeper.take_all(&world);
+    let number = keeper.shelf.view().volumes[0].number;
+    let file = disk.open(&volume_file(number)).unwrap();
+    let mut whole = vec![0; file.len().unwrap() as usize];
+    file.read_at(0, &mut whole).unwrap();
+    let mut random = Random::new(5);
+    for _ in 0..400 {
+        let mut bytes = whole.clone();
+        for _ in 0..=random.below(4) {
+            let at = random.below(bytes.len() as u64) as usize;
+            match random.below(4) {
+                0 => bytes.truncate(at + 1),
+                1 => bytes[at] ^= 1 << random.below(8),
+                2 => bytes.extend_from_within(at..),
+                _ => drop(bytes.drain(at..(at + 40).min(bytes.len() - 1).max(at))),
+            }
+        }
+        let disk = FakeDisk::new();
+        for number in 1..3 {
+            disk.create(&volume_file(number)).unwrap().write_at(0, &bytes).unwrap();
+        }
+        let mut findings = 0;
+        check(&disk, IDENTITY, &mut |_| findings += 1).unwrap();
+        let mut keeper = Keeper::open(&disk, WIDE, &world);
+        for _ in 0..5 {
+            let looker = keeper.looker();
+            let mut ask = world.ask();
+            for _ in 0..200 {
+                ask.mark = looker.look(&ask).next;
+                if ask.mark.is_none() {
+                    break;
+                }
+            }
+        }
+        // It goes on all the same.
+        keeper.take_all(&world);
+        assert_eq!(keeper.history.expected(), Seq(world.last().0 + 1));
+    }
+}

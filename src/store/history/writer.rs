@@ -67,6 +67,8 @@ pub struct History {
     shelf: Arc<Shelf>,
     open: Option<Open>,
     next_number: u64,
+    /// A volume whose begin isn't durable yet.
+    unborn: Option<u64>,
     /// Bytes that were written and not synced.
     loose_bytes: u64,
     /// The next volume is complete from then on, if it begins with `expected`.
@@ -83,16 +85,16 @@ impl History {
         next_number: u64,
         (expected, since): (Seq, Tick),
     ) -> Self {
-        let (open, loose_bytes) = (None, 0);
         Self {
             disk,
             settings,
             server,
             incarnation,
             shelf,
-            open,
+            open: None,
             next_number,
-            loose_bytes,
+            unborn: None,
+            loose_bytes: 0,
             since,
             expected,
         }
@@ -228,6 +230,7 @@ impl History {
         };
         let file = self.disk.create(&volume_file(number))?;
         self.next_number += 1;
+        self.unborn = Some(number);
         let mut at = HEAD_LENGTH;
         let mut piece = Vec::with_capacity(PIECE_BYTES + NAME_BYTES);
         for name in names.iter().take(count as usize) {
@@ -260,6 +263,7 @@ impl History {
             is_damaged: false,
         };
         self.shelf.push(volume, true);
+        self.unborn = None;
         self.open = Some(Open { file, volume, synced: volume, begun: now });
         Ok(())
     }
@@ -270,9 +274,9 @@ impl History {
         self.loose_bytes = 0;
         let Some(open) = self.open.take() else {
             // The begin of a volume failed: it is on no shelf.
-            self.remove(self.next_number.saturating_sub(1));
-            self.remove(self.next_number);
-            self.next_number += 1;
+            if let Some(number) = self.unborn.take() {
+                self.remove(number);
+            }
             return self.expected;
         };
         let synced = open.synced;
@@ -332,10 +336,11 @@ impl History {
         }
     }
 
-    /// Whether the volume that is written alone takes more than all may: then nothing is kept.
+    /// Whether a volume alone would take more than all may: then nothing is kept.
     #[must_use]
     pub fn is_too_small_for(&self, names: &LiveNames) -> bool {
-        (names.count() as u64).saturating_mul(2 * NAME_BYTES as u64) > self.settings.bytes_max
+        (names.count() as u64).saturating_mul(2 * NAMES_SHARE * NAME_BYTES as u64)
+            > self.settings.bytes_max
     }
 }
 
