@@ -59,7 +59,7 @@ pub fn open(
         }
     }
     let next_number = numbers.keys().next_back().map_or(1, |last| last.saturating_add(1));
-    let mut resumed = None;
+    let mut last = None;
     for (at, (number, head, is_indexed)) in heads.iter().enumerate() {
         let is_last = at + 1 == heads.len();
         let Some(head) = head else {
@@ -73,27 +73,34 @@ pub fn open(
             remove_volume(&*disk, *number)?;
             continue;
         }
-        let joins = head.incarnation == identity.1
-            && found.volume.last.0.saturating_add(1) >= journal.first.0;
-        let goes_on = is_last && joins && !found.is_full;
-        shelf.push(found.volume, goes_on);
-        if goes_on {
-            found.file.set_len(found.volume.end)?;
-            found.file.sync()?;
-        }
-        if head.incarnation == identity.1 && is_last && !joins {
-            shelf.note_dropped(journal.first.0 - 1 - found.volume.last.0);
-        }
-        resumed = is_last.then_some((found.file, found.volume, goes_on, joins));
+        shelf.push(found.volume, false);
+        last = Some(found);
     }
     let mut history =
         History::new(disk, settings, identity, shelf, next_number, (journal.first, now));
-    match resumed {
-        Some((file, volume, true, _)) => history.resume(file, volume),
-        Some((_, volume, false, true)) => history.expect(Seq(volume.last.0 + 1), volume.tick),
-        _ => {}
+    if let Some(last) = last.filter(|last| last.volume.incarnation == identity.1) {
+        go_on_behind(&mut history, last, journal)?;
     }
     Ok(history)
+}
+
+/// Goes on with the last volume, or behind it, if the journal has what comes next.
+fn go_on_behind(history: &mut History, last: Found, journal: JournalEnds) -> io::Result<()> {
+    let volume = last.volume;
+    if volume.last.0.saturating_add(1) < journal.first.0 {
+        history.shelf().note_dropped(journal.first.0 - 1 - volume.last.0);
+        if !last.is_full {
+            last.file.set_len(volume.end)?;
+        }
+    } else if last.is_full {
+        history.expect(Seq(volume.last.0 + 1), Tick(volume.tick.0.saturating_add(1)));
+    } else {
+        last.file.set_len(volume.end)?;
+        last.file.sync()?;
+        let bytes = volume.end;
+        history.resume(last.file, Volume { bytes, ..volume });
+    }
+    Ok(())
 }
 
 /// Up to which hand-over a volume counts: the next one, or what became of the journal, may say less

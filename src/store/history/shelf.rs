@@ -190,7 +190,7 @@ impl Shelf {
             return None;
         }
         let gone = state.volumes.remove(0);
-        state.since = gone.tick;
+        state.since = Tick(gone.tick.0.saturating_add(1));
         state.is_open &= !state.volumes.is_empty();
         Some(gone)
     }
@@ -231,7 +231,7 @@ fn reach_of(volumes: &[Volume], since: Tick) -> Tick {
         let joins = newer.is_none_or(|newer| newer.continues(volume));
         if volume.is_damaged {
             // What can't be read is missing up to its end.
-            return if newer.is_none() { volume.tick } else { reach };
+            return if newer.is_none() { Tick(volume.tick.0 + 1) } else { reach };
         }
         if !joins {
             return reach;

@@ -102,8 +102,8 @@ impl History {
 
     /// Goes on with a volume that was read up to its end.
     pub(super) fn resume(&mut self, file: Arc<dyn DiskFile>, volume: Volume) {
-        self.since = volume.tick;
         self.expected = Seq(volume.last.0 + 1);
+        self.shelf.update_last(volume, true);
         self.open = Some(Open { file, volume, synced: volume, begun: volume.since });
     }
 
@@ -208,7 +208,7 @@ impl History {
         open.file.write_at(end, &End { number, last, tick, offset: end }.encode())?;
         open.file.sync()?;
         self.loose_bytes = 0;
-        self.since = tick;
+        self.since = Tick(tick.0.saturating_add(1));
         let bytes = open.volume.bytes + HEAD_LENGTH;
         self.shelf.update_last(Volume { bytes, ..open.volume }, false);
         self.open = None;
@@ -280,7 +280,8 @@ impl History {
             return self.expected;
         };
         let synced = open.synced;
-        (self.since, self.expected) = (synced.tick, Seq(synced.last.0 + 1));
+        (self.since, self.expected) =
+            (Tick(synced.tick.0.saturating_add(1)), Seq(synced.last.0 + 1));
         if synced.is_empty() {
             self.shelf.remove_newest();
             self.remove(synced.number);
