@@ -55,8 +55,8 @@ fn a_time_before_all_is_known_is_answered_with_a_warning() {
     server.addrd("subnet create blue 10.0.0.0/24").ok();
     server.addrd("allocate blue --owner web-1 --exact 10.0.0.9").ok();
     let early = server.addrd("history 10.0.0.9 --at 1h -o json");
-    assert_eq!(early.json()[0]["owner"], Value::Null, "it was allocated later");
     assert!(early.err.contains("before all changes are known"), "{}", early.err);
+    assert_eq!(early.json()[0]["owner"], Value::Null, "it was allocated later");
 }
 
 #[test]
