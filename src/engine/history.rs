@@ -174,7 +174,8 @@ impl Librarian {
     pub fn step(&mut self) -> bool {
         let Some(question) = self.desk.queue().pop_front() else { return false };
         let now = self.desk.clock.tick();
-        let is_there = self.desk.shelf.taken() >= question.goal;
+        let shelf = &self.desk.shelf;
+        let is_there = shelf.taken() >= question.goal || shelf.is_paused();
         let since = *self.asked_at.get_or_insert(now);
         if !is_there && now.since(since) < HISTORY_CATCH_UP_MS {
             self.wanted.set(question.goal.0);

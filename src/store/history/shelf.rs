@@ -138,6 +138,12 @@ impl Shelf {
     }
 
     /// Whether nothing is written for now.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.state().is_paused
+    }
+
+    /// Nothing is written for now, or it is again.
     pub fn note_paused(&self, is_paused: bool) {
         self.state().is_paused = is_paused;
     }
