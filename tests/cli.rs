@@ -15,6 +15,8 @@ mod converts_neutron;
 mod exports;
 #[path = "cli/forms.rs"]
 mod forms;
+#[path = "cli/history.rs"]
+mod history;
 #[path = "cli/holds.rs"]
 mod holds;
 #[path = "cli/leases.rs"]

@@ -29,6 +29,8 @@ mod fairness;
 mod fencing;
 #[path = "process/frames.rs"]
 mod frames;
+#[path = "process/history.rs"]
+mod history;
 #[path = "process/holding.rs"]
 mod holding;
 #[path = "process/leasing.rs"]

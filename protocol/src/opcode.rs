@@ -69,6 +69,8 @@ opcodes! {
     WATCH_END = 0x0022, "watch_end";
     /// Ends a watch.
     UNWATCH = 0x0023, "unwatch";
+    /// Asks what became of an address, or of what an owner holds.
+    HISTORY = 0x0024, "history";
 
     /// Creates a network.
     NETWORK_CREATE = 0x0101, "network_create";
@@ -245,6 +247,7 @@ impl Opcode {
                 | Self::USAGE
                 | Self::TRANSFER
                 | Self::WATCH
+                | Self::HISTORY
         )
     }
 
@@ -300,6 +303,7 @@ impl Opcode {
                 | Self::PORT_UPDATE
                 | Self::PORT_DELETE
                 | Self::WATCH
+                | Self::HISTORY
         )
     }
 }

@@ -16,6 +16,7 @@ mod find;
 mod free;
 mod global;
 mod held;
+mod history;
 mod hold;
 mod job;
 mod lookup;
@@ -41,6 +42,7 @@ mod several;
 mod subnet;
 mod subnet_change;
 mod table;
+mod time;
 mod top;
 mod transaction;
 mod transfer;
@@ -158,6 +160,8 @@ enum Command {
     Top(top::Top),
     /// Free addresses or ranges.
     Free(free::Free),
+    /// Who held an address, or what an owner held.
+    History(history::History),
     /// Prints changes as they come.
     Watch(watch::Watch),
     /// Writes what a server holds as JSON lines.
@@ -262,6 +266,7 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         Command::Usage(usage) => usage::run(session, usage).await,
         Command::Top(top) => top::run(session, top).await,
         Command::Free(free) => free::run(session, free).await,
+        Command::History(history) => history::run(session, history).await,
         Command::Watch(watch) => watch::run(session, watch).await,
         Command::Compare(compare) => transfer::compare::run(session, compare).await,
         Command::Export(export) => transfer::export::run(session, export).await,

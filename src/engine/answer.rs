@@ -114,6 +114,12 @@ pub(super) fn status_of(answer: &Answer) -> Status {
     }
 }
 
+/// A failure with nothing but a message.
+#[must_use]
+pub(super) fn refusal(status: Status, message: &str) -> Box<Failure> {
+    failure(status, 0, message)
+}
+
 fn failure(status: Status, retry_after_ms: u32, message: &str) -> Box<Failure> {
     Box::new(Failure {
         status,

@@ -22,6 +22,7 @@ pub(crate) fn read_reply(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Reply>
         Opcode::EVENTS => Layout::read(reader).map(Reply::Events),
         Opcode::WATCH_END => Layout::read(reader).map(Reply::WatchEnd),
         Opcode::UNWATCH => reader.no_tags().map(|()| Reply::Empty),
+        Opcode::HISTORY => Layout::read(reader).map(Reply::History),
         Opcode::JOB_GET => Layout::read(reader).map(Reply::Job),
         Opcode::JOB_LIST => Layout::read(reader).map(Reply::Jobs),
         Opcode::NETWORK_CREATE
@@ -128,6 +129,7 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::Watching(_) => opcode == Opcode::WATCH,
         Reply::Events(_) => opcode == Opcode::EVENTS,
         Reply::WatchEnd(_) => opcode == Opcode::WATCH_END,
+        Reply::History(_) => opcode == Opcode::HISTORY,
         Reply::Job(_) => {
             matches!(opcode, Opcode::JOB_GET | Opcode::NETWORK_DELETE | Opcode::SUBNET_DELETE)
         }
@@ -248,6 +250,7 @@ pub(crate) fn write_reply(opcode: Opcode, reply: &Reply, writer: &mut Writer<'_>
         Reply::Watching(body) => body.write(writer),
         Reply::Events(body) => body.write(writer),
         Reply::WatchEnd(body) => body.write(writer),
+        Reply::History(body) => body.write(writer),
         Reply::Job(body) => body.write(writer),
         Reply::Jobs(body) => body.write(writer),
         Reply::Network(body) => body.write(writer),

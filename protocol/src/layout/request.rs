@@ -54,6 +54,7 @@ requests! {
     BACKUP_READ => BackupRead;
     WATCH => Watch;
     UNWATCH => Unwatch;
+    HISTORY => History;
     NETWORK_CREATE => NetworkCreate;
     NETWORK_GET => NetworkGet;
     NETWORK_LIST => NetworkList;

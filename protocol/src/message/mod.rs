@@ -6,6 +6,7 @@ pub mod backup;
 pub mod batch;
 pub mod connection;
 pub mod failure;
+pub mod history;
 pub mod hold;
 pub mod job;
 pub mod list;
@@ -41,6 +42,7 @@ pub use connection::{
     Ping, ServerAdopt, ServerStatus,
 };
 pub use failure::{Candidate, CandidateReason, Detail, Failure, QuotaResource};
+pub use history::{History, HistoryEntry, HistoryKind, HistoryPage, HistorySubject};
 pub use hold::{HoldEnd, HoldEnded, HoldRelease};
 pub use job::{Job, JobGet, JobKind, JobList, JobPage, JobState};
 pub use list::{Cursor, PageRequest};
@@ -136,6 +138,8 @@ pub enum Request {
     Watch(Box<Watch>),
     /// [`Opcode::UNWATCH`].
     Unwatch(Unwatch),
+    /// [`Opcode::HISTORY`].
+    History(Box<History>),
     /// [`Opcode::JOB_GET`].
     JobGet(JobGet),
     /// [`Opcode::JOB_LIST`].
@@ -292,6 +296,8 @@ pub enum Reply {
     Events(Box<Events>),
     /// The server's own [`Opcode::WATCH_END`], request id 0.
     WatchEnd(WatchEnd),
+    /// To [`Request::History`].
+    History(Box<HistoryPage>),
     /// To [`Request::JobGet`], and to deletions that became a job.
     Job(Box<Job>),
     /// To [`Request::JobList`].

@@ -150,6 +150,7 @@ impl<T: Made> Made for Setting<T> {
     }
 }
 
+mod arbitrary_history;
 mod arbitrary_leases;
 mod arbitrary_managers;
 mod arbitrary_watch;
@@ -663,6 +664,7 @@ pub(crate) fn request(opcode: Opcode, s: &mut Source) -> Option<Request> {
         Opcode::BACKUP_READ => Request::BackupRead(s.make()),
         Opcode::WATCH => Request::Watch(s.make()),
         Opcode::UNWATCH => Request::Unwatch(s.make()),
+        Opcode::HISTORY => Request::History(s.make()),
         Opcode::RENEW => Request::Renew(s.make()),
         Opcode::RENEW_OWNER => Request::RenewOwner(s.make()),
         Opcode::HOLD_CONFIRM => Request::HoldConfirm(s.make()),
@@ -754,6 +756,7 @@ pub(crate) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
         Opcode::EVENTS => Reply::Events(s.make()),
         Opcode::WATCH_END => Reply::WatchEnd(s.make()),
         Opcode::UNWATCH => Reply::Empty,
+        Opcode::HISTORY => Reply::History(s.make()),
         Opcode::RENEW => Reply::Renewed(s.make()),
         Opcode::RENEW_OWNER => Reply::RenewedOwner(s.make()),
         Opcode::HOLD_CONFIRM | Opcode::HOLD_CANCEL | Opcode::HOLD_RELEASE => {

@@ -125,6 +125,13 @@ const REQUEST_BYTES: Changes<'_> = &[
     ("server_adopt_reserved", "server_adopt", 7, 1),
     ("backup_read_reserved", "backup_read", 23, 1),
     ("backup_read_too_fast", "backup_read", 24, 1),
+    ("history_unknown_flag", "history", 1, 8),
+    ("history_slot_without_owner", "history", 1, 2),
+    ("history_slot_of_address", "history", 3, 1),
+    ("history_unknown_family", "history", 4, 5),
+    ("history_reserved", "history", 7, 1),
+    ("history_ends_before_it_begins", "history", 24, 1),
+    ("history_limit_too_high", "history", 42, 4),
     ("watch_position_without_flag", "watch", 7, 1),
     ("watch_unknown_flag", "watch", 13, 4),
     ("watch_unknown_kind", "watch", 14, 0x20),
@@ -253,6 +260,8 @@ const REPLY_BYTES: Changes<'_> = &[
     ("events_of_1001", "events", 22, 4),
     ("watch_end_unknown_reason", "watch_end", 20, 77),
     ("watch_end_reserved", "watch_end", 23, 1),
+    ("history_reply_unknown_flag", "history", 21, 2),
+    ("history_more_than_items", "history", 19, 9),
 ];
 
 /// The replies that only one operation can have.

@@ -10,6 +10,7 @@ use addrd_protocol::*;
 use bytes::Bytes;
 use uuid::Uuid;
 
+mod sample_history;
 mod sample_holds;
 mod sample_managers;
 mod sample_ports;
@@ -526,6 +527,7 @@ pub(crate) fn requests() -> Vec<RequestSample> {
     samples.extend(sample_holds::requests());
     samples.extend(sample_managers::requests());
     samples.extend(sample_transfers::requests());
+    samples.extend(sample_history::requests());
     samples
 }
 

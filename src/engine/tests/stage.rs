@@ -106,6 +106,7 @@ impl Stage {
                 sequencer: crew.sequencer_ring,
                 sequencer_bell: crew.sequencer_bell,
                 backups: Arc::new(BackupDesk::new(doorbell().0, Arc::clone(&shared.clock))),
+                history: crate::engine::HistoryDesk::idle(&shared.clock),
                 clock: shared.clock,
                 identity: Identity { server_id: format.server, incarnation: format.incarnation },
                 position: shared.position,

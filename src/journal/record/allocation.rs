@@ -1,7 +1,7 @@
 //! Records of cells: the hot path, millions a second. Allocates only for rare fields.
 
 use super::field::{decode_text, encode_text, state_of};
-use super::{CellMark, Head, RecordError, RecordKind, finish};
+use super::{CellGlance, CellMark, Head, RecordError, RecordKind, finish};
 use crate::journal::reader::Reader;
 use crate::model::{
     AllocationExtras, AllocationPlace, AllocationRow, Effect, HeldBy, Instance, OwnerId, ProjectId,
@@ -188,6 +188,33 @@ pub(super) fn mark_of_put(head: &Head, mut body: Reader<'_>) -> Result<CellMark,
 pub(super) fn mark_of_gone(head: &Head, mut body: Reader<'_>) -> Result<CellMark, RecordError> {
     let subnet = SubnetHandle(body.u32()?);
     Ok(mark(head, subnet, decode_offset(head.flags, &mut body)?, None))
+}
+
+/// Place and holder of a put, without what is rare.
+#[inline]
+pub(super) fn glance_at_put(head: &Head, mut body: Reader<'_>) -> Result<CellGlance, RecordError> {
+    if head.has(BLOCK_BITS) {
+        let Effect::AllocationPut(row) = decode_put(head, &mut body)? else {
+            return Err(RecordError::Field("kind"));
+        };
+        return Ok(CellGlance { place: row.place, owner: Some(row.owner) });
+    }
+    let subnet = SubnetHandle(body.u32()?);
+    let offset = decode_offset(head.flags, &mut body)?;
+    let owner = OwnerId::from_bytes(body.array()?);
+    let place = AllocationPlace { network: head.network, subnet, offset, block_bits: 0 };
+    Ok(CellGlance { place, owner: Some(owner) })
+}
+
+/// Place and holder of what is gone.
+#[inline]
+pub(super) fn glance_at_gone(head: &Head, mut body: Reader<'_>) -> Result<CellGlance, RecordError> {
+    match decode_gone(head, &mut body)? {
+        Effect::AllocationGone { place, held_by, .. } => {
+            Ok(CellGlance { place, owner: held_by.map(|held_by| held_by.owner) })
+        }
+        _ => Err(RecordError::Field("kind")),
+    }
 }
 
 const fn mark(head: &Head, subnet: SubnetHandle, offset: u128, cursor: Option<u128>) -> CellMark {

@@ -2,7 +2,7 @@
 
 import ipaddress
 
-from . import managers, ports, watch
+from . import history, managers, ports, watch
 from .layout import KindItems, Layout, PlacedItems, Tag
 from .parts import (
     CURSOR, FENCES, MANAGER_BYTES_MAX, RESERVED, SUBNET_NAMES, fenced, gather_fences, gather_prefix,
@@ -524,4 +524,4 @@ REQUESTS = {
     "hold_cancel": HOLD_END,
     "hold_release": HOLD_RELEASE,
     "transfer": TRANSFER,
-} | ports.REQUESTS | managers.REQUESTS
+} | ports.REQUESTS | managers.REQUESTS | history.REQUESTS
