@@ -50,6 +50,10 @@ pub struct Config {
     pub restart_grace: Duration,
     /// Levels of use of subnets and pools that are told, percent, rising.
     pub usage_levels: Vec<u8>,
+    /// Days for which history is kept; `None` = none is.
+    pub history_days: Option<u64>,
+    /// Bytes of history; `None` = none is kept.
+    pub history_bytes: Option<u64>,
     /// Show ids of networks and subnets in `/metrics`.
     pub metrics_subnets: bool,
     /// What is logged.
@@ -158,10 +162,14 @@ impl Config {
         if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
     }
 
-    /// Defaults of `serve --dev`: a small journal, the rest as always.
+    /// Defaults of `serve --dev`: a small journal, little history, the rest as always.
     #[must_use]
     pub fn dev() -> Self {
-        Self { journal_records_max: limits::JOURNAL_RECORDS_MAX_DEV, ..Self::default() }
+        Self {
+            journal_records_max: limits::JOURNAL_RECORDS_MAX_DEV,
+            history_bytes: Some(limits::HISTORY_BYTES_MAX_DEV),
+            ..Self::default()
+        }
     }
 
     /// Path of the Unix socket.
@@ -175,6 +183,12 @@ impl Config {
     pub fn exposed(&self) -> Option<SocketAddr> {
         let mut addresses = self.listen.iter().chain(&self.http);
         addresses.find(|address| !address.ip().to_canonical().is_loopback()).copied()
+    }
+
+    /// Days and bytes of history, if it is kept.
+    #[must_use]
+    pub fn history(&self) -> Option<(u64, u64)> {
+        self.history_days.zip(self.history_bytes)
     }
 
     /// Threads that decide: a quarter of the cores, at least one.
@@ -253,6 +267,8 @@ impl Default for Config {
             clock_jump_max: Duration::from_millis(limits::CLOCK_JUMP_MS_MAX),
             restart_grace: Duration::from_millis(limits::RESTART_GRACE_MS),
             usage_levels: limits::USAGE_LEVELS.to_vec(),
+            history_days: Some(limits::HISTORY_DAYS),
+            history_bytes: Some(limits::HISTORY_BYTES_MAX),
             metrics_subnets: false,
             log_level: LogLevel::default(),
             log_format: LogFormat::default(),

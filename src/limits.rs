@@ -390,6 +390,51 @@ pub const FEED_FRAME_BYTES_MAX: usize = 64 << 10;
 /// Bytes of a connection's output beyond which a watch waits for its peer to read.
 pub const FEED_WAITING_BYTES_MAX: usize = 4 * FEED_FRAME_BYTES_MAX;
 
+/// Bytes of all files of history. Default of a setting.
+pub const HISTORY_BYTES_MAX: u64 = 10 << 30;
+/// The same with `--dev`.
+pub const HISTORY_BYTES_MAX_DEV: u64 = 256 << 20;
+/// Least of that setting, if it isn't 0.
+pub const HISTORY_BYTES_LEAST: u64 = 16 << 20;
+/// Days for which history is kept. Default of a setting.
+pub const HISTORY_DAYS: u64 = 30;
+/// Most of that setting: ten years.
+pub const HISTORY_DAYS_MOST: u64 = 3_650;
+/// ms of a day.
+pub const DAY_MS: u64 = 24 * 3_600_000;
+/// Into so many parts history is cut, by size and by age: what goes at once is one of them.
+pub const HISTORY_SPANS: u64 = 32;
+/// Bytes of batches in a volume, at least.
+pub const HISTORY_VOLUME_BYTES_LEAST: u64 = 512 << 10;
+/// The same, at most; of many networks and subnets, whose names stand in each volume, eight times their
+/// bytes.
+pub const HISTORY_VOLUME_BYTES_MAX: u64 = 64 << 20;
+/// Bytes that a question reads before it says where to go on: about 100 ms.
+pub const HISTORY_LOOK_BYTES_MAX: u64 = 128 << 20;
+/// Bytes of batches that the historian takes from the journal at once.
+pub const HISTORY_READ_BYTES_MAX: usize = 2 << 20;
+/// Bytes that are appended to history before they are synced.
+pub const HISTORY_LOOSE_BYTES_MAX: u64 = 16 << 20;
+/// Time after which they are, ms, however few they are.
+pub const HISTORY_SYNC_MS: u64 = 1_000;
+/// Pause of the historian between two pieces, ms.
+pub const HISTORY_PAUSE_MS: u64 = 50;
+/// The same while it finds nothing, ms.
+pub const HISTORY_IDLE_MS: u64 = 100;
+/// Pause after a disk refused what is history's, ms.
+pub const HISTORY_RETRY_MS: u64 = 10_000;
+/// Journal fill, percent, at which it waits for history no more: below the fill at which the fold runs at
+/// full speed.
+pub const HISTORY_GIVE_UP_PERCENT: u64 = 75;
+/// Questions about history that wait; one is looked up at a time.
+pub const HISTORY_QUESTIONS_MAX: usize = 64;
+/// Advice to those who find no place among them, ms.
+pub const HISTORY_QUESTIONS_RETRY_MS: u32 = 100;
+/// Time that a question waits for history to have what was durable when it came, ms.
+pub const HISTORY_CATCH_UP_MS: u64 = 1_000;
+/// How far ticks of batches that follow each other may step back, ms: a drain reads the clock once.
+pub const HISTORY_TICK_SLACK_MS: u64 = 60_000;
+
 /// Records that the journal holds before the fold must have made room.
 pub const JOURNAL_RECORDS_MAX: u64 = 4 << 20;
 /// The same with `--dev`.
@@ -489,6 +534,7 @@ const _: () = assert!(
     "a block of a backup can wait for its peer"
 );
 const _: () = assert!(BACKUP_JOURNAL_PERCENT < JOURNAL_FULL_SPEED_PERCENT);
+const _: () = assert!(HISTORY_GIVE_UP_PERCENT < JOURNAL_FULL_SPEED_PERCENT);
 const _: () = assert!(addrd_protocol::message::port::PORT_ADDRESSES_MAX < 128, "a bit for each");
 const _: () = assert!(
     FEED_WAITING_BYTES_MAX + FEED_FRAME_BYTES_MAX + addrd_protocol::codec::SUBNET_REPLY_BYTES_MAX

@@ -15,6 +15,8 @@ mod converts_neutron;
 mod exports;
 #[path = "cli/forms.rs"]
 mod forms;
+#[path = "cli/history.rs"]
+mod history;
 #[path = "cli/holds.rs"]
 mod holds;
 #[path = "cli/leases.rs"]
@@ -42,6 +44,8 @@ mod shown;
 mod tour;
 #[path = "cli/transactions.rs"]
 mod transactions;
+#[path = "cli/transfers.rs"]
+mod transfers;
 
 /// Says something in the output of a run.
 #[expect(clippy::print_stderr, reason = "seeds are read in the output of the run")]

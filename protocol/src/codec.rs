@@ -11,7 +11,8 @@ use crate::header::{
 use crate::layout::failure::FAILURE_DETAILS_BYTES_MAX;
 use crate::layout::watch::write_events_head;
 use crate::layout::{
-    ALLOCATION_BYTES_MAX, Layout, POOL_BYTES_MAX, PORT_BYTES_MAX, SUBNET_BYTES_MAX, failure, reply,
+    ALLOCATION_BYTES_MAX, HISTORY_ENTRY_BYTES_MAX, Layout, POOL_BYTES_MAX, PORT_BYTES_MAX,
+    SUBNET_BYTES_MAX, failure, reply,
 };
 use crate::message::list::{CURSOR_BYTES_MAX, PAGE_OBJECTS_MAX};
 use crate::message::{
@@ -80,6 +81,13 @@ const _: () = assert!(
         <= REPLY_BYTES_MAX as usize,
     "a page of allocations with all their texts fits; only subnets and ports are longer"
 );
+
+/// Most entries of history in a page: its reply leaves room for others.
+pub const PAGE_HISTORY_MAX: usize = 256;
+/// Bytes of a page of history.
+pub const HISTORY_REPLY_BYTES_MAX: usize =
+    PAGE_BYTES_MAX + PAGE_HISTORY_MAX * (ITEM_HEADER_BYTES + HISTORY_ENTRY_BYTES_MAX);
+const _: () = assert!(HISTORY_REPLY_BYTES_MAX <= REPLY_BYTES_MAX as usize);
 
 /// Most subnet pools of a page: with all their prefixes they always fit.
 pub const PAGE_POOLS_MAX: u32 = 256;

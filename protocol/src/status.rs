@@ -163,6 +163,8 @@ statuses! {
     RELIST = 0x0170, 410, "";
     /// The backup is not being fetched any more, or never was.
     BACKUP_OVER = 0x0190, 410, "";
+    /// This server keeps no history.
+    HISTORY_OFF = 0x0191, 404, "";
 
     /// The frame or body could not be read.
     MALFORMED = 0x0201, 400, "";

@@ -308,6 +308,7 @@ fn the_table_of_limits_is_the_code() {
         ("POOL_PREFIXES_MAX", pool::POOL_PREFIXES_MAX as u64),
         ("CHOICE_PREFIXES_MAX", pool::CHOICE_PREFIXES_MAX as u64),
         ("PAGE_POOLS_MAX", codec::PAGE_POOLS_MAX.into()),
+        ("PAGE_HISTORY_MAX", codec::PAGE_HISTORY_MAX as u64),
         ("EXCLUSIONS_MAX", subnet::EXCLUSIONS_MAX as u64),
         ("DNS_SERVERS_MAX", subnet::DNS_SERVERS_MAX as u64),
         ("ROUTES_MAX", subnet::ROUTES_MAX as u64),
@@ -419,7 +420,7 @@ fn reply_has_items(reply: &addrd_protocol::message::Reply) -> bool {
         Reply::Batch(_) | Reply::Segments(_) | Reply::Hosts(_) | Reply::Ports(_) => true,
         Reply::Pins(_) | Reply::Port(_) | Reply::Events(_) => true,
         Reply::BackupBlock(block) => !block.bytes.is_empty(),
-        Reply::Suspects(_) | Reply::Managers(_) => true,
+        Reply::Suspects(_) | Reply::Managers(_) | Reply::History(_) => true,
         Reply::Lookups(found) => !found.allocations.is_empty(),
         _ => false,
     }

@@ -53,6 +53,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod transfer;
 mod undo;
 mod usage;
 
@@ -61,7 +62,7 @@ pub use accounts::{Holdings, SHARED_QUOTAS, SharedQuotas, bring_credit};
 pub use catalogue::{Catalogue, CatalogueSnapshot, apply_spanning, finish_network};
 pub use classify::{
     is_freeing, is_gathered, is_mutation, is_renewal, is_reserved_class, is_spanning,
-    needs_no_shard,
+    needs_no_shard, projects_given,
 };
 pub use gather::merge;
 pub use jobs::JobProgress;

@@ -15,6 +15,11 @@ fn ms(text: &str) -> Option<u64> {
     digits.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
+/// Any duration, ms; `None`: it is none.
+pub(crate) fn span(text: &str) -> Option<u64> {
+    ms(text)
+}
+
 /// The duration of a lease, ms.
 ///
 /// # Errors

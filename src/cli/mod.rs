@@ -16,11 +16,13 @@ mod find;
 mod free;
 mod global;
 mod held;
+mod history;
 mod hold;
 mod job;
 mod lookup;
 mod manager;
 mod network;
+mod new_holder;
 mod outlook;
 mod output;
 mod owner;
@@ -40,6 +42,7 @@ mod several;
 mod subnet;
 mod subnet_change;
 mod table;
+mod time;
 mod top;
 mod transaction;
 mod transfer;
@@ -145,6 +148,8 @@ enum Command {
     Cancel(hold::Cancel),
     /// Renews the lease of what an address or an owner holds.
     Renew(renew::Renew),
+    /// Gives what an address or an owner holds to another owner; the address stays.
+    Transfer(new_holder::Transfer),
     /// Finds who holds an address, or what an owner holds.
     Lookup(lookup::Lookup),
     /// Lists allocations.
@@ -155,6 +160,8 @@ enum Command {
     Top(top::Top),
     /// Free addresses or ranges.
     Free(free::Free),
+    /// Who held an address, or what an owner held.
+    History(history::History),
     /// Prints changes as they come.
     Watch(watch::Watch),
     /// Writes what a server holds as JSON lines.
@@ -253,11 +260,13 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         Command::Confirm(confirm) => hold::confirm(session, confirm).await,
         Command::Cancel(cancel) => hold::cancel(session, cancel).await,
         Command::Renew(renew) => renew::run(session, renew).await,
+        Command::Transfer(transfer) => new_holder::run(session, transfer).await,
         Command::Lookup(lookup) => lookup::run(session, lookup).await,
         Command::List(list) => allocation::list(session, list).await,
         Command::Usage(usage) => usage::run(session, usage).await,
         Command::Top(top) => top::run(session, top).await,
         Command::Free(free) => free::run(session, free).await,
+        Command::History(history) => history::run(session, history).await,
         Command::Watch(watch) => watch::run(session, watch).await,
         Command::Compare(compare) => transfer::compare::run(session, compare).await,
         Command::Export(export) => transfer::export::run(session, export).await,

@@ -8,8 +8,9 @@ use addrd::config::{Config, LogFormat, LogLevel, Sources};
 use addrd::engine::{
     Boot, BootError, Booted, Clock, Engine, StartProgress, SystemHands, UsageLevels, boot,
 };
+use addrd::limits;
 use addrd::server::{Server, Sockets};
-use addrd::store;
+use addrd::store::{self, history::HistorySettings};
 use addrd::telemetry::log::{self, Log};
 use addrd_client::{Client, Endpoint, Error, Settings};
 use addrd_protocol::message::{NetworkCreate, Strategy, SubnetCreate, SubnetKind};
@@ -249,6 +250,10 @@ fn booted(
     let boot = boot(Boot {
         data: config.data_directory.clone(),
         store,
+        history: config.history().map(|(days, bytes_max)| HistorySettings {
+            bytes_max,
+            age_ms_max: days.saturating_mul(limits::DAY_MS),
+        }),
         adopts_if_new,
         workers: config.workers(),
         memory_records_max: config.memory_records_max(),

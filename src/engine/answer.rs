@@ -74,7 +74,8 @@ fn item_record_bytes_max(item: &BatchItem) -> usize {
         | BatchItem::Renew(_)
         | BatchItem::HoldConfirm(_)
         | BatchItem::HoldCancel(_)
-        | BatchItem::HoldRelease(_) => limits::BATCH_ITEM_RECORD_BYTES_MAX,
+        | BatchItem::HoldRelease(_)
+        | BatchItem::Transfer(_) => limits::BATCH_ITEM_RECORD_BYTES_MAX,
         BatchItem::PortCreate(_) | BatchItem::PortUpdate(_) | BatchItem::PortDelete(_) => {
             limits::PORT_RECORD_BYTES_MAX
         }
@@ -111,6 +112,12 @@ pub(super) fn status_of(answer: &Answer) -> Status {
         Ok((status, _)) => *status,
         Err(failure) => failure.status,
     }
+}
+
+/// A failure with nothing but a message.
+#[must_use]
+pub(super) fn refusal(status: Status, message: &str) -> Box<Failure> {
+    failure(status, 0, message)
 }
 
 fn failure(status: Status, retry_after_ms: u32, message: &str) -> Box<Failure> {

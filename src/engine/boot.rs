@@ -7,6 +7,7 @@ use super::start::{Running, Start, start};
 use super::threads::OnFailure;
 use crate::allocator::{ShardSettings, UsageLevels};
 use crate::model::{Seq, ServerId, Tick};
+use crate::store::history::HistorySettings;
 use crate::store::{
     Disk, Presence, RealDisk, Recovered, Settings, Store, StoreError, give_up_reserve,
 };
@@ -20,6 +21,8 @@ pub struct Boot {
     pub data: PathBuf,
     /// How the store is opened.
     pub store: Settings,
+    /// How much of history is kept; `None` = nothing.
+    pub history: Option<HistorySettings>,
     /// A new directory begins in adoption mode.
     pub adopts_if_new: bool,
     /// Workers, at least one.
@@ -141,6 +144,7 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
         checkpointer,
         directory: Some(boot.data),
         disk,
+        history: boot.history,
         identity: Identity { server_id: format.server, incarnation: format.incarnation },
         memory_records_max: boot.memory_records_max,
         clock,

@@ -52,6 +52,8 @@ pub struct Fold {
     backup: BackupInWork,
     /// While a backup is fetched: no slice before, monotonic ns.
     slice_at_ns: u64,
+    /// Nothing is folded that history still needs from the journal.
+    kept: Arc<DurableMark>,
 }
 
 impl Fold {
@@ -69,7 +71,20 @@ impl Fold {
             tend_at: Tick(0),
             backup: BackupInWork::default(),
             slice_at_ns: 0,
+            kept: Arc::new(DurableMark::new(u64::MAX)),
         }
+    }
+
+    /// Folds only what history has.
+    #[must_use]
+    pub fn behind(mut self, kept: Arc<DurableMark>) -> Self {
+        self.kept = kept;
+        self
+    }
+
+    /// Up to here the journal may be folded.
+    fn ready(&self) -> Seq {
+        Seq(self.parts.position.get().min(self.kept.get()))
     }
 
     /// One slice, if it is time for one. Gives how long to pause.
@@ -142,8 +157,8 @@ impl Fold {
 
     fn slice(&mut self) -> Result<Duration, StoreError> {
         let began_ns = self.parts.clock.monotonic_ns();
-        let durable = Seq(self.parts.position.get());
-        self.parts.checkpointer.begin(limits::FOLD_CHUNK_RECORDS_MAX, durable);
+        let ready = self.ready();
+        self.parts.checkpointer.begin(limits::FOLD_CHUNK_RECORDS_MAX, ready);
         let step = self.parts.checkpointer.step()?;
         if let Step::Finished(_) = step {
             self.show_folded();
@@ -157,7 +172,7 @@ impl Fold {
     }
 
     fn is_behind(&self) -> bool {
-        self.parts.position.get() > self.parts.checkpointer.folded().0
+        self.ready() > self.parts.checkpointer.folded()
     }
 
     fn is_due(&mut self) -> bool {

@@ -8,6 +8,7 @@ use super::figures::{
     CommitterFiguresReader, CommitterSnapshot, Scalar, WorkerFiguresReader, WorkerSnapshot,
 };
 use super::gather::Gather;
+use super::history::HistoryDesk;
 use super::operation::{Operation, Parcel, Rejected, Route, Scope};
 use super::pressure::Pressure;
 use super::sequencer::Sequenced;
@@ -109,6 +110,7 @@ pub(super) struct Inner {
     pub(super) active: Level,
     pub(super) adoption: Arc<Level>,
     pub(super) backups: Arc<BackupDesk>,
+    pub(super) history: Arc<HistoryDesk>,
     pub(super) worker_figures: Vec<WorkerFiguresReader>,
     pub(super) committer_figures: CommitterFiguresReader,
     pub(super) fold_figures: CommitterFiguresReader,
@@ -125,6 +127,9 @@ impl Engine {
     /// way round nothing is needed, a rendezvous stands behind what a worker's ring holds.
     #[must_use]
     pub fn route(&self, scope: &Scope, request: &Request) -> Route {
+        if matches!(request, Request::History(_)) {
+            return Route::History;
+        }
         if allocator::is_spanning(scope, request) {
             return Route::Sequencer;
         }
@@ -144,6 +149,7 @@ impl Engine {
             Route::Worker(worker) => self.submit_to_worker(usize::from(worker), parcel),
             Route::Sequencer => self.submit_to_sequencer(parcel),
             Route::Gather => self.submit_gathered(parcel),
+            Route::History => self.inner.history.submit(parcel),
         };
         submitted.map_err(|rejected| self.note_rejected(rejected))
     }
@@ -195,6 +201,12 @@ impl Engine {
     #[must_use]
     pub fn backups(&self) -> &BackupDesk {
         &self.inner.backups
+    }
+
+    /// Where questions about history are asked.
+    #[must_use]
+    pub fn history(&self) -> &HistoryDesk {
+        &self.inner.history
     }
 
     /// When adoption mode began, if it is on.
@@ -253,7 +265,9 @@ impl Engine {
         ];
         let others =
             others.map(|(name, reader)| (name.to_owned(), reader.scalar(Scalar::TurnedNs)));
-        deciding.chain(others).collect()
+        let turned = self.inner.history.turned_ns();
+        let historian = turned.map(|turned_ns| ("historian".to_owned(), turned_ns));
+        deciding.chain(others).chain(historian).collect()
     }
 
     /// What every thread counted, for the metrics.
@@ -340,9 +354,13 @@ impl Engine {
             let copy = Operation { request: operation.request.clone(), ..operation };
             let gather = Gather::new(Arc::clone(&parcel.outlet), copy, self.workers());
             let cost = Cost::new(1, OPERATION_BYTES);
+            let class = match allocator::is_reserved_class(&operation.request) {
+                true => Class::Reserved,
+                false => Class::Ordinary,
+            };
             for door in &self.inner.doors {
                 let work = Work::Part(Arc::clone(&gather));
-                if door.ring.try_push(work, cost, Class::Ordinary).is_err() {
+                if door.ring.try_push(work, cost, class).is_err() {
                     gather.cancel();
                     let rest = std::iter::once(operation).chain(operations).collect();
                     return Err(rejected(rest, "ring_operations_max"));

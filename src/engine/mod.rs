@@ -15,6 +15,8 @@ pub mod fold;
 pub mod gather;
 mod handle;
 pub mod handover;
+mod historian;
+mod history;
 mod late;
 mod levels;
 pub mod operation;
@@ -24,13 +26,14 @@ pub mod sequencer;
 mod start;
 mod survey;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod threads;
 pub mod worker;
 
 pub use crate::allocator::{FILL_LEVELS, FillReport, LevelCounts, SubnetFill, UsageLevels};
 pub use crate::feed::{Filter, Watched};
 pub use crate::store::FORMAT_VERSION;
+pub use crate::store::history::HistoryFigures;
 pub use backup::{BackupDesk, BackupOver, BackupWork};
 pub use boot::{Boot, BootError, Booted, boot};
 pub use clock::{Clock, FakeClock, Hands, SystemClock, SystemHands};
@@ -38,6 +41,8 @@ pub use feed::{Feed, FeedBounds, FeedFigures, Relist, Subscription, Taken, TooMa
 pub use feeder::Feeder;
 pub use handle::{Engine, EngineStatus, Figures, Identity, Readiness};
 pub use handover::{Delivery, HandOver};
+pub use historian::{Historian, HistorianParts};
+pub use history::{HistoryDesk, Librarian};
 pub use operation::{Operation, Outlet, Parcel, Rejected, Route, Scope, Stages};
 pub use pressure::{Pressure, Refuse};
 pub use recovery::{Recovery, StartProgress};

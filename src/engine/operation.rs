@@ -89,6 +89,8 @@ pub enum Route {
     Sequencer,
     /// Every worker, and their parts merged.
     Gather,
+    /// The thread that looks things up in history.
+    History,
 }
 
 /// A parcel that found no room; nothing of it was or will be applied.

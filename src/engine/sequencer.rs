@@ -310,6 +310,8 @@ impl Sequencer {
         let owner = usize::from(worker_of(scope.home(), scope.network, workers).0);
         // What was freed in another shard before it can be had here.
         allocator::bring_credit(shards, owner, scope.project);
+        allocator::projects_given(request)
+            .for_each(|project| allocator::bring_credit(shards, owner, project));
         match shards.get_mut(owner) {
             Some(shard) => answer::decide(shard, &at, refuse, operation, records),
             None => panic!("network of a worker that was not lent"),

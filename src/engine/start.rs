@@ -10,6 +10,8 @@ use super::feeder::Feeder;
 use super::figures::{CommitterFigures, CommitterFiguresReader};
 use super::fold::{Fold, FoldParts};
 use super::handle::{Engine, Identity, Inner};
+use super::historian::{Historian, HistorianParts};
+use super::history::{HistoryDesk, Librarian};
 use super::pressure::Pressure;
 use super::sequencer::Sequencer;
 use super::threads::{self, OnFailure};
@@ -17,6 +19,7 @@ use super::worker::{Shared, Worker};
 use crate::allocator::{Catalogue, Shard};
 use crate::journal::BatchSealer;
 use crate::model::Incarnation;
+use crate::store::history::{HistorySettings, Looker, Shelf};
 use crate::store::{Checkpointer, Disk, Journal};
 use addrd_sync::{Doorbell, DurableMark, Flag, Level, Waiter, doorbell};
 use std::sync::Arc;
@@ -38,6 +41,8 @@ pub struct Start {
     pub directory: Option<std::path::PathBuf>,
     /// Holds the lock of the directory for as long as the engine runs.
     pub disk: Arc<dyn Disk>,
+    /// How much of history is kept; `None` = nothing.
+    pub history: Option<HistorySettings>,
     /// Identity of the data.
     pub identity: Identity,
     /// Most records in memory.
@@ -61,6 +66,7 @@ pub struct Running {
     fold_bell: Doorbell,
     feeder: JoinHandle<()>,
     feeder_bell: Doorbell,
+    keepers: Option<Keepers>,
     /// The lock of the directory.
     disk: Arc<dyn Disk>,
 }
@@ -84,12 +90,35 @@ impl Running {
         self.engine.inner.doors.iter().for_each(|door| door.bell.ring());
         self.workers.into_iter().for_each(join);
         join(self.committer);
+        // The fold waits for history.
+        if let Some(keepers) = self.keepers {
+            keepers.stop();
+        }
         self.stop_fold.raise();
         self.fold_bell.ring();
         join(self.fold);
         self.feeder_bell.ring();
         join(self.feeder);
         drop(self.disk);
+    }
+}
+
+/// The threads of history.
+struct Keepers {
+    stop: Arc<Flag>,
+    historian: JoinHandle<()>,
+    historian_bell: Doorbell,
+    librarian: JoinHandle<()>,
+    librarian_bell: Doorbell,
+}
+
+impl Keepers {
+    fn stop(self) {
+        self.stop.raise();
+        self.librarian_bell.ring();
+        join(self.librarian);
+        self.historian_bell.ring();
+        join(self.historian);
     }
 }
 
@@ -113,6 +142,8 @@ pub fn start(start: Start) -> std::io::Result<Running> {
     let (feeder, feeder_waiter, feeder_reader) =
         hire_feeder(&shared, start.identity.incarnation, &start.checkpointer);
     let feed = Arc::clone(feeder.feed());
+    let kept = Arc::new(DurableMark::new(if start.history.is_some() { 0 } else { u64::MAX }));
+    let (history, keepers) = hire_keepers(&start, &shared, &folded, &kept);
     let crew = Crew::hire(&shared, start.shards, start.catalogue);
     let (fold_figures, fold_reader) = CommitterFigures::new();
     let (fold_bell, fold_waiter) = doorbell();
@@ -128,7 +159,8 @@ pub fn start(start: Start) -> std::io::Result<Running> {
         committer_bell: shared.committer_bell.clone(),
         figures: fold_figures,
         backups: Arc::clone(&backups),
-    });
+    })
+    .behind(kept);
     let (committer_figures, committer_reader) = CommitterFigures::new();
     let bells = crew.bells();
     let committer = Committer::new(CommitterParts {
@@ -158,6 +190,7 @@ pub fn start(start: Start) -> std::io::Result<Running> {
             active: Level::new(0),
             adoption: shared.adoption,
             backups,
+            history,
             worker_figures: crew.figures,
             committer_figures: committer_reader,
             fold_figures: fold_reader,
@@ -170,7 +203,7 @@ pub fn start(start: Start) -> std::io::Result<Running> {
     let (workers, sequencer) = (crew.workers, crew.sequencer);
     let fold = (fold, fold_bell, fold_waiter);
     let feeder = (feeder, feeder_waiter);
-    let loops = Loops { workers, sequencer, committer, fold, feeder, disk: start.disk };
+    let loops = Loops { workers, sequencer, committer, fold, feeder, keepers, disk: start.disk };
     loops.spawn(engine, &start.on_failure)
 }
 
@@ -203,6 +236,45 @@ fn hire_feeder(
     (Feeder::new(feed, checkpointer.feed_reader(), clock, figures), waiter, reader)
 }
 
+type Hired = (Historian, Waiter, Librarian, Waiter);
+
+/// Who keeps history and who looks it up, if it is kept, and the desk where it is asked for.
+fn hire_keepers(
+    start: &Start,
+    shared: &Shared,
+    folded: &Arc<DurableMark>,
+    kept: &Arc<DurableMark>,
+) -> (Arc<HistoryDesk>, Option<Hired>) {
+    let (clock, position) = (Arc::clone(&shared.clock), Arc::clone(&shared.position));
+    let shelf = Arc::new(Shelf::new(clock.tick()));
+    let Some(settings) = start.history else {
+        return (HistoryDesk::new(None, shelf, position, clock), None);
+    };
+    let (bell, librarian_waiter) = doorbell();
+    let (historian_bell, historian_waiter) = doorbell();
+    let wanted = Arc::new(Level::new(0));
+    let (figures, reader) = CommitterFigures::new();
+    let Identity { server_id, incarnation } = start.identity;
+    let historian = Historian::new(HistorianParts {
+        reader: start.checkpointer.feed_reader(),
+        disk: Arc::clone(&start.disk),
+        settings,
+        identity: (server_id, incarnation),
+        shelf: Arc::clone(&shelf),
+        position: Arc::clone(&position),
+        folded: Arc::clone(folded),
+        kept: Arc::clone(kept),
+        wanted: Arc::clone(&wanted),
+        pressure: Arc::clone(&shared.pressure),
+        clock: Arc::clone(&clock),
+        figures,
+    });
+    let looker = Looker::new(Arc::clone(&start.disk), Arc::clone(&shelf), server_id);
+    let desk = HistoryDesk::new(Some((bell, reader)), shelf, position, clock);
+    let librarian = Librarian::new(Arc::clone(&desk), looker, (historian_bell, wanted));
+    (desk, Some((historian, historian_waiter, librarian, librarian_waiter)))
+}
+
 /// All loops, ready to be given threads.
 struct Loops {
     workers: Vec<(Worker, Waiter)>,
@@ -210,6 +282,7 @@ struct Loops {
     committer: (Committer, Waiter),
     fold: (Fold, Doorbell, Waiter),
     feeder: (Feeder, Waiter),
+    keepers: Option<Hired>,
     disk: Arc<dyn Disk>,
 }
 
@@ -243,10 +316,11 @@ impl Loops {
         })?;
         let ((feeder, waiter), stop) = (self.feeder, Arc::clone(&stop_fold));
         let feeder_bell = waiter.doorbell();
-        let feeder = threads::spawn("feeder", on_failure, move || {
+        let feeder = threads::spawn("feeder", Arc::clone(&on_failure), move || {
             threads::run_feeder(feeder, waiter, &stop);
             Ok(())
         })?;
+        let keepers = self.keepers.map(|hired| spawn_keepers(hired, &on_failure)).transpose()?;
         Ok(Running {
             engine,
             stop_sequencer,
@@ -259,9 +333,28 @@ impl Loops {
             fold_bell,
             feeder,
             feeder_bell,
+            keepers,
             disk: self.disk,
         })
     }
+}
+
+fn spawn_keepers(hired: Hired, on_failure: &OnFailure) -> std::io::Result<Keepers> {
+    let (historian, historian_waiter, librarian, librarian_waiter) = hired;
+    let stop = Arc::new(Flag::new());
+    let historian_bell = historian_waiter.doorbell();
+    let librarian_bell = librarian_waiter.doorbell();
+    let own = Arc::clone(&stop);
+    let historian = threads::spawn("historian", Arc::clone(on_failure), move || {
+        threads::run_historian(historian, historian_waiter, &own);
+        Ok(())
+    })?;
+    let own = Arc::clone(&stop);
+    let librarian = threads::spawn("librarian", Arc::clone(on_failure), move || {
+        threads::run_librarian(librarian, librarian_waiter, &own);
+        Ok(())
+    })?;
+    Ok(Keepers { stop, historian, historian_bell, librarian, librarian_bell })
 }
 
 /// Only the first failure is reported: the others follow from it.

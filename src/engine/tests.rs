@@ -37,6 +37,7 @@ mod rests;
 mod rig;
 mod room;
 mod schedule;
+pub(crate) mod stage;
 
 /// Longest wait for an answer; reached only by a hang.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -90,6 +91,7 @@ fn settings(path: &Path, workers: u16, hands: Box<dyn Hands>) -> Boot {
     let store =
         Settings { journal_records_max: 256 << 10, reserve_bytes: 0, ..Settings::default() };
     Boot {
+        history: None,
         adopts_if_new: false,
         data: path.to_owned(),
         store,

@@ -6,6 +6,8 @@ use super::committer::Committer;
 use super::feeder::Feeder;
 use super::fold::Fold;
 use super::handle::Door;
+use super::historian::Historian;
+use super::history::Librarian;
 use super::sequencer::{Agenda, Lent, Sequencer, loan};
 use super::worker::{Work, Worker};
 use crate::limits;
@@ -182,6 +184,31 @@ pub(super) fn run_fold(mut fold: Fold, mut waiter: Waiter, stop: &Flag) -> Resul
         let pause = fold.step().map_err(|error| error.to_string())?;
         if !pause.is_zero() {
             waiter.wait_until_timeout(pause, || stop.is_raised() || fold.is_wanted());
+        }
+    }
+}
+
+/// Runs the historian until it is told to stop, then takes what is left.
+pub(super) fn run_historian(mut historian: Historian, mut waiter: Waiter, stop: &Flag) {
+    let pause = Duration::from_millis(limits::HISTORY_PAUSE_MS);
+    let idle = Duration::from_millis(limits::HISTORY_IDLE_MS);
+    while !stop.is_raised() {
+        let pause = match historian.step() {
+            Progress::Worked | Progress::Blocked => pause,
+            Progress::Idle | Progress::Finished => idle,
+        };
+        waiter.wait_until_timeout(pause, || historian.is_wanted() || stop.is_raised());
+    }
+    historian.finish();
+}
+
+/// Runs the librarian until it is told to stop and no question waits.
+pub(super) fn run_librarian(mut librarian: Librarian, mut waiter: Waiter, stop: &Flag) {
+    while librarian.has_work() || !stop.is_raised() {
+        if librarian.step() {
+            waiter.wait_until_timeout(BLOCKED_SLEEP, || false);
+        } else {
+            waiter.wait_until_timeout(SLEEP_MAX, || librarian.has_work() || stop.is_raised());
         }
     }
 }

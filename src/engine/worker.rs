@@ -439,7 +439,17 @@ impl Worker {
             match work {
                 Work::Lend(_) => return,
                 Work::Part(gather) => {
-                    let answer = Box::new(decide_part(shard, at, gather, &mut draft.records));
+                    if draft.operations > 0
+                        && !answer::fits(gather.operation(), draft.records.bytes())
+                    {
+                        return;
+                    }
+                    let answer = decide_part(shard, at, refuse, gather, &mut draft.records);
+                    let is_busy = answer::status_of(&answer) == Status::BUSY;
+                    if is_busy && is_renewal(&gather.operation().request) {
+                        self.shared.pressure.renewal_refused.set(at.tick.0);
+                    }
+                    let answer = Box::new(answer);
                     let delivery = Delivery::Part { gather: Arc::clone(gather), at: *at, answer };
                     draft.reply_bytes += delivery.bytes();
                     draft.deliveries.push(delivery);
@@ -473,7 +483,8 @@ impl Worker {
                 let first = parcel.operations.get(self.parcel_done);
                 first.is_none_or(|operation| answer::fits(operation, bytes))
             }
-            Some(Work::Part(_) | Work::Lend(_)) | None => true,
+            Some(Work::Part(gather)) => answer::fits(gather.operation(), bytes),
+            Some(Work::Lend(_)) | None => true,
         }
     }
 
@@ -622,10 +633,11 @@ impl std::fmt::Debug for Worker {
 fn decide_part(
     shard: &mut Shard,
     at: &At,
+    refuse: Refuse,
     gather: &Gather,
     records: &mut RecordBuffer,
 ) -> crate::allocator::Answer {
-    answer::decide(shard, at, Refuse::Nothing, gather.operation(), records)
+    answer::decide(shard, at, refuse, gather.operation(), records)
 }
 
 /// A parcel whose first operations may be decided already.

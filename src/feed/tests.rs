@@ -510,6 +510,72 @@ fn who_loses_the_label_is_gone_for_those_who_asked_for_it() {
 }
 
 /// Decision 0025: whoever follows learns at the release that the owner has it no more, and nothing later.
+/// An allocation that another owner has from now on, of the former project or another one.
+fn transferred(from: Option<ProjectId>, to: Option<ProjectId>) -> Effect {
+    let mut row = allocation(to, Some("app=web"));
+    (row.owner, row.slot) = (OwnerId::from_u128(0x99), Slot(0));
+    (row.revision, row.changed) = (Revision(20), Revision(20));
+    let former = HeldBy { owner: OWNER, slot: Slot(2), project: from };
+    row.extras.get_or_insert_default().former = Some(Box::new(former));
+    Effect::AllocationPut(row)
+}
+
+#[test]
+fn what_is_transferred_is_gone_for_those_who_follow_its_former_owner() {
+    let mut at = converter(true);
+    let by = |owner| {
+        let watch = Watch { owner: Some(owner), ..Watch::default() };
+        Filter::of(OWN, None, &watch)
+    };
+    let page = page(&mut at, &[transferred(None, None)]);
+    let event = one(&page, &all(OWN));
+    let EventObject::Allocation(shown) = &event.object else { panic!("{event:?}") };
+    assert_eq!((shown.owner, shown.revision), (OwnerId::from_u128(0x99), Revision(20)));
+    let gone = gone_of(one(&page, &by(OWNER)));
+    assert_eq!((gone.owner, gone.slot), (OWNER, Slot(2)));
+    assert_eq!(gone.address.map(|at| at.to_string()).as_deref(), Some("10.0.0.5"));
+    let event = one(&page, &by(OwnerId::from_u128(0x99)));
+    assert_eq!(event.object.kind(), EventKind::Allocation);
+    assert_eq!(told(&page, &by(OwnerId::from_u128(0x77))), []);
+}
+
+#[test]
+fn what_goes_to_another_project_is_gone_for_the_former_one() {
+    let is_put = |event: &Event| matches!(event.object, EventObject::Allocation(_));
+    let owner_of = |event: &Event| match &event.object {
+        EventObject::Allocation(shown) => shown.owner,
+        EventObject::Gone(gone) => gone.owner,
+        other => panic!("{other:?}"),
+    };
+    let new = OwnerId::from_u128(0x99);
+    let mut at = converter(true);
+    // From one guest to another: the network's own project sees where it is, and nobody's name.
+    let page_of = page(&mut at, &[transferred(Some(GUEST), Some(STRANGER))]);
+    let [own, guest, stranger] =
+        [OWN, GUEST, STRANGER].map(|project| one(&page_of, &looking(project)));
+    assert_eq!((is_put(&own), owner_of(&own)), (true, OwnerId::NIL));
+    assert_eq!((is_put(&guest), owner_of(&guest)), (false, OWNER));
+    assert_eq!((is_put(&stranger), owner_of(&stranger)), (true, new));
+    // From the network's own project to a guest.
+    let page_of = page(&mut at, &[transferred(None, Some(GUEST))]);
+    let [own, guest] = [OWN, GUEST].map(|project| one(&page_of, &looking(project)));
+    assert_eq!((is_put(&own), owner_of(&own)), (true, OwnerId::NIL));
+    assert_eq!((is_put(&guest), owner_of(&guest)), (true, new));
+    assert_eq!(told(&page_of, &looking(STRANGER)), []);
+    for watch in [
+        Watch { owner: Some(OWNER), ..Watch::default() },
+        Watch { label: Some(text("app=web")), ..Watch::default() },
+    ] {
+        let gone = gone_of(one(&page_of, &Filter::of(OWN, None, &watch)));
+        assert_eq!((gone.owner, gone.project_id), (OWNER, OWN));
+    }
+    // And back.
+    let page_of = page(&mut at, &[transferred(Some(GUEST), None)]);
+    let [own, guest] = [OWN, GUEST].map(|project| one(&page_of, &looking(project)));
+    assert_eq!((is_put(&own), owner_of(&own)), (true, new));
+    assert_eq!((is_put(&guest), owner_of(&guest)), (false, OWNER));
+}
+
 #[test]
 fn a_rest_is_told_when_it_begins_and_not_when_it_ends() {
     let held = allocation(None, Some("app=web"));

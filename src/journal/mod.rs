@@ -21,7 +21,9 @@ mod record;
 
 pub use batch::{BatchError, BatchHeader, BatchIdentity, BatchSealer, BatchView, Records};
 pub use buffer::RecordBuffer;
-pub use record::{CellMark, RecordError, RecordKind, cell_mark, decode, encode, skip};
+pub use record::{
+    CellGlance, CellMark, RecordError, RecordKind, cell_glance, cell_mark, decode, encode, skip,
+};
 
 pub(crate) use reader::{Reader, Short};
 pub(crate) use record::{decode_text, encode_text, state_of};

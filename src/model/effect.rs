@@ -284,6 +284,8 @@ pub struct AllocationExtras {
     pub principal: Option<u32>,
     /// Trace id of the request; in the journal only, not in the state.
     pub trace: Option<uuid::Uuid>,
+    /// Who held it until this record, if it was transferred; in the journal only, not in the state.
+    pub former: Option<Box<HeldBy>>,
     /// The system that keeps it here.
     pub manager: Option<Text>,
     /// The machine that it lives on.

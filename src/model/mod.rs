@@ -7,6 +7,7 @@ mod handle;
 mod port;
 mod tick;
 
+pub use addrd_protocol::prefix::number_of;
 pub use addrd_protocol::{
     AddressScopeId, Family, Incarnation, Instance, JobId, Mac, NetworkId, OwnerId, PoolId, PortId,
     Prefix, ProjectId, Range, Revision, SegmentId, Seq, ServerId, SessionId, Setting, Slot, Status,

@@ -1,7 +1,8 @@
 //! Failures that connections answer by themselves, and how long replies may be. Sends nothing.
 
 use addrd_protocol::codec::{
-    PORT_REPLY_BYTES_MAX, REPLY_BYTES_MAX, SUBNET_REPLY_BYTES_MAX, batch_reply_bytes_max,
+    HISTORY_REPLY_BYTES_MAX, PORT_REPLY_BYTES_MAX, REPLY_BYTES_MAX, SUBNET_REPLY_BYTES_MAX,
+    batch_reply_bytes_max,
 };
 use addrd_protocol::message::batch::BATCH_ITEMS_MAX;
 use addrd_protocol::message::{Detail, Failure};
@@ -33,6 +34,7 @@ pub(super) fn reply_bytes_max(opcode: Opcode, frame_bytes: usize) -> usize {
         | Opcode::PORT_LIST
         | Opcode::PIN_LIST => REPLY_BYTES_MAX as usize,
         Opcode::PORT_CREATE | Opcode::PORT_GET | Opcode::PORT_UPDATE => PORT_REPLY_BYTES_MAX,
+        Opcode::HISTORY => HISTORY_REPLY_BYTES_MAX,
         Opcode::BACKUP_READ => REPLY_BYTES_PLAIN + BACKUP_BLOCK_BYTES_MAX,
         Opcode::SUBNET_CREATE
         | Opcode::SUBNET_GET

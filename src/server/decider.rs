@@ -2,10 +2,13 @@
 //! against a decider of a test. Decides nothing.
 
 use crate::engine::figures::Scalar;
-use crate::engine::{Clock, Engine, Feed, FillReport, LevelCounts, Parcel, Rejected, Route, Scope};
+use crate::engine::{
+    Clock, Engine, Feed, FillReport, HistoryFigures, LevelCounts, Parcel, Rejected, Route, Scope,
+};
 pub use crate::engine::{Identity, Readiness};
-use crate::model::{Seq, Tick};
+use crate::model::{Seq, Status, Tick};
 use crate::telemetry::reactors::{OPCODES, STATUSES};
+use addrd_protocol::Opcode;
 use addrd_protocol::message::{BackupBlock, BackupRead, Failure, Request};
 use addrd_sync::{Depth, HistogramSnapshot, Level, SizesSnapshot};
 use std::sync::Arc;
@@ -122,6 +125,8 @@ pub struct Figures {
     pub backups_fetched: u64,
     /// Backups that ended before they were whole.
     pub backups_over: u64,
+    /// What there is of history, if it is kept.
+    pub history: Option<HistoryFigures>,
 }
 
 impl Figures {
@@ -158,6 +163,7 @@ impl Figures {
             backup_running: false,
             backups_fetched: 0,
             backups_over: 0,
+            history: None,
         }
     }
 }
@@ -262,6 +268,7 @@ fn figures_of(engine: &Engine) -> Figures {
         backup_running: engine.backups().is_busy(),
         backups_fetched: engine.backups().fetched.get(),
         backups_over: engine.backups().over.get(),
+        history: engine.history().figures(),
         ..Figures::empty()
     };
     let rings = parts.rings.iter().enumerate();
@@ -293,5 +300,21 @@ fn figures_of(engine: &Engine) -> Figures {
         let statuses = sum.statuses.iter_mut().zip(part.statuses);
         statuses.for_each(|(sum, part)| *sum += part);
     }
+    count_history(engine, &mut sum);
     sum
+}
+
+/// Questions about history are answered beside the deciding threads.
+fn count_history(engine: &Engine, sum: &mut Figures) {
+    let answered = engine.history().answered();
+    let place = Opcode::ALL.iter().position(|opcode| *opcode == Opcode::HISTORY);
+    if let Some(count) = place.and_then(|place| sum.operations.get_mut(place)) {
+        *count += answered.iter().map(|(_, count)| count).sum::<u64>();
+    }
+    for (status, count) in answered {
+        let place = Status::ALL.iter().position(|other| *other == status);
+        if let Some(sum) = place.and_then(|place| sum.statuses.get_mut(place)) {
+            *sum += count;
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::decider::{Decider, Figures, Readiness};
 use super::shared::Shared;
-use crate::engine::{FILL_LEVELS, FeedFigures, LevelCounts};
+use crate::engine::{FILL_LEVELS, FeedFigures, HistoryFigures, LevelCounts};
 use crate::limits;
 use crate::model::Status;
 use crate::telemetry::metrics as m;
@@ -73,6 +73,7 @@ fn deciding<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figur
     exporter.gauge(&m::CLOCK_DOUBT, &[], seconds(doubt_ms.saturating_mul(1_000_000)));
     exporter.gauge(&m::LEASES, &[], wide(figures.leases));
     exporter.counter(&m::LEASES_ENDED, &[], figures.leases_ended);
+    keeping(exporter, shared, figures.history);
     watching(exporter, &shared.decider.feed().figures());
     exporter.gauge(&m::HOSTS, &[], wide(figures.hosts));
     exporter.counter(&m::SUSPECTS_RELEASED, &[], figures.suspects_released);
@@ -82,6 +83,19 @@ fn deciding<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figur
     for (worker, ns) in figures.away_ns_max.iter().enumerate() {
         exporter.gauge(&m::AWAY_MAX, &[&worker.to_string()], seconds(*ns));
     }
+}
+
+fn keeping<D: Decider>(exporter: &Exporter, shared: &Shared<D>, history: Option<HistoryFigures>) {
+    let now = shared.decider.clock().tick();
+    let reach_ms = history.map_or(0, |figures| now.since(figures.reach));
+    let figures = history.unwrap_or_default();
+    exporter.gauge(&m::HISTORY_REACH, &[], seconds(reach_ms.saturating_mul(1_000_000)));
+    exporter.gauge(&m::HISTORY_BYTES, &[], wide(figures.bytes));
+    exporter.gauge(&m::HISTORY_VOLUMES, &[], wide(figures.volumes));
+    exporter.gauge(&m::HISTORY_UNINDEXED, &[], wide(figures.unindexed_bytes));
+    exporter.counter(&m::HISTORY_DROPPED, &[], figures.dropped);
+    exporter.gauge(&m::HISTORY_DAMAGED, &[], wide(figures.damaged));
+    exporter.gauge(&m::HISTORY_PAUSED, &[], f64::from(u8::from(figures.is_paused)));
 }
 
 fn watching(exporter: &Exporter, figures: &FeedFigures) {

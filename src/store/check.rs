@@ -7,7 +7,7 @@ use super::inspect::Inspector;
 use super::journal::Journal;
 use super::overlay_disk::OverlayDisk;
 use super::recover::Restore;
-use super::{Settings, Step, Store};
+use super::{Format, Settings, Step, Store, history};
 use crate::limits::CHECK_FINDINGS_MAX;
 use crate::model::{Effect, NetworkHandle, Revision, Seq, SubnetHandle};
 use std::sync::Arc;
@@ -90,8 +90,12 @@ pub fn check(
     let mut report = CheckReport::default();
     progress(CheckProgress { stage: CheckStage::Opening, done: 0 });
     let view: Arc<dyn Disk> = Arc::new(OverlayDisk::new(disk));
-    match Store::open_checked(view, settings) {
+    match Store::open_checked(Arc::clone(&view), settings) {
         Ok(store) => {
+            let Format { server, incarnation } = store.format();
+            let mut find = |what| report.find(what);
+            history::check(&*view, (server, incarnation), &mut find)
+                .map_err(StoreError::io("history", "reading"))?;
             if let Err(error) = inspect(store, &mut report, progress) {
                 report.find(told(&error));
             }

@@ -18,6 +18,7 @@ mod error;
 pub mod fake_disk;
 mod fold;
 mod held_file;
+pub mod history;
 mod inspect;
 mod journal;
 mod names;

@@ -152,6 +152,20 @@ metrics! {
         "backups of which the last block was fetched", "it stands still for longer than backups should be apart";
     BACKUPS_OVER: Counter "addrd_backups_over_total" [] "backups",
         "backups that ended before they were whole: abandoned, or the journal filled up meanwhile", "it rises with every backup";
+    HISTORY_REACH: Gauge "addrd_history_reach_seconds" [] "seconds",
+        "for how long back every change can be told; 0 = no history is kept", "it falls below what you promise";
+    HISTORY_BYTES: Gauge "addrd_history_bytes" [] "bytes",
+        "files of history", "";
+    HISTORY_VOLUMES: Gauge "addrd_history_volumes" [] "files",
+        "parts of history that go at once", "";
+    HISTORY_UNINDEXED: Gauge "addrd_history_unindexed_bytes" [] "bytes",
+        "history that a question reads whole", "it grows for hours";
+    HISTORY_DROPPED: Counter "addrd_history_dropped_total" [] "hand-overs",
+        "changes that are missing in history because they could not be written in time", "it rises: the disk is full or too slow";
+    HISTORY_DAMAGED: Gauge "addrd_history_damaged" [] "files",
+        "parts of history of which something can't be read", "above 0: see the log and addrd check";
+    HISTORY_PAUSED: Gauge "addrd_history_paused" [] "0 or 1",
+        "nothing is written to history for now", "1 for minutes: see the log";
     LEASES: Gauge "addrd_leases" [] "allocations",
         "allocations that have a lease", "";
     LEASES_ENDED: Counter "addrd_leases_ended_total" [] "allocations",

@@ -59,6 +59,7 @@ impl House {
             ..store::Settings::default()
         };
         let booted = boot(Boot {
+            history: None,
             adopts_if_new: false,
             data: config.data_directory.clone(),
             store,

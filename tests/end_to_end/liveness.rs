@@ -88,6 +88,7 @@ fn engine(path: &std::path::Path, gate: Arc<Gate>, clock: Arc<FakeClock>) -> Run
         checkpointer,
         directory: None,
         disk,
+        history: None,
         identity,
         memory_records_max: 1 << 20,
         clock,

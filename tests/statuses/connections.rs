@@ -253,6 +253,7 @@ fn small() -> House {
         ..Config::default()
     };
     let booted = boot(Boot {
+        history: None,
         adopts_if_new: false,
         data: config.data_directory.clone(),
         store: store::Settings {

@@ -358,6 +358,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     requests(Status::RELIST, r#"- watch {"from": {"incarnation": 77, "position": "1"}}"#),
     requests(Status::BACKUP_OVER, r#"- backup_read {"backup_id": "b0", "block": 5}"#),
+    requests(Status::HISTORY_OFF, r#"- history {"subject": {"address": "10.0.0.2"}}"#),
     connections(Status::MALFORMED, connections::malformed),
     requests(
         Status::OUT_OF_RANGE,

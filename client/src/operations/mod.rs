@@ -2,6 +2,7 @@
 
 mod allocation;
 mod catalogue;
+mod history;
 mod hold;
 mod job;
 mod manager;

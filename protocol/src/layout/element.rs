@@ -46,8 +46,8 @@ mod numbers {
     use super::{AllocationState, Family, FamilyChoice, Strategy};
     use crate::message::{
         AdoptAction, BatchMode, CandidateReason, EventKind, ExclusionMode, GoAwayReason,
-        IpAllocation, Ipv6Mode, JobKind, JobState, PrefixChoice, QuotaResource, SubnetKind,
-        WatchEndReason,
+        HistoryKind, IpAllocation, Ipv6Mode, JobKind, JobState, PrefixChoice, QuotaResource,
+        SubnetKind, WatchEndReason,
     };
 
     numbered! {
@@ -67,6 +67,7 @@ mod numbers {
         EventKind: Project Scope Pool Network Segment Host Subnet Port Pin Allocation Job
             Level;
         WatchEndReason: Slow Relist;
+        HistoryKind: Held Allocated Changed Resting Released RestEnded ReleaseHeld;
         PrefixChoice: Exact Length DefaultLength;
         QuotaResource: Pool Addresses Prefixes Networks Subnets Ports Resting;
         CandidateReason: Exhausted Family Limit Deleting NoPools Length NotFound Fragmented

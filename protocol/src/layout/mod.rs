@@ -7,6 +7,7 @@ mod batch;
 mod connection;
 pub(crate) mod element;
 pub(crate) mod failure;
+mod history;
 mod hold;
 mod job;
 mod list;
@@ -24,6 +25,7 @@ mod scope;
 mod segment;
 mod subnet;
 mod transaction;
+mod transfer;
 mod usage;
 pub(crate) mod watch;
 
@@ -31,6 +33,7 @@ use crate::error::DecodeError;
 use crate::wire::{Reader, Writer};
 
 pub(crate) use allocation::ALLOCATION_BYTES_MAX;
+pub(crate) use history::ENTRY_BYTES_MAX as HISTORY_ENTRY_BYTES_MAX;
 pub(crate) use pool::POOL_BYTES_MAX;
 pub(crate) use port::PORT_BYTES_MAX;
 pub(crate) use subnet::SUBNET_BYTES_MAX;

@@ -22,6 +22,7 @@ pub(crate) fn read_reply(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Reply>
         Opcode::EVENTS => Layout::read(reader).map(Reply::Events),
         Opcode::WATCH_END => Layout::read(reader).map(Reply::WatchEnd),
         Opcode::UNWATCH => reader.no_tags().map(|()| Reply::Empty),
+        Opcode::HISTORY => Layout::read(reader).map(Reply::History),
         Opcode::JOB_GET => Layout::read(reader).map(Reply::Job),
         Opcode::JOB_LIST => Layout::read(reader).map(Reply::Jobs),
         Opcode::NETWORK_CREATE
@@ -39,7 +40,7 @@ pub(crate) fn read_reply(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Reply>
         Opcode::USAGE => Layout::read(reader).map(Reply::Usage),
         Opcode::FREE_RANGES => Layout::read(reader).map(Reply::FreeRanges),
         Opcode::SUBNET_ONBOARD => Layout::read(reader).map(Reply::Pool),
-        Opcode::ALLOCATION_UPDATE | Opcode::ALLOCATION_GET => {
+        Opcode::ALLOCATION_UPDATE | Opcode::ALLOCATION_GET | Opcode::TRANSFER => {
             Layout::read(reader).map(Reply::Allocation)
         }
         Opcode::BATCH | Opcode::TRANSACTION => Layout::read(reader).map(Reply::Batch),
@@ -128,6 +129,7 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::Watching(_) => opcode == Opcode::WATCH,
         Reply::Events(_) => opcode == Opcode::EVENTS,
         Reply::WatchEnd(_) => opcode == Opcode::WATCH_END,
+        Reply::History(_) => opcode == Opcode::HISTORY,
         Reply::Job(_) => {
             matches!(opcode, Opcode::JOB_GET | Opcode::NETWORK_DELETE | Opcode::SUBNET_DELETE)
         }
@@ -152,7 +154,7 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::Usage(_) => opcode == Opcode::USAGE,
         Reply::FreeRanges(_) => opcode == Opcode::FREE_RANGES,
         Reply::Allocation(_) => {
-            matches!(opcode, Opcode::ALLOCATION_UPDATE | Opcode::ALLOCATION_GET)
+            matches!(opcode, Opcode::ALLOCATION_UPDATE | Opcode::ALLOCATION_GET | Opcode::TRANSFER)
         }
         Reply::Batch(_) => opcode.has_items(),
         Reply::Allocations(_) => opcode == Opcode::ALLOCATION_LIST,
@@ -248,6 +250,7 @@ pub(crate) fn write_reply(opcode: Opcode, reply: &Reply, writer: &mut Writer<'_>
         Reply::Watching(body) => body.write(writer),
         Reply::Events(body) => body.write(writer),
         Reply::WatchEnd(body) => body.write(writer),
+        Reply::History(body) => body.write(writer),
         Reply::Job(body) => body.write(writer),
         Reply::Jobs(body) => body.write(writer),
         Reply::Network(body) => body.write(writer),

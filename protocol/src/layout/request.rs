@@ -54,6 +54,7 @@ requests! {
     BACKUP_READ => BackupRead;
     WATCH => Watch;
     UNWATCH => Unwatch;
+    HISTORY => History;
     NETWORK_CREATE => NetworkCreate;
     NETWORK_GET => NetworkGet;
     NETWORK_LIST => NetworkList;
@@ -81,6 +82,7 @@ requests! {
     HOLD_CONFIRM => HoldConfirm;
     HOLD_CANCEL => HoldCancel;
     HOLD_RELEASE => HoldRelease;
+    TRANSFER => Transfer;
     RECONCILE => Reconcile;
     SUSPECT_LIST => SuspectList;
     MANAGER_LIST => ManagerList;

@@ -6,6 +6,7 @@ pub mod backup;
 pub mod batch;
 pub mod connection;
 pub mod failure;
+pub mod history;
 pub mod hold;
 pub mod job;
 pub mod list;
@@ -21,6 +22,7 @@ pub mod scope;
 pub mod segment;
 pub mod subnet;
 pub mod transaction;
+pub mod transfer;
 pub mod usage;
 pub mod watch;
 
@@ -40,6 +42,7 @@ pub use connection::{
     Ping, ServerAdopt, ServerStatus,
 };
 pub use failure::{Candidate, CandidateReason, Detail, Failure, QuotaResource};
+pub use history::{History, HistoryEntry, HistoryKind, HistoryPage, HistorySubject};
 pub use hold::{HoldEnd, HoldEnded, HoldRelease};
 pub use job::{Job, JobGet, JobKind, JobList, JobPage, JobState};
 pub use list::{Cursor, PageRequest};
@@ -78,6 +81,7 @@ pub use subnet::{
     SubnetUpdate,
 };
 pub use transaction::{Transaction, TransactionItem};
+pub use transfer::Transfer;
 pub use usage::{
     FreeRanges, FreeRangesReply, Growth, NetworkUsage, SubnetUsage, Usage, UsageTotals,
 };
@@ -134,6 +138,8 @@ pub enum Request {
     Watch(Box<Watch>),
     /// [`Opcode::UNWATCH`].
     Unwatch(Unwatch),
+    /// [`Opcode::HISTORY`].
+    History(Box<History>),
     /// [`Opcode::JOB_GET`].
     JobGet(JobGet),
     /// [`Opcode::JOB_LIST`].
@@ -196,6 +202,8 @@ pub enum Request {
     HoldCancel(HoldEnd),
     /// [`Opcode::HOLD_RELEASE`].
     HoldRelease(Box<HoldRelease>),
+    /// [`Opcode::TRANSFER`].
+    Transfer(Box<Transfer>),
     /// [`Opcode::RECONCILE`].
     Reconcile(Box<Reconcile>),
     /// [`Opcode::SUSPECT_LIST`].
@@ -288,6 +296,8 @@ pub enum Reply {
     Events(Box<Events>),
     /// The server's own [`Opcode::WATCH_END`], request id 0.
     WatchEnd(WatchEnd),
+    /// To [`Request::History`].
+    History(Box<HistoryPage>),
     /// To [`Request::JobGet`], and to deletions that became a job.
     Job(Box<Job>),
     /// To [`Request::JobList`].
@@ -308,7 +318,7 @@ pub enum Reply {
     Allocated(Allocated),
     /// To [`Request::Release`].
     Released(Released),
-    /// To [`Request::AllocationUpdate`] and [`Request::AllocationGet`].
+    /// To [`Request::AllocationUpdate`], [`Request::AllocationGet`] and [`Request::Transfer`].
     Allocation(Box<Allocation>),
     /// To [`Request::Batch`] and [`Request::Transaction`].
     Batch(Box<BatchReply>),

@@ -150,6 +150,7 @@ impl<T: Made> Made for Setting<T> {
     }
 }
 
+mod arbitrary_history;
 mod arbitrary_leases;
 mod arbitrary_managers;
 mod arbitrary_watch;
@@ -246,22 +247,6 @@ made_by! {
         0 => Self::Address(s.make()),
         _ => Self::Owner(s.make()),
     };
-    Release = |s| {
-        let (target, fences, any): (Target, Fences, bool) = (s.make(), s.make(), s.make());
-        let any = any || (fences.is_empty() && matches!(target, Target::Address(_)));
-        Self { target, fences, any }
-    };
-    AllocationUpdate = |s| {
-        let (target, mut fences): (Target, Fences) = (s.make(), s.make());
-        if fences.is_empty() && matches!(target, Target::Address(_)) {
-            fences.revision = Some(s.make());
-        }
-        Self {
-            target, fences, label: s.make(), host: s.make(),
-            manager_name: s.setting(Source::manager), owner_name: s.make(),
-            lease_ms: s.setting(Source::lease_ms),
-        }
-    };
     Allocate = |s| {
         let family = s.make();
         let pair = matches!(family, FamilyChoice::Each | FamilyChoice::Both);
@@ -317,7 +302,7 @@ made_by! {
             host: s.make(), manager: s.maybe(Source::manager), network_project: s.make(),
         }
     };
-    BatchItem = |s| match s.byte() % 10 {
+    BatchItem = |s| match s.byte() % 11 {
         0 => {
             let mut allocate: Allocate = s.make();
             allocate.flags.want_subnet = false;
@@ -331,6 +316,7 @@ made_by! {
         7 => Self::HoldConfirm(s.make()),
         8 => Self::HoldCancel(s.make()),
         9 => Self::HoldRelease(s.make()),
+        10 => Self::Transfer(s.make()),
         _ => Self::Update(s.make()),
     };
     BatchResult = |s| match s.byte() % 9 {
@@ -678,11 +664,13 @@ pub(crate) fn request(opcode: Opcode, s: &mut Source) -> Option<Request> {
         Opcode::BACKUP_READ => Request::BackupRead(s.make()),
         Opcode::WATCH => Request::Watch(s.make()),
         Opcode::UNWATCH => Request::Unwatch(s.make()),
+        Opcode::HISTORY => Request::History(s.make()),
         Opcode::RENEW => Request::Renew(s.make()),
         Opcode::RENEW_OWNER => Request::RenewOwner(s.make()),
         Opcode::HOLD_CONFIRM => Request::HoldConfirm(s.make()),
         Opcode::HOLD_CANCEL => Request::HoldCancel(s.make()),
         Opcode::HOLD_RELEASE => Request::HoldRelease(s.make()),
+        Opcode::TRANSFER => Request::Transfer(s.make()),
         Opcode::RECONCILE => Request::Reconcile(s.make()),
         Opcode::SUSPECT_LIST => Request::SuspectList(s.make()),
         Opcode::MANAGER_LIST => Request::ManagerList(s.make()),
@@ -755,7 +743,9 @@ pub(crate) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
         Opcode::FREE_RANGES => Reply::FreeRanges(s.make()),
         Opcode::ALLOCATE => Reply::Allocated(s.make()),
         Opcode::RELEASE => Reply::Released(s.make()),
-        Opcode::ALLOCATION_UPDATE | Opcode::ALLOCATION_GET => Reply::Allocation(s.make()),
+        Opcode::ALLOCATION_UPDATE | Opcode::ALLOCATION_GET | Opcode::TRANSFER => {
+            Reply::Allocation(s.make())
+        }
         Opcode::BATCH | Opcode::TRANSACTION => Reply::Batch(s.make()),
         Opcode::ALLOCATION_LIST => Reply::Allocations(s.make()),
         Opcode::LOOKUP => Reply::Lookups(s.make()),
@@ -766,6 +756,7 @@ pub(crate) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
         Opcode::EVENTS => Reply::Events(s.make()),
         Opcode::WATCH_END => Reply::WatchEnd(s.make()),
         Opcode::UNWATCH => Reply::Empty,
+        Opcode::HISTORY => Reply::History(s.make()),
         Opcode::RENEW => Reply::Renewed(s.make()),
         Opcode::RENEW_OWNER => Reply::RenewedOwner(s.make()),
         Opcode::HOLD_CONFIRM | Opcode::HOLD_CANCEL | Opcode::HOLD_RELEASE => {

@@ -523,6 +523,8 @@ pub(crate) fn replies() -> Vec<ReplySample> {
     samples.extend(sample_rests::replies());
     samples.extend(sample_holds::replies());
     samples.extend(sample_managers::replies());
+    samples.extend(sample_transfers::replies());
+    samples.extend(sample_history::replies());
     samples
 }
 

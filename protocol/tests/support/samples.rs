@@ -10,12 +10,14 @@ use addrd_protocol::*;
 use bytes::Bytes;
 use uuid::Uuid;
 
+mod sample_history;
 mod sample_holds;
 mod sample_managers;
 mod sample_ports;
 mod sample_replies;
 mod sample_rests;
 mod sample_shared;
+mod sample_transfers;
 mod sample_watch;
 pub(crate) use sample_replies::replies;
 
@@ -524,6 +526,8 @@ pub(crate) fn requests() -> Vec<RequestSample> {
     samples.extend(sample_rests::requests());
     samples.extend(sample_holds::requests());
     samples.extend(sample_managers::requests());
+    samples.extend(sample_transfers::requests());
+    samples.extend(sample_history::requests());
     samples
 }
 

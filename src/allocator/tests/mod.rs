@@ -34,6 +34,7 @@ mod shared_storm;
 mod subnets;
 mod survey;
 mod transactions;
+mod transfers;
 
 use super::*;
 use crate::model::{

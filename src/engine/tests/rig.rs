@@ -82,6 +82,7 @@ impl Rig {
                 memory_records_max: 1 << 20,
                 active: Level::new(0),
                 backups: Arc::new(BackupDesk::new(doorbell().0, Arc::clone(&shared.clock))),
+                history: crate::engine::HistoryDesk::idle(&shared.clock),
                 adoption: Arc::clone(&shared.adoption),
                 worker_figures: crew.figures,
                 committer_figures: CommitterFigures::new().1,

@@ -12,7 +12,7 @@ mod port;
 mod tests;
 
 use super::reader::{Reader, Short};
-use crate::model::{Effect, NetworkHandle, Revision, SubnetHandle};
+use crate::model::{AllocationPlace, Effect, NetworkHandle, OwnerId, Revision, SubnetHandle};
 use std::fmt;
 
 pub(crate) use field::{decode_text, encode_text, state_of};
@@ -209,6 +209,29 @@ pub fn cell_mark(bytes: &[u8]) -> Result<Option<CellMark>, RecordError> {
     match head.kind {
         RecordKind::AllocationPut => allocation::mark_of_put(&head, body).map(Some),
         RecordKind::AllocationGone => allocation::mark_of_gone(&head, body).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// What a record of a cell is about: its place, and who holds it or held it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CellGlance {
+    /// Where.
+    pub place: AllocationPlace,
+    /// The holder; `None`: nobody, a rest has ended.
+    pub owner: Option<OwnerId>,
+}
+
+/// Reads only place and holder of a record of a cell; `None` for records of anything else.
+///
+/// # Errors
+/// [`RecordError`] if its head, place or holder can't be read.
+#[inline]
+pub fn cell_glance(bytes: &[u8]) -> Result<Option<CellGlance>, RecordError> {
+    let (head, body, _) = Head::read(bytes)?;
+    match head.kind {
+        RecordKind::AllocationPut => allocation::glance_at_put(&head, body).map(Some),
+        RecordKind::AllocationGone => allocation::glance_at_gone(&head, body).map(Some),
         _ => Ok(None),
     }
 }

@@ -1,5 +1,6 @@
 //! Round trip of any effect, strictness, sizes, and the golden file.
 
+mod allocations;
 mod departed;
 mod projects;
 
@@ -16,6 +17,7 @@ use addrd_protocol::message::{
     AllocationState, Exclusion, ExclusionMode, IpAllocation, Ipv6Mode, JobKind, Route, Service,
     Strategy as Choice, SubnetKind,
 };
+use allocations::{golden_full, golden_transferred};
 use departed::{held_by, thing_was};
 use projects::{golden_project, project};
 use proptest::prelude::*;
@@ -79,7 +81,7 @@ fn extras() -> impl Strategy<Value = Option<Box<AllocationExtras>>> {
     );
     let ids = [(); 4].map(|()| prop::option::of(uuid()));
     let texts = [(); 4].map(|()| prop::option::of(text()));
-    (numbers, ids, texts).prop_map(|(numbers, ids, texts)| {
+    (numbers, ids, texts, prop::option::of(held_by())).prop_map(|(numbers, ids, texts, former)| {
         let ((deadline, quarantine_end, principal), [project, port, token, trace]) = (numbers, ids);
         let [manager, host, label, owner_name] = texts;
         let project = project.map(ProjectId);
@@ -91,6 +93,7 @@ fn extras() -> impl Strategy<Value = Option<Box<AllocationExtras>>> {
             token,
             principal,
             trace,
+            former: former.map(Box::new),
             manager,
             host,
             label,
@@ -508,13 +511,17 @@ fn unknown_kinds_and_flags_are_refused() {
     };
     assert_eq!(kind, Err(RecordError::UnknownKind(0xfe)));
     let flags = {
-        let mut bad = bytes.clone();
+        let mut bad = bytes;
         bad[3] |= 0x80;
         decode(&bad)
     };
     assert!(matches!(flags, Err(RecordError::UnknownFlag { bits: 0x80, .. })), "{flags:?}");
+    // Of a put every bit has a meaning; of what is gone most have none.
     let presence = {
-        let mut bad = bytes;
+        let mut bad = Vec::new();
+        let held_by = HeldBy { owner: OwnerId::from_u128(5), slot: Slot(0), project: None };
+        let (place, revision) = (plain(5).place, REVISION);
+        encode(&Effect::AllocationGone { place, revision, held_by: Some(held_by) }, &mut bad);
         bad[4] |= 0x80;
         decode(&bad)
     };
@@ -627,6 +634,7 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
                 was: ThingWas::Port { id: PortId::from_u128(9), project: None },
             },
         ),
+        ("allocation-transferred", Effect::AllocationPut(golden_transferred())),
     ]
 }
 
@@ -777,34 +785,6 @@ fn golden_subnet() -> SubnetRow {
         quarantine_ms: 0,
         service: Service::default(),
         level: 0,
-    }
-}
-
-fn golden_full() -> AllocationRow {
-    let extras = AllocationExtras {
-        deadline: Some(1),
-        quarantine_end: Some(2),
-        project: Some(ProjectId::from_u128(3)),
-        port: Some(Uuid::from_u128(4)),
-        token: Some(Uuid::from_u128(5)),
-        principal: Some(6),
-        trace: Some(Uuid::from_u128(7)),
-        manager: golden_text("m"),
-        host: golden_text("hh"),
-        label: golden_text("k=v"),
-        owner_name: golden_text("web-1"),
-    };
-    let place =
-        AllocationPlace { network: NETWORK, subnet: SUBNET, offset: 1 << 100, block_bits: 4 };
-    AllocationRow {
-        place,
-        revision: Revision(9),
-        slot: Slot(0x0a0b),
-        instance: Instance(0x0c0d),
-        state: AllocationState::Quarantined,
-        moves_cursor: false,
-        extras: Some(Box::new(extras)),
-        ..plain(0)
     }
 }
 

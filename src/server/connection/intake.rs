@@ -348,7 +348,8 @@ impl<D: Decider> Connection<D> {
             }
             // It asks about every network.
             Route::Gather => true,
-            Route::Sequencer => false,
+            // What was is not changed by what is on its way.
+            Route::Sequencer | Route::History => false,
         };
         if follows { Route::Sequencer } else { route }
     }

@@ -1,6 +1,6 @@
 """The bodies of replies: which layout answers which operation (SPEC.md sections 4, 7 to 10)."""
 
-from . import managers, ports
+from . import history, managers, ports
 from .layout import Items, KindItems, Layout, Plain, Tag
 from .parts import (
     ALLOCATION, NEXT, OTHER, PAGE_OBJECTS_MAX, PLACE, RESERVED, gather_address, gather_prefix, page, quota, revision,
@@ -380,6 +380,7 @@ REPLIES = {
     "hold_confirm": ("hold_ended", HOLD_ENDED),
     "hold_cancel": ("hold_ended", HOLD_ENDED),
     "hold_release": ("hold_ended", HOLD_ENDED),
+    "transfer": ("allocation", ALLOCATION),
     "project_create": ("project", PROJECT),
     "project_get": ("project", PROJECT),
     "project_list": ("projects", page(PROJECT)),
@@ -411,7 +412,7 @@ REPLIES = {
     "pin_create": ("pin", ports.PIN),
     "pin_delete": ("empty", EMPTY),
     "pin_list": ("pins", page(ports.PIN)),
-} | managers.replies(ALLOCATION)
+} | managers.replies(ALLOCATION) | history.REPLIES
 
 
 def reply_form(opcode, status):

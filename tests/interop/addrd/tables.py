@@ -26,6 +26,7 @@ OPCODES = {
     0x0021: "events",
     0x0022: "watch_end",
     0x0023: "unwatch",
+    0x0024: "history",
     0x0101: "network_create",
     0x0102: "network_get",
     0x0103: "network_list",
@@ -55,6 +56,7 @@ OPCODES = {
     0x030B: "hold_confirm",
     0x030C: "hold_cancel",
     0x030D: "hold_release",
+    0x030E: "transfer",
     0x0330: "reconcile",
     0x0331: "suspect_list",
     0x0332: "manager_list",
@@ -96,18 +98,20 @@ NETWORK_NONE = (
     "network_find", "transaction", "unwatch", "manager_list",
     "project_create", "project_get", "project_list", "project_update", "project_delete", "scope_list", "pool_list",
 )
-NETWORK_OPTIONAL = ("lookup", "reconcile", "suspect_list", "scope_get", "pool_get", "watch")
+NETWORK_OPTIONAL = (
+    "lookup", "reconcile", "renew_owner", "suspect_list", "scope_get", "pool_get", "watch", "history",
+)
 MAY_NAME_POOL = (
     "allocate", "release", "allocation_update", "batch", "allocation_get", "allocation_list", "lookup", "usage",
-    "watch",
+    "transfer", "watch", "history",
 )
 HAVE_ITEMS = ("batch", "transaction")
 MAY_RESTORE = ("network_create", "subnet_create", "allocate", "batch", "pool_create", "port_create")
 MAY_BE_SHARED = (
     "network_get", "subnet_get", "subnet_list", "usage", "free_ranges", "allocate", "release", "allocation_update",
     "batch", "allocation_get", "allocation_list", "lookup", "renew", "renew_owner", "hold_confirm",
-    "hold_cancel", "hold_release", "reconcile", "suspect_list", "port_create", "port_get", "port_list", "port_update",
-    "port_delete", "watch",
+    "hold_cancel", "hold_release", "transfer", "reconcile", "suspect_list", "port_create", "port_get", "port_list", "port_update",
+    "port_delete", "watch", "history",
 )
 
 STATUSES = {
@@ -165,6 +169,7 @@ STATUSES = {
     0x0168: "RECONCILE_DIFFERS",
     0x0170: "RELIST",
     0x0190: "BACKUP_OVER",
+    0x0191: "HISTORY_OFF",
     0x0201: "MALFORMED",
     0x0202: "OUT_OF_RANGE",
     0x0203: "UNSUPPORTED",

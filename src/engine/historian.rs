@@ -1,0 +1,380 @@
+//! The historian: reads what is durable from the journal and appends it to history, before the fold lets
+//! the journal forget it. When the disk refuses, history gives way and the server goes on.
+
+use super::Progress;
+use super::clock::Clock;
+use super::figures::CommitterFigures;
+use super::pressure::Pressure;
+use crate::journal::{BatchView, RecordError, decode};
+use crate::limits::{
+    HISTORY_GIVE_UP_PERCENT, HISTORY_LOOSE_BYTES_MAX, HISTORY_READ_BYTES_MAX, HISTORY_RETRY_MS,
+    HISTORY_SYNC_MS,
+};
+use crate::model::{Effect, Incarnation, Seq, ServerId, Tick};
+use crate::store::history::{
+    Batches, History, HistorySettings, JournalEnds, LiveNames, Shelf, concerns_names, open,
+};
+use crate::store::{Disk, FeedReader, NamesAt, StoreError};
+use addrd_sync::{DurableMark, Level};
+use std::fmt;
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// What the historian is made of.
+#[derive(Debug)]
+pub struct HistorianParts {
+    /// Reads names and committed batches.
+    pub reader: FeedReader,
+    /// Where history is written.
+    pub disk: Arc<dyn Disk>,
+    /// How much of it is kept.
+    pub settings: HistorySettings,
+    /// Of which data it is.
+    pub identity: (ServerId, Incarnation),
+    /// What can be looked up.
+    pub shelf: Arc<Shelf>,
+    /// Durable position of the journal.
+    pub position: Arc<DurableMark>,
+    /// Up to here the journal is folded.
+    pub folded: Arc<DurableMark>,
+    /// Up to here history needs the journal no more.
+    pub kept: Arc<DurableMark>,
+    /// A question waits for history to come to here.
+    pub wanted: Arc<Level>,
+    /// Shared signals.
+    pub pressure: Arc<Pressure>,
+    /// Source of time.
+    pub clock: Arc<dyn Clock>,
+    /// Its figures: the loop's turns.
+    pub figures: CommitterFigures,
+}
+
+/// Keeps history.
+pub struct Historian {
+    parts: HistorianParts,
+    phase: Phase,
+    synced_at: Tick,
+    tidied_at: Tick,
+    /// When it was said last that history misses something.
+    warned_at: Tick,
+}
+
+enum Phase {
+    /// Nothing is known: names and files have to be read, not before this moment.
+    Unread(Tick),
+    Running(Box<Running>),
+}
+
+/// What it works with.
+struct Running {
+    history: History,
+    /// The names behind `last`.
+    names: LiveNames,
+    /// The last hand-over that was taken.
+    last: Seq,
+}
+
+/// Why history can't go on for now.
+#[derive(Debug)]
+enum Broken {
+    /// The journal or the state can't be read.
+    Store(StoreError),
+    /// A record can't be read.
+    Record(RecordError),
+    /// A file of history can't be read or written.
+    Io(io::Error),
+    /// Names alone would take more than history may.
+    TooSmall,
+    /// The disk is nearly full, and there is nothing to give up.
+    NoRoom,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Record(error) => error.fmt(f),
+            Self::Io(error) => error.fmt(f),
+            Self::TooSmall => f.write_str(
+                "history_bytes is too small for the names of so many networks and subnets",
+            ),
+            Self::NoRoom => f.write_str("the disk is nearly full"),
+        }
+    }
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl Broken {
+    fn is_full(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::StorageFull)
+    }
+}
+
+impl Historian {
+    /// Ready for its first step.
+    #[must_use]
+    pub const fn new(parts: HistorianParts) -> Self {
+        let [synced_at, tidied_at, warned_at] = [Tick(0); 3];
+        Self { parts, phase: Phase::Unread(Tick(0)), synced_at, tidied_at, warned_at }
+    }
+
+    /// Whether there is something to take.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        match &self.phase {
+            Phase::Running(running) => running.last.0 < self.parts.position.get(),
+            Phase::Unread(at) => self.parts.clock.tick() >= *at,
+        }
+    }
+
+    /// Whether a question waits for what wasn't taken yet.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        match &self.phase {
+            Phase::Running(running) => running.last.0 < self.parts.wanted.get(),
+            Phase::Unread(_) => false,
+        }
+    }
+
+    /// One bounded piece: reads names and files, takes some of the journal, or tidies up.
+    pub fn step(&mut self) -> Progress {
+        self.turned();
+        let now = self.parts.clock.tick();
+        let done = match &mut self.phase {
+            Phase::Unread(at) if now < *at => Ok(Progress::Idle),
+            Phase::Unread(_) => self.begin(now),
+            Phase::Running(_) => self.go_on(now),
+        };
+        let progress = match done {
+            Ok(progress) => progress,
+            Err(error) => self.pause(&error, now),
+        };
+        self.give_way();
+        progress
+    }
+
+    /// The loop has turned.
+    pub fn turned(&mut self) {
+        self.parts.figures.turned(self.parts.clock.monotonic_ns());
+    }
+
+    /// Takes everything that is durable, as far as the disk lets it: nothing comes any more.
+    pub fn finish(&mut self) {
+        while self.has_work() {
+            if self.step() != Progress::Worked {
+                break;
+            }
+        }
+        if let Phase::Running(running) = &mut self.phase
+            && running.history.sync().is_ok()
+        {
+            self.parts.kept.raise(running.last.0);
+        }
+    }
+
+    /// Reads names, then the files.
+    fn begin(&mut self, now: Tick) -> Result<Progress, Broken> {
+        let mut names = LiveNames::default();
+        let at = self.parts.reader.names(&mut |effect| names.note(effect));
+        let NamesAt { folded, complete } = at.map_err(Broken::Store)?;
+        let journal =
+            JournalEnds { first: Seq(complete.0 + 1), last: Seq(self.parts.position.get()) };
+        let HistorianParts { disk, settings, identity, shelf, .. } = &self.parts;
+        let history =
+            open(Arc::clone(disk), *settings, *identity, Arc::clone(shelf), journal, now)?;
+        // Rows may be of a time before: what history has already is only followed.
+        let last = Seq(history.expected().0 - 1);
+        let mut at = folded;
+        while at < last {
+            let before = at;
+            let mut effects = Vec::new();
+            self.read(at, last, &mut |batch| {
+                at = batch.header().last;
+                effects_of(batch, &mut effects)
+            })?;
+            effects.iter().for_each(|effect| names.note(effect));
+            if at == before {
+                break;
+            }
+        }
+        if history.is_too_small_for(&names) {
+            return Err(Broken::TooSmall);
+        }
+        self.parts.shelf.note_paused(false);
+        self.parts.shelf.note_taken(last);
+        self.parts.kept.raise(last.0);
+        (self.synced_at, self.tidied_at) = (now, Tick(0));
+        self.phase = Phase::Running(Box::new(Running { history, names, last }));
+        Ok(Progress::Worked)
+    }
+
+    fn go_on(&mut self, now: Tick) -> Result<Progress, Broken> {
+        self.tidy(now)?;
+        let has_taken = self.take(now)?;
+        self.sync(now)?;
+        Ok(if has_taken { Progress::Worked } else { Progress::Idle })
+    }
+
+    /// Appends the next piece of the journal.
+    fn take(&mut self, now: Tick) -> Result<bool, Broken> {
+        let durable = Seq(self.parts.position.get());
+        let Phase::Running(running) = &mut self.phase else { return Ok(false) };
+        let last = running.last;
+        if last >= durable {
+            return Ok(false);
+        }
+        let mut batches = Batches { first: Seq(last.0 + 1), ..Batches::default() };
+        let mut effects = Vec::new();
+        read(&self.parts.reader, last, durable, &mut |batch| {
+            let header = batch.header();
+            batches.bytes.extend_from_slice(&header.encode());
+            batches.bytes.extend_from_slice(batch.record_bytes());
+            batches.last = header.last;
+            batches.tick = batches.tick.max(header.tick);
+            effects_of(batch, &mut effects)
+        })?;
+        if batches.bytes.is_empty() {
+            return Ok(false);
+        }
+        running.history.append(&batches, &running.names, now)?;
+        // A volume begins with the names in front of its first batch.
+        effects.iter().for_each(|effect| running.names.note(effect));
+        running.last = batches.last;
+        self.parts.shelf.note_taken(batches.last);
+        Ok(true)
+    }
+
+    /// Makes durable what was appended, if that is much or a while ago: then the journal may forget it.
+    fn sync(&mut self, now: Tick) -> Result<(), Broken> {
+        let Phase::Running(running) = &mut self.phase else { return Ok(()) };
+        let is_late = now.since(self.synced_at) >= HISTORY_SYNC_MS;
+        if running.history.loose_bytes() >= HISTORY_LOOSE_BYTES_MAX || is_late {
+            running.history.sync()?;
+            self.synced_at = now;
+            self.parts.kept.raise(running.last.0);
+        }
+        Ok(())
+    }
+
+    /// Lets go what is too old or too much.
+    fn tidy(&mut self, now: Tick) -> Result<(), Broken> {
+        let Phase::Running(running) = &mut self.phase else { return Ok(()) };
+        if now.since(self.tidied_at) < HISTORY_SYNC_MS && self.tidied_at != Tick(0) {
+            return Ok(());
+        }
+        self.tidied_at = now;
+        // What is oldest is worth less than what the server can't go on without.
+        if self.parts.pressure.storage_full.get() != 0 && !running.history.give_up_oldest() {
+            return Err(Broken::NoRoom);
+        }
+        running.history.close_if_old(now)?;
+        while running.history.trim(now) > 0 {}
+        Ok(())
+    }
+
+    /// History stops for a while. What it had not made durable is in the journal still.
+    fn pause(&mut self, error: &Broken, now: Tick) -> Progress {
+        let mut retry_ms = HISTORY_RETRY_MS;
+        let unread = Phase::Unread(Tick(0));
+        if let Phase::Running(mut running) = std::mem::replace(&mut self.phase, unread) {
+            running.history.give_up_volume();
+            // Space for what is new is worth more than what is oldest.
+            if error.is_full() && running.history.give_up_oldest() {
+                retry_ms = 0;
+            }
+        }
+        if retry_ms > 0 {
+            tracing::warn!(%error, "history pauses; it begins again in a while");
+            self.parts.shelf.note_paused(true);
+        } else {
+            tracing::warn!(%error, "history gives up its oldest part to make room");
+        }
+        self.phase = Phase::Unread(Tick(now.0.saturating_add(retry_ms)));
+        Progress::Blocked
+    }
+
+    /// If history doesn't keep up, the server doesn't wait for it: what the journal forgets then is
+    /// missing, and told as such.
+    fn give_way(&mut self) {
+        let durable = self.parts.position.get();
+        let kept = self.parts.kept.get();
+        // While the fold has something to do, the journal isn't full because of history.
+        let fold_waits = self.parts.folded.get() >= kept && kept < durable;
+        if self.parts.pressure.journal_percent() < HISTORY_GIVE_UP_PERCENT || !fold_waits {
+            return;
+        }
+        let now = self.parts.clock.tick();
+        if self.warned_at == Tick(0) || now.since(self.warned_at) >= HISTORY_RETRY_MS {
+            self.warned_at = now;
+            tracing::warn!(from = kept + 1, to = durable, "history is too slow: it misses a part");
+        }
+        self.parts.kept.raise(durable);
+        if let Phase::Running(mut running) =
+            std::mem::replace(&mut self.phase, Phase::Unread(Tick(0)))
+        {
+            running.history.give_up_volume();
+        }
+    }
+
+    fn read(
+        &self,
+        last: Seq,
+        until: Seq,
+        take: &mut dyn FnMut(&BatchView<'_>) -> Result<(), Broken>,
+    ) -> Result<(), Broken> {
+        read(&self.parts.reader, last, until, take)
+    }
+}
+
+/// Gives the next batches behind one, up to another and to a bound on their bytes.
+fn read(
+    reader: &FeedReader,
+    last: Seq,
+    until: Seq,
+    take: &mut dyn FnMut(&BatchView<'_>) -> Result<(), Broken>,
+) -> Result<(), Broken> {
+    let (mut bytes, mut broken) = (0, None);
+    let read = reader.read(Seq(last.0 + 1), &mut |batch, _| {
+        if batch.header().last > until || bytes > HISTORY_READ_BYTES_MAX {
+            return Ok(ControlFlow::Break(()));
+        }
+        bytes += batch.record_bytes().len();
+        match take(batch) {
+            Ok(()) => Ok(ControlFlow::Continue(())),
+            Err(error) => {
+                broken = Some(error);
+                Ok(ControlFlow::Break(()))
+            }
+        }
+    });
+    read.map_err(Broken::Store)?;
+    broken.map_or(Ok(()), Err)
+}
+
+/// The effects of a batch that concern names: rarely any, so its records are passed over by their heads.
+fn effects_of(batch: &BatchView<'_>, effects: &mut Vec<Effect>) -> Result<(), Broken> {
+    let at = batch.header().first;
+    let mut records = batch.records();
+    while let Some(record) = records.next_raw() {
+        let record = record.map_err(|source| Broken::Store(StoreError::Batch { at, source }))?;
+        if concerns_names(record) {
+            let (effect, _) = decode(record).map_err(Broken::Record)?;
+            if LiveNames::is_changed_by(&effect) {
+                effects.push(effect);
+            }
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Debug for Historian {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Historian").field("parts", &self.parts).finish_non_exhaustive()
+    }
+}

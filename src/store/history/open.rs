@@ -1,0 +1,226 @@
+//! Finds the volumes of a directory, reads the one that was written last up to where it is whole, and
+//! makes history begin or go on there.
+
+use super::layout::{End, HEAD_BYTES, HEAD_LENGTH, Head, index_file, number_in, volume_file};
+use super::scan::{Piece, scan};
+use super::shelf::{Shelf, Volume};
+use super::writer::{History, HistorySettings};
+use crate::model::{Incarnation, Seq, ServerId, Tick};
+use crate::store::disk::{Disk, DiskFile};
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// Where the journal stands when history is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalEnds {
+    /// The first hand-over that it can still give.
+    pub first: Seq,
+    /// The last one that is durable.
+    pub last: Seq,
+}
+
+/// The files of history in a directory: a volume's number, and whether it has an index.
+pub(super) fn files(disk: &dyn Disk) -> io::Result<BTreeMap<u64, bool>> {
+    let mut found: BTreeMap<u64, bool> = BTreeMap::new();
+    let names = disk.names()?;
+    let numbers = || names.iter().filter_map(|name| number_in(name));
+    found.extend(numbers().filter(|(_, is_index)| !is_index).map(|(number, _)| (number, false)));
+    for (number, _) in numbers().filter(|(_, is_index)| *is_index) {
+        found.entry(number).and_modify(|has_index| *has_index = true);
+    }
+    Ok(found)
+}
+
+/// Opens what there is of history.
+///
+/// Shape: reads two small places of each volume, and all of the last one.
+///
+/// # Errors
+/// Of the system: history can't be used for now.
+pub fn open(
+    disk: Arc<dyn Disk>,
+    settings: HistorySettings,
+    identity: (ServerId, Incarnation),
+    shelf: Arc<Shelf>,
+    journal: JournalEnds,
+    now: Tick,
+) -> io::Result<History> {
+    shelf.clear(now);
+    let numbers = files(&*disk)?;
+    let mut heads = Vec::new();
+    for (&number, &is_indexed) in &numbers {
+        match head_of(&*disk, number)? {
+            Some(head) if head.server != identity.0 || head.incarnation > identity.1 => {
+                tracing::warn!(number, "a file of history belongs to other data; it is left alone");
+            }
+            head => heads.push((number, head, is_indexed)),
+        }
+    }
+    let next_number = numbers.keys().next_back().map_or(1, |last| last.saturating_add(1));
+    let mut last = None;
+    for (at, (number, head, is_indexed)) in heads.iter().enumerate() {
+        let is_last = at + 1 == heads.len();
+        let Some(head) = head else {
+            take_headless(&*disk, &shelf, *number, is_last)?;
+            continue;
+        };
+        let next = heads.get(at + 1..).unwrap_or_default().iter().find_map(|(_, head, _)| *head);
+        let until = until_of(head, next.as_ref(), identity.1, journal.last);
+        let found = find_volume(&*disk, head, until, *is_indexed)?;
+        if found.volume.is_empty() {
+            remove_volume(&*disk, *number)?;
+            continue;
+        }
+        shelf.push(found.volume, false);
+        last = Some(found);
+    }
+    let mut history =
+        History::new(disk, settings, identity, shelf, next_number, (journal.first, now));
+    if let Some(last) = last.filter(|last| last.volume.incarnation == identity.1) {
+        go_on_behind(&mut history, last, journal)?;
+    }
+    Ok(history)
+}
+
+/// Goes on with the last volume, or behind it, if the journal has what comes next.
+fn go_on_behind(history: &mut History, last: Found, journal: JournalEnds) -> io::Result<()> {
+    let volume = last.volume;
+    if volume.last.0.saturating_add(1) < journal.first.0 {
+        history.shelf().note_dropped(journal.first.0 - 1 - volume.last.0);
+        if !last.is_full {
+            last.file.set_len(volume.end)?;
+        }
+    } else if last.is_full {
+        history.expect(Seq(volume.last.0 + 1), Tick(volume.tick.0.saturating_add(1)));
+    } else {
+        last.file.set_len(volume.end)?;
+        last.file.sync()?;
+        let bytes = volume.end;
+        history.resume(last.file, Volume { bytes, ..volume });
+    }
+    Ok(())
+}
+
+/// Up to which hand-over a volume counts: the next one, or what became of the journal, may say less
+/// than its file has.
+fn until_of(head: &Head, next: Option<&Head>, incarnation: Incarnation, last: Seq) -> Seq {
+    let by_journal = if head.incarnation == incarnation { last } else { Seq(u64::MAX) };
+    match next.filter(|next| next.incarnation == head.incarnation) {
+        Some(next) => by_journal.min(Seq(next.first.0.saturating_sub(1))),
+        None => by_journal,
+    }
+}
+
+pub(super) fn head_of(disk: &dyn Disk, number: u64) -> io::Result<Option<Head>> {
+    let file = disk.open(&volume_file(number))?;
+    if file.len()? < HEAD_LENGTH {
+        return Ok(None);
+    }
+    let mut bytes = [0; HEAD_BYTES];
+    file.read_at(0, &mut bytes)?;
+    Ok(Head::decode(&bytes).filter(|head| head.number == number))
+}
+
+/// A volume without a readable head: the begin of the last one was cut short; of others it is damage,
+/// which stays until its time has come.
+fn take_headless(disk: &dyn Disk, shelf: &Shelf, number: u64, is_last: bool) -> io::Result<()> {
+    if is_last {
+        return remove_volume(disk, number);
+    }
+    tracing::warn!(number, "a file of history has no readable head; what was in it is missing");
+    let bytes = disk.open(&volume_file(number))?.len()?;
+    let before = shelf.view().volumes.last().copied();
+    let (last, tick) = before.map_or((Seq(0), Tick(0)), |before| (before.last, before.tick));
+    let volume = Volume {
+        number,
+        incarnation: before.map_or(Incarnation(0), |before| before.incarnation),
+        first: Seq(last.0 + 1),
+        last,
+        since: tick,
+        tick,
+        names: 0,
+        begin: 0,
+        end: 0,
+        bytes,
+        is_indexed: false,
+        is_damaged: true,
+    };
+    shelf.push(volume, false);
+    Ok(())
+}
+
+/// A volume as it was found.
+pub(super) struct Found {
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) volume: Volume,
+    /// Its end is written, and nothing behind it counts.
+    is_full: bool,
+}
+
+/// Reads the end of a volume, or its batches if it has none.
+pub(super) fn find_volume(
+    disk: &dyn Disk,
+    head: &Head,
+    until: Seq,
+    is_indexed: bool,
+) -> io::Result<Found> {
+    let file = disk.open(&volume_file(head.number))?;
+    let bytes = file.len()?;
+    let begin = head.batches_at().min(bytes);
+    let mut volume = Volume {
+        number: head.number,
+        incarnation: head.incarnation,
+        first: head.first,
+        last: Seq(head.first.0.saturating_sub(1)),
+        since: head.since,
+        tick: head.since,
+        names: head.names,
+        begin,
+        end: begin,
+        bytes,
+        is_indexed: false,
+        is_damaged: false,
+    };
+    if let Some(end) = end_of(&*file, head, bytes)?.filter(|end| end.last <= until) {
+        (volume.last, volume.tick, volume.end) = (end.last, end.tick, end.offset);
+        if is_indexed && let Ok(index) = disk.open(&index_file(head.number)) {
+            volume.bytes += index.len()?;
+            volume.is_indexed = true;
+        }
+        return Ok(Found { file, volume, is_full: true });
+    }
+    let piece = Piece { begin, end: bytes, first: Some(head.first) };
+    let scanned = scan(&*file, (head.server, head.incarnation), piece, &mut |batch, _| {
+        let header = batch.header();
+        if header.last > until {
+            return ControlFlow::Break(());
+        }
+        volume.last = header.last;
+        volume.tick = volume.tick.max(header.tick);
+        ControlFlow::Continue(())
+    })?;
+    volume.end = scanned.end;
+    Ok(Found { file, volume, is_full: false })
+}
+
+fn end_of(file: &dyn DiskFile, head: &Head, bytes: u64) -> io::Result<Option<End>> {
+    let Some(at) = bytes.checked_sub(HEAD_LENGTH).filter(|at| *at >= head.batches_at()) else {
+        return Ok(None);
+    };
+    let mut found = [0; HEAD_BYTES];
+    file.read_at(at, &mut found)?;
+    let fits = |end: &End| end.number == head.number && end.offset == at;
+    Ok(End::decode(&found).filter(fits))
+}
+
+fn remove_volume(disk: &dyn Disk, number: u64) -> io::Result<()> {
+    for name in [index_file(number), volume_file(number)] {
+        match disk.remove(&name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
