@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-/// Networks whose counts are asked for in one refresh; with more of them, each refresh asks for the
-/// next ones.
+/// Networks whose counts are asked for in one refresh behind the first one, which asks for those of all;
+/// with more of them, each refresh asks for the next ones.
 const NETWORKS_A_REFRESH: usize = 64;
 /// Networks that are looked at, at most.
 const NETWORKS_MAX: usize = 4_096;
@@ -27,6 +27,8 @@ const NETWORKS_MAX: usize = 4_096;
 const LINES: usize = 20;
 /// Growth changes also where counts don't: after so long a network's counts are asked for anew.
 const WHOLE_AGAIN: Duration = Duration::from_secs(300);
+/// Networks that come and go show after so long.
+const LIST_AGAIN: Duration = Duration::from_secs(30);
 /// Clears the screen, and goes to its beginning.
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
@@ -113,7 +115,7 @@ impl View for Line {
         vec![
             network,
             usage.cidr.to_string(),
-            view::percent(usage.pool_size.saturating_sub(usage.free), usage.pool_size),
+            view::percent(use_of(usage).0, use_of(usage).1),
             usage.free.to_string(),
             usage.pool_size.to_string(),
             outlook::net(usage.growth_1h),
@@ -143,6 +145,10 @@ impl Known {
         Self { project, name, revision, whole_at, subnets }
     }
 
+    fn all(&self) -> impl Iterator<Item = &SubnetUsage> {
+        self.subnets.values()
+    }
+
     /// Takes an answer in, as the protocol says it: usage, changed_since.
     fn take(&mut self, usage: NetworkUsage) {
         if usage.whole {
@@ -162,6 +168,8 @@ impl Known {
 struct Picture {
     networks: BTreeMap<(ProjectId, NetworkId), Known>,
     next: usize,
+    /// When the networks were listed, and whether there are more than are looked at.
+    listed: Option<(Instant, bool)>,
     last: Option<(Instant, ServerStatus)>,
 }
 
@@ -169,7 +177,8 @@ impl Picture {
     /// Asks for what has changed in a bounded number of networks.
     async fn refresh(&mut self, client: &Client) -> Result<(), Fault> {
         let keys: Vec<_> = self.networks.keys().copied().collect();
-        let (count, first) = (keys.len().min(NETWORKS_A_REFRESH), self.next);
+        let most = if self.last.is_none() { NETWORKS_MAX } else { NETWORKS_A_REFRESH };
+        let (count, first) = (keys.len().min(most), self.next);
         self.next = (first + count) % keys.len().max(1);
         for key in keys.iter().cycle().skip(first).take(count) {
             let Some(known) = self.networks.get_mut(key) else { continue };
@@ -192,13 +201,19 @@ impl Picture {
 
     /// Takes in networks that are new, and forgets those that are gone.
     async fn list(&mut self, client: &Client) -> Result<(), Fault> {
+        if self.listed.is_some_and(|(listed, _)| listed.elapsed() < LIST_AGAIN) {
+            return Ok(());
+        }
         let (mut list, mut seen) = (client.networks(None), BTreeMap::new());
+        let mut is_cut = false;
         while let Some(network) = list.next().await? {
-            seen.insert((network.project_id, network.network_id), network.name);
-            if seen.len() >= NETWORKS_MAX {
+            is_cut = seen.len() >= NETWORKS_MAX;
+            if is_cut {
                 break;
             }
+            seen.insert((network.project_id, network.network_id), network.name);
         }
+        self.listed = Some((Instant::now(), is_cut));
         self.networks.retain(|key, _| seen.contains_key(key));
         for (key, name) in seen {
             self.networks.entry(key).or_insert_with(|| Known::new(key.0, None)).name = name;
@@ -207,26 +222,23 @@ impl Picture {
     }
 
     fn lines(&self, sort: Sort, most: usize) -> Vec<Line> {
-        let of = |(key, known): (&(ProjectId, NetworkId), &Known)| {
-            let (network_id, network_name) = (key.1, known.name.clone());
-            let line = move |usage: &SubnetUsage| Line {
-                usage: usage.clone(),
-                network_id,
-                network_name: network_name.clone(),
-            };
-            known.subnets.values().map(line).collect::<Vec<_>>()
-        };
-        let mut lines: Vec<Line> = self.networks.iter().flat_map(of).collect();
+        let of = |(key, known)| Known::all(known).map(move |usage| (usage, key, known));
+        let mut all: Vec<(&SubnetUsage, &(ProjectId, NetworkId), &Known)> =
+            self.networks.iter().flat_map(of).collect();
         match sort {
-            Sort::Used => lines.sort_by_key(|line| Reverse(permille(&line.usage))),
-            Sort::Growth => lines.sort_by_key(|line| Reverse(grown(&line.usage))),
-            Sort::Full => lines.sort_by_key(|line| {
-                let soonest = outlook::soonest_ms(&line.usage).unwrap_or(u64::MAX);
-                (soonest, Reverse(permille(&line.usage)))
+            Sort::Used => all.sort_by_key(|(usage, ..)| Reverse(permille(usage))),
+            Sort::Growth => all.sort_by_key(|(usage, ..)| Reverse(grown(usage))),
+            Sort::Full => all.sort_by_key(|(usage, ..)| {
+                let soonest = outlook::soonest_ms(usage).unwrap_or(u64::MAX);
+                (soonest, Reverse(permille(usage)))
             }),
         }
-        lines.truncate(most);
-        lines
+        let line = |(usage, key, known): (&SubnetUsage, &(ProjectId, NetworkId), &Known)| Line {
+            usage: usage.clone(),
+            network_id: key.1,
+            network_name: known.name.clone(),
+        };
+        all.into_iter().take(most).map(line).collect()
     }
 
     /// Commits and allocations a second since the last refresh.
@@ -241,11 +253,18 @@ impl Picture {
     }
 }
 
-/// Share of the pools that is not free, in thousandths.
+/// What is used, and of how many: as levels count it, what is excluded or pinned is on neither side.
+const fn use_of(usage: &SubnetUsage) -> (u128, u128) {
+    let kept = usage.excluded.saturating_add(usage.pinned);
+    let size = usage.pool_size.saturating_sub(kept);
+    (size.saturating_sub(usage.free), size)
+}
+
+/// Share that is used, in thousandths.
 fn permille(usage: &SubnetUsage) -> u128 {
-    let used = usage.pool_size.saturating_sub(usage.free);
-    let scale = (usage.pool_size >> 64).max(1);
-    used / scale * 1_000 / (usage.pool_size / scale).max(1)
+    let (used, size) = use_of(usage);
+    let scale = (size >> 64).max(1);
+    used / scale * 1_000 / (size / scale).max(1)
 }
 
 fn grown(usage: &SubnetUsage) -> i128 {
@@ -265,28 +284,34 @@ pub(crate) async fn run(session: &Session, top: Top) -> Result<(), Fault> {
             (of, true)
         }
     };
-    let frames = if top.once { 1 } else { top.count.unwrap_or(u64::MAX) };
-    for number in 0..frames {
-        if number > 0 && is_interrupted(Duration::from_millis(top.every)).await {
-            return Ok(());
-        }
-        if !is_one {
-            picture.list(&client).await?;
-        }
-        picture.refresh(&client).await?;
-        let status = client.server_status().await?;
-        let rates = picture.rates(&status);
-        show(session, &top, &picture, &status, rates)?;
+    // From the first call on nothing else ends the program at Ctrl-C, so all of it listens.
+    tokio::select! {
+        done = refresh_all(session, &top, &client, picture, is_one) => done,
+        _ = tokio::signal::ctrl_c() => Ok(()),
     }
-    Ok(())
 }
 
-/// Waits until the next refresh is due; true if somebody ended it.
-async fn is_interrupted(pause: Duration) -> bool {
-    tokio::select! {
-        () = tokio::time::sleep(pause) => false,
-        _ = tokio::signal::ctrl_c() => true,
+async fn refresh_all(
+    session: &Session,
+    top: &Top,
+    client: &Client,
+    mut picture: Picture,
+    is_one: bool,
+) -> Result<(), Fault> {
+    let frames = if top.once { 1 } else { top.count.unwrap_or(u64::MAX) };
+    for number in 0..frames {
+        if number > 0 {
+            tokio::time::sleep(Duration::from_millis(top.every)).await;
+        }
+        if !is_one {
+            picture.list(client).await?;
+        }
+        picture.refresh(client).await?;
+        let status = client.server_status().await?;
+        let rates = picture.rates(&status);
+        show(session, top, &picture, &status, rates)?;
     }
+    Ok(())
 }
 
 fn show(
@@ -315,7 +340,10 @@ fn show(
     }
     let is_screen = std::io::stdout().is_terminal() && !top.once;
     let clear = if is_screen { CLEAR } else { "" };
-    let head = head(status, rates);
+    let mut head = head(status, rates);
+    if picture.listed.is_some_and(|(_, is_cut)| is_cut) {
+        head += &format!("there are more networks than the {NETWORKS_MAX} that are looked at\n");
+    }
     let body = if lines.is_empty() { String::new() } else { table::rows(&lines, true) };
     output::text(&format!("{clear}{head}\n{body}{}", if is_screen { "" } else { "\n" }))
 }
