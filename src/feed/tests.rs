@@ -240,13 +240,13 @@ fn every_kind_of_record_that_puts_something_shows_the_object() {
     let event = of(&mut at, Effect::JobPut(job()));
     let EventObject::Job(shown) = &event.object else { panic!("{event:?}") };
     assert_eq!((shown.done, shown.total), (3, 4));
-    let of = |at: &mut Converter, effect| one(&page(at, &[effect]), &levels_of(OWN, false));
-    let event = of(&mut at, Effect::LevelPut(level(Some(SUBNET))));
+    let crossed = |at: &mut Converter, effect| one(&page(at, &[effect]), &levels_of(OWN, false));
+    let event = crossed(&mut at, Effect::LevelPut(level(Some(SUBNET))));
     let EventObject::Level(shown) = &event.object else { panic!("{event:?}") };
     assert_eq!((shown.network_id, shown.subnet_id), (NETWORK_ID, subnet(false).id));
     assert_eq!((shown.subnet_pool_id, shown.project_id), (PoolId::NIL, OWN));
     assert_eq!((shown.level, shown.before, shown.used, shown.size), (80, 0, 8, 10));
-    let event = of(&mut at, Effect::LevelPut(level(None)));
+    let event = crossed(&mut at, Effect::LevelPut(level(None)));
     let EventObject::Level(shown) = &event.object else { panic!("{event:?}") };
     assert_eq!((shown.network_id, shown.subnet_id), (NetworkId::NIL, SubnetId::NIL));
     assert_eq!(shown.subnet_pool_id, pool(false).id);
