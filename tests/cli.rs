@@ -21,6 +21,8 @@ mod history;
 mod holds;
 #[path = "cli/leases.rs"]
 mod leases;
+#[path = "cli/levels.rs"]
+mod levels;
 #[path = "cli/objects.rs"]
 mod objects;
 #[path = "cli/program.rs"]

@@ -68,13 +68,15 @@ pub(super) struct Passes {
 
 /// Use of a subnet at past times, in units of `2^shift` addresses.
 ///
-/// Shape: 24 bytes, and 208 more once its use has changed.
+/// Shape: 32 bytes, and 208 more once its use has changed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Samples {
     values: Option<Box<Values>>,
     /// The last value; the only one there ever was without `values`.
     last: u64,
-    /// The short pass in which the first value was taken, plus one; 0 = there is none.
+    /// When the first value was taken.
+    since: Tick,
+    /// The short pass in which that was, plus one; 0 = there is none.
     first: u32,
 }
 
@@ -94,11 +96,19 @@ pub(super) struct Outlook {
 }
 
 impl Samples {
+    /// What counts as used became other addresses: that is no growth.
+    pub(super) fn shift(&mut self, before: u128, after: u128, shift: u32) {
+        let by = u64::try_from(before.abs_diff(after) >> shift).unwrap_or(u64::MAX);
+        let with = if after >= before { u64::saturating_add } else { u64::saturating_sub };
+        let values = self.values.iter_mut().flat_map(|all| all.short.iter_mut().chain(&mut all.long));
+        values.chain([&mut self.last]).for_each(|value| *value = with(*value, by));
+    }
+
     fn take(&mut self, used: u64, passes: &Passes) {
         let short = passes.short.passes - 1;
         if self.first == 0 {
             self.first = u32::try_from(short + 1).unwrap_or(u32::MAX);
-            self.last = used;
+            (self.last, self.since) = (used, passes.began);
             return;
         }
         if self.values.is_none() && used != self.last {
@@ -150,30 +160,19 @@ impl Passes {
             let value = samples.values.as_deref().map_or(samples.last, |all| values(all)[place]);
             u128::from(value) << shift
         };
-        let free = subnet.pieces.free();
+        // Without addresses to hand out there is nothing that could be used up.
+        let free = if subnet.pieces.open() == 0 { u128::MAX } else { subnet.pieces.free() };
         let hour = self.short.near(GROWTH_HOUR_MS, now, short_first, short_end);
         let hour = hour.map(|(place, age)| growth(value(|v| &v.short, place), used, free, age));
         let long_first = short_first.div_ceil(GROWTH_LONG_EVERY);
         let day = self.long.near(GROWTH_DAY_MS, now, long_first, long_end);
         let day = day.map(|(place, age)| growth(value(|v| &v.long, place), used, free, age));
-        Outlook { hour, day, watched_ms: self.watched_ms(short_first, now) }
-    }
-
-    /// Time since a pass, as far back as passes are known: at least a day is told as a day.
-    fn watched_ms(&self, first: u64, now: Tick) -> u64 {
-        let since =
-            |series: &Series, pass: u64| now.0.saturating_sub(series.ticks[Series::place(pass)]);
-        if self.short.passes - first <= SAMPLES as u64 {
-            return since(&self.short, first);
-        }
-        let long = first.div_ceil(GROWTH_LONG_EVERY);
-        let oldest = self.long.passes.saturating_sub(SAMPLES as u64);
-        since(&self.long, long.max(oldest))
+        Outlook { hour, day, watched_ms: now.since(samples.since) }
     }
 }
 
 /// Units of samples: a prefix of more than 2^64 addresses is counted more coarsely.
-fn shift_of(subnet: &Subnet) -> u32 {
+pub(super) fn shift_of(subnet: &Subnet) -> u32 {
     u32::from(subnet.host_bits).saturating_sub(64)
 }
 

@@ -4,10 +4,10 @@
 use super::accounts::Accounts;
 use super::departed::Departed;
 use super::free_map::MapStore;
-use super::growth::Passes;
+use super::growth::{Passes, shift_of};
 use super::index::{Index, split_mix};
 use super::ledger::{KeyOf, Ledger};
-use super::levels::Levels;
+use super::levels::{Levels, use_of};
 use super::network::{Network, family_index};
 use super::ports::Ports;
 use super::rests::Rests;
@@ -649,9 +649,10 @@ impl Shard {
     /// its room and the sums of its network up to date.
     pub(super) fn recut(&mut self, at: u32) {
         let subnet = self.subnets.at_mut(at);
-        let before = Totals::of(subnet, &self.maps);
+        let (before, used_before) = (Totals::of(subnet, &self.maps), use_of(subnet).0);
         subnet.cut(&self.maps);
-        let after = Totals::of(subnet, &self.maps);
+        let (after, used_after) = (Totals::of(subnet, &self.maps), use_of(subnet).0);
+        subnet.samples.shift(used_before, used_after, shift_of(subnet));
         subnet.room = subnet.room_now(&self.maps);
         let (key, room) = (subnet.key(at), subnet.room);
         let network = self.networks.at_mut(subnet.network);

@@ -63,7 +63,9 @@ impl FillReport {
 
     fn expect(&mut self, outlook: &Outlook) {
         for (place, growth) in [outlook.hour, outlook.day].into_iter().enumerate() {
-            let Some(ms) = growth.and_then(|growth| growth.exhausted_in_ms) else { continue };
+            // What is full already would hide everything else; its level tells that.
+            let ms = growth.and_then(|growth| growth.exhausted_in_ms).filter(|ms| *ms > 0);
+            let Some(ms) = ms else { continue };
             let soonest = &mut self.soonest_ms[place];
             *soonest = Some(soonest.map_or(ms, |soonest| soonest.min(ms)));
             for (count, within) in self.exhausted[place].iter_mut().zip(EXHAUSTION_MS) {

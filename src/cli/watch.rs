@@ -26,6 +26,7 @@ Examples:
   addrd watch blue --kind allocation            who gets and gives back addresses of a network
   addrd watch blue --owner web-1 --output jsonl
   addrd watch --label app=web --until-current   what happened until now, with --from
+  addrd watch --kind level                      subnets and pools that become full
   addrd watch --from 1:4711 --output jsonl --limit 100")]
 pub(crate) struct Watch {
     /// Name or id of a network [default: all of the project]

@@ -238,7 +238,12 @@ pub(super) fn apply_text(config: &mut Config, path: &Path, text: &str) -> Vec<Co
     entries.sort_by_key(|(key, _)| key.span().start);
     for (key, value) in entries {
         let (name, line) = (key.get_ref(), line_of(text, key.span().start));
-        match as_text(value.get_ref()) {
+        // A list of numbers is none of texts: a number in brackets is no number.
+        let value = match value.get_ref() {
+            DeValue::Array(items) if &**name == LEVELS_SETTING => numbers(items),
+            value => as_text(value),
+        };
+        match value {
             Some(value) => errors.extend(set(config, at(line), name, &value)),
             None => {
                 let what = "expected a text, a number, true, false or a list of texts or numbers"
@@ -278,15 +283,23 @@ fn as_text(value: &DeValue<'_>) -> Option<String> {
         DeValue::Array(items) => {
             let texts = items.iter().map(|item| match item.get_ref() {
                 DeValue::String(text) => Some(text.to_string()),
-                DeValue::Integer(number) if number.radix() == 10 => {
-                    Some(number.as_str().to_owned())
-                }
                 _ => None,
             });
             texts.collect::<Option<Vec<_>>>().map(|texts| texts.join(","))
         }
         _ => None,
     }
+}
+
+/// The one setting that is a list of numbers.
+const LEVELS_SETTING: &str = "usage_levels";
+
+fn numbers(items: &toml::de::DeArray<'_>) -> Option<String> {
+    let numbers = items.iter().map(|item| match item.get_ref() {
+        DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str()),
+        _ => None,
+    });
+    numbers.collect::<Option<Vec<_>>>().map(|numbers| numbers.join(","))
 }
 
 fn path(text: &str) -> Parsed<std::path::PathBuf> {

@@ -386,8 +386,10 @@ impl Worker {
             self.end_rests(&mut shard, &at, &mut draft);
         }
         self.decide_backlog(&mut shard, &at, began_ns, &mut draft);
+        // Asked before the slice of the jobs takes the turn.
+        let may_slice = self.may_slice();
         self.step_jobs(&mut shard, &at, &mut draft);
-        self.tell_levels(&mut shard, &mut draft);
+        self.tell_levels(&mut shard, &mut draft, may_slice);
         self.figures.samples(&mut shard, at.tick, limits::SURVEY_DRAIN_SUBNETS);
         self.figures.drained(&shard, draft.operations, began_ns, &*self.shared.clock);
         let late = std::mem::take(&mut draft.late);
@@ -549,10 +551,10 @@ impl Worker {
     }
 
     /// Tells of subnets that have crossed a level of use, if that fits behind the drain.
-    fn tell_levels(&mut self, shard: &mut Shard, draft: &mut Draft) {
+    fn tell_levels(&mut self, shard: &mut Shard, draft: &mut Draft, may_slice: bool) {
         let bytes = draft.records.bytes() + limits::LEVEL_SLICE_RECORD_BYTES_MAX;
         let has_room = bytes <= limits::HAND_OVER_RECORD_BYTES_MAX;
-        if has_room && shard.has_levels_to_tell() && self.may_slice() {
+        if has_room && may_slice && shard.has_levels_to_tell() {
             levels::log(&shard.tell_levels(&mut draft.records));
         }
         if let Some(counts) = shard.level_counts() {

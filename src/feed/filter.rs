@@ -89,7 +89,9 @@ impl Filter {
     }
 
     pub(super) fn judge(&self, key: &Key) -> Verdict {
-        let asked = (self.mask == 0 || self.mask & key.kind.bit() != 0)
+        // Without kinds all of the first version are asked for: its clients know no others.
+        let mask = if self.mask == 0 { EventKind::FIRST } else { self.mask };
+        let asked = mask & key.kind.bit() != 0
             && (self.singles || !key.is_single)
             && self.may_see(key)
             && self.is_here(key)
@@ -127,6 +129,7 @@ impl Filter {
                 place.project == self.project
                     || matches!(key.kind, EventKind::Network | EventKind::Pool)
                     || key.kind == EventKind::Allocation
+                    || (key.kind == EventKind::Level && place.is_pool)
             }
             (None, None) => true,
             (Some(wanted), Some(place)) if wanted.id.is_nil() => place.is_pool,

@@ -240,6 +240,7 @@ fn every_kind_of_record_that_puts_something_shows_the_object() {
     let event = of(&mut at, Effect::JobPut(job()));
     let EventObject::Job(shown) = &event.object else { panic!("{event:?}") };
     assert_eq!((shown.done, shown.total), (3, 4));
+    let of = |at: &mut Converter, effect| one(&page(at, &[effect]), &levels_of(OWN, false));
     let event = of(&mut at, Effect::LevelPut(level(Some(SUBNET))));
     let EventObject::Level(shown) = &event.object else { panic!("{event:?}") };
     assert_eq!((shown.network_id, shown.subnet_id), (NETWORK_ID, subnet(false).id));
@@ -254,6 +255,13 @@ fn every_kind_of_record_that_puts_something_shows_the_object() {
     assert_eq!((shown.address.to_string(), shown.length), ("10.0.0.5".to_owned(), 32));
     assert_eq!((shown.owner, shown.slot, shown.subnet_length), (OWNER, Slot(2), 24));
     assert_eq!((shown.time_left_ms, shown.label.as_deref()), (60_000, Some("app=web")));
+}
+
+/// What asks for levels, of everything or of the network.
+fn levels_of(project: ProjectId, looks: bool) -> Filter {
+    let place = Watched { project: OWN, id: NETWORK_ID, is_pool: false };
+    let watch = Watch { kinds: vec![EventKind::Level], ..Watch::default() };
+    Filter::of(project, looks.then_some(place), &watch)
 }
 
 /// Of the subnet, or of the pool.
@@ -436,12 +444,13 @@ fn on_a_shared_network_nobody_sees_whose_things_the_others_are() {
     // Who sees a subnet sees how full it is, and of a shared pool likewise.
     let levels = [Some(SUBNET), None].map(|subnet| Effect::LevelPut(level(subnet)));
     let levels = page(&mut at, &levels);
-    let counts = [all(OWN), looking(OWN), all(GUEST), looking(GUEST)];
-    assert_eq!(counts.map(|filter| told(&levels, &filter).len()), [2, 1, 1, 1]);
+    let filters = [(OWN, false), (OWN, true), (GUEST, false), (GUEST, true)];
+    let filters = filters.map(|(project, looks)| levels_of(project, looks));
+    assert_eq!(filters.each_ref().map(|filter| told(&levels, filter).len()), [2, 1, 1, 1]);
     let private = page(&mut converter(false), &[Effect::LevelPut(level(Some(SUBNET)))]);
-    for filter in [all(GUEST), looking(GUEST)] {
-        assert_eq!(told(&private, &filter), []);
-    }
+    assert!(filters[2..].iter().all(|filter| told(&private, filter).is_empty()));
+    // Clients of the first version know no levels, and ask for no kinds.
+    assert_eq!(told(&levels, &all(OWN)), []);
 }
 
 #[test]

@@ -82,7 +82,7 @@ pub struct SubnetUsage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub growth_24h: Option<Growth>,
     /// How long its use has been watched, ms: growth over a time is unknown before that has passed. None = not
-    /// yet, or not at all. A day and a little more is the most that is told.
+    /// yet, or not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watched_ms: Option<u64>,
 }

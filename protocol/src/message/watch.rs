@@ -72,6 +72,10 @@ impl EventKind {
         Self::Level,
     ];
 
+    /// The bits of the kinds that a watch gets which names none: a client knows what it asks for, and
+    /// kinds that came later have to be asked for.
+    pub const FIRST: u16 = 0x0ffe;
+
     /// Name in JSON and on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -122,7 +126,7 @@ pub struct Watch {
     /// Allocations that a forced deletion releases are told one by one.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub singles: bool,
-    /// Only these kinds, without order; empty = all.
+    /// Only these kinds, without order; empty = all but levels, which have to be asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<EventKind>,
     /// Only this subnet and what is in it.
