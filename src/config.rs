@@ -264,7 +264,7 @@ impl Default for Config {
             bounds: Bounds::default(),
             clock_jump_max: Duration::from_millis(limits::CLOCK_JUMP_MS_MAX),
             restart_grace: Duration::from_millis(limits::RESTART_GRACE_MS),
-            history_days: Some(limits::HISTORY_DAYS),
+            history_days: None,
             history_bytes: Some(limits::HISTORY_BYTES_MAX),
             metrics_subnets: false,
             log_level: LogLevel::default(),

@@ -368,9 +368,7 @@ pub const HISTORY_BYTES_MAX: u64 = 10 << 30;
 pub const HISTORY_BYTES_MAX_DEV: u64 = 256 << 20;
 /// Least of that setting, if it isn't 0.
 pub const HISTORY_BYTES_LEAST: u64 = 16 << 20;
-/// Days for which history is kept. Default of a setting.
-pub const HISTORY_DAYS: u64 = 30;
-/// Most of that setting: ten years.
+/// Days for which history is kept, at most: ten years.
 pub const HISTORY_DAYS_MOST: u64 = 3_650;
 /// ms of a day.
 pub const DAY_MS: u64 = 24 * 3_600_000;

@@ -185,7 +185,12 @@ impl Librarian {
         }
         self.asked_at = None;
         let began_ns = self.desk.clock.monotonic_ns();
-        let answer = self.answer(&question.operation, now);
+        let mut answer = self.answer(&question.operation, now);
+        // What isn't in history yet, or couldn't be written, is missing in the answer.
+        let is_behind = shelf.taken() < question.goal || shelf.is_paused();
+        if let Ok((_, Reply::History(page))) = &mut answer {
+            page.incomplete |= is_behind;
+        }
         self.desk.deliver(&question, answer, began_ns);
         false
     }
@@ -203,7 +208,10 @@ impl Librarian {
         let is_unknown = told.entries.is_empty()
             && told.next.is_none()
             && ask.mark.is_none()
-            && ask.home.is_some_and(|home| !self.looker.knows(home, ask.is_pool));
+            && ask.home.is_some_and(|home| {
+                // Whether another project has such a network is not told.
+                home.0 == ask.project && !self.looker.knows(home, ask.is_pool)
+            });
         if is_unknown {
             let message = "no such network or pool, now or in history";
             return Err(refusal(Status::NOT_FOUND, message));
