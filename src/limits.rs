@@ -396,9 +396,7 @@ pub const HISTORY_BYTES_MAX: u64 = 10 << 30;
 pub const HISTORY_BYTES_MAX_DEV: u64 = 256 << 20;
 /// Least of that setting, if it isn't 0.
 pub const HISTORY_BYTES_LEAST: u64 = 16 << 20;
-/// Days for which history is kept. Default of a setting.
-pub const HISTORY_DAYS: u64 = 30;
-/// Most of that setting: ten years.
+/// Days for which history is kept, at most: ten years.
 pub const HISTORY_DAYS_MOST: u64 = 3_650;
 /// ms of a day.
 pub const DAY_MS: u64 = 24 * 3_600_000;
@@ -411,6 +409,8 @@ pub const HISTORY_VOLUME_BYTES_LEAST: u64 = 512 << 10;
 pub const HISTORY_VOLUME_BYTES_MAX: u64 = 64 << 20;
 /// Bytes that a question reads before it says where to go on: about 100 ms.
 pub const HISTORY_LOOK_BYTES_MAX: u64 = 128 << 20;
+/// Free bytes of the disk below which history grows no more: far from where the server refuses something.
+pub const HISTORY_FREE_BYTES_MIN: u64 = 4 * DISK_FREE_BYTES_MIN;
 /// Bytes of batches that the historian takes from the journal at once.
 pub const HISTORY_READ_BYTES_MAX: usize = 2 << 20;
 /// Bytes that are appended to history before they are synced.

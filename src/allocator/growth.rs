@@ -100,7 +100,8 @@ impl Samples {
     pub(super) fn shift(&mut self, before: u128, after: u128, shift: u32) {
         let by = u64::try_from(before.abs_diff(after) >> shift).unwrap_or(u64::MAX);
         let with = if after >= before { u64::saturating_add } else { u64::saturating_sub };
-        let values = self.values.iter_mut().flat_map(|all| all.short.iter_mut().chain(&mut all.long));
+        let values =
+            self.values.iter_mut().flat_map(|all| all.short.iter_mut().chain(&mut all.long));
         values.chain([&mut self.last]).for_each(|value| *value = with(*value, by));
     }
 

@@ -234,7 +234,9 @@ impl Reach {
     fn remark(&self, session: &Session) {
         session.output.remark(&format!("all changes are known since {}", time::told(self.ms)));
         if self.is_incomplete {
-            session.output.remark("some of history is damaged: changes may be missing");
+            session
+                .output
+                .remark("some of history is damaged or not written yet: changes may be missing");
         }
     }
 }

@@ -7,7 +7,7 @@ use super::start::{Running, Start, start};
 use super::threads::OnFailure;
 use crate::allocator::{ShardSettings, UsageLevels};
 use crate::model::{Seq, ServerId, Tick};
-use crate::store::history::HistorySettings;
+use crate::store::history::{self, HistorySettings};
 use crate::store::{
     Disk, Presence, RealDisk, Recovered, Settings, Store, StoreError, give_up_reserve,
 };
@@ -126,7 +126,9 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
         shard.set_restart_grace(boot.restart_grace_ms);
         shard.set_usage_levels(boot.usage_levels);
     }
-    let has_deadlines = shards.iter().any(|shard| shard.leases() > 0);
+    // What is too old goes for good: a time that may be wrong must not decide that.
+    let keeps_history = boot.history.is_some() && history::exists(&*disk);
+    let has_deadlines = keeps_history || shards.iter().any(|shard| shard.leases() > 0);
     let jump_ms_max = boot.clock_jump_ms_max;
     let clock = SystemClock::over(boot.hands, recovered.tick, jump_ms_max, has_deadlines);
     let clock_behind_ms = clock.behind_ms(recovered.tick);

@@ -7,8 +7,8 @@ use super::figures::CommitterFigures;
 use super::pressure::Pressure;
 use crate::journal::{BatchView, RecordError, decode};
 use crate::limits::{
-    HISTORY_GIVE_UP_PERCENT, HISTORY_LOOSE_BYTES_MAX, HISTORY_READ_BYTES_MAX, HISTORY_RETRY_MS,
-    HISTORY_SYNC_MS,
+    HISTORY_FREE_BYTES_MIN, HISTORY_GIVE_UP_PERCENT, HISTORY_LOOSE_BYTES_MAX,
+    HISTORY_READ_BYTES_MAX, HISTORY_RETRY_MS, HISTORY_SYNC_MS,
 };
 use crate::model::{Effect, Incarnation, Seq, ServerId, Tick};
 use crate::store::history::{
@@ -19,6 +19,7 @@ use addrd_sync::{DurableMark, Level};
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What the historian is made of.
@@ -28,6 +29,8 @@ pub struct HistorianParts {
     pub reader: FeedReader,
     /// Where history is written.
     pub disk: Arc<dyn Disk>,
+    /// Where that is, to watch the free space; `None` on a disk that isn't the system's.
+    pub directory: Option<PathBuf>,
     /// How much of it is kept.
     pub settings: HistorySettings,
     /// Of which data it is.
@@ -58,6 +61,10 @@ pub struct Historian {
     tidied_at: Tick,
     /// When it was said last that history misses something.
     warned_at: Tick,
+    /// While space is short: history doesn't grow beyond so many bytes.
+    bytes_short: Option<u64>,
+    /// When a volume was given up last because the disk is nearly full.
+    gave_up_at: Tick,
 }
 
 enum Phase {
@@ -120,8 +127,9 @@ impl Historian {
     /// Ready for its first step.
     #[must_use]
     pub const fn new(parts: HistorianParts) -> Self {
-        let [synced_at, tidied_at, warned_at] = [Tick(0); 3];
-        Self { parts, phase: Phase::Unread(Tick(0)), synced_at, tidied_at, warned_at }
+        let (phase, bytes_short) = (Phase::Unread(Tick(0)), None);
+        let [synced_at, tidied_at, warned_at, gave_up_at] = [Tick(0); 4];
+        Self { parts, phase, synced_at, tidied_at, warned_at, bytes_short, gave_up_at }
     }
 
     /// Whether there is something to take.
@@ -269,9 +277,24 @@ impl Historian {
             return Ok(());
         }
         self.tidied_at = now;
-        // What is oldest is worth less than what the server can't go on without.
-        if self.parts.pressure.storage_full.get() != 0 && !running.history.give_up_oldest() {
-            return Err(Broken::NoRoom);
+        // Long before the server has to refuse something, history takes no more of the disk.
+        let short = short_of_space(self.parts.directory.as_deref(), self.bytes_short.is_some());
+        self.bytes_short = match short {
+            true => self.bytes_short.or(Some(self.parts.shelf.figures().bytes)),
+            false => None,
+        };
+        while self.bytes_short.is_some_and(|most| self.parts.shelf.figures().bytes > most) {
+            if !running.history.give_up_oldest() {
+                break;
+            }
+        }
+        // If something else fills the disk all the same, history makes room, now and then a volume.
+        let is_full = self.parts.pressure.storage_full.get() != 0;
+        if is_full && now.since(self.gave_up_at) >= HISTORY_RETRY_MS {
+            self.gave_up_at = now;
+            if !running.history.give_up_oldest() {
+                return Err(Broken::NoRoom);
+            }
         }
         running.history.close_if_old(now)?;
         while running.history.trim(now) > 0 {}
@@ -330,6 +353,14 @@ impl Historian {
     ) -> Result<(), Broken> {
         read(&self.parts.reader, last, until, take)
     }
+}
+
+/// Whether the disk has so little space that history must not grow; once it had, twice as much ends it.
+fn short_of_space(directory: Option<&Path>, was_short: bool) -> bool {
+    let least = HISTORY_FREE_BYTES_MIN * if was_short { 2 } else { 1 };
+    // A file system that doesn't say is not full as far as we know; writes fail by themselves.
+    let found = directory.and_then(|directory| rustix::fs::statvfs(directory).ok());
+    found.is_some_and(|found| found.f_bavail.saturating_mul(found.f_frsize) < least)
 }
 
 /// Gives the next batches behind one, up to another and to a bound on their bytes.

@@ -185,7 +185,12 @@ impl Librarian {
         }
         self.asked_at = None;
         let began_ns = self.desk.clock.monotonic_ns();
-        let answer = self.answer(&question.operation, now);
+        let mut answer = self.answer(&question.operation, now);
+        // What isn't in history yet, or couldn't be written, is missing in the answer.
+        let is_behind = shelf.taken() < question.goal || shelf.is_paused();
+        if let Ok((_, Reply::History(page))) = &mut answer {
+            page.incomplete |= is_behind;
+        }
         self.desk.deliver(&question, answer, began_ns);
         false
     }
@@ -203,7 +208,10 @@ impl Librarian {
         let is_unknown = told.entries.is_empty()
             && told.next.is_none()
             && ask.mark.is_none()
-            && ask.home.is_some_and(|home| !self.looker.knows(home, ask.is_pool));
+            && ask.home.is_some_and(|home| {
+                // Whether another project has such a network is not told.
+                home.0 == ask.project && !self.looker.knows(home, ask.is_pool)
+            });
         if is_unknown {
             let message = "no such network or pool, now or in history";
             return Err(refusal(Status::NOT_FOUND, message));
@@ -285,5 +293,138 @@ impl fmt::Debug for HistoryDesk {
 impl fmt::Debug for Librarian {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Librarian").field("desk", &self.desk).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::FakeClock;
+    use crate::engine::figures::CommitterFigures;
+    use crate::engine::operation::Scope;
+    use crate::model::{NetworkId, ProjectId, ServerId};
+    use crate::store::fake_disk::FakeDisk;
+    use addrd_protocol::codec::{ReplyOrFailure, decode_reply};
+    use addrd_protocol::opcode::Opcode;
+    use addrd_sync::doorbell;
+    use bytes::Bytes;
+
+    #[derive(Default)]
+    struct Kept(Mutex<Vec<Bytes>>);
+
+    impl Outlet for Kept {
+        fn deliver(&self, frames: Bytes, _: u32, _: Stages) {
+            self.0.lock().unwrap().push(frames);
+        }
+    }
+
+    fn question(cursor: Option<Cursor>) -> Operation {
+        let subject = HistorySubject::Address("10.0.0.2".parse().unwrap());
+        let history = History {
+            subject,
+            slot: None,
+            oldest_first: false,
+            from_ms: 0,
+            to_ms: 0,
+            limit: 0,
+            cursor,
+        };
+        Operation {
+            request_id: 1,
+            opcode: Opcode::HISTORY,
+            scope: Scope {
+                project: ProjectId::DEFAULT,
+                network: NetworkId::NIL,
+                pool: false,
+                network_project: None,
+                restoring: false,
+            },
+            expires: None,
+            request: Request::History(Box::new(history)),
+        }
+    }
+
+    struct Place {
+        desk: Arc<HistoryDesk>,
+        librarian: Librarian,
+        shelf: Arc<Shelf>,
+        clock: Arc<FakeClock>,
+        outlet: Arc<Kept>,
+    }
+
+    /// Position 5 is durable, and nothing of it is in history yet.
+    fn place() -> Place {
+        let clock = Arc::new(FakeClock::new(Tick(1_000)));
+        let shelf = Arc::<Shelf>::default();
+        let bell = (doorbell().0, CommitterFigures::new().1);
+        let position = Arc::new(DurableMark::new(5));
+        let own = Arc::clone(&clock) as Arc<dyn Clock>;
+        let desk = HistoryDesk::new(Some(bell), Arc::clone(&shelf), position, own);
+        let looker = Looker::new(Arc::new(FakeDisk::new()), Arc::clone(&shelf), ServerId::NIL);
+        let wake = (doorbell().0, Arc::new(Level::new(0)));
+        let librarian = Librarian::new(Arc::clone(&desk), looker, wake);
+        Place { desk, librarian, shelf, clock, outlet: Arc::default() }
+    }
+
+    impl Place {
+        fn submit(&self, count: usize, cursor: Option<Cursor>) -> Result<(), Rejected> {
+            let outlet = Arc::clone(&self.outlet) as Arc<dyn Outlet>;
+            let operations = (0..count).map(|_| question(cursor.clone())).collect();
+            self.desk.submit(Parcel { outlet, operations, bytes: 0, outstanding: 1, pushed_ns: 0 })
+        }
+
+        fn answer(&self) -> ReplyOrFailure {
+            let frame = self.outlet.0.lock().unwrap().pop().expect("an answer");
+            decode_reply(&frame).unwrap().1.unwrap()
+        }
+
+        fn is_incomplete(&self) -> bool {
+            match self.answer() {
+                ReplyOrFailure::Reply(Reply::History(page)) => page.incomplete,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_waits_for_what_is_durable_and_says_so_if_it_is_not_there() {
+        let mut place = place();
+        place.submit(1, None).unwrap();
+        assert!(place.librarian.step(), "it waits for history");
+        place.shelf.note_taken(Seq(5));
+        assert!(!place.librarian.step());
+        assert!(!place.is_incomplete());
+        place.shelf.note_taken(Seq(4));
+        place.submit(1, None).unwrap();
+        assert!(place.librarian.step());
+        place.clock.advance(HISTORY_CATCH_UP_MS);
+        assert!(!place.librarian.step(), "not for ever");
+        assert!(place.is_incomplete(), "a change is missing");
+        place.shelf.note_paused(true);
+        place.submit(1, None).unwrap();
+        assert!(!place.librarian.step(), "what is paused is not waited for");
+        assert!(place.is_incomplete());
+    }
+
+    #[test]
+    fn a_bounded_number_of_questions_waits_and_a_wrong_cursor_is_refused() {
+        let mut place = place();
+        place.shelf.note_taken(Seq(5));
+        let rejected = place.submit(HISTORY_QUESTIONS_MAX + 2, None).unwrap_err();
+        assert_eq!((rejected.operations.len(), rejected.bound), (2, "history_questions_max"));
+        while place.desk.has_work() {
+            place.librarian.step();
+        }
+        for bytes in [&b""[..], b"h", &[b'x'; CURSOR_BYTES]] {
+            place.submit(1, Some(Cursor(bytes.to_vec().into()))).unwrap();
+            place.librarian.step();
+            match place.answer() {
+                ReplyOrFailure::Failure(failure) => {
+                    assert_eq!(failure.status, Status::OUT_OF_RANGE);
+                    assert_eq!(failure.field.as_deref(), Some("cursor"));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }

@@ -258,6 +258,7 @@ fn hire_keepers(
     let historian = Historian::new(HistorianParts {
         reader: start.checkpointer.feed_reader(),
         disk: Arc::clone(&start.disk),
+        directory: start.directory.clone(),
         settings,
         identity: (server_id, incarnation),
         shelf: Arc::clone(&shelf),

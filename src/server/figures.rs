@@ -92,7 +92,6 @@ fn keeping<D: Decider>(exporter: &Exporter, shared: &Shared<D>, history: Option<
     exporter.gauge(&m::HISTORY_REACH, &[], seconds(reach_ms.saturating_mul(1_000_000)));
     exporter.gauge(&m::HISTORY_BYTES, &[], wide(figures.bytes));
     exporter.gauge(&m::HISTORY_VOLUMES, &[], wide(figures.volumes));
-    exporter.gauge(&m::HISTORY_UNINDEXED, &[], wide(figures.unindexed_bytes));
     exporter.counter(&m::HISTORY_DROPPED, &[], figures.dropped);
     exporter.gauge(&m::HISTORY_DAMAGED, &[], wide(figures.damaged));
     exporter.gauge(&m::HISTORY_PAUSED, &[], f64::from(u8::from(figures.is_paused)));

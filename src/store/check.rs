@@ -93,11 +93,14 @@ pub fn check(
     match Store::open_checked(Arc::clone(&view), settings) {
         Ok(store) => {
             let Format { server, incarnation } = store.format();
-            let mut find = |what| report.find(what);
-            history::check(&*view, (server, incarnation), &mut find)
-                .map_err(StoreError::io("history", "reading"))?;
             if let Err(error) = inspect(store, &mut report, progress) {
                 report.find(told(&error));
+            }
+            // The state counts more: it comes first, whatever is wrong with history.
+            let identity = (server, incarnation);
+            let mut find = |what| report.find(what);
+            if let Err(error) = history::check(&*view, identity, &mut find) {
+                report.find(format!("history can't be read: {error}"));
             }
         }
         Err(

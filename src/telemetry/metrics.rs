@@ -158,8 +158,6 @@ metrics! {
         "files of history", "";
     HISTORY_VOLUMES: Gauge "addrd_history_volumes" [] "files",
         "parts of history that go at once", "";
-    HISTORY_UNINDEXED: Gauge "addrd_history_unindexed_bytes" [] "bytes",
-        "history that a question reads whole", "it grows for hours";
     HISTORY_DROPPED: Counter "addrd_history_dropped_total" [] "hand-overs",
         "changes that are missing in history because they could not be written in time", "it rises: the disk is full or too slow";
     HISTORY_DAMAGED: Gauge "addrd_history_damaged" [] "files",

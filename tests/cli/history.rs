@@ -2,6 +2,21 @@
 
 use crate::program::Server;
 use serde_json::Value;
+use tempfile::TempDir;
+
+/// A server that keeps history, and its folder.
+fn keeping() -> (TempDir, Server) {
+    let folder = tempfile::tempdir().unwrap();
+    let on = ["--dev", "--set", "history_days=30"];
+    let server = Server::start(&folder.path().join("data"), &on);
+    (folder, server)
+}
+
+#[test]
+fn a_server_that_keeps_none_says_so() {
+    let said = Server::dev().addrd("history 10.0.0.9").fails(3);
+    assert!(said.contains("HISTORY_OFF") && said.contains("history_days"), "{said}");
+}
 
 fn told(entries: &Value) -> Vec<(String, String)> {
     let entries = entries.as_array().unwrap();
@@ -15,7 +30,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 
 #[test]
 fn changes_of_an_address_and_of_an_owner_are_told_also_when_the_network_is_gone() {
-    let server = Server::dev();
+    let (_folder, server) = keeping();
     let network = server.addrd("network create blue -o json").json()["network_id"].clone();
     let network = network.as_str().unwrap();
     server.addrd("subnet create blue 10.0.0.0/24").ok();
@@ -50,7 +65,7 @@ fn changes_of_an_address_and_of_an_owner_are_told_also_when_the_network_is_gone(
 
 #[test]
 fn a_time_before_all_is_known_is_answered_with_a_warning() {
-    let server = Server::dev();
+    let (_folder, server) = keeping();
     server.addrd("network create blue").ok();
     server.addrd("subnet create blue 10.0.0.0/24").ok();
     server.addrd("allocate blue --owner web-1 --exact 10.0.0.9").ok();
@@ -61,7 +76,7 @@ fn a_time_before_all_is_known_is_answered_with_a_warning() {
 
 #[test]
 fn wrong_times_cursors_and_networks_are_told_clearly() {
-    let server = Server::dev();
+    let (_folder, server) = keeping();
     server.addrd("history").fails(2);
     server.addrd("history 10.0.0.9 --owner web-1").fails(2);
     server.addrd("history 10.0.0.9 --slot 1").fails(2);

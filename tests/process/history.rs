@@ -94,7 +94,8 @@ fn tells(entries: &[HistoryEntry], facts: &[Fact]) -> bool {
 fn history_tells_all_that_was_acknowledged_once_through_kill_9() {
     let rounds = u128::from(scale("ADDRD_ROUNDS", 6));
     run(Duration::from_secs(600), async {
-        let site = Site::new();
+        let config = "history_days = 30\njournal_records_max = 262144\n";
+        let site = Site::new().with_config(config);
         let mut server = site.start().await;
         let client = site.client().await;
         client.network_create(NETWORK, NetworkCreate::default()).await.expect("a network");

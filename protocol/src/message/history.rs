@@ -152,7 +152,7 @@ pub struct HistoryPage {
     pub position: Seq,
     /// From this time on no change is missing, ms since 1970-01-01 UTC.
     pub reach_ms: u64,
-    /// Something that may belong here couldn't be read.
+    /// Something that may belong here couldn't be read, or isn't in history yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub incomplete: bool,
     /// The entries, in the order asked for.

@@ -1,9 +1,9 @@
 //! Reads every volume once and says what is wrong with them. Changes nothing.
 
-use super::layout::{HEAD_LENGTH, volume_file};
-use super::name::{NAME_BYTES, Name};
-use super::open::{files, find_volume, head_of};
+use super::layout::volume_file;
+use super::open::{files, find_volume, head_of, is_unborn};
 use super::scan::{Piece, scan};
+use super::table::NameTable;
 use crate::model::{Incarnation, Seq, ServerId};
 use crate::store::disk::Disk;
 use std::io;
@@ -21,47 +21,51 @@ pub(crate) fn check(
 ) -> io::Result<()> {
     let numbers: Vec<u64> = files(disk)?.into_keys().collect();
     for &number in &numbers {
-        let name = volume_file(number);
-        let Some(head) = head_of(disk, number)? else {
-            // The begin of the last one may have been cut short.
-            if Some(&number) != numbers.last() {
-                find(format!("{name} has no readable head; what is in it is missing in history"));
-            }
-            continue;
-        };
-        if head.server != identity.0 || head.incarnation > identity.1 {
-            find(format!("{name} belongs to other data"));
-            continue;
+        if let Err(error) = check_volume(disk, identity, number, find) {
+            find(format!("{} can't be read: {error}", volume_file(number)));
         }
-        let found = find_volume(disk, &head, Seq(u64::MAX), false)?;
-        let mut bad_names = 0;
-        let mut bytes = [0; NAME_BYTES];
-        for at in 0..u64::from(head.names) {
-            found.file.read_at(HEAD_LENGTH + at * NAME_BYTES as u64, &mut bytes)?;
-            bad_names += u64::from(Name::decode(&bytes).is_none());
+    }
+    Ok(())
+}
+
+fn check_volume(
+    disk: &dyn Disk,
+    identity: (ServerId, Incarnation),
+    number: u64,
+    find: &mut dyn FnMut(String),
+) -> io::Result<()> {
+    let name = volume_file(number);
+    let Some(head) = head_of(disk, number)? else {
+        if !is_unborn(disk, number) {
+            find(format!("{name} has no readable head; what is in it is missing in history"));
         }
-        if bad_names > 0 {
-            find(format!("{name} has {bad_names} names that can't be read"));
-        }
-        let volume = &found.volume;
-        let piece = Piece::all(volume);
-        let mut last = Seq(volume.first.0.saturating_sub(1));
-        let mut bad_records = 0;
-        let identity = (head.server, head.incarnation);
-        let scanned = scan(&*found.file, identity, piece, &mut |batch, _| {
-            last = batch.header().last;
-            bad_records += u64::from(batch.records().any(|record| record.is_err()));
-            ControlFlow::Continue(())
-        })?;
-        if scanned.is_broken {
-            find(format!(
-                "{name} can be read up to {last} only, and has changes up to {}",
-                volume.last
-            ));
-        }
-        if bad_records > 0 {
-            find(format!("{name} has {bad_records} batches with a record that can't be read"));
-        }
+        return Ok(());
+    };
+    if head.server != identity.0 || head.incarnation > identity.1 {
+        find(format!("{name} belongs to other data"));
+        return Ok(());
+    }
+    let found = find_volume(disk, &head, Seq(u64::MAX), false)?;
+    let volume = &found.volume;
+    let mut names = NameTable::new(&*found.file, volume);
+    names.each(&mut |_| {})?;
+    if names.is_damaged {
+        find(format!("{name} has names that can't be read"));
+    }
+    let mut last = Seq(volume.first.0.saturating_sub(1));
+    let mut bad_records = 0;
+    let identity = (head.server, head.incarnation);
+    let scanned = scan(&*found.file, identity, Piece::all(volume), &mut |batch, _| {
+        last = batch.header().last;
+        bad_records += u64::from(batch.records().any(|record| record.is_err()));
+        ControlFlow::Continue(())
+    })?;
+    if scanned.is_broken {
+        let whole = volume.last;
+        find(format!("{name} can be read up to {last} only, and has changes up to {whole}"));
+    }
+    if bad_records > 0 {
+        find(format!("{name} has {bad_records} batches with a record that can't be read"));
     }
     Ok(())
 }

@@ -142,9 +142,12 @@ impl Looker {
             }
             if told.entries.len() >= ask.limit {
                 told.next = last;
+                told.reach = told.reach.max(self.shelf.figures().reach);
                 return told;
             }
         }
+        // A volume may have gone meanwhile.
+        told.reach = told.reach.max(self.shelf.figures().reach);
         told
     }
 

@@ -22,6 +22,6 @@ mod writer;
 pub(crate) use check::check;
 pub use look::{Ask, Looker, Mark, Subject, Told};
 pub use name::{LiveNames, concerns_names};
-pub use open::{JournalEnds, open};
+pub use open::{JournalEnds, exists, open};
 pub use shelf::{HistoryFigures, Shelf};
 pub use writer::{Batches, History, HistorySettings};

@@ -47,52 +47,74 @@ pub fn open(
     journal: JournalEnds,
     now: Tick,
 ) -> io::Result<History> {
-    shelf.clear(now);
     let numbers = files(&*disk)?;
     let mut heads = Vec::new();
     for (&number, &is_indexed) in &numbers {
-        match head_of(&*disk, number)? {
-            Some(head) if head.server != identity.0 || head.incarnation > identity.1 => {
+        match head_of(&*disk, number) {
+            Ok(Some(head)) if head.server != identity.0 || head.incarnation > identity.1 => {
                 tracing::warn!(number, "a file of history belongs to other data; it is left alone");
             }
-            head => heads.push((number, head, is_indexed)),
+            Ok(head) => heads.push((number, head, is_indexed)),
+            Err(error) => {
+                tracing::warn!(%error, number, "a file of history can't be read");
+                heads.push((number, None, is_indexed));
+            }
         }
     }
     let next_number = numbers.keys().next_back().map_or(1, |last| last.saturating_add(1));
+    // The volumes are found aside: who looks something up meanwhile has those before.
+    let mut volumes: Vec<Volume> = Vec::new();
     let mut last = None;
     for (at, (number, head, is_indexed)) in heads.iter().enumerate() {
         let is_last = at + 1 == heads.len();
-        let Some(head) = head else {
-            take_headless(&*disk, &shelf, *number, is_last)?;
-            continue;
-        };
         let next = heads.get(at + 1..).unwrap_or_default().iter().find_map(|(_, head, _)| *head);
-        let until = until_of(head, next.as_ref(), identity.1, journal.last);
-        let found = find_volume(&*disk, head, until, *is_indexed)?;
-        if found.volume.is_empty() {
-            remove_volume(&*disk, *number)?;
-            continue;
+        let found = head.map(|head| {
+            let until = until_of(&head, next.as_ref(), identity.1, journal.last);
+            find_volume(&*disk, &head, until, *is_indexed)
+        });
+        match (head, found) {
+            (_, Some(Ok(found))) if !found.volume.is_empty() => {
+                volumes.push(found.volume);
+                last = Some((found, is_last));
+            }
+            (head, found) => {
+                let is_given_again = head.is_some_and(|head| {
+                    is_last && head.incarnation == identity.1 && journal.first <= head.first
+                });
+                let has_nothing = matches!(&found, Some(Ok(found)) if found.is_bare);
+                if is_given_again || has_nothing || is_unborn(&*disk, *number) {
+                    remove_volume(&*disk, *number)?;
+                } else {
+                    tracing::warn!(number, "a file of history can't be read; it is missing");
+                    volumes.push(unreadable(&*disk, *number, volumes.last()));
+                    last = last.map(|(found, _)| (found, false));
+                }
+            }
         }
-        shelf.push(found.volume, false);
-        last = Some(found);
     }
+    shelf.replace(volumes);
     let mut history =
         History::new(disk, settings, identity, shelf, next_number, (journal.first, now));
-    if let Some(last) = last.filter(|last| last.volume.incarnation == identity.1) {
-        go_on_behind(&mut history, last, journal)?;
+    if let Some((last, is_last)) = last.filter(|(last, _)| last.volume.incarnation == identity.1) {
+        go_on_behind(&mut history, last, is_last, journal)?;
     }
     Ok(history)
 }
 
 /// Goes on with the last volume, or behind it, if the journal has what comes next.
-fn go_on_behind(history: &mut History, last: Found, journal: JournalEnds) -> io::Result<()> {
+fn go_on_behind(
+    history: &mut History,
+    last: Found,
+    is_last: bool,
+    journal: JournalEnds,
+) -> io::Result<()> {
     let volume = last.volume;
     if volume.last.0.saturating_add(1) < journal.first.0 {
         history.shelf().note_dropped(journal.first.0 - 1 - volume.last.0);
         if !last.is_full {
             last.file.set_len(volume.end)?;
         }
-    } else if last.is_full {
+    } else if last.is_full || !is_last {
         history.expect(Seq(volume.last.0 + 1), Tick(volume.tick.0.saturating_add(1)));
     } else {
         last.file.set_len(volume.end)?;
@@ -113,6 +135,12 @@ fn until_of(head: &Head, next: Option<&Head>, incarnation: Incarnation, last: Se
     }
 }
 
+/// Whether there is any history in a directory.
+#[must_use]
+pub fn exists(disk: &dyn Disk) -> bool {
+    files(disk).is_ok_and(|files| !files.is_empty())
+}
+
 pub(super) fn head_of(disk: &dyn Disk, number: u64) -> io::Result<Option<Head>> {
     let file = disk.open(&volume_file(number))?;
     if file.len()? < HEAD_LENGTH {
@@ -123,20 +151,28 @@ pub(super) fn head_of(disk: &dyn Disk, number: u64) -> io::Result<Option<Head>> 
     Ok(Head::decode(&bytes).filter(|head| head.number == number))
 }
 
-/// A volume without a readable head: the begin of the last one was cut short; of others it is damage,
-/// which stays until its time has come.
-fn take_headless(disk: &dyn Disk, shelf: &Shelf, number: u64, is_last: bool) -> io::Result<()> {
-    if is_last {
-        return remove_volume(disk, number);
-    }
-    tracing::warn!(number, "a file of history has no readable head; what was in it is missing");
-    let bytes = disk.open(&volume_file(number))?.len()?;
-    let before = shelf.view().volumes.last().copied();
+/// Whether the begin of a volume was cut short: its head is written last, and all of it at once.
+pub(super) fn is_unborn(disk: &dyn Disk, number: u64) -> bool {
+    let head = || {
+        let file = disk.open(&volume_file(number))?;
+        let mut bytes = [0; HEAD_BYTES];
+        if file.len()? < HEAD_LENGTH {
+            return Ok(bytes);
+        }
+        file.read_at(0, &mut bytes)?;
+        io::Result::Ok(bytes)
+    };
+    head().is_ok_and(|bytes| bytes == [0; HEAD_BYTES])
+}
+
+/// A volume of which nothing can be read stays until its time has come, behind the one before it.
+fn unreadable(disk: &dyn Disk, number: u64, before: Option<&Volume>) -> Volume {
+    let bytes = disk.open(&volume_file(number)).and_then(|file| file.len()).unwrap_or(0);
     let (last, tick) = before.map_or((Seq(0), Tick(0)), |before| (before.last, before.tick));
-    let volume = Volume {
+    Volume {
         number,
         incarnation: before.map_or(Incarnation(0), |before| before.incarnation),
-        first: Seq(last.0 + 1),
+        first: Seq(last.0.saturating_add(1)),
         last,
         since: tick,
         tick,
@@ -146,9 +182,7 @@ fn take_headless(disk: &dyn Disk, shelf: &Shelf, number: u64, is_last: bool) -> 
         bytes,
         is_indexed: false,
         is_damaged: true,
-    };
-    shelf.push(volume, false);
-    Ok(())
+    }
 }
 
 /// A volume as it was found.
@@ -157,6 +191,8 @@ pub(super) struct Found {
     pub(super) volume: Volume,
     /// Its end is written, and nothing behind it counts.
     is_full: bool,
+    /// There is nothing behind its names.
+    is_bare: bool,
 }
 
 /// Reads the end of a volume, or its batches if it has none.
@@ -189,7 +225,7 @@ pub(super) fn find_volume(
             volume.bytes += index.len()?;
             volume.is_indexed = true;
         }
-        return Ok(Found { file, volume, is_full: true });
+        return Ok(Found { file, volume, is_full: true, is_bare: false });
     }
     let piece = Piece { begin, end: bytes, first: Some(head.first) };
     let scanned = scan(&*file, (head.server, head.incarnation), piece, &mut |batch, _| {
@@ -202,7 +238,8 @@ pub(super) fn find_volume(
         ControlFlow::Continue(())
     })?;
     volume.end = scanned.end;
-    Ok(Found { file, volume, is_full: false })
+    let is_bare = volume.is_empty() && (bytes <= begin || scanned.is_stopped);
+    Ok(Found { file, volume, is_full: false, is_bare })
 }
 
 fn end_of(file: &dyn DiskFile, head: &Head, bytes: u64) -> io::Result<Option<End>> {

@@ -35,11 +35,6 @@ impl Volume {
     pub(crate) const fn is_empty(&self) -> bool {
         self.last.0 < self.first.0
     }
-
-    /// Whether it goes on where the other one ends.
-    pub(crate) fn continues(&self, other: &Self) -> bool {
-        self.incarnation == other.incarnation && self.first.0 == other.last.0.saturating_add(1)
-    }
 }
 
 /// What there is of history.
@@ -48,13 +43,22 @@ pub struct Shelf {
     state: Mutex<State>,
 }
 
+/// What comes next: whether the volumes reach up to now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Next {
+    pub(crate) incarnation: Incarnation,
+    /// The hand-over that is taken next.
+    pub(crate) seq: Seq,
+    /// From it on, nothing is missing since then.
+    pub(crate) since: Tick,
+}
+
 #[derive(Clone, Debug, Default)]
 struct State {
     /// Oldest first; the last one is written if `is_open`.
     volumes: Vec<Volume>,
     is_open: bool,
-    /// Nothing is missing since then, if there is no volume.
-    since: Tick,
+    next: Next,
     /// Nothing from before this is told.
     least: Tick,
     /// Everything up to here was taken, and can be read as far as it is kept.
@@ -72,8 +76,6 @@ pub struct HistoryFigures {
     pub bytes: u64,
     /// Volumes.
     pub volumes: u64,
-    /// Bytes of volumes without an index, the one that is written among them.
-    pub unindexed_bytes: u64,
     /// Hand-overs that are missing in it because they couldn't be written.
     pub dropped: u64,
     /// Volumes of which something can't be read.
@@ -94,7 +96,8 @@ impl Shelf {
     /// An empty one: nothing is missing since `since`.
     #[must_use]
     pub fn new(since: Tick) -> Self {
-        Self { state: Mutex::new(State { since, ..State::default() }) }
+        let next = Next { since, ..Next::default() };
+        Self { state: Mutex::new(State { next, ..State::default() }) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -107,10 +110,9 @@ impl Shelf {
         let state = self.state();
         let sum = |of: fn(&Volume) -> u64| state.volumes.iter().map(of).sum();
         HistoryFigures {
-            reach: reach_of(&state.volumes, state.since).max(state.least),
+            reach: reach_of(&state.volumes, &state.next).max(state.least),
             bytes: sum(|volume| volume.bytes),
             volumes: state.volumes.len() as u64,
-            unindexed_bytes: sum(|volume| if volume.is_indexed { 0 } else { volume.bytes }),
             dropped: state.dropped,
             damaged: sum(|volume| u64::from(volume.is_damaged)),
             is_paused: state.is_paused,
@@ -122,7 +124,7 @@ impl Shelf {
     pub(crate) fn view(&self) -> View {
         let state = self.state();
         let volumes: Vec<_> = state.volumes.clone();
-        let reach = reach_of(&volumes, state.since).max(state.least);
+        let reach = reach_of(&volumes, &state.next).max(state.least);
         View { volumes, reach, least: state.least, taken: state.taken }
     }
 
@@ -165,11 +167,16 @@ impl Shelf {
         state.least = state.least.max(least);
     }
 
-    /// Forgets all volumes: they are found anew. What was counted stays.
-    pub(crate) fn clear(&self, since: Tick) {
+    /// All volumes as they were found, instead of those before; none is written.
+    pub(crate) fn replace(&self, volumes: Vec<Volume>) {
         let mut state = self.state();
-        state.volumes.clear();
-        (state.is_open, state.since) = (false, since);
+        state.volumes = volumes;
+        state.is_open = false;
+    }
+
+    /// What comes next.
+    pub(crate) fn set_next(&self, next: Next) {
+        self.state().next = next;
     }
 
     /// Adds a volume at the end.
@@ -196,7 +203,9 @@ impl Shelf {
             return None;
         }
         let gone = state.volumes.remove(0);
-        state.since = Tick(gone.tick.0.saturating_add(1));
+        if state.volumes.is_empty() && state.next.seq.0 == gone.last.0.saturating_add(1) {
+            state.next.since = Tick(gone.tick.0.saturating_add(1));
+        }
         state.is_open &= !state.volumes.is_empty();
         Some(gone)
     }
@@ -230,20 +239,20 @@ pub(crate) struct View {
 }
 
 /// Since when nothing is missing: the begin of the run of volumes that follow each other up to now.
-fn reach_of(volumes: &[Volume], since: Tick) -> Tick {
-    let mut reach = since;
-    let mut newer: Option<&Volume> = None;
+fn reach_of(volumes: &[Volume], next: &Next) -> Tick {
+    let mut reach = next.since;
+    let (mut incarnation, mut first) = (next.incarnation, next.seq);
     for volume in volumes.iter().rev() {
-        let joins = newer.is_none_or(|newer| newer.continues(volume));
-        if volume.is_damaged {
-            // What can't be read is missing up to its end.
-            return if newer.is_none() { Tick(volume.tick.0 + 1) } else { reach };
-        }
+        let joins = volume.incarnation == incarnation && volume.last.0.saturating_add(1) == first.0;
         if !joins {
             return reach;
         }
+        if volume.is_damaged {
+            // What can't be read is missing up to its end.
+            return reach.max(Tick(volume.tick.0.saturating_add(1)));
+        }
         reach = volume.since;
-        newer = Some(volume);
+        (incarnation, first) = (volume.incarnation, volume.first);
     }
     reach
 }

@@ -10,7 +10,7 @@ use crate::model::{
     ServerId, Slot, SubnetHandle, SubnetId, SubnetRow, Tick,
 };
 use crate::store::disk::Disk;
-use crate::store::fake_disk::{FakeDisk, Random};
+use crate::store::fake_disk::{Failure, FakeDisk, Fault, Operation, Random};
 use addrd_protocol::message::{AllocationState, HistoryKind, Strategy, SubnetKind};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -334,13 +334,17 @@ impl Keeper {
     }
 
     /// Appends what comes next, if there is something.
-    fn take(&mut self, world: &World) -> bool {
+    fn try_take(&mut self, world: &World) -> std::io::Result<bool> {
         let expected = self.history.expected();
         let next = world.batches.iter().find(|(batches, _)| batches.first == expected);
-        let Some((batches, effects)) = next else { return false };
-        self.history.append(batches, &self.names, batches.tick).unwrap();
+        let Some((batches, effects)) = next else { return Ok(false) };
+        self.history.append(batches, &self.names, batches.tick)?;
         effects.iter().for_each(|effect| self.names.note(effect));
-        true
+        Ok(true)
+    }
+
+    fn take(&mut self, world: &World) -> bool {
+        self.try_take(world).unwrap()
     }
 
     fn take_all(&mut self, world: &World) {
@@ -565,6 +569,7 @@ fn what_the_journal_had_forgotten_is_a_gap_that_is_told() {
     let mut history =
         open(Arc::clone(&disk), WIDE, IDENTITY, Arc::clone(&shelf), journal, later).unwrap();
     assert_eq!(history.expected(), first);
+    assert_eq!(shelf.figures().reach, later, "the gap is told before anything is appended");
     let mut names = LiveNames::default();
     for (at, (batches, effects)) in world.batches.iter().enumerate() {
         if at >= 80 {
@@ -641,5 +646,79 @@ fn any_bytes_in_the_place_of_a_volume_are_read_without_harm() {
         // It goes on all the same.
         keeper.take_all(&world);
         assert_eq!(keeper.history.expected(), Seq(world.last().0 + 1));
+    }
+}
+
+/// Grows and appends until something fails; the last hand-over that was synced before.
+fn until_it_fails(world: &mut World, keeper: &mut Keeper, random: &mut Random) -> Seq {
+    let mut synced = Seq(0);
+    for _ in 0..300 {
+        world.grow();
+        if keeper.try_take(world).is_err() {
+            return synced;
+        }
+        if random.below(6) == 0 {
+            if keeper.history.sync().is_err() {
+                return synced;
+            }
+            synced = Seq(keeper.history.expected().0 - 1);
+        }
+    }
+    synced
+}
+
+#[test]
+fn a_failure_in_any_write_or_sync_and_a_power_loss_leave_no_hole() {
+    for seed in 0..300 {
+        let (mut world, mut random) = (World::new(seed), Random::new(seed ^ 0xf00d));
+        let mut disk = FakeDisk::new();
+        let mut keeper = Keeper::open(&disk, small(), &world);
+        for _ in 0..3 {
+            let operation = [Operation::Write, Operation::Sync][random.below(2) as usize];
+            let failures = [Failure::Power, Failure::Error(5), Failure::Short(28), Failure::Power];
+            let failure = failures[random.below(4) as usize];
+            let at = disk.count(operation) + 1 + random.below(50);
+            disk.plan(Fault { operation, at, failure, for_good: false });
+            let synced = until_it_fails(&mut world, &mut keeper, &mut random);
+            keeper.history.give_up_volume();
+            disk = disk.power_loss(&mut random);
+            keeper = Keeper::open(&disk, small(), &world);
+            assert!(keeper.history.expected() > synced, "seed {seed}: what was synced is kept");
+            keeper.take_all(&world);
+            for _ in 0..6 {
+                let ask = world.ask();
+                assert_eq!(keeper.all(&ask), world.expected(&ask), "seed {seed}, {ask:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_last_volume_that_cannot_be_read_is_kept_and_told() {
+    let mut world = World::new(8);
+    let disk = FakeDisk::new();
+    let mut keeper = Keeper::open(&disk, small(), &world);
+    (0..200).for_each(|_| world.grow());
+    keeper.take_all(&world);
+    keeper.history.sync().unwrap();
+    let last = keeper.shelf.view().volumes.last().copied().unwrap();
+    for at in [3, last.begin + 3] {
+        let disk = disk.fork();
+        let file = disk.open(&volume_file(last.number)).unwrap();
+        let mut byte = [0];
+        file.read_at(at, &mut byte).unwrap();
+        file.write_at(at, &[byte[0] ^ 1]).unwrap();
+        let mut findings = Vec::new();
+        check(&disk, IDENTITY, &mut |what| findings.push(what)).unwrap();
+        assert!(at > 64 || findings.len() == 1, "{findings:?}");
+        let shelf = Arc::new(Shelf::default());
+        let journal = JournalEnds { first: Seq(world.last().0 + 1), last: world.last() };
+        let now = Tick(world.now + 5);
+        let own = Arc::new(disk.clone()) as Arc<dyn Disk>;
+        let history = open(own, small(), IDENTITY, Arc::clone(&shelf), journal, now).unwrap();
+        assert_eq!(history.expected(), journal.first);
+        let figures = shelf.figures();
+        assert_eq!((figures.damaged, figures.reach), (1, now), "byte {at}: a part is missing");
+        assert!(disk.names().unwrap().contains(&volume_file(last.number)), "it is not removed");
     }
 }

@@ -3,7 +3,7 @@
 
 use super::layout::{End, HEAD_LENGTH, Head, index_file, volume_file};
 use super::name::{LiveNames, NAME_BYTES};
-use super::shelf::{Shelf, Volume};
+use super::shelf::{Next, Shelf, Volume};
 use crate::limits::{HISTORY_SPANS, HISTORY_VOLUME_BYTES_LEAST, HISTORY_VOLUME_BYTES_MAX};
 use crate::model::{Incarnation, Seq, ServerId, Tick};
 use crate::store::disk::{Disk, DiskFile};
@@ -85,7 +85,7 @@ impl History {
         next_number: u64,
         (expected, since): (Seq, Tick),
     ) -> Self {
-        Self {
+        let history = Self {
             disk,
             settings,
             server,
@@ -97,7 +97,15 @@ impl History {
             loose_bytes: 0,
             since,
             expected,
-        }
+        };
+        history.show_next();
+        history
+    }
+
+    /// Whether volumes reach up to now is seen from what comes next.
+    fn show_next(&self) {
+        let (incarnation, seq, since) = (self.incarnation, self.expected, self.since);
+        self.shelf.set_next(Next { incarnation, seq, since });
     }
 
     /// Goes on with a volume that was read up to its end.
@@ -105,11 +113,14 @@ impl History {
         self.expected = Seq(volume.last.0 + 1);
         self.shelf.update_last(volume, true);
         self.open = Some(Open { file, volume, synced: volume, begun: volume.since });
+        self.since = Tick(volume.tick.0.saturating_add(1));
+        self.show_next();
     }
 
     /// Goes on behind a volume that is full.
-    pub(super) const fn expect(&mut self, next: Seq, since: Tick) {
+    pub(super) fn expect(&mut self, next: Seq, since: Tick) {
         (self.expected, self.since) = (next, since);
+        self.show_next();
     }
 
     /// What can be read of it.
@@ -164,7 +175,9 @@ impl History {
         open.volume.tick = open.volume.tick.max(batches.tick);
         self.loose_bytes += count;
         self.expected = Seq(batches.last.0 + 1);
+        self.since = Tick(open.volume.tick.0.saturating_add(1));
         self.shelf.update_last(open.volume, true);
+        self.show_next();
         Ok(())
     }
 
@@ -205,6 +218,8 @@ impl History {
     fn close(&mut self) -> io::Result<()> {
         let Some(open) = &self.open else { return Ok(()) };
         let Volume { number, last, tick, end, .. } = open.volume;
+        // A disk may write in any order: an end must never be there without what it ends.
+        open.file.sync()?;
         open.file.write_at(end, &End { number, last, tick, offset: end }.encode())?;
         open.file.sync()?;
         self.loose_bytes = 0;
@@ -262,6 +277,8 @@ impl History {
             is_indexed: false,
             is_damaged: false,
         };
+        (self.since, self.expected) = (since, first);
+        self.show_next();
         self.shelf.push(volume, true);
         self.unborn = None;
         self.open = Some(Open { file, volume, synced: volume, begun: now });
@@ -290,6 +307,8 @@ impl History {
             let _ = open.file.set_len(synced.end);
             self.shelf.update_last(synced, false);
         }
+        self.shelf.note_taken(Seq(self.expected.0.saturating_sub(1)));
+        self.show_next();
         self.expected
     }
 
