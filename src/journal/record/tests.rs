@@ -2,6 +2,7 @@
 
 mod allocations;
 mod departed;
+mod levels;
 mod projects;
 
 use super::{CellMark, RecordError, cell_mark, decode, encode, skip};
@@ -622,8 +623,8 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
             Effect::SubnetPut(Box::new(SubnetRow { level: 95, ..golden_subnet() })),
         ),
         ("pool-put-level", Effect::PoolPut(Box::new(PoolRow { level: 80, ..golden_pool() }))),
-        ("level-put", Effect::LevelPut(golden_level())),
-        ("level-put-pool", Effect::LevelPut(LevelRow { subnet: None, ..golden_level() })),
+        ("level-put", Effect::LevelPut(levels::golden())),
+        ("level-put-pool", Effect::LevelPut(LevelRow { subnet: None, ..levels::golden() })),
         ("pin-put", Effect::PinPut(Box::new(golden_pin()))),
         (
             "port-gone",
@@ -721,18 +722,6 @@ fn golden_pool() -> PoolRow {
         name: None,
         description: golden_text("d"),
         level: 0,
-    }
-}
-
-fn golden_level() -> LevelRow {
-    LevelRow {
-        network: NETWORK,
-        revision: REVISION,
-        subnet: Some(SUBNET),
-        level: 95,
-        before: 80,
-        used: 244,
-        size: 254,
     }
 }
 
