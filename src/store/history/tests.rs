@@ -709,7 +709,7 @@ fn a_last_volume_that_cannot_be_read_is_kept_and_told() {
         file.write_at(at, &[byte[0] ^ 1]).unwrap();
         let mut findings = Vec::new();
         check(&disk, IDENTITY, &mut |what| findings.push(what)).unwrap();
-        assert!(at > 64 || findings.len() == 1, "{findings:?}");
+        assert!(at > 64 || findings.len() == 1, "byte {at}: {findings:?}");
         let shelf = Arc::new(Shelf::default());
         let journal = JournalEnds { first: Seq(world.last().0 + 1), last: world.last() };
         let now = Tick(world.now + 5);
