@@ -79,6 +79,7 @@ fn objects(cells: u64) -> Vec<Effect> {
             pool: None,
             quarantine_ms: 0,
             service: Default::default(),
+            level: 0,
         })));
     }
     effects

@@ -48,6 +48,8 @@ pub struct Config {
     pub clock_jump_max: Duration,
     /// How long leases go on at least after a start or a standstill.
     pub restart_grace: Duration,
+    /// Levels of use of subnets and pools that are told, percent, rising.
+    pub usage_levels: Vec<u8>,
     /// Days for which history is kept; `None` = none is.
     pub history_days: Option<u64>,
     /// Bytes of history; `None` = none is kept.
@@ -264,6 +266,7 @@ impl Default for Config {
             bounds: Bounds::default(),
             clock_jump_max: Duration::from_millis(limits::CLOCK_JUMP_MS_MAX),
             restart_grace: Duration::from_millis(limits::RESTART_GRACE_MS),
+            usage_levels: limits::USAGE_LEVELS.to_vec(),
             history_days: None,
             history_bytes: Some(limits::HISTORY_BYTES_MAX),
             metrics_subnets: false,

@@ -92,6 +92,34 @@ pub const SURVEY_SUBNETS_A_MS: u64 = 10;
 pub const SURVEY_DRAIN_SUBNETS: u32 = 64;
 /// Subnets that it looks at at once while it has nothing else to do: well below 1 ms.
 pub const SURVEY_IDLE_SUBNETS: u32 = 1_024;
+/// Time between two samples of the use of a subnet, ms.
+pub const GROWTH_SAMPLE_MS: u64 = 300_000;
+/// Every so many of them is kept for a day: one in two hours.
+pub const GROWTH_LONG_EVERY: u64 = 24;
+/// Samples of each of the two series: with 13 there is always one as old as is asked for.
+pub const GROWTH_SAMPLES: usize = 13;
+/// The two times over which growth is told, ms.
+pub const GROWTH_HOUR_MS: u64 = 3_600_000;
+/// The longer one.
+pub const GROWTH_DAY_MS: u64 = 24 * 3_600_000;
+/// How far the age of a sample may be from these, percent; else growth is unknown.
+pub const GROWTH_SLACK_PERCENT: u64 = 10;
+/// Times to exhaustion by which subnets are counted, ms: a day and a week.
+pub const EXHAUSTION_MS: [u64; 2] = [24 * 3_600_000, 7 * 24 * 3_600_000];
+/// Levels of use that can be set.
+pub const USAGE_LEVELS_MAX: usize = 8;
+/// Levels of use, percent, unless they are set otherwise.
+pub const USAGE_LEVELS: [u8; 3] = [80, 95, 100];
+/// Points of a percentage that use has to fall below a level before it is told again.
+pub const USAGE_LEVEL_FALL_POINTS: u8 = 5;
+/// Addresses that it has to fall below it at least, so that one that comes and goes tells nothing.
+pub const USAGE_LEVEL_FALL_ADDRESSES: u128 = 2;
+/// Crossings that a worker tells after a drain.
+pub const LEVEL_SLICE_OBJECTS: usize = 256;
+/// Bytes of the record of a crossing.
+pub const LEVEL_RECORD_BYTES: usize = 56;
+/// Bytes of the records of such a slice.
+pub const LEVEL_SLICE_RECORD_BYTES_MAX: usize = LEVEL_SLICE_OBJECTS * LEVEL_RECORD_BYTES;
 /// Time that a connection which is told to end has to read its last answers, ms.
 pub const SHUTDOWN_MS: u64 = 10_000;
 /// Time that it waits for them to be decided and durable, ms: a disk that takes longer hangs. With
@@ -518,4 +546,9 @@ const _: () = assert!(HAND_OVER_RECORDS_MAX * 4 < COMMIT_RING_RECORDS_MAX);
 const _: () = assert!(
     2 * (COMMIT_RING_RECORDS_MAX as u64) <= JOURNAL_RECORDS_MAX_DEV / 2,
     "what is on its way takes at most half of the smallest journal"
+);
+const _: () = assert!(
+    (GROWTH_SAMPLES as u64 - 1) * GROWTH_SAMPLE_MS >= GROWTH_HOUR_MS
+        && (GROWTH_SAMPLES as u64 - 1) * GROWTH_SAMPLE_MS * GROWTH_LONG_EVERY >= GROWTH_DAY_MS,
+    "samples reach as far back as growth is told"
 );

@@ -88,6 +88,12 @@ pub(crate) enum Bug {
     ClaimsIgnored,
     /// What a host lists no more is as if it had never done so.
     EndedClaimKeepsNothing,
+    /// What is transferred keeps its revision.
+    TransferKeepsRevision,
+    /// What is transferred is still found under its former key, and not under the new one.
+    TransferKeepsOldKey,
+    /// Who gets something from another project takes no units for it.
+    TransferPaysNothing,
 }
 
 /// Whether this bug is planted.
@@ -121,9 +127,16 @@ mod tests {
     const LIVE: &str = "allocator::tests::live_machine::\
         what_lives_is_never_freed_and_what_died_is_in_the_end";
 
+    /// T14: the same server behind its connections.
+    const SIMULATION: &str =
+        "server::simulation::a_server_in_one_thread_keeps_its_promises_and_repeats_itself";
+
     /// Each bug, and the test that is meant for it.
     const CAUGHT_BY: &[(Bug, &str)] = &[
         (Bug::ReplyBeforeCommit, SCHEDULES),
+        (Bug::FailedWriteBelieved, SIMULATION),
+        (Bug::ReleaseRecordDropped, SIMULATION),
+        (Bug::SessionEpochIgnored, SIMULATION),
         (Bug::ReadBeforeCommit, SCHEDULES),
         (Bug::FailedWriteBelieved, SCHEDULES),
         (Bug::ReleaseRecordDropped, SCHEDULES),
@@ -162,6 +175,10 @@ mod tests {
             "allocator::tests::holds::what_ran_out_rests_for_its_token_and_is_taken_back",
         ),
         (Bug::RestNotEncoded, SCHEDULES),
+        (Bug::RenewedTooLate, SCHEDULES),
+        (Bug::HoldRunsOutFree, SCHEDULES),
+        (Bug::LateConfirmRenumbers, SCHEDULES),
+        (Bug::EventLostAtResume, SCHEDULES),
         (
             Bug::RestIgnored,
             "allocator::tests::rests::who_comes_back_gets_its_own_and_nobody_else_does",
@@ -228,6 +245,19 @@ mod tests {
             Bug::RevisionsNotRaised,
             "store::backup::tests::a_backup_under_load_is_the_state_at_one_position",
         ),
+        (
+            Bug::TransferKeepsRevision,
+            "allocator::tests::machine::the_shard_agrees_with_a_naive_server",
+        ),
+        (
+            Bug::TransferKeepsRevision,
+            "allocator::tests::transfers::in_every_order_the_new_owner_keeps_its_address",
+        ),
+        (
+            Bug::TransferKeepsOldKey,
+            "allocator::tests::machine::the_shard_agrees_with_a_naive_server",
+        ),
+        (Bug::TransferPaysNothing, "allocator::tests::quota_machine::quotas_are_exact"),
         (Bug::ClockJumpBelieved, "engine::clock::tests::a_wall_clock_a_year_ahead_is_not_believed"),
         (
             Bug::GapIgnored,

@@ -21,6 +21,8 @@ mod history;
 mod holds;
 #[path = "cli/leases.rs"]
 mod leases;
+#[path = "cli/levels.rs"]
+mod levels;
 #[path = "cli/objects.rs"]
 mod objects;
 #[path = "cli/program.rs"]
@@ -42,6 +44,8 @@ mod shown;
 mod tour;
 #[path = "cli/transactions.rs"]
 mod transactions;
+#[path = "cli/transfers.rs"]
+mod transfers;
 
 /// Says something in the output of a run.
 #[expect(clippy::print_stderr, reason = "seeds are read in the output of the run")]

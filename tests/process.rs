@@ -9,6 +9,7 @@
 //! | `ADDRD_SEED` | seed of every random choice, printed by each test | from the clock |
 //! | `ADDRD_ROUNDS` | kills under load | 20 |
 //! | `ADDRD_BACKUPS` | backups under load that are restored | 2 |
+//! | `ADDRD_HISTORIES` | histories of which all orders are tried (T10) | 100 |
 //! | `ADDRD_FRAMES` | malformed frames | 100,000 |
 //! | `ADDRD_SECONDS` | seconds of overload | 10 |
 //! | `ADDRD_BINARY` | the program under test | the one that cargo built |
@@ -34,6 +35,10 @@ mod history;
 mod holding;
 #[path = "process/leasing.rs"]
 mod leasing;
+#[path = "process/levels.rs"]
+mod levels;
+#[path = "process/linear.rs"]
+mod linear;
 #[path = "process/overload.rs"]
 mod overload;
 #[path = "process/peers.rs"]
@@ -48,5 +53,7 @@ mod sessions;
 mod shutdown;
 #[path = "process/starts.rs"]
 mod starts;
+#[path = "process/upgrades.rs"]
+mod upgrades;
 #[path = "process/watching.rs"]
 mod watching;

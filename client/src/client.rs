@@ -354,6 +354,7 @@ fn owner_of(request: &Request) -> Option<OwnerId> {
         Request::RenewOwner(renew) => Some(renew.owner),
         Request::HoldConfirm(end) | Request::HoldCancel(end) => target_owner(&end.target, None),
         Request::HoldRelease(release) => target_owner(&release.target, release.fences.owner),
+        Request::Transfer(transfer) => transfer.fences.owner,
         Request::Batch(batch) => batch.items.first().and_then(owner_of_item),
         Request::Transaction(all) => {
             all.items.first().and_then(|item| owner_of_item(&item.operation))
@@ -374,6 +375,7 @@ fn owner_of_item(item: &BatchItem) -> Option<OwnerId> {
         BatchItem::Renew(renew) => target_owner(&renew.target, renew.fences.owner),
         BatchItem::HoldConfirm(end) | BatchItem::HoldCancel(end) => target_owner(&end.target, None),
         BatchItem::HoldRelease(release) => target_owner(&release.target, release.fences.owner),
+        BatchItem::Transfer(transfer) => transfer.fences.owner,
         BatchItem::PortCreate(create) => Some(port_owner(create.port_id)),
         BatchItem::PortUpdate(update) => Some(port_owner(update.port_id)),
         BatchItem::PortDelete(delete) => Some(port_owner(delete.port_id)),

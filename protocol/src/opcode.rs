@@ -122,7 +122,7 @@ opcodes! {
     LOOKUP = 0x0307, "lookup";
     /// Lets a lease go on.
     RENEW = 0x0308, "renew";
-    /// Lets all leases go on that an owner has in a network.
+    /// Lets all leases go on that an owner has in a network, or in all.
     RENEW_OWNER = 0x0309, "renew_owner";
     /// Up to 1,024 items of a batch on several networks and pools, all or nothing.
     TRANSACTION = 0x030a, "transaction";
@@ -132,6 +132,8 @@ opcodes! {
     HOLD_CANCEL = 0x030c, "hold_cancel";
     /// Releases an allocation once that is confirmed.
     HOLD_RELEASE = 0x030d, "hold_release";
+    /// Gives an allocation another owner, slot, instance or project.
+    TRANSFER = 0x030e, "transfer";
 
     /// Says what lives on a host, so that what doesn't is released in the end.
     RECONCILE = 0x0330, "reconcile";
@@ -221,7 +223,7 @@ impl Opcode {
             Self::UNWATCH => NetworkRule::None,
             Self::NETWORK_LIST | Self::NETWORK_FIND | Self::TRANSACTION => NetworkRule::None,
             Self::MANAGER_LIST => NetworkRule::None,
-            Self::RECONCILE | Self::SUSPECT_LIST => NetworkRule::Optional,
+            Self::RECONCILE | Self::SUSPECT_LIST | Self::RENEW_OWNER => NetworkRule::Optional,
             Self::LOOKUP | Self::SCOPE_GET | Self::POOL_GET => NetworkRule::Optional,
             Self::SCOPE_LIST | Self::POOL_LIST => NetworkRule::None,
             Self(0x0400..=0x040f) if self.is_known() => NetworkRule::None,
@@ -243,6 +245,7 @@ impl Opcode {
                 | Self::ALLOCATION_LIST
                 | Self::LOOKUP
                 | Self::USAGE
+                | Self::TRANSFER
                 | Self::WATCH
                 | Self::HISTORY
         )
@@ -291,6 +294,7 @@ impl Opcode {
                 | Self::HOLD_CONFIRM
                 | Self::HOLD_CANCEL
                 | Self::HOLD_RELEASE
+                | Self::TRANSFER
                 | Self::RECONCILE
                 | Self::SUSPECT_LIST
                 | Self::PORT_CREATE

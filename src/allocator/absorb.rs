@@ -7,6 +7,8 @@
 
 use super::Shard;
 use super::free_map::FreeMap;
+use super::growth::Samples;
+use super::levels::LevelBounds;
 use super::network::{Network, family_index};
 use super::subnet::{Subnet, last_of};
 use super::undo::{Savepoint, Step};
@@ -121,6 +123,13 @@ impl Shard {
                 }
                 self.mark_if_known(row.network, row.revision);
             }
+            Effect::LevelPut(row) => {
+                if let (Ok(of), Some(subnet)) = (self.marked(row.network, row.revision), row.subnet)
+                    && let Some(at) = self.find_subnet_handle(of, subnet)
+                {
+                    self.set_level(at, row.level);
+                }
+            }
             // The catalogue's, which no shard keeps.
             Effect::ProjectPut(_)
             | Effect::ScopePut(_)
@@ -214,7 +223,7 @@ impl Shard {
     }
 
     /// Who holds an allocation, as the record of its release says it.
-    fn holder_of(&self, handle: u32) -> HeldBy {
+    pub(super) fn holder_of(&self, handle: u32) -> HeldBy {
         let record = self.ledger.at(handle);
         let project = self.ledger.extras_row(record).and_then(|row| row.project);
         HeldBy { owner: record.owner(), slot: record.slot, project }
@@ -328,7 +337,7 @@ impl Shard {
                     let there = self.ledger.find_at(subnet, row.place.offset);
                     let rests = row.state == AllocationState::Quarantined;
                     let handle = match there {
-                        Some(handle) if !rests && !self.ledger.at(handle).rests() => {
+                        Some(handle) if !rests && self.is_same_key(handle, &row) => {
                             self.rewrite(handle, &row);
                             handle
                         }
@@ -449,6 +458,7 @@ impl Shard {
         *usable = *usable + u32::from(subnet.is_usable()) - u32::from(was_usable);
         subnet.strategy = row.strategy;
         subnet.quarantine_ms = row.quarantine_ms;
+        self.levels.moved(subnet.row.level, row.level);
         *subnet.row = owned_row(row);
         self.enter_subnet_name(at);
         self.enter_plan(at);
@@ -460,7 +470,7 @@ impl Shard {
         let network = self.networks.at_mut(of);
         network.next_subnet = network.next_subnet.max(row.subnet.0.saturating_add(1));
         let mut plain = owned_row(row);
-        plain.name = None;
+        (plain.name, plain.level) = (None, 0);
         let subnet = Subnet {
             network: of,
             project: network.project,
@@ -485,6 +495,9 @@ impl Shard {
             counted: Revision(0),
             map: FreeMap::new(row.prefix.host_bits()),
             pieces: Default::default(),
+            samples: Samples::default(),
+            bounds: LevelBounds::NEVER,
+            is_crossed: false,
             block_orders: 0,
             blocks: 0,
             exclusions: Vec::new(),
@@ -554,12 +567,7 @@ impl Shard {
             return Ok(());
         }
         let here = self.ledger.find_at(at, place.offset).filter(|&handle| {
-            let record = self.ledger.at(handle);
-            record.block_bits == place.block_bits
-                && record.owner() == row.owner
-                && record.slot == row.slot
-                && !record.rests()
-                && self.is_project(record, row)
+            self.ledger.at(handle).block_bits == place.block_bits && self.is_same_key(handle, row)
         });
         match here {
             Some(handle) => {
@@ -576,14 +584,22 @@ impl Shard {
         Ok(())
     }
 
-    /// Whether a record is of the project that a row says.
-    fn is_project(&self, record: &super::record::Record, row: &AllocationRow) -> bool {
+    /// Whether what lives at the place of a row has its key.
+    fn is_same_key(&self, handle: u32, row: &AllocationRow) -> bool {
+        let record = self.ledger.at(handle);
+        if record.rests() {
+            return false;
+        }
         let said = row.extras.as_deref().and_then(|extras| extras.project);
         let own = self.subnets.at(record.subnet).project;
-        self.ledger.project_of(&self.subnets, record) == said.unwrap_or(own)
+        let is_same = record.owner() == row.owner
+            && record.slot == row.slot
+            && self.ledger.project_of(&self.subnets, record) == said.unwrap_or(own);
+        is_same || (is_planted(Bug::TransferKeepsOldKey) && said_former(row))
     }
 
-    /// Takes out what shares an address or the key with a row; in live operation nothing does.
+    /// Takes out what shares an address or the key with a row; in live operation that is only what a
+    /// transfer gives to another key.
     fn push_out(&mut self, of: u32, at: u32, row: &AllocationRow) {
         let project = row.extras.as_deref().and_then(|extras| extras.project);
         let key = self.key_for(of, project, row.owner, row.slot);
@@ -711,4 +727,9 @@ fn owned_row(row: &SubnetRow) -> SubnetRow {
         },
         ..row.clone()
     }
+}
+
+/// Whether a row says that it was transferred.
+fn said_former(row: &AllocationRow) -> bool {
+    row.extras.as_deref().is_some_and(|extras| extras.former.is_some())
 }

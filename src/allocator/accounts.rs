@@ -14,6 +14,7 @@ use super::refusal::{Refused, refuse, with};
 use super::slab::Arena;
 use super::undo::Savepoint;
 use crate::model::{EffectSink, ProjectId, Status};
+use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::{AllocationState, Detail, QuotaResource};
 use addrd_sync::{Over, QuotaSet};
 use std::collections::BTreeMap;
@@ -364,6 +365,18 @@ impl Shard {
         if over.is_some_and(is_own) {
             return Ok(());
         }
+        self.check_resting_of(account, sink)
+    }
+
+    /// The same for the account of whoever is to have something.
+    pub(super) fn check_resting_of(
+        &mut self,
+        account: u32,
+        sink: &mut impl EffectSink,
+    ) -> Result<(), Refused> {
+        if !self.accounts.is_limited(account) {
+            return Ok(());
+        }
         let more_is_due = self.end_due_of(account, sink);
         let Err(over) = self.accounts.check_resting(account) else { return Ok(()) };
         if more_is_due {
@@ -408,6 +421,18 @@ impl Shard {
         asked[ADDRESSES] = orders.map(units_of).sum();
         let credit = self.accounts.credit(account);
         self.accounts.take(account, asked, credit, self.restoring)
+    }
+
+    /// Takes units for a block that another project gets, also inside of a whole: if that is taken back
+    /// they are credit. Call it when nothing else can refuse.
+    pub(super) fn pay_from(&mut self, account: u32, block_bits: u8) -> Result<(), Refused> {
+        if is_planted(Bug::TransferPaysNothing) {
+            return Ok(());
+        }
+        let mut asked = [0; SHARED_QUOTAS];
+        asked[ADDRESSES] = units_of(block_bits);
+        let credit = self.accounts.credit(account);
+        self.accounts.take(account, asked, credit, false)
     }
 
     /// The account that pays for a step, and its credit before it.

@@ -46,6 +46,9 @@ impl Shard {
             | Request::JobList(_)
             | Request::SuspectList(_)
             | Request::ManagerList(_) => self.read_any(at, scope, request),
+            Request::RenewOwner(request) if scope.network == NetworkId::NIL => {
+                ok(Reply::RenewedOwner(self.renew_everywhere(scope.project, request, sink)?))
+            }
             Request::Reconcile(request) => {
                 let network = self.network_if_named(scope)?;
                 ok(Reply::Reconciled(Box::new(self.reconcile(scope, network, request)?)))
@@ -70,6 +73,9 @@ impl Shard {
             Request::Batch(request) => Reply::Batch(Box::new(self.batch(network, request, sink)?)),
             Request::AllocationUpdate(request) => {
                 Reply::Allocation(Box::new(self.allocation_update(network, request, sink)?))
+            }
+            Request::Transfer(request) => {
+                Reply::Allocation(Box::new(self.transfer(network, request, sink)?))
             }
             Request::Renew(request) => Reply::Renewed(self.renew(network, request, sink)?),
             Request::RenewOwner(request) => {

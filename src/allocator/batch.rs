@@ -61,6 +61,10 @@ impl Shard {
                 let updated = self.allocation_update(network, item, sink)?;
                 Ok(BatchResult::Updated(Box::new(updated)))
             }
+            BatchItem::Transfer(item) => {
+                let transferred = self.transfer(network, item, sink)?;
+                Ok(BatchResult::Updated(Box::new(transferred)))
+            }
             BatchItem::Renew(item) => self.renew(network, item, sink).map(BatchResult::Renewed),
             BatchItem::HoldConfirm(item) => {
                 let ended = self.hold_confirm(network, item, sink)?;

@@ -207,6 +207,12 @@ impl Shard {
         if open.map(|piece| piece.free).sum::<u128>() != subnet.pieces.free() {
             found.push(format!("subnet {name}: the free sum is wrong"));
         }
+        if open_size(subnet) != subnet.pieces.open() {
+            found.push(format!("subnet {name}: the open sum is wrong"));
+        }
+        if subnet.bounds.is_passed(subnet.pieces.free()) && !subnet.is_crossed {
+            found.push(format!("subnet {name}: a level is crossed and nobody looks at it"));
+        }
         let here = self.find_subnet(subnet.network, name) == Some(at)
             && self.find_subnet_handle(subnet.network, subnet.handle) == Some(at)
             && subnet.room == subnet.room_now(&self.maps);
@@ -214,6 +220,11 @@ impl Shard {
             found.push(format!("subnet {name} is not found, or has another room"));
         }
     }
+}
+
+fn open_size(subnet: &Subnet) -> u128 {
+    let open = subnet.pieces.all().iter().filter(|piece| piece.is_open());
+    open.map(super::pieces::Piece::size).sum()
 }
 
 impl super::ledger::Ledger {

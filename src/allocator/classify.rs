@@ -2,7 +2,7 @@
 
 use super::refusal::{Refused, refuse_field};
 use super::shard::Scope;
-use crate::model::{NetworkId, Setting, Status};
+use crate::model::{NetworkId, ProjectId, Setting, Status};
 use addrd_protocol::message::{BatchItem, NetworkUpdate, ProjectUpdate, Request};
 
 /// Whether the request needs the catalogue: networks' names, projects, address scopes, subnet pools
@@ -63,6 +63,23 @@ pub(super) fn is_spanning_update(request: &NetworkUpdate) -> bool {
     !matches!(request.name, Setting::Unset)
 }
 
+/// Projects to which a request would transfer something.
+pub fn projects_given(request: &Request) -> impl Iterator<Item = ProjectId> {
+    let items: &[BatchItem] = match request {
+        Request::Batch(batch) => &batch.items,
+        _ => &[],
+    };
+    let in_batch = items.iter().filter_map(|item| match item {
+        BatchItem::Transfer(transfer) => transfer.to_project,
+        _ => None,
+    });
+    let alone = match request {
+        Request::Transfer(transfer) => transfer.to_project,
+        _ => None,
+    };
+    alone.into_iter().chain(in_batch)
+}
+
 /// Whether every shard answers its part, to be joined by [`super::merge`].
 #[must_use]
 pub fn is_gathered(scope: &Scope, request: &Request) -> bool {
@@ -72,6 +89,7 @@ pub fn is_gathered(scope: &Scope, request: &Request) -> bool {
         | Request::JobGet(_)
         | Request::JobList(_)
         | Request::Reconcile(_)
+        | Request::RenewOwner(_)
         | Request::SuspectList(_) => scope.network == NetworkId::NIL,
         _ => false,
     }
@@ -99,6 +117,7 @@ pub fn is_mutation(request: &Request) -> bool {
             | Request::HoldConfirm(_)
             | Request::HoldCancel(_)
             | Request::HoldRelease(_)
+            | Request::Transfer(_)
             | Request::Batch(_)
             | Request::Transaction(_)
             | Request::ProjectCreate(_)

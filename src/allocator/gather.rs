@@ -1,7 +1,8 @@
 //! Joins the parts of a request that every shard answers. Looks at no state.
 
+use super::leases::any_left;
 use super::pages::{Cursor, Kind};
-use super::refusal::{refuse, unsupported};
+use super::refusal::{Refused, refuse, unsupported};
 use super::shard::{Answer, At, Scope};
 use crate::model::{Family, Status, Text};
 use addrd_protocol::message::allocation::LOOKUPS_MAX;
@@ -9,7 +10,7 @@ use addrd_protocol::message::list::PAGE_OBJECTS_MAX;
 use addrd_protocol::message::reconcile::SUSPECTS_MAX;
 use addrd_protocol::message::{
     Cursor as CursorBytes, JobPage, Lookups, ManagerPage, ManagerUse, NetworkPage, Reconciled,
-    Reply, Request, Suspects,
+    RenewedOwner, Reply, Request, Suspects,
 };
 use std::collections::BTreeMap;
 
@@ -39,6 +40,7 @@ pub fn merge(at: &At, request: &Request, _scope: &Scope, parts: Vec<Answer>) -> 
         Request::JobList(request) => {
             Reply::Jobs(Box::new(jobs(at, replies, most(request.page.limit))))
         }
+        Request::RenewOwner(_) => Reply::RenewedOwner(renewed(replies)?),
         Request::Reconcile(_) => Reply::Reconciled(Box::new(reconciled(replies))),
         Request::SuspectList(_) => Reply::Suspects(Box::new(suspects(replies))),
         Request::ManagerList(request) => {
@@ -127,6 +129,21 @@ impl<T> Pages<T> {
 
 fn key(cursor: &CursorBytes) -> (u128, u128) {
     Cursor::key_of(cursor)
+}
+
+/// What an owner has is in any of them, or in none any more.
+fn renewed(replies: Vec<Reply>) -> Result<RenewedOwner, Refused> {
+    let parts = replies.into_iter().filter_map(|reply| match reply {
+        Reply::RenewedOwner(part) => Some(part),
+        _ => None,
+    });
+    let all = parts.fold(RenewedOwner::default(), |all, part| RenewedOwner {
+        renewed: all.renewed + part.renewed,
+        endless: all.endless + part.endless,
+        expired: all.expired + part.expired,
+        stale: all.stale + part.stale,
+    });
+    any_left(all, "the owner holds nothing in any network any more")
 }
 
 /// A part is taken by every shard, and its call is complete when it is so in all of them.

@@ -12,11 +12,12 @@ use super::refusal::{Refused, limit, out_of_range, refuse, refuse_field};
 use super::release::no_fence;
 use super::shard::At;
 use super::slab::NIL;
+use super::undo::Savepoint;
 use crate::limits::{
     CLOCK_JUMP_MS_MAX, EXPIRY_SLICE_RECORD_BYTES_MAX, HAND_OVER_RECORD_BYTES_MAX, LIST_OBJECTS_MAX,
     RECORD_BYTES_MAX, REST_SLICE_OBJECTS,
 };
-use crate::model::{EffectSink, Instance, Revision, Status, Tick};
+use crate::model::{EffectSink, Instance, ProjectId, Revision, Status, Tick};
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::release::Target;
 use addrd_protocol::message::renew::{LEASE_MS_MAX, LEASE_MS_MIN, RENEW_OWNER_MAX};
@@ -219,6 +220,81 @@ impl Shard {
         outcome
     }
 
+    /// Renews what an owner has in all networks here. Nothing has changed if it is refused.
+    ///
+    /// Shape: a look at each allocation of the owner, at most [`RENEW_OWNER_MAX`].
+    pub(super) fn renew_everywhere(
+        &mut self,
+        project: ProjectId,
+        request: &RenewOwner,
+        sink: &mut impl EffectSink,
+    ) -> Result<RenewedOwner, Refused> {
+        check_lease(request.lease_ms)?;
+        let salt = self.owner_salt(project);
+        let home = self.ledger.find_owner(&self.subnets, project, salt, request.owner);
+        let ring = home.into_iter().flat_map(|home| self.ledger.ring(home));
+        let network_of = |at| self.subnets.at(self.ledger.at(at).subnet).network;
+        let mut found: Vec<(u32, u32)> =
+            ring.take(RENEW_OWNER_MAX + 1).map(|at| (network_of(at), at)).collect();
+        if found.len() > RENEW_OWNER_MAX {
+            let most = RENEW_OWNER_MAX as u128;
+            return Err(limit("RENEW_OWNER_MAX", found.len() as u128, most));
+        }
+        found.sort_unstable();
+        let start = sink.bytes();
+        let mut savepoints = Vec::new();
+        let outcome = self.renew_by_network(&found, request, &mut savepoints, sink);
+        while let Some(savepoint) = savepoints.pop() {
+            match outcome {
+                Ok(_) => self.end_undo(savepoint),
+                Err(_) => self.take_back(savepoint),
+            }
+        }
+        if outcome.is_err() {
+            sink.truncate(start);
+        }
+        outcome
+    }
+
+    /// Allocations with their networks, those of one network side by side.
+    fn renew_by_network(
+        &mut self,
+        found: &[(u32, u32)],
+        request: &RenewOwner,
+        savepoints: &mut Vec<Savepoint>,
+        sink: &mut impl EffectSink,
+    ) -> Result<RenewedOwner, Refused> {
+        let mut counts = RenewedOwner::default();
+        for of_network in found.chunk_by(|a, b| a.0 == b.0) {
+            for (number, &(network, at)) in of_network.iter().enumerate() {
+                if number == 0 {
+                    savepoints.push(self.begin_undo(network));
+                }
+                self.renew_counted(network, at, request, &mut counts, sink);
+                // Other shards' parts may be in the same hand-over.
+                check_bytes(sink.bytes())?;
+            }
+        }
+        Ok(counts)
+    }
+
+    fn renew_counted(
+        &mut self,
+        network: u32,
+        at: u32,
+        request: &RenewOwner,
+        counts: &mut RenewedOwner,
+        sink: &mut impl EffectSink,
+    ) {
+        let count = match self.renew_case(network, at, request, sink) {
+            Case::Renewed => &mut counts.renewed,
+            Case::Endless => &mut counts.endless,
+            Case::Expired => &mut counts.expired,
+            Case::Stale => &mut counts.stale,
+        };
+        *count += 1;
+    }
+
     fn renew_all(
         &mut self,
         network: u32,
@@ -228,23 +304,10 @@ impl Shard {
         let start = sink.bytes();
         let mut counts = RenewedOwner::default();
         for at in self.held_by(network, request)? {
-            let count = match self.renew_case(network, at, request, sink) {
-                Case::Renewed => &mut counts.renewed,
-                Case::Endless => &mut counts.endless,
-                Case::Expired => &mut counts.expired,
-                Case::Stale => &mut counts.stale,
-            };
-            *count += 1;
-            let bytes = sink.bytes() - start;
-            if bytes > HAND_OVER_RECORD_BYTES_MAX {
-                let most = HAND_OVER_RECORD_BYTES_MAX as u128;
-                return Err(limit("HAND_OVER_RECORD_BYTES_MAX", bytes as u128, most));
-            }
+            self.renew_counted(network, at, request, &mut counts, sink);
+            check_bytes(sink.bytes() - start)?;
         }
-        if counts.renewed + counts.endless + counts.stale == 0 {
-            return Err(expired("the owner holds nothing in this network any more"));
-        }
-        Ok(counts)
+        any_left(counts, "the owner holds nothing in this network any more")
     }
 
     /// The allocations of an owner in a network.
@@ -335,6 +398,23 @@ pub(super) fn no_lease_of_prefixes() -> Refused {
         "lease_ms",
         format_args!("a lease of a prefix of a subnet pool is not built in this version"),
     )
+}
+
+/// Refuses renewals whose records fit no hand-over.
+fn check_bytes(bytes: usize) -> Result<(), Refused> {
+    if bytes <= HAND_OVER_RECORD_BYTES_MAX {
+        return Ok(());
+    }
+    let most = HAND_OVER_RECORD_BYTES_MAX as u128;
+    Err(limit("HAND_OVER_RECORD_BYTES_MAX", bytes as u128, most))
+}
+
+/// The counts, unless nothing is held any more.
+pub(super) fn any_left(counts: RenewedOwner, else_told: &str) -> Result<RenewedOwner, Refused> {
+    if counts.renewed + counts.endless + counts.stale == 0 {
+        return Err(expired(else_told));
+    }
+    Ok(counts)
 }
 
 #[cold]

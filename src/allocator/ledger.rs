@@ -558,10 +558,11 @@ fn whole_extras(extras: &Extras) -> Option<Box<AllocationExtras>> {
 }
 
 /// Rare fields as they are kept: copied, so that no network buffer stays alive, without the trace
-/// id, which only the journal has, and the times, which have places of their own.
+/// id and the former holder, which only the journal has, and the times, which have places of their own.
 fn stored_extras(row: &AllocationExtras) -> Option<Box<AllocationExtras>> {
     let mut kept = row.clone();
-    (kept.trace, kept.deadline, kept.quarantine_end) = (None, None, None);
+    (kept.trace, kept.former) = (None, None);
+    (kept.deadline, kept.quarantine_end) = (None, None);
     for text in [&mut kept.manager, &mut kept.host, &mut kept.label, &mut kept.owner_name] {
         *text = text.as_ref().map(super::owned);
     }

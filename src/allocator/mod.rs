@@ -16,6 +16,7 @@ mod deadlines;
 mod departed;
 mod free_map;
 mod gather;
+mod growth;
 mod guests;
 mod holds;
 mod hosts;
@@ -24,6 +25,7 @@ mod jobs;
 mod leases;
 mod ledger;
 mod leniency;
+mod levels;
 mod lists;
 mod lookup;
 mod network;
@@ -51,6 +53,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod transfer;
 mod undo;
 mod usage;
 
@@ -59,10 +62,11 @@ pub use accounts::{Holdings, SHARED_QUOTAS, SharedQuotas, bring_credit};
 pub use catalogue::{Catalogue, CatalogueSnapshot, apply_spanning, finish_network};
 pub use classify::{
     is_freeing, is_gathered, is_mutation, is_renewal, is_reserved_class, is_spanning,
-    needs_no_shard,
+    needs_no_shard, projects_given,
 };
 pub use gather::merge;
 pub use jobs::JobProgress;
+pub use levels::{Crossed, Crossing, LevelCounts, UsageLevels};
 pub use shard::{Answer, At, Scope, Shard, ShardCounters, ShardSettings};
 pub use snapshot::Snapshot;
 pub use survey::{FILL_LEVELS, FillReport, SubnetFill, Survey};

@@ -56,6 +56,8 @@ pub(super) struct Pieces {
     list: Vec<Piece>,
     /// Sum of `free` of the open ones.
     free: u128,
+    /// Sum of their sizes.
+    open: u128,
 }
 
 impl Pieces {
@@ -71,6 +73,7 @@ impl Pieces {
             piece.free = piece.size() - taken;
             if piece.is_open() {
                 pieces.free += piece.free;
+                pieces.open += piece.size();
             }
         }
         pieces
@@ -104,6 +107,11 @@ impl Pieces {
     /// Free and open for automatic allocation.
     pub(super) const fn free(&self) -> u128 {
         self.free
+    }
+
+    /// Offsets that are open for automatic allocation, free or not.
+    pub(super) const fn open(&self) -> u128 {
+        self.open
     }
 
     /// Closed to automatic allocation and not used.

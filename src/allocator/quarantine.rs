@@ -213,6 +213,9 @@ impl Shard {
             open + excluded + pinned
         };
         totals.count_resting(in_pools, there);
+        if subnet.bounds.is_passed(subnet.pieces.free()) {
+            self.levels.note(at, &mut subnet.is_crossed);
+        }
         subnet.counted = network.revision;
         let room = subnet.room_now(&self.maps);
         if room != subnet.room {

@@ -107,7 +107,7 @@ impl Shard {
     }
 
     /// The allocation that a target names, if its lease hasn't ended.
-    fn find_live(&self, network: u32, target: &Target) -> Result<Option<u32>, Refused> {
+    pub(super) fn find_live(&self, network: u32, target: &Target) -> Result<Option<u32>, Refused> {
         let found = self.find_target(network, target)?;
         Ok(found.filter(|&at| !self.is_over(self.ledger.at(at))))
     }
@@ -242,7 +242,7 @@ pub(super) fn no_fence(or_any: &str) -> Refused {
 }
 
 #[cold]
-fn nothing_held(target: &Target) -> Refused {
+pub(super) fn nothing_held(target: &Target) -> Refused {
     match target {
         Target::Key { owner, slot } => refuse(
             Status::NOT_FOUND,

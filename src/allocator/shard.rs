@@ -4,8 +4,10 @@
 use super::accounts::Accounts;
 use super::departed::Departed;
 use super::free_map::MapStore;
+use super::growth::{Passes, shift_of};
 use super::index::{Index, split_mix};
 use super::ledger::{KeyOf, Ledger};
+use super::levels::{Levels, use_of};
 use super::network::{Network, family_index};
 use super::ports::Ports;
 use super::rests::Rests;
@@ -144,6 +146,10 @@ pub struct Shard {
     pub(super) rests: Rests,
     /// Open holds.
     pub(super) holds: u64,
+    /// When the use of subnets was sampled.
+    pub(super) passes: Passes,
+    /// Levels of use, and whose has changed.
+    pub(super) levels: Levels,
     networks_by_id: Index,
     networks_by_handle: Index,
     network_names: Index,
@@ -206,6 +212,8 @@ impl Shard {
             accounts: Accounts::new(),
             rests: Rests::default(),
             holds: 0,
+            passes: Passes::default(),
+            levels: Levels::default(),
             networks_by_id: Index::new(),
             networks_by_handle: Index::new(),
             network_names: Index::new(),
@@ -586,6 +594,7 @@ impl Shard {
         let of = self.networks.at_mut(network);
         of.usable[family_index(place.family)] -= u32::from(subnet.is_usable());
         of.remove_subnet(key, &counts);
+        self.levels.moved(self.subnets.at(at).row.level, 0);
         self.accounts.count_subnet(of.account, false);
         self.subnets_by_id.remove(by_id, at);
         self.subnets_by_handle.remove(by_handle, at);
@@ -624,6 +633,9 @@ impl Shard {
             totals.count(&subnet.pieces.count(offset, last_of(offset, order), taken), taken);
             count_block(subnet, order, taken);
         }
+        if subnet.bounds.is_passed(subnet.pieces.free()) {
+            self.levels.note(at, &mut subnet.is_crossed);
+        }
         let room = subnet.room_now(&self.maps);
         subnet.counted = network.revision;
         network.allocations = if taken { network.allocations + 1 } else { network.allocations - 1 };
@@ -637,9 +649,10 @@ impl Shard {
     /// its room and the sums of its network up to date.
     pub(super) fn recut(&mut self, at: u32) {
         let subnet = self.subnets.at_mut(at);
-        let before = Totals::of(subnet, &self.maps);
+        let (before, used_before) = (Totals::of(subnet, &self.maps), use_of(subnet).0);
         subnet.cut(&self.maps);
-        let after = Totals::of(subnet, &self.maps);
+        let (after, used_after) = (Totals::of(subnet, &self.maps), use_of(subnet).0);
+        subnet.samples.shift(used_before, used_after, shift_of(subnet));
         subnet.room = subnet.room_now(&self.maps);
         let (key, room) = (subnet.key(at), subnet.room);
         let network = self.networks.at_mut(subnet.network);
@@ -648,6 +661,7 @@ impl Shard {
         let totals = network.totals_mut(key.family);
         totals.subtract(&before);
         totals.add(&after);
+        self.bind_level(at);
     }
 }
 

@@ -1,7 +1,9 @@
 //! A subnet in memory: attributes, free map, pieces, exclusions. Knows no owners.
 
 use super::free_map::{FreeMap, MapStore};
+use super::growth::Samples;
 use super::holds::SubnetHolds;
+use super::levels::LevelBounds;
 use super::order::Key;
 use super::pieces::{Closed, Part, Pieces, Span};
 use super::record::Holder;
@@ -53,6 +55,12 @@ pub(super) struct Subnet {
     pub(super) counted: Revision,
     pub(super) map: FreeMap,
     pub(super) pieces: Pieces,
+    /// Its use at past times.
+    pub(super) samples: Samples,
+    /// Free counts at which the level of its use is looked at.
+    pub(super) bounds: LevelBounds,
+    /// It waits for that.
+    pub(super) is_crossed: bool,
     /// Orders of blocks that it has or had since it last had none; bit 0 is unused.
     pub(super) block_orders: u128,
     /// Blocks that live or rest (not single addresses).

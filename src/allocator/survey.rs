@@ -1,8 +1,9 @@
 //! How full the subnets of a shard are, gathered a bounded piece at a time. Reads only.
 
 use super::Shard;
+use super::growth::Outlook;
 use super::subnet::Subnet;
-use crate::limits::SUBNETS_SHOWN_MAX;
+use crate::limits::{EXHAUSTION_MS, SUBNETS_SHOWN_MAX};
 use crate::model::{NetworkId, SubnetId};
 
 /// A subnet and how full it is, for metrics.
@@ -27,6 +28,11 @@ pub struct FillReport {
     pub levels: [u64; FILL_LEVELS.len()],
     /// The fullest subnets, the fullest first, at most `limits::SUBNETS_SHOWN_MAX`.
     pub fullest: Vec<SubnetFill>,
+    /// The subnet that is full first if it grows as over the last hour, and as over the last day, ms.
+    pub soonest_ms: [Option<u64>; 2],
+    /// Subnets that are full within `limits::EXHAUSTION_MS` if they grow as over the last hour, and as over
+    /// the last day.
+    pub exhausted: [[u64; EXHAUSTION_MS.len()]; 2],
 }
 
 impl FillReport {
@@ -35,6 +41,11 @@ impl FillReport {
         for (mine, theirs) in self.levels.iter_mut().zip(other.levels) {
             *mine += theirs;
         }
+        for (mine, theirs) in self.soonest_ms.iter_mut().zip(other.soonest_ms) {
+            *mine = (*mine).into_iter().chain(theirs).min();
+        }
+        let counts = self.exhausted.iter_mut().flatten();
+        counts.zip(other.exhausted.iter().flatten()).for_each(|(mine, theirs)| *mine += theirs);
         self.fullest.extend_from_slice(&other.fullest);
         self.cut();
     }
@@ -47,6 +58,19 @@ impl FillReport {
         // Cut now and then, so that sorting costs little for each.
         if self.fullest.len() >= 4 * SUBNETS_SHOWN_MAX {
             self.cut();
+        }
+    }
+
+    fn expect(&mut self, outlook: &Outlook) {
+        for (place, growth) in [outlook.hour, outlook.day].into_iter().enumerate() {
+            // What is full already would hide everything else; its level tells that.
+            let ms = growth.and_then(|growth| growth.exhausted_in_ms).filter(|ms| *ms > 0);
+            let Some(ms) = ms else { continue };
+            let soonest = &mut self.soonest_ms[place];
+            *soonest = Some(soonest.map_or(ms, |soonest| soonest.min(ms)));
+            for (count, within) in self.exhausted[place].iter_mut().zip(EXHAUSTION_MS) {
+                *count += u64::from(ms <= within);
+            }
         }
     }
 
@@ -69,8 +93,10 @@ impl Shard {
     /// begins anew. A subnet that changes meanwhile counts as it was or as it is.
     pub fn survey(&self, survey: &mut Survey, examine: u32) -> Option<FillReport> {
         let end = survey.next.saturating_add(examine).min(self.subnets.high());
-        for subnet in (survey.next..end).filter_map(|at| self.subnets.get(at)) {
+        for at in survey.next..end {
+            let Some(subnet) = self.subnets.get(at) else { continue };
             if let Some((level, permille)) = fill_of(subnet) {
+                survey.report.expect(&self.outlook(at, self.sampled_at()));
                 let network = self.networks.at(subnet.network).id;
                 let fill = SubnetFill { network, subnet: subnet.row.id, permille };
                 survey.report.add(level, fill);

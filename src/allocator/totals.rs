@@ -130,6 +130,9 @@ impl Totals {
             excluded: self.untaken(Part::Excluded),
             pinned: self.untaken(Part::Pinned),
             used_outside: self.taken[Part::Outside as usize],
+            growth_1h: None,
+            growth_24h: None,
+            watched_ms: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Counts and free ranges. Reads only.
 
 use super::Shard;
+use super::growth::Outlook;
 use super::lists::behind;
 use super::network::family_index;
 use super::order::Key;
@@ -40,7 +41,7 @@ impl Shard {
             gone: Vec::new(),
         };
         if let Some(name) = &request.subnet {
-            let subnets = vec![self.subnet_usage(self.find_named_subnet(network, name)?)];
+            let subnets = vec![self.subnet_usage(at, self.find_named_subnet(network, name)?)];
             return Ok(NetworkUsage { subnets, ..empty });
         }
         let totals = self.totals(network, request.family);
@@ -77,7 +78,7 @@ impl Shard {
                 break;
             }
             let shown = since.is_none_or(|since| subnet.counted > since);
-            let item = shown.then(|| self.subnet_usage(key.subnet()));
+            let item = shown.then(|| self.subnet_usage(at, key.subnet()));
             if !page.look_at(subnet.base, item) {
                 break;
             }
@@ -109,9 +110,16 @@ impl Shard {
     }
 
     /// Counts of a subnet.
-    pub(super) fn subnet_usage(&self, at: u32) -> SubnetUsage {
-        let subnet = self.subnets.at(at);
-        Totals::of(subnet, &self.maps).of_subnet(subnet)
+    pub(super) fn subnet_usage(&self, at: &At, handle: u32) -> SubnetUsage {
+        let subnet = self.subnets.at(handle);
+        let counts = Totals::of(subnet, &self.maps).of_subnet(subnet);
+        let Outlook { hour, day, watched_ms } = self.outlook(handle, at.tick);
+        SubnetUsage {
+            growth_1h: hour,
+            growth_24h: day,
+            watched_ms: (watched_ms > 0).then_some(watched_ms),
+            ..counts
+        }
     }
 
     /// Free ranges of a subnet's pools outside of its exclusions, in rising order.

@@ -48,7 +48,7 @@ fn project_of(global: &Global, context: &Kept) -> Result<Option<ProjectId>, Faul
 }
 
 /// A project as people write it.
-fn project(text: &str) -> Result<ProjectId, Fault> {
+pub(crate) fn project(text: &str) -> Result<ProjectId, Fault> {
     match text.parse() {
         Ok(id) => Ok(id),
         Err(_) => super::find::name(text).map(|_| super::project::id_of(text)),

@@ -40,6 +40,15 @@ pub(crate) fn rest(text: &str) -> Result<u64, String> {
     parsed.filter(|ms| *ms <= QUARANTINE_MS_MAX).ok_or_else(expected)
 }
 
+/// A pause between two refreshes, ms.
+///
+/// # Errors
+/// What was expected.
+pub(crate) fn pause(text: &str) -> Result<u64, String> {
+    let parsed = ms(text).filter(|ms| (100..=3_600_000).contains(ms));
+    parsed.ok_or_else(|| "expected a duration from 100ms to 1h, such as 500ms, 2s, 1m".to_owned())
+}
+
 /// Time left as people read it: the two largest units that are not zero. 0 is without end: nothing.
 pub(crate) fn left(ms: u64) -> String {
     if ms == 0 {

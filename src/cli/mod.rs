@@ -22,6 +22,8 @@ mod job;
 mod lookup;
 mod manager;
 mod network;
+mod new_holder;
+mod outlook;
 mod output;
 mod owner;
 mod pin;
@@ -41,6 +43,7 @@ mod subnet;
 mod subnet_change;
 mod table;
 mod time;
+mod top;
 mod transaction;
 mod transfer;
 mod usage;
@@ -145,12 +148,16 @@ enum Command {
     Cancel(hold::Cancel),
     /// Renews the lease of what an address or an owner holds.
     Renew(renew::Renew),
+    /// Gives what an address or an owner holds to another owner; the address stays.
+    Transfer(new_holder::Transfer),
     /// Finds who holds an address, or what an owner holds.
     Lookup(lookup::Lookup),
     /// Lists allocations.
     List(allocation::List),
     /// Counts of addresses: free, allocated, excluded.
     Usage(usage::Usage),
+    /// How full a server is, again and again.
+    Top(top::Top),
     /// Free addresses or ranges.
     Free(free::Free),
     /// Who held an address, or what an owner held.
@@ -253,9 +260,11 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         Command::Confirm(confirm) => hold::confirm(session, confirm).await,
         Command::Cancel(cancel) => hold::cancel(session, cancel).await,
         Command::Renew(renew) => renew::run(session, renew).await,
+        Command::Transfer(transfer) => new_holder::run(session, transfer).await,
         Command::Lookup(lookup) => lookup::run(session, lookup).await,
         Command::List(list) => allocation::list(session, list).await,
         Command::Usage(usage) => usage::run(session, usage).await,
+        Command::Top(top) => top::run(session, top).await,
         Command::Free(free) => free::run(session, free).await,
         Command::History(history) => history::run(session, history).await,
         Command::Watch(watch) => watch::run(session, watch).await,

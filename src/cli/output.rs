@@ -39,6 +39,11 @@ impl Output {
         }
     }
 
+    /// The limit that was given; 0 stands for none.
+    pub(crate) fn objects_given(&self) -> Option<usize> {
+        self.limit.map(|limit| if limit == 0 { usize::MAX } else { limit })
+    }
+
     /// Whether only addresses or ids are printed.
     pub(crate) fn is_quiet(&self) -> bool {
         self.quiet

@@ -153,9 +153,15 @@ impl Target {
         if self.pool.is_some() { client.for_pools() } else { client }
     }
 
-    /// The network and the owner as they were given.
-    pub(crate) fn network_and_owner(&self) -> Option<(&str, OwnerId)> {
-        Some((self.network.as_deref()?, self.owner.as_ref()?.id))
+    /// The network, if one was given, and the owner.
+    pub(crate) fn network_and_owner(&self) -> Option<(Option<&str>, OwnerId)> {
+        Some((self.network.as_deref(), self.owner.as_ref()?.id))
+    }
+
+    /// The owner that must hold an address; without it whoever holds that is found.
+    pub(crate) fn take_fenced_owner(&mut self) -> Option<OwnerId> {
+        self.address?;
+        self.owner.take().map(|owner| owner.id)
     }
 
     /// The instance that must hold it.

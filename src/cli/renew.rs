@@ -17,15 +17,16 @@ use serde::Serialize;
 Examples:
   addrd renew 10.0.0.2 --lease 1h
   addrd renew --network blue --owner web-1 --lease 90s
-  addrd renew --network blue --owner node-7 --all --lease 1h")]
+  addrd renew --network blue --owner node-7 --all --lease 1h
+  addrd renew --owner node-7 --all --lease 1h")]
 pub(crate) struct Renew {
     #[command(flatten)]
     target: Target,
     /// How long from now on: 90s, 15m, 1h, 7d
     #[arg(long, value_name = "DURATION", value_parser = duration::lease)]
     lease: u64,
-    /// All that the owner holds in the network
-    #[arg(long, requires = "owner", requires = "network", conflicts_with_all = ["address", "slot", "revision", "manager", "pool"])]
+    /// All that the owner holds, in the network or without one in all networks
+    #[arg(long, requires = "owner", conflicts_with_all = ["address", "slot", "revision", "manager", "pool"])]
     all: bool,
 }
 
@@ -80,7 +81,9 @@ fn left_or_endless(ms: u64) -> String {
 struct AllOf {
     #[serde(flatten)]
     counts: RenewedOwner,
-    network_id: NetworkId,
+    /// Absent: all networks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network_id: Option<NetworkId>,
     owner: OwnerId,
 }
 
@@ -118,15 +121,19 @@ pub(crate) async fn run(session: &Session, renew: Renew) -> Result<(), Fault> {
 
 async fn run_all(session: &Session, renew: &Renew) -> Result<(), Fault> {
     let Some((network, owner)) = renew.target.network_and_owner() else {
-        return Err(Fault::Usage("--all needs --network and --owner".to_owned()));
+        return Err(Fault::Usage("--all needs --owner".to_owned()));
     };
-    let client = session.client_of(owner).await?;
-    let (client, network) = find::usable(&client, network).await?;
+    let mut client = session.client_of(owner).await?;
+    let mut network_id = None;
+    if let Some(network) = network {
+        let (of_network, found) = find::usable(&client, network).await?;
+        (client, network_id) = (of_network, Some(found));
+    }
     let instance = renew.target.instance().map(Instance);
     let request = RenewOwner { owner, instance, lease_ms: renew.lease };
     if session.is_dry("renew so", &request)? {
         return Ok(());
     }
-    let counts = client.renew_owner(network, request).await?;
-    session.output.one(&AllOf { counts, network_id: network, owner })
+    let counts = client.renew_owner(network_id.unwrap_or(NetworkId::NIL), request).await?;
+    session.output.one(&AllOf { counts, network_id, owner })
 }

@@ -5,7 +5,9 @@ use super::fault::{Fault, told};
 use super::session::Session;
 use super::{check, network, output, subnet};
 use addrd::config::{Config, LogFormat, LogLevel, Sources};
-use addrd::engine::{Boot, BootError, Booted, Clock, Engine, StartProgress, SystemHands, boot};
+use addrd::engine::{
+    Boot, BootError, Booted, Clock, Engine, StartProgress, SystemHands, UsageLevels, boot,
+};
 use addrd::limits;
 use addrd::server::{Server, Sockets};
 use addrd::store::{self, history::HistorySettings};
@@ -257,6 +259,8 @@ fn booted(
         memory_records_max: config.memory_records_max(),
         clock_jump_ms_max: u64::try_from(config.clock_jump_max.as_millis()).unwrap_or(u64::MAX),
         restart_grace_ms: u64::try_from(config.restart_grace.as_millis()).unwrap_or(u64::MAX),
+        // They were checked when they were read.
+        usage_levels: UsageLevels::new(&config.usage_levels).unwrap_or_default(),
         hands: Box::new(SystemHands),
         on_failure: Arc::new(|what| {
             output::to_stderr(&format!("error: stopping: {what}"));

@@ -5,7 +5,7 @@ use super::fault::Fault;
 use super::output::{ListOutput, Output};
 use super::session::Session;
 use super::view::{self, View, text, word};
-use super::{find, held::Names};
+use super::{find, held::Names, outlook};
 use addrd_client::Client;
 use addrd_protocol::message::{NetworkUsage, SubnetUsage, Usage as Request, UsageTotals};
 use addrd_protocol::{NetworkId, Revision, Text};
@@ -63,6 +63,8 @@ impl View for Line {
         "pinned",
         "used_outside",
         "used",
+        "full_in_by_1h",
+        "full_in_by_24h",
         "network",
         "subnet_id",
     ];
@@ -100,7 +102,8 @@ impl Counts {
             usage.pinned,
             usage.used_outside,
         ];
-        self.line(usage.cidr.to_string(), counts, usage.subnet_id.to_string())
+        let outlook = [outlook::by_hour(usage), outlook::by_day(usage)];
+        self.line(usage.cidr.to_string(), counts, outlook, usage.subnet_id.to_string())
     }
 
     /// The sums of a family; its key is the network's id.
@@ -116,15 +119,16 @@ impl Counts {
             totals.used_outside,
         ];
         let label = format!("all {} {}", totals.subnets, word(&totals.family));
-        let line = self.line(label, counts, String::new());
+        let line = self.line(label, counts, Default::default(), String::new());
         Line { key: self.usage.network_id.to_string(), ..line }
     }
 
-    fn line(&self, label: String, counts: [u128; 8], key: String) -> Line {
+    fn line(&self, label: String, counts: [u128; 8], outlook: [String; 2], key: String) -> Line {
         let [pool_size, free, ..] = counts;
         let mut cells = vec![label];
         cells.extend(counts.iter().map(u128::to_string));
         cells.push(view::percent(pool_size.saturating_sub(free), pool_size));
+        cells.extend(outlook);
         cells.push(text(self.network_name.as_ref()));
         cells.push(key.clone());
         Line { cells, key }

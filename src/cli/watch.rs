@@ -6,8 +6,10 @@ use super::output;
 use super::owner::Owner;
 use super::session::Session;
 use addrd_client::{Change, Changes, Client};
-use addrd_protocol::message::{Event, EventKind, EventObject, FeedPosition, Gone, Watch as Wanted};
-use addrd_protocol::{Incarnation, NetworkId, Seq, Text};
+use addrd_protocol::message::{
+    Event, EventKind, EventObject, FeedPosition, Gone, LevelEvent, Watch as Wanted,
+};
+use addrd_protocol::{Incarnation, NetworkId, Seq, SubnetId, Text};
 use serde::Serialize;
 use std::str::FromStr;
 
@@ -24,6 +26,7 @@ Examples:
   addrd watch blue --kind allocation            who gets and gives back addresses of a network
   addrd watch blue --owner web-1 --output jsonl
   addrd watch --label app=web --until-current   what happened until now, with --from
+  addrd watch --kind level                      subnets and pools that become full
   addrd watch --from 1:4711 --output jsonl --limit 100")]
 pub(crate) struct Watch {
     /// Name or id of a network [default: all of the project]
@@ -149,7 +152,11 @@ fn print(session: &Session, changes: &Changes, event: &Event) -> Result<(), Faul
         let from = changes.position().map(told).unwrap_or_default();
         serde_json::to_string(&Line { from, event }).map_err(std::io::Error::from)?
     } else {
-        let change = if matches!(event.object, EventObject::Gone(_)) { "-" } else { "+" };
+        let change = match &event.object {
+            EventObject::Gone(_) => "-",
+            EventObject::Level(level) if level.level < level.before => "-",
+            _ => "+",
+        };
         let (kind, what) = (event.object.kind().name(), what(&event.object));
         format!("{:<10} {change} {kind:<10} {what}", event.position)
     };
@@ -178,7 +185,20 @@ fn what(object: &EventObject) -> String {
         EventObject::Job(job) => {
             format!("{} {:?} {} of {}", job.job_id, job.kind, job.done, job.total)
         }
+        EventObject::Level(level) => crossed(level),
         EventObject::Gone(gone) => what_was(gone),
+    }
+}
+
+fn crossed(event: &LevelEvent) -> String {
+    let of = match event.subnet_id {
+        SubnetId::NIL => format!("pool {}", event.subnet_pool_id),
+        subnet => format!("subnet {subnet}"),
+    };
+    let LevelEvent { level, before, used, size, .. } = event;
+    match level > before {
+        true => format!("{of} reached {level} %: {used} of {size}"),
+        false => format!("{of} fell below {before} %: {used} of {size}"),
     }
 }
 

@@ -138,6 +138,20 @@ pub(super) fn list<T>(
     Ok(values)
 }
 
+/// Whole numbers separated by commas, each larger than the one before; empty = none.
+pub(super) fn rising(text: &str, count_max: usize, allowed: RangeInclusive<u8>) -> Parsed<Vec<u8>> {
+    let what = || {
+        let (least, most) = (allowed.start(), allowed.end());
+        format!(
+            "expected at most {count_max} whole numbers from {least} to {most}, each larger than \
+             the one before, such as 80, 95, 100"
+        )
+    };
+    let values = list(text, count_max, |part| number(part, allowed.clone())).map_err(|_| what())?;
+    let rises = values.windows(2).all(|pair| pair[0] < pair[1]);
+    if rises { Ok(values) } else { Err(what()) }
+}
+
 pub(super) fn choice<T: Copy>(text: &str, choices: &[(&'static str, T)]) -> Parsed<T> {
     let found = choices.iter().find(|(name, _)| *name == text);
     found.map(|(_, value)| *value).ok_or_else(|| {

@@ -105,6 +105,9 @@ pub const SETTINGS: &[SettingInfo] = &[
     setting!("restart_grace", "whatever has a lease keeps it for so long at least after a start or a standstill, in which nobody could renew; 0 = what is overdue ends at once",
         config.restart_grace, text => parse::duration(text, 0..=limits::RESTART_GRACE_MS_MAX),
         value => parse::show_duration(*value)),
+    setting!("usage_levels", "percentages of use at which subnets and subnet pools are told of, by an event, a metric and a log line; empty = none",
+        config.usage_levels, text => parse::rising(text, limits::USAGE_LEVELS_MAX, 1..=100),
+        value => join(value)),
     setting!("history_days", "days for which it can be asked who held an address; 0 = no history is kept",
         config.history_days, text => parse::automatic(text, 1..=limits::HISTORY_DAYS_MOST),
         value => value.unwrap_or(0).to_string()),
@@ -235,10 +238,16 @@ pub(super) fn apply_text(config: &mut Config, path: &Path, text: &str) -> Vec<Co
     entries.sort_by_key(|(key, _)| key.span().start);
     for (key, value) in entries {
         let (name, line) = (key.get_ref(), line_of(text, key.span().start));
-        match as_text(value.get_ref()) {
+        // A list of numbers is none of texts: a number in brackets is no number.
+        let value = match value.get_ref() {
+            DeValue::Array(items) if &**name == LEVELS_SETTING => numbers(items),
+            value => as_text(value),
+        };
+        match value {
             Some(value) => errors.extend(set(config, at(line), name, &value)),
             None => {
-                let what = "expected a text, a number, true, false or a list of texts".to_owned();
+                let what = "expected a text, a number, true, false or a list of texts or numbers"
+                    .to_owned();
                 let error = unknown(at(line), name);
                 let is_known = SETTINGS.iter().any(|setting| setting.name == &**name);
                 let wrong = ConfigError::new(at(line), name, "", what);
@@ -280,6 +289,17 @@ fn as_text(value: &DeValue<'_>) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// The one setting that is a list of numbers.
+const LEVELS_SETTING: &str = "usage_levels";
+
+fn numbers(items: &toml::de::DeArray<'_>) -> Option<String> {
+    let numbers = items.iter().map(|item| match item.get_ref() {
+        DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str()),
+        _ => None,
+    });
+    numbers.collect::<Option<Vec<_>>>().map(|numbers| numbers.join(","))
 }
 
 fn path(text: &str) -> Parsed<std::path::PathBuf> {

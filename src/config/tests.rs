@@ -117,7 +117,7 @@ fn errors_name_the_line_the_value_and_what_is_allowed() {
     );
     assert_eq!(
         complaint("\n\nhttp = 3.5"),
-        "3: http: expected a text, a number, true, false or a list of texts"
+        "3: http: expected a text, a number, true, false or a list of texts or numbers"
     );
     assert!(complaint("workers = 1\nworkers = 2").starts_with("2: "));
     assert!(complaint("workers = ").starts_with("1: "));

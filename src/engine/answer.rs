@@ -74,7 +74,8 @@ fn item_record_bytes_max(item: &BatchItem) -> usize {
         | BatchItem::Renew(_)
         | BatchItem::HoldConfirm(_)
         | BatchItem::HoldCancel(_)
-        | BatchItem::HoldRelease(_) => limits::BATCH_ITEM_RECORD_BYTES_MAX,
+        | BatchItem::HoldRelease(_)
+        | BatchItem::Transfer(_) => limits::BATCH_ITEM_RECORD_BYTES_MAX,
         BatchItem::PortCreate(_) | BatchItem::PortUpdate(_) | BatchItem::PortDelete(_) => {
             limits::PORT_RECORD_BYTES_MAX
         }

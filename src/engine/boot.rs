@@ -5,7 +5,7 @@ use super::handle::Identity;
 use super::recovery::{Recovery, StartProgress};
 use super::start::{Running, Start, start};
 use super::threads::OnFailure;
-use crate::allocator::ShardSettings;
+use crate::allocator::{ShardSettings, UsageLevels};
 use crate::model::{Seq, ServerId, Tick};
 use crate::store::history::{self, HistorySettings};
 use crate::store::{
@@ -33,6 +33,8 @@ pub struct Boot {
     pub clock_jump_ms_max: u64,
     /// How long leases go on at least after a start, a standstill or a doubt of the clock, ms.
     pub restart_grace_ms: u64,
+    /// Levels of use of subnets and pools that are told.
+    pub usage_levels: UsageLevels,
     /// What the clock is read from.
     pub hands: Box<dyn Hands>,
     /// Called when a thread cannot go on.
@@ -118,9 +120,11 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
     let (journal, checkpointer, disk) = store.split();
     let (mut shards, mut catalogue) = recovery.finish(recovered.network_handle_max);
     catalogue.restore_adoption(recovered.adoption);
+    catalogue.set_usage_levels(boot.usage_levels);
     for shard in &mut shards {
         shard.set_adopting(recovered.adoption != Tick(0));
         shard.set_restart_grace(boot.restart_grace_ms);
+        shard.set_usage_levels(boot.usage_levels);
     }
     // What is too old goes for good: a time that may be wrong must not decide that.
     let keeps_history = boot.history.is_some() && history::exists(&*disk);

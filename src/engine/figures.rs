@@ -2,10 +2,11 @@
 //! whoever folds them into the metrics. Knows no metric names beyond operations and statuses.
 
 use super::clock::Clock;
+use super::levels::LevelBoard;
 use super::survey::{Board, Surveyor};
-use crate::allocator::{FillReport, Shard, ShardCounters};
+use crate::allocator::{FillReport, LevelCounts, Shard, ShardCounters};
 use crate::limits;
-use crate::model::Status;
+use crate::model::{Status, Tick};
 use addrd_protocol::opcode::Opcode;
 use addrd_sync::{
     HistogramSnapshot, Sizes, SizesReader, SizesSnapshot, StageHistogram, StageHistogramReader,
@@ -65,6 +66,7 @@ pub struct WorkerFigures {
     apply: StageHistogram,
     drains: Sizes,
     surveyor: Surveyor,
+    levels: LevelBoard,
     away_ns_max: u64,
 }
 
@@ -78,6 +80,7 @@ pub struct WorkerFiguresReader {
     apply: StageHistogramReader,
     drains: SizesReader,
     fill: Board,
+    levels: LevelBoard,
 }
 
 /// What a deciding thread counted, at one moment.
@@ -97,6 +100,8 @@ pub struct WorkerSnapshot {
     pub drains: SizesSnapshot,
     /// How full its subnets are.
     pub fill: FillReport,
+    /// Levels of use of its subnets, or of the pools.
+    pub levels: LevelCounts,
 }
 
 impl WorkerFigures {
@@ -118,10 +123,20 @@ impl WorkerFigures {
             apply: apply_reader,
             drains: drains_reader,
             fill,
+            levels: LevelBoard::default(),
         };
-        let away_ns_max = 0;
-        let writer =
-            Self { operations, statuses, scalars, ring, apply, drains, surveyor, away_ns_max };
+        let (levels, away_ns_max) = (reader.levels.clone(), 0);
+        let writer = Self {
+            operations,
+            statuses,
+            scalars,
+            ring,
+            apply,
+            drains,
+            surveyor,
+            levels,
+            away_ns_max,
+        };
         (writer, reader)
     }
 
@@ -141,6 +156,17 @@ impl WorkerFigures {
         let now_ns = self.round(operations, began_ns, clock);
         self.holds(shard);
         self.surveyor.step(shard, limits::SURVEY_DRAIN_SUBNETS, now_ns);
+    }
+
+    /// Samples the use of some subnets, if it is time. True: there are more to sample.
+    pub fn samples(&mut self, shard: &mut Shard, now: Tick, examine: u32) -> bool {
+        let before = shard.sampled_at();
+        let has_more = shard.sample_use(now, examine);
+        if shard.sampled_at() != before {
+            // Times to exhaustion are other ones, also of subnets that did not change.
+            self.surveyor.changed();
+        }
+        has_more
     }
 
     /// The worker has nothing to do. True: it has, since how full its subnets are isn't known yet.
@@ -173,6 +199,11 @@ impl WorkerFigures {
     /// So many suspects were released.
     pub fn reconciled(&mut self, count: u32) {
         self.scalars.add(Scalar::SuspectsReleased as usize, count.into());
+    }
+
+    /// So many subnets or pools are at each level of use now, and so many crossed them.
+    pub fn levels(&mut self, counts: LevelCounts) {
+        self.levels.hang(counts);
     }
 
     /// A rendezvous that began at `began_ns` is decided.
@@ -212,6 +243,7 @@ impl WorkerFiguresReader {
             apply: self.apply.snapshot(),
             drains: self.drains.snapshot(),
             fill: self.fill.report(),
+            levels: self.levels.counts(),
         }
     }
 

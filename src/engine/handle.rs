@@ -354,9 +354,13 @@ impl Engine {
             let copy = Operation { request: operation.request.clone(), ..operation };
             let gather = Gather::new(Arc::clone(&parcel.outlet), copy, self.workers());
             let cost = Cost::new(1, OPERATION_BYTES);
+            let class = match allocator::is_reserved_class(&operation.request) {
+                true => Class::Reserved,
+                false => Class::Ordinary,
+            };
             for door in &self.inner.doors {
                 let work = Work::Part(Arc::clone(&gather));
-                if door.ring.try_push(work, cost, Class::Ordinary).is_err() {
+                if door.ring.try_push(work, cost, class).is_err() {
                     gather.cancel();
                     let rest = std::iter::once(operation).chain(operations).collect();
                     return Err(rejected(rest, "ring_operations_max"));

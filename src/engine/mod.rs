@@ -18,6 +18,7 @@ pub mod handover;
 mod historian;
 mod history;
 mod late;
+mod levels;
 pub mod operation;
 pub mod pressure;
 mod recovery;
@@ -25,11 +26,11 @@ pub mod sequencer;
 mod start;
 mod survey;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod threads;
 pub mod worker;
 
-pub use crate::allocator::{FILL_LEVELS, FillReport, SubnetFill};
+pub use crate::allocator::{FILL_LEVELS, FillReport, LevelCounts, SubnetFill, UsageLevels};
 pub use crate::feed::{Filter, Watched};
 pub use crate::store::FORMAT_VERSION;
 pub use crate::store::history::HistoryFigures;

@@ -92,6 +92,9 @@ impl Recovery {
             Effect::SubnetPut(row) => self.owners.get(&row.network).copied(),
             Effect::ExclusionPut(row) => self.owners.get(&row.network).copied(),
             Effect::SegmentPut(row) => self.owners.get(&row.network).copied(),
+            Effect::LevelPut(row) => {
+                row.subnet.and_then(|_| self.owners.get(&row.network).copied())
+            }
             Effect::HostPut(row) => self.owners.get(&row.network).copied(),
             Effect::PortPut(row) => self.owners.get(&row.network).copied(),
             Effect::PinPut(row) => self.owners.get(&row.network).copied(),

@@ -6,6 +6,7 @@ use super::Progress;
 use super::answer;
 use super::figures::WorkerFigures;
 use super::handover::{Delivery, HandOver};
+use super::levels;
 use super::operation::{Operation, Parcel};
 use super::pressure::Refuse;
 use super::worker::Shared;
@@ -168,7 +169,12 @@ impl Sequencer {
     /// Whether something waits, or nothing will come any more.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        !self.intake.is_empty() || self.intake.is_finished()
+        !self.intake.is_empty() || self.intake.is_finished() || self.may_tell_levels()
+    }
+
+    /// Whether pools have crossed a level of use, and the journal has room for records of it.
+    fn may_tell_levels(&self) -> bool {
+        self.catalogue.has_levels_to_tell() && self.shared.pressure.refuse() != Refuse::Mutations
     }
 
     /// Takes nothing more; what is in the ring is still decided.
@@ -200,7 +206,7 @@ impl Sequencer {
     /// `Idle`: nothing waits. `Blocked`: the committer's ring has no room. `Finished`: nothing will
     /// come any more.
     pub fn take(&mut self) -> Result<Agenda, Progress> {
-        if self.intake.is_empty() {
+        if self.intake.is_empty() && !self.may_tell_levels() {
             let is_finished = self.intake.is_finished();
             return Err(if is_finished { Progress::Finished } else { Progress::Idle });
         }
@@ -229,10 +235,23 @@ impl Sequencer {
                 }
             }
         }
+        self.tell_levels(&mut draft);
         self.figures.rendezvous(draft.operations, began_ns, &*self.shared.clock);
         self.push(&mut draft);
         shards.iter_mut().for_each(|shard| shard.settle_quotas());
         self.handed
+    }
+
+    /// Tells of pools that have crossed a level of use: at most as many as the agenda touched, or,
+    /// after a start, as there are.
+    fn tell_levels(&mut self, draft: &mut Draft) {
+        while self.may_tell_levels() {
+            self.make_room(draft, limits::LEVEL_SLICE_RECORD_BYTES_MAX);
+            levels::log(&self.catalogue.tell_levels(&mut draft.records));
+        }
+        if let Some(counts) = self.catalogue.level_counts() {
+            self.figures.levels(counts);
+        }
     }
 
     fn decide_parcel(&mut self, parcel: &Parcel, shards: &mut [&mut Shard], draft: &mut Draft) {
@@ -291,6 +310,8 @@ impl Sequencer {
         let owner = usize::from(worker_of(scope.home(), scope.network, workers).0);
         // What was freed in another shard before it can be had here.
         allocator::bring_credit(shards, owner, scope.project);
+        allocator::projects_given(request)
+            .for_each(|project| allocator::bring_credit(shards, owner, project));
         match shards.get_mut(owner) {
             Some(shard) => answer::decide(shard, &at, refuse, operation, records),
             None => panic!("network of a worker that was not lent"),

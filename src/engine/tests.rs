@@ -37,6 +37,7 @@ mod rests;
 mod rig;
 mod room;
 mod schedule;
+pub(crate) mod stage;
 
 /// Longest wait for an answer; reached only by a hang.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -98,6 +99,7 @@ fn settings(path: &Path, workers: u16, hands: Box<dyn Hands>) -> Boot {
         memory_records_max: 1 << 20,
         clock_jump_ms_max: crate::limits::CLOCK_JUMP_MS_MAX,
         restart_grace_ms: crate::limits::RESTART_GRACE_MS,
+        usage_levels: crate::allocator::UsageLevels::default(),
         hands,
         on_failure: Arc::new(|text| panic!("{text}")),
         progress: Arc::default(),

@@ -7,6 +7,7 @@ use super::figures::WorkerFigures;
 use super::gather::Gather;
 use super::handover::{Delivery, HandOver};
 use super::late::LateRefusals;
+use super::levels;
 use super::operation::{Parcel, Stages};
 use super::pressure::{Pressure, Refuse};
 use super::sequencer::{Away, Lent, Loan, Sequenced};
@@ -149,6 +150,9 @@ impl Worker {
         // Downtime is not the fault of those who would have renewed meanwhile.
         let marked = parts.shared.clock.tick();
         parts.shard.grant_restart_grace(marked);
+        if let Some(counts) = parts.shard.level_counts() {
+            parts.figures.levels(counts);
+        }
         // In adoption mode the deadlines at hand may be older than what owners were told.
         let was_stopped = parts.shared.clock.is_doubted() || parts.shard.is_adopting();
         parts.shard.stop_expiry(was_stopped);
@@ -257,8 +261,11 @@ impl Worker {
     /// Nothing is to be decided.
     fn rest(&mut self) -> Progress {
         self.drains_without_slice = self.drains_without_slice.saturating_add(1);
-        let clock = &*self.shared.clock;
-        let is_busy = self.shard.as_ref().is_some_and(|shard| self.figures.rests(shard, clock));
+        let (clock, figures) = (&*self.shared.clock, &mut self.figures);
+        let is_busy = self.shard.as_mut().is_some_and(|shard| {
+            let has_more = figures.samples(shard, clock.tick(), limits::SURVEY_IDLE_SUBNETS);
+            figures.rests(shard, clock) || has_more
+        });
         if is_busy { Progress::Worked } else { Progress::Idle }
     }
 
@@ -308,8 +315,10 @@ impl Worker {
 
     /// Whether jobs are to be worked on, or leases or rests to be ended, and may be.
     fn can_go_on(&self) -> bool {
-        let has_suspects = || self.shard.as_deref().is_some_and(Shard::has_suspects_to_release);
-        (self.has_jobs || self.expires_in_ms() == Some(0) || has_suspects()) && self.may_slice()
+        let has_more =
+            |shard: &Shard| shard.has_suspects_to_release() || shard.has_levels_to_tell();
+        let has_more = || self.shard.as_deref().is_some_and(has_more);
+        (self.has_jobs || self.expires_in_ms() == Some(0) || has_more()) && self.may_slice()
     }
 
     /// Time until the next lease or rest has to be looked at, ms.
@@ -377,7 +386,11 @@ impl Worker {
             self.end_rests(&mut shard, &at, &mut draft);
         }
         self.decide_backlog(&mut shard, &at, began_ns, &mut draft);
+        // Asked before the slice of the jobs takes the turn.
+        let may_slice = self.may_slice();
         self.step_jobs(&mut shard, &at, &mut draft);
+        self.tell_levels(&mut shard, &mut draft, may_slice);
+        self.figures.samples(&mut shard, at.tick, limits::SURVEY_DRAIN_SUBNETS);
         self.figures.drained(&shard, draft.operations, began_ns, &*self.shared.clock);
         let late = std::mem::take(&mut draft.late);
         let worked = draft.operations > 0 || draft.records.record_count() > 0;
@@ -428,7 +441,17 @@ impl Worker {
             match work {
                 Work::Lend(_) => return,
                 Work::Part(gather) => {
-                    let answer = Box::new(decide_part(shard, at, gather, &mut draft.records));
+                    if draft.operations > 0
+                        && !answer::fits(gather.operation(), draft.records.bytes())
+                    {
+                        return;
+                    }
+                    let answer = decide_part(shard, at, refuse, gather, &mut draft.records);
+                    let is_busy = answer::status_of(&answer) == Status::BUSY;
+                    if is_busy && is_renewal(&gather.operation().request) {
+                        self.shared.pressure.renewal_refused.set(at.tick.0);
+                    }
+                    let answer = Box::new(answer);
                     let delivery = Delivery::Part { gather: Arc::clone(gather), at: *at, answer };
                     draft.reply_bytes += delivery.bytes();
                     draft.deliveries.push(delivery);
@@ -462,7 +485,8 @@ impl Worker {
                 let first = parcel.operations.get(self.parcel_done);
                 first.is_none_or(|operation| answer::fits(operation, bytes))
             }
-            Some(Work::Part(_) | Work::Lend(_)) | None => true,
+            Some(Work::Part(gather)) => answer::fits(gather.operation(), bytes),
+            Some(Work::Lend(_)) | None => true,
         }
     }
 
@@ -526,6 +550,18 @@ impl Worker {
         }
     }
 
+    /// Tells of subnets that have crossed a level of use, if that fits behind the drain.
+    fn tell_levels(&mut self, shard: &mut Shard, draft: &mut Draft, may_slice: bool) {
+        let bytes = draft.records.bytes() + limits::LEVEL_SLICE_RECORD_BYTES_MAX;
+        let has_room = bytes <= limits::HAND_OVER_RECORD_BYTES_MAX;
+        if has_room && may_slice && shard.has_levels_to_tell() {
+            levels::log(&shard.tell_levels(&mut draft.records));
+        }
+        if let Some(counts) = shard.level_counts() {
+            self.figures.levels(counts);
+        }
+    }
+
     /// Gives the state to the sequencer.
     ///
     /// Everything decided before is in the committer's ring by now, because a drain pushes before
@@ -542,6 +578,9 @@ impl Worker {
 
     fn take_back(&mut self, mut lent: Lent) {
         self.figures.holds(&lent.shard);
+        if let Some(counts) = lent.shard.level_counts() {
+            self.figures.levels(counts);
+        }
         // The sequencer handed over what it refused, behind everything that it rests on.
         _ = lent.shard.take_quota_refusal();
         self.shard = Some(lent.shard);
@@ -596,10 +635,11 @@ impl std::fmt::Debug for Worker {
 fn decide_part(
     shard: &mut Shard,
     at: &At,
+    refuse: Refuse,
     gather: &Gather,
     records: &mut RecordBuffer,
 ) -> crate::allocator::Answer {
-    answer::decide(shard, at, Refuse::Nothing, gather.operation(), records)
+    answer::decide(shard, at, refuse, gather.operation(), records)
 }
 
 /// A parcel whose first operations may be decided already.

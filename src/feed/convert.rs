@@ -5,15 +5,15 @@ use super::filter::{Audience, Key, Watched};
 use super::names::{Names, Other, Place, Spot, Unnamed};
 use super::page::PageBuilder;
 use crate::model::{
-    AddressScopeId, AllocationPlace, AllocationRow, Effect, HeldBy, Instance, JobRow,
+    AddressScopeId, AllocationPlace, AllocationRow, Effect, HeldBy, Instance, JobRow, LevelRow,
     NetworkHandle, NetworkId, NetworkRow, OwnerId, PinRow, PoolId, PoolRow, PortId, PortRow,
     ProjectId, ProjectRow, Revision, ScopeRow, SegmentRow, Seq, Slot, SubnetHandle, SubnetId,
     ThingWas, Tick,
 };
 use addrd_protocol::message::{
     AddressScope, Allocation, AllocationState, Event, EventKind, EventObject, Gone, HostEvent,
-    HostMapping, Job, JobState, Network, Pin, PinEvent, Port, Project, ProjectUse, Segment, Subnet,
-    SubnetPool,
+    HostMapping, Job, JobState, LevelEvent, Network, Pin, PinEvent, Port, Project, ProjectUse,
+    Segment, Subnet, SubnetPool,
 };
 use uuid::Uuid;
 
@@ -118,6 +118,7 @@ impl Told<'_> {
             Effect::PortPut(row) => self.port(row),
             Effect::PinPut(row) => self.pin(row),
             Effect::JobPut(row) => self.job(row),
+            Effect::LevelPut(row) => self.level(row),
             Effect::NetworkGone { .. }
             | Effect::ObjectGone { .. }
             | Effect::SubnetGone { .. }
@@ -355,36 +356,74 @@ impl Told<'_> {
         let spot = self.names.spot(&row.place)?;
         let holder = row.extras.as_deref().and_then(|extras| extras.project);
         let whole = self.whole_allocation(row, &spot);
-        let project = holder.unwrap_or(spot.place.project);
+        let home = spot.place.project;
+        let project = holder.unwrap_or(home);
+        let former = row.extras.as_deref().and_then(|extras| extras.former.as_deref().copied());
+        let had_it = |of: ProjectId| former.filter(|former| former.project.unwrap_or(home) == of);
         let key = Key {
             subnet: spot.subnet,
             owner: row.owner,
+            former: had_it(project).map(|former| former.owner),
             label: whole.label.clone().map(Box::new),
             // A takeover, or a change that keeps the fence: it was there before.
             is_change: row.changed != row.revision || row.instance != Instance(0),
             ..Key::put(EventKind::Allocation, Audience::Only(project), Some(spot.place.watched()))
         };
         let held_by = HeldBy { owner: row.owner, slot: row.slot, project: holder };
-        let left = key.is_change.then(|| allocation_left(&spot, &held_by));
-        if project != spot.place.project {
-            self.bare_allocation(&key, row.changed, &whole, &spot)?;
+        let left = match had_it(project) {
+            None => key.is_change.then(|| allocation_left(&spot, &held_by)),
+            Some(former) => Some(allocation_left(&spot, &former)),
+        };
+        if project != home {
+            self.bare_allocation(&key, row.changed, &whole, &spot, had_it(home))?;
+        }
+        if let Some(former) = former
+            && ![project, home].contains(&former.project.unwrap_or(home))
+        {
+            self.given_away(row.changed, &spot, &former)?;
         }
         self.push_leaving(key, row.changed, EventObject::Allocation(Box::new(whole)), left)
     }
 
-    /// What the project of the network sees of a guest's: where it is, and which project has it.
+    /// What a guest gave to another project is gone for it.
+    fn given_away(
+        &mut self,
+        revision: Revision,
+        spot: &Spot,
+        former: &HeldBy,
+    ) -> Result<(), Unnamed> {
+        let gone = allocation_left(spot, former);
+        let audience = Audience::Only(gone.project_id);
+        let key = Key {
+            subnet: spot.subnet,
+            owner: former.owner,
+            ..Key::gone(EventKind::Allocation, audience, Some(spot.place.watched()))
+        };
+        self.push(key, revision, EventObject::Gone(Box::new(gone)))
+    }
+
+    /// What the project of the network sees of a guest's: where it is, and which project has it. `former`: who of the
+    /// network's own project gave it away just now.
     fn bare_allocation(
         &mut self,
         key: &Key,
         revision: Revision,
         whole: &Allocation,
         spot: &Spot,
+        former: Option<HeldBy>,
     ) -> Result<(), Unnamed> {
         let audience = Audience::Only(spot.place.project);
-        let key =
-            Key { audience, owner: OwnerId::NIL, label: None, is_change: false, ..key.clone() };
+        let key = Key {
+            audience,
+            owner: OwnerId::NIL,
+            former: former.map(|former| former.owner),
+            label: None,
+            is_change: former.is_some(),
+            ..key.clone()
+        };
         let bare = whole.clone().as_others_see();
-        self.push(key, revision, EventObject::Allocation(Box::new(bare)))
+        let left = former.map(|former| allocation_left(spot, &former));
+        self.push_leaving(key, revision, EventObject::Allocation(Box::new(bare)), left)
     }
 
     fn whole_allocation(&self, row: &AllocationRow, spot: &Spot) -> Allocation {
@@ -542,6 +581,32 @@ impl Told<'_> {
         self.push(key, revision, EventObject::Gone(Box::new(gone)))
     }
 
+    /// Who sees the subnet or pool may learn how full it is.
+    fn level(&mut self, row: &LevelRow) -> Result<(), Unnamed> {
+        let place = *self.names.place(row.network)?;
+        let subnet = match row.subnet {
+            Some(subnet) => self.names.subnet(row.network, subnet)?.row.id,
+            None => SubnetId::NIL,
+        };
+        let audience = match row.subnet {
+            Some(_) => looked_at(&place),
+            None => audience(place.project, place.is_shared),
+        };
+        let key = Key::put(EventKind::Level, audience, Some(place.watched()));
+        let is_pool = row.subnet.is_none();
+        let level = LevelEvent {
+            network_id: if is_pool { NetworkId::NIL } else { NetworkId(place.id) },
+            subnet_id: subnet,
+            subnet_pool_id: if is_pool { PoolId(place.id) } else { PoolId::NIL },
+            project_id: place.project,
+            level: row.level,
+            before: row.before,
+            used: row.used,
+            size: row.size,
+        };
+        self.push(Key { subnet, ..key }, row.revision, EventObject::Level(Box::new(level)))
+    }
+
     fn job(&mut self, row: &JobRow) -> Result<(), Unnamed> {
         let place = Watched::new(row.project, row.network_id.0, false);
         let key = Key::put(EventKind::Job, Audience::Only(row.project), Some(place));
@@ -636,6 +701,7 @@ impl Key {
             place,
             subnet: SubnetId::NIL,
             owner: OwnerId::NIL,
+            former: None,
             label: None,
             is_gone: false,
             is_single: false,

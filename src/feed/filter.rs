@@ -40,6 +40,8 @@ pub(super) struct Key {
     pub(super) subnet: SubnetId,
     /// Of an allocation or pin; of a port its id.
     pub(super) owner: OwnerId,
+    /// Of an allocation that was transferred: who had it, as far as this audience may know.
+    pub(super) former: Option<OwnerId>,
     pub(super) label: Option<Box<Text>>,
     pub(super) is_gone: bool,
     /// One of many that a forced deletion releases.
@@ -87,13 +89,19 @@ impl Filter {
     }
 
     pub(super) fn judge(&self, key: &Key) -> Verdict {
-        let asked = (self.mask == 0 || self.mask & key.kind.bit() != 0)
+        // Without kinds all of the first version are asked for: its clients know no others.
+        let mask = if self.mask == 0 { EventKind::FIRST } else { self.mask };
+        let asked = mask & key.kind.bit() != 0
             && (self.singles || !key.is_single)
             && self.may_see(key)
             && self.is_here(key)
-            && self.is_of_subnet(key)
-            && self.is_of_owner(key);
-        if asked { self.by_label(key) } else { Verdict::Hidden }
+            && self.is_of_subnet(key);
+        match asked {
+            true if self.is_of_owner(key) => self.by_label(key),
+            // Who follows its former owner learns that it is that one's no more.
+            true if key.former.is_some() && self.owner == key.former => Verdict::Left,
+            _ => Verdict::Hidden,
+        }
     }
 
     /// Whether any event of a page with these places can be for it.
@@ -121,6 +129,7 @@ impl Filter {
                 place.project == self.project
                     || matches!(key.kind, EventKind::Network | EventKind::Pool)
                     || key.kind == EventKind::Allocation
+                    || (key.kind == EventKind::Level && place.is_pool)
             }
             (None, None) => true,
             (Some(wanted), Some(place)) if wanted.id.is_nil() => place.is_pool,

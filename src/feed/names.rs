@@ -104,6 +104,8 @@ impl Names {
             | Effect::ThingGone { .. }
             | Effect::JobPut(_)
             | Effect::JobGone { .. }
+            // Events of it carry what they tell.
+            | Effect::LevelPut(_)
             | Effect::Adoption { .. } => {}
         }
     }

@@ -60,6 +60,7 @@ fn subnet(deleting: bool) -> SubnetRow {
         description: None,
         pool: None,
         service: Default::default(),
+        level: 0,
         quarantine_ms: 0,
     }
 }
@@ -82,6 +83,7 @@ fn pool(shared: bool) -> PoolRow {
         shared,
         name: None,
         description: None,
+        level: 0,
     }
 }
 
@@ -238,11 +240,34 @@ fn every_kind_of_record_that_puts_something_shows_the_object() {
     let event = of(&mut at, Effect::JobPut(job()));
     let EventObject::Job(shown) = &event.object else { panic!("{event:?}") };
     assert_eq!((shown.done, shown.total), (3, 4));
+    let of = |at: &mut Converter, effect| one(&page(at, &[effect]), &levels_of(OWN, false));
+    let event = of(&mut at, Effect::LevelPut(level(Some(SUBNET))));
+    let EventObject::Level(shown) = &event.object else { panic!("{event:?}") };
+    assert_eq!((shown.network_id, shown.subnet_id), (NETWORK_ID, subnet(false).id));
+    assert_eq!((shown.subnet_pool_id, shown.project_id), (PoolId::NIL, OWN));
+    assert_eq!((shown.level, shown.before, shown.used, shown.size), (80, 0, 8, 10));
+    let event = of(&mut at, Effect::LevelPut(level(None)));
+    let EventObject::Level(shown) = &event.object else { panic!("{event:?}") };
+    assert_eq!((shown.network_id, shown.subnet_id), (NetworkId::NIL, SubnetId::NIL));
+    assert_eq!(shown.subnet_pool_id, pool(false).id);
     let event = of(&mut at, Effect::AllocationPut(allocation(None, Some("app=web"))));
     let EventObject::Allocation(shown) = &event.object else { panic!("{event:?}") };
     assert_eq!((shown.address.to_string(), shown.length), ("10.0.0.5".to_owned(), 32));
     assert_eq!((shown.owner, shown.slot, shown.subnet_length), (OWNER, Slot(2), 24));
     assert_eq!((shown.time_left_ms, shown.label.as_deref()), (60_000, Some("app=web")));
+}
+
+/// What asks for levels, of everything or of the network.
+fn levels_of(project: ProjectId, looks: bool) -> Filter {
+    let place = Watched { project: OWN, id: NETWORK_ID, is_pool: false };
+    let watch = Watch { kinds: vec![EventKind::Level], ..Watch::default() };
+    Filter::of(project, looks.then_some(place), &watch)
+}
+
+/// Of the subnet, or of the pool.
+fn level(subnet: Option<SubnetHandle>) -> LevelRow {
+    let network = if subnet.is_some() { NETWORK } else { POOL };
+    LevelRow { network, revision: Revision(30), subnet, level: 80, before: 0, used: 8, size: 10 }
 }
 
 fn host() -> HostRow {
@@ -416,6 +441,16 @@ fn on_a_shared_network_nobody_sees_whose_things_the_others_are() {
     assert_eq!(kinds(&all(GUEST)), [EventKind::Network]);
     assert_eq!(kinds(&looking(GUEST)), [EventKind::Subnet, EventKind::Network]);
     assert_eq!(kinds(&all(OWN)).len(), 4);
+    // Who sees a subnet sees how full it is, and of a shared pool likewise.
+    let levels = [Some(SUBNET), None].map(|subnet| Effect::LevelPut(level(subnet)));
+    let levels = page(&mut at, &levels);
+    let filters = [(OWN, false), (OWN, true), (GUEST, false), (GUEST, true)];
+    let filters = filters.map(|(project, looks)| levels_of(project, looks));
+    assert_eq!(filters.each_ref().map(|filter| told(&levels, filter).len()), [2, 1, 1, 1]);
+    let private = page(&mut converter(false), &[Effect::LevelPut(level(Some(SUBNET)))]);
+    assert!(filters[2..].iter().all(|filter| told(&private, filter).is_empty()));
+    // Clients of the first version know no levels, and ask for no kinds.
+    assert_eq!(told(&levels, &all(OWN)), []);
 }
 
 #[test]
@@ -484,6 +519,72 @@ fn who_loses_the_label_is_gone_for_those_who_asked_for_it() {
 }
 
 /// Decision 0025: whoever follows learns at the release that the owner has it no more, and nothing later.
+/// An allocation that another owner has from now on, of the former project or another one.
+fn transferred(from: Option<ProjectId>, to: Option<ProjectId>) -> Effect {
+    let mut row = allocation(to, Some("app=web"));
+    (row.owner, row.slot) = (OwnerId::from_u128(0x99), Slot(0));
+    (row.revision, row.changed) = (Revision(20), Revision(20));
+    let former = HeldBy { owner: OWNER, slot: Slot(2), project: from };
+    row.extras.get_or_insert_default().former = Some(Box::new(former));
+    Effect::AllocationPut(row)
+}
+
+#[test]
+fn what_is_transferred_is_gone_for_those_who_follow_its_former_owner() {
+    let mut at = converter(true);
+    let by = |owner| {
+        let watch = Watch { owner: Some(owner), ..Watch::default() };
+        Filter::of(OWN, None, &watch)
+    };
+    let page = page(&mut at, &[transferred(None, None)]);
+    let event = one(&page, &all(OWN));
+    let EventObject::Allocation(shown) = &event.object else { panic!("{event:?}") };
+    assert_eq!((shown.owner, shown.revision), (OwnerId::from_u128(0x99), Revision(20)));
+    let gone = gone_of(one(&page, &by(OWNER)));
+    assert_eq!((gone.owner, gone.slot), (OWNER, Slot(2)));
+    assert_eq!(gone.address.map(|at| at.to_string()).as_deref(), Some("10.0.0.5"));
+    let event = one(&page, &by(OwnerId::from_u128(0x99)));
+    assert_eq!(event.object.kind(), EventKind::Allocation);
+    assert_eq!(told(&page, &by(OwnerId::from_u128(0x77))), []);
+}
+
+#[test]
+fn what_goes_to_another_project_is_gone_for_the_former_one() {
+    let is_put = |event: &Event| matches!(event.object, EventObject::Allocation(_));
+    let owner_of = |event: &Event| match &event.object {
+        EventObject::Allocation(shown) => shown.owner,
+        EventObject::Gone(gone) => gone.owner,
+        other => panic!("{other:?}"),
+    };
+    let new = OwnerId::from_u128(0x99);
+    let mut at = converter(true);
+    // From one guest to another: the network's own project sees where it is, and nobody's name.
+    let page_of = page(&mut at, &[transferred(Some(GUEST), Some(STRANGER))]);
+    let [own, guest, stranger] =
+        [OWN, GUEST, STRANGER].map(|project| one(&page_of, &looking(project)));
+    assert_eq!((is_put(&own), owner_of(&own)), (true, OwnerId::NIL));
+    assert_eq!((is_put(&guest), owner_of(&guest)), (false, OWNER));
+    assert_eq!((is_put(&stranger), owner_of(&stranger)), (true, new));
+    // From the network's own project to a guest.
+    let page_of = page(&mut at, &[transferred(None, Some(GUEST))]);
+    let [own, guest] = [OWN, GUEST].map(|project| one(&page_of, &looking(project)));
+    assert_eq!((is_put(&own), owner_of(&own)), (true, OwnerId::NIL));
+    assert_eq!((is_put(&guest), owner_of(&guest)), (true, new));
+    assert_eq!(told(&page_of, &looking(STRANGER)), []);
+    for watch in [
+        Watch { owner: Some(OWNER), ..Watch::default() },
+        Watch { label: Some(text("app=web")), ..Watch::default() },
+    ] {
+        let gone = gone_of(one(&page_of, &Filter::of(OWN, None, &watch)));
+        assert_eq!((gone.owner, gone.project_id), (OWNER, OWN));
+    }
+    // And back.
+    let page_of = page(&mut at, &[transferred(Some(GUEST), None)]);
+    let [own, guest] = [OWN, GUEST].map(|project| one(&page_of, &looking(project)));
+    assert_eq!((is_put(&own), owner_of(&own)), (true, new));
+    assert_eq!((is_put(&guest), owner_of(&guest)), (false, OWNER));
+}
+
 #[test]
 fn a_rest_is_told_when_it_begins_and_not_when_it_ends() {
     let held = allocation(None, Some("app=web"));

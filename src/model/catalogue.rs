@@ -87,4 +87,6 @@ pub struct PoolRow {
     pub name: Option<Text>,
     /// For people.
     pub description: Option<Text>,
+    /// The highest level of use that it was told to be at, percent; 0 = none.
+    pub level: u8,
 }

@@ -106,6 +106,8 @@ pub enum Effect {
         /// Its last revision.
         revision: Revision,
     },
+    /// The use of a subnet or subnet pool has crossed a level.
+    LevelPut(LevelRow),
     /// Adoption mode is now so: begun at this tick, or not on (0).
     Adoption {
         /// When it began.
@@ -177,6 +179,29 @@ pub struct SubnetRow {
     pub quarantine_ms: u64,
     /// Whom it serves and how.
     pub service: Service,
+    /// The highest level of use that it was told to be at, percent; 0 = none.
+    pub level: u8,
+}
+
+/// A level that the use of a subnet or subnet pool has crossed.
+///
+/// Source: docs/decisions/0029-usage-levels.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LevelRow {
+    /// The network of the subnet, or the pool.
+    pub network: NetworkHandle,
+    /// Revision of this change.
+    pub revision: Revision,
+    /// The subnet; `None` = the pool.
+    pub subnet: Option<SubnetHandle>,
+    /// The highest level that it is at now, percent; 0 = below all of them.
+    pub level: u8,
+    /// The same before.
+    pub before: u8,
+    /// Addresses in use when that was noticed.
+    pub used: u128,
+    /// Of how many.
+    pub size: u128,
 }
 
 /// An excluded range.
@@ -259,6 +284,8 @@ pub struct AllocationExtras {
     pub principal: Option<u32>,
     /// Trace id of the request; in the journal only, not in the state.
     pub trace: Option<uuid::Uuid>,
+    /// Who held it until this record, if it was transferred; in the journal only, not in the state.
+    pub former: Option<Box<HeldBy>>,
     /// The system that keeps it here.
     pub manager: Option<Text>,
     /// The machine that it lives on.

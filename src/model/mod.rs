@@ -17,7 +17,7 @@ pub use catalogue::{ObjectRef, PoolRow, ProjectRow, ScopeRow};
 pub use departed::{HeldBy, ThingWas};
 pub use effect::{
     AllocationExtras, AllocationPlace, AllocationRow, Effect, EffectSink, ExclusionRow, JobRow,
-    NetworkRow, SubnetRow,
+    LevelRow, NetworkRow, SubnetRow,
 };
 pub use handle::{NetworkHandle, SubnetHandle, WorkerId, worker_of};
 pub use port::{HostRow, PinRow, PortRow, SegmentRow, Thing};

@@ -3,7 +3,7 @@
 
 use crate::engine::figures::Scalar;
 use crate::engine::{
-    Clock, Engine, Feed, FillReport, HistoryFigures, Parcel, Rejected, Route, Scope,
+    Clock, Engine, Feed, FillReport, HistoryFigures, LevelCounts, Parcel, Rejected, Route, Scope,
 };
 pub use crate::engine::{Identity, Readiness};
 use crate::model::{Seq, Status, Tick};
@@ -115,6 +115,10 @@ pub struct Figures {
     pub holds: u64,
     /// How full subnets are.
     pub fill: FillReport,
+    /// Levels of use of subnets.
+    pub subnet_levels: LevelCounts,
+    /// Levels of use of subnet pools.
+    pub pool_levels: LevelCounts,
     /// A backup is being fetched.
     pub backup_running: bool,
     /// Backups that were fetched whole.
@@ -154,6 +158,8 @@ impl Figures {
             resting: 0,
             holds: 0,
             fill: FillReport::default(),
+            subnet_levels: LevelCounts::default(),
+            pool_levels: LevelCounts::default(),
             backup_running: false,
             backups_fetched: 0,
             backups_over: 0,
@@ -273,6 +279,9 @@ fn figures_of(engine: &Engine) -> Figures {
         let scalar = |scalar| part.scalars[scalar as usize];
         if at < status.workers {
             sum.away_ns_max.push(scalar(Scalar::AwayNsMax));
+            sum.subnet_levels.merge(&part.levels);
+        } else {
+            sum.pool_levels.merge(&part.levels);
         }
         sum.drains.merge(&part.drains);
         sum.jobs_running += scalar(Scalar::JobsRunning);

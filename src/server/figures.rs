@@ -2,7 +2,7 @@
 
 use super::decider::{Decider, Figures, Readiness};
 use super::shared::Shared;
-use crate::engine::{FILL_LEVELS, FeedFigures, HistoryFigures};
+use crate::engine::{FILL_LEVELS, FeedFigures, HistoryFigures, LevelCounts};
 use crate::limits;
 use crate::model::Status;
 use crate::telemetry::metrics as m;
@@ -229,6 +229,15 @@ fn subnets<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figure
     for (percent, count) in FILL_LEVELS.iter().zip(figures.fill.levels) {
         exporter.gauge(&m::SUBNETS_BY_FILL, &[percent], wide(count));
     }
+    for (place, growth) in ["1h", "24h"].into_iter().enumerate() {
+        let soonest = figures.fill.soonest_ms[place].map_or(f64::INFINITY, |ms| wide(ms) / 1e3);
+        exporter.gauge(&m::EXHAUSTION, &[growth], soonest);
+        for (within, count) in ["24h", "7d"].into_iter().zip(figures.fill.exhausted[place]) {
+            exporter.gauge(&m::EXHAUSTED, &[growth, within], wide(count));
+        }
+    }
+    levels(exporter, "subnet", &figures.subnet_levels);
+    levels(exporter, "pool", &figures.pool_levels);
     if shared.shows_subnets {
         // The fullest ones change: their lines are made anew each time and kept nowhere else, so
         // that names of subnets that are gone do not pile up.
@@ -240,6 +249,17 @@ fn subnets<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figure
             text += &format!("{name}{{network=\"{network}\",subnet=\"{id}\"}} {fill}\n");
         }
         *shared.subnet_lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = text;
+    }
+}
+
+fn levels(exporter: &Exporter, of: &str, counts: &LevelCounts) {
+    for (place, level) in counts.levels.all().iter().enumerate() {
+        let level = level.to_string();
+        exporter.gauge(&m::LEVEL_REACHED, &[of, &level], wide(counts.at[place]));
+        let crossings = [("up", counts.risen[place]), ("down", counts.fallen[place])];
+        for (direction, count) in crossings {
+            exporter.counter(&m::LEVEL_CROSSINGS, &[of, &level, direction], count);
+        }
     }
 }
 

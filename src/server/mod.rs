@@ -16,6 +16,8 @@ mod operators;
 mod reading;
 mod sessions;
 mod shared;
+#[cfg(test)]
+mod simulation;
 mod sockets;
 #[cfg(test)]
 mod testing;

@@ -6,7 +6,10 @@ use super::connection;
 use super::decider::{Decider, DeciderStatus, Figures, Identity, Readiness};
 use super::shared::Shared;
 use crate::config::{Bounds, Config};
-use crate::engine::{Clock, FakeClock, Feed, Operation, Parcel, Rejected, Route, Scope, Stages};
+use crate::engine::{
+    Clock, FakeClock, Feed, LevelCounts, Operation, Parcel, Rejected, Route, Scope, Stages,
+    UsageLevels,
+};
 use crate::model::{Incarnation, NetworkId, OwnerId, ProjectId, Seq, ServerId, SessionId, Tick};
 use addrd_protocol::codec::{
     Direction, FrameBounds, ReplyOrFailure, decode_reply, encode_reply, encode_request,
@@ -213,7 +216,10 @@ impl Decider for FakeDecider {
 
     fn figures(&self) -> Figures {
         let (rings, away_ns_max) = (vec![("worker-0".to_owned(), Depth::default())], vec![0]);
-        Figures { rings, away_ns_max, ..Figures::empty() }
+        let levels = UsageLevels::new(&[80, 95]).unwrap_or_default();
+        let subnet_levels = LevelCounts { levels, ..LevelCounts::default() };
+        let pool_levels = subnet_levels;
+        Figures { rings, away_ns_max, subnet_levels, pool_levels, ..Figures::empty() }
     }
 
     fn loops(&self) -> Vec<(String, u64)> {

@@ -267,11 +267,11 @@ pub(crate) fn decode_texts(body: &[u8], extras: &mut AllocationExtras) -> Result
     if reader.is_empty() { Ok(()) } else { Err(RecordError::Trailing) }
 }
 
-/// What the state keeps of a cell: not the trace id, and no move of the cursor.
+/// What the state keeps of a cell: neither the trace id nor the former holder, and no move of the cursor.
 pub(crate) fn settled(mut cell: AllocationRow) -> AllocationRow {
     cell.moves_cursor = false;
     if let Some(extras) = &mut cell.extras {
-        extras.trace = None;
+        (extras.trace, extras.former) = (None, None);
         if **extras == AllocationExtras::default() {
             cell.extras = None;
         }

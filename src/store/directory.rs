@@ -67,6 +67,11 @@ impl Format {
                 let what = format!("format {version}, known up to {FORMAT_VERSION}");
                 return Err(StoreError::Newer { file: FORMAT.to_owned(), what });
             }
+            Ok(0) => {
+                let what = "format 0 was before the first that is kept: export it with the server that \
+                            wrote it, and import that";
+                return Err(damaged(what));
+            }
             _ => return Err(damaged("its version is none that ever was")),
         }
         let field =

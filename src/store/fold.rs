@@ -8,9 +8,9 @@ use super::cells::{GroupKey, settled};
 use super::journal::{Anchor, Place};
 use super::order::sort_by_number;
 use super::schema::GROUP_CELLS;
-use crate::journal::{BatchError, BatchView, CellMark, RecordError, cell_mark, decode};
+use crate::journal::{BatchError, BatchView, CellMark, RecordError, cell_mark, decode, encode};
 use crate::model::{
-    AllocationRow, Effect, JobId, NetworkHandle, Revision, Seq, SubnetHandle, Thing, Tick,
+    AllocationRow, Effect, JobId, LevelRow, NetworkHandle, Revision, Seq, SubnetHandle, Thing, Tick,
 };
 use addrd_protocol::prefix::number_of;
 use foldhash::HashMap;
@@ -207,6 +207,13 @@ impl Chunk {
             Effect::JobGone { network, revision, job } => {
                 (ObjectKey::Job(*job), *network, *revision)
             }
+            Effect::LevelPut(row) => {
+                let key = match row.subnet {
+                    Some(subnet) => ObjectKey::Subnet(row.network, subnet),
+                    None => ObjectKey::Network(row.network),
+                };
+                (key, row.network, row.revision)
+            }
             Effect::Adoption { since } => {
                 self.adoption = Some(*since);
                 return;
@@ -309,6 +316,7 @@ impl Chunk {
     ) -> Result<(), RecordError> {
         for (record, effect) in self.records_of(items) {
             state.row = match effect? {
+                Effect::LevelPut(level) => state.row.take().map(|row| with_level(row, &level)),
                 Effect::NetworkPut(_)
                 | Effect::ProjectPut(_)
                 | Effect::ScopePut(_)
@@ -383,6 +391,24 @@ fn group_at(arena: &[u8], at: u32) -> Option<GroupKey> {
     Some(GroupKey::at(mark.network, mark.subnet, mark.offset))
 }
 
+/// The record of a subnet or pool with the level of its use. What stands under the number by now may
+/// be something else, if the chunk is applied again: that is replaced by its own record further on.
+fn with_level(row: Vec<u8>, level: &LevelRow) -> Vec<u8> {
+    let mut effect = match decode(&row) {
+        Ok((effect, _)) => effect,
+        // It was read and checked before.
+        Err(_) => return row,
+    };
+    match &mut effect {
+        Effect::SubnetPut(row) => row.level = level.level,
+        Effect::PoolPut(row) => row.level = level.level,
+        _ => return row,
+    }
+    let mut record = Vec::with_capacity(row.len() + 1);
+    encode(&effect, &mut record);
+    record
+}
+
 /// Where a record of a thing belongs, its network and revision.
 const fn thing(
     thing: Thing,
@@ -415,6 +441,10 @@ impl SubnetGroup {
         match effect {
             Effect::SubnetPut(row) => self.row = Some((record.to_vec(), row.prefix.base())),
             Effect::SubnetGone { .. } => *self = Self::default(),
+            // Without a subnet there is nothing to note: applied again over its later end.
+            Effect::LevelPut(level) => {
+                self.row = self.row.take().map(|(row, base)| (with_level(row, level), base));
+            }
             Effect::ExclusionPut(row) => {
                 let number = number_of(&row.exclusion.range.first());
                 self.exclusions.insert(number, record.to_vec());

@@ -9,8 +9,9 @@ use crate::model::{
 use crc32c::{crc32c, crc32c_append};
 use redb::TableDefinition;
 
-/// Version of everything that is stored; 0 may still change without a way back.
-pub const FORMAT_VERSION: u32 = 0;
+/// Version of everything that is stored. Directories of every version from 1 on are opened by all later servers
+/// (decision 0032); 0 was before the first that was promised.
+pub const FORMAT_VERSION: u32 = 1;
 
 /// Table with keys of `N` bytes.
 pub(crate) type Definition<const N: usize> =

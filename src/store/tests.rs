@@ -95,6 +95,7 @@ fn subnet() -> Effect {
         pool: None,
         quarantine_ms: 0,
         service: Default::default(),
+        level: 0,
     }))
 }
 

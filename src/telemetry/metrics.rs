@@ -194,6 +194,14 @@ metrics! {
         "all subnets with pools by how much of them is used: 0, 1-49, 50-79, 80-94, 95-99, 100", "100 rises";
     SUBNET_FILL: Gauge "addrd_subnet_fill" ["network", "subnet"] "0 to 1",
         "use of the fullest 200 subnets; only with metrics_subnets = true", "";
+    EXHAUSTION: Gauge "addrd_exhaustion_soonest_seconds" ["growth"] "seconds",
+        "when the first subnet that isn't full yet is full if it grows as over the last hour (1h) or day (24h); +Inf = none grows, or growth is not known yet", "below 86400";
+    EXHAUSTED: Gauge "addrd_subnets_exhausted_within" ["growth", "within"] "subnets",
+        "subnets, without those that are full already, that are full within a day (24h) or a week (7d) if they grow as over the last hour or day", "above 0 within 24h";
+    LEVEL_REACHED: Gauge "addrd_usage_level_reached" ["of", "level"] "subnets or pools",
+        "subnets, or subnet pools, that were told to be at this level of use (usage_levels) or above it", "100 rises";
+    LEVEL_CROSSINGS: Counter "addrd_usage_level_crossings_total" ["of", "level", "direction"] "crossings",
+        "times that subnets, or subnet pools, have passed a level of use, up or down", "";
 
     LIMIT: Gauge "addrd_limit" ["name"] "as the gauge beside it",
         "each bound beside its gauge, under the name that BUSY gives it", "";

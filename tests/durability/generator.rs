@@ -4,9 +4,10 @@
 use crate::model::Model;
 use addrd::model::{
     AddressScopeId, AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, Family,
-    HeldBy, HostRow, Instance, JobId, JobRow, Mac, NetworkHandle, NetworkId, NetworkRow, OwnerId,
-    PinRow, PoolId, PoolRow, PortId, PortRow, ProjectId, ProjectRow, Range, Revision, ScopeRow,
-    SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text, Thing, ThingWas, Tick,
+    HeldBy, HostRow, Instance, JobId, JobRow, LevelRow, Mac, NetworkHandle, NetworkId, NetworkRow,
+    OwnerId, PinRow, PoolId, PoolRow, PortId, PortRow, ProjectId, ProjectRow, Range, Revision,
+    ScopeRow, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text, Thing,
+    ThingWas, Tick,
 };
 use addrd::store::fake_disk::Random;
 use addrd_protocol::message::{
@@ -38,7 +39,7 @@ impl Generator {
         if self.model.networks.is_empty() || random.one_in(40) {
             return self.create_network(random);
         }
-        match random.below(52) {
+        match random.below(54) {
             0 => self.delete_network(random),
             1 => self.delete_subnet(random),
             2 | 3 => self.create_subnet(random),
@@ -57,8 +58,34 @@ impl Generator {
             51 => {
                 self.push(Effect::Adoption { since: Tick(random.below(2) * (1 + random.below(9))) })
             }
+            52 | 53 => self.cross_level(random),
             _ => self.allocate(random),
         }
+    }
+
+    /// The use of a subnet or pool crosses a level.
+    fn cross_level(&mut self, random: &mut Random) {
+        let (network, subnet, before) = if random.one_in(2) {
+            let Some(key) = self.pick_subnet(random) else { return };
+            (key.0, Some(SubnetHandle(key.1)), self.model.subnets[&key].level)
+        } else {
+            let of_pool = |(handle, put): (&u32, &Effect)| match put {
+                Effect::PoolPut(row) => Some((*handle, row.level)),
+                _ => None,
+            };
+            let pools: Vec<_> = self.model.objects.iter().filter_map(of_pool).collect();
+            let Some((handle, level)) = nth(pools.into_iter(), random) else { return };
+            (handle, None, level)
+        };
+        self.push(Effect::LevelPut(LevelRow {
+            network: NetworkHandle(network),
+            revision: self.next_revision(network),
+            subnet,
+            level: [0, 80, 95, 100][random.below(4) as usize],
+            before,
+            used: random.next_u64().into(),
+            size: u128::from(random.next_u64()) << 8,
+        }));
     }
 
     fn push(&mut self, effect: Effect) {
@@ -180,6 +207,7 @@ impl Generator {
             shared: scope.shared,
             name: scope.name,
             description: None,
+            level: 0,
         }))
     }
 
@@ -386,6 +414,7 @@ impl Generator {
             pool: None,
             quarantine_ms: u64::from(subnet) * 1_000,
             service: Default::default(),
+            level: 0,
         })));
     }
 

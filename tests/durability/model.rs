@@ -93,6 +93,22 @@ impl Model {
             | Effect::PortPut(_)
             | Effect::PinPut(_)
             | Effect::ThingGone { .. } => self.absorb_thing(effect),
+            Effect::LevelPut(row) => {
+                match row.subnet {
+                    Some(subnet) => {
+                        let found = self.subnets.get_mut(&(row.network.0, subnet.0));
+                        found.ok_or("a level without subnet")?.level = row.level;
+                    }
+                    None => {
+                        let found = self.objects.get_mut(&row.network.0);
+                        let Some(Effect::PoolPut(pool)) = found else {
+                            return Err("a level without pool".to_owned());
+                        };
+                        pool.level = row.level;
+                    }
+                }
+                self.revise(row.network, row.revision)
+            }
             Effect::Adoption { since } => {
                 self.adoption = *since;
                 Ok(())

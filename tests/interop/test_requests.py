@@ -87,10 +87,48 @@ class Leases(ServerCase):
         self.assertEqual(results[0]["renewed"]["address"], "10.0.0.2")
         self.assertEqual(results[1]["failed"]["status"], "EXPIRED")
 
+    def test_an_owner_renews_in_all_networks(self):
+        other, _ = self.network(self.call, "10.1.0.0/24")
+        for net in (self.net, other):
+            self.ok(self.call, "allocate", allocate("roaming", lease_ms=60_000), net)
+        all_of = {"owner": owner_id("roaming"), "lease_ms": 120_000}
+        counts = {"renewed": 2, "endless": 0, "expired": 0, "stale": 0}
+        self.assertEqual(self.ok(self.call, "renew_owner", all_of, NO_ID), counts)
+        self.assertEqual(self.call("renew_owner", all_of | {"owner": owner_id("nobody")}, NO_ID).status, "EXPIRED")
+
     def test_a_lease_out_of_range_is_refused(self):
         for lease_ms in (999, 315_360_000_001):
             body = allocate("a") | {"lease_ms": lease_ms}
             self.assertEqual(self.call("allocate", body, self.net).status, "OUT_OF_RANGE")
+
+
+class Transfers(ServerCase):
+    def setUp(self):
+        self.call = self.connect().call
+        self.net, _ = self.network(self.call, "10.0.0.0/24")
+        self.given = self.ok(self.call, "allocate", allocate("web-1", lease_ms=60_000), self.net)["first"]
+        self.fences = {"address": self.given["address"], "revision": self.given["revision"]}
+
+    def test_an_address_changes_hands_and_late_messages_are_harmless(self):
+        transfer = self.fences | {"to_owner": owner_id("web-2"), "owner_name": "web-2"}
+        now = self.ok(self.call, "transfer", transfer, self.net)
+        self.assertEqual((now["address"], now["owner"]), (self.given["address"], owner_id("web-2")))
+        self.assertTrue(0 < now["time_left_ms"] <= 60_000)
+        self.assertNotEqual(now["revision"], self.given["revision"])
+        self.assertTrue(self.ok(self.call, "transfer", transfer, self.net)["repeated"])
+        late = {"target": {"address": self.given["address"]}, "revision": self.given["revision"]}
+        self.assertEqual(self.call("release", late, self.net).status, "STALE")
+        self.assertEqual(self.call("release", key("web-1"), self.net).status, "NOT_HELD")
+        self.assertEqual(self.call("transfer", transfer | {"to_owner": owner_id("c")}, self.net).status, "STALE")
+
+    def test_a_key_that_holds_something_is_in_the_way_in_a_batch_too(self):
+        self.ok(self.call, "allocate", allocate("web-2"), self.net)
+        refused = self.call("transfer", self.fences | {"to_owner": owner_id("web-2")}, self.net)
+        self.assertEqual((refused.status, refused.body["field"]), ("KEY_IN_USE", "to_owner"))
+        items = [{"transfer": self.fences | {"to_slot": 3}}, {"transfer": self.fences | {"to_instance": "7"}}]
+        results = self.ok(self.call, "batch", {"mode": "independent", "items": items}, self.net)["results"]
+        self.assertEqual(results[0]["updated"]["slot"], 3)
+        self.assertEqual(results[1]["failed"]["status"], "STALE")
 
 
 class Holds(ServerCase):

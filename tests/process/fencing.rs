@@ -10,9 +10,9 @@ use crate::support::{run, say, scale};
 use addrd_client::plain_allocate;
 use addrd_client::protocol::message::allocate::AllocatedAddress;
 use addrd_client::protocol::message::{
-    Allocate, AllocateFlags, AllocationFilter, Fences, Release, Reply, Request, Target,
+    Allocate, AllocateFlags, AllocationFilter, Fences, Release, Reply, Request, Target, Transfer,
 };
-use addrd_client::protocol::{Instance, NetworkId, OwnerId, SessionId, Slot, Status};
+use addrd_client::protocol::{Instance, NetworkId, OwnerId, Revision, SessionId, Slot, Status};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -262,4 +262,125 @@ async fn check(site: &Site, network: NetworkId, owners: &[OwnerId], told: &Held)
         let is = (found.address, found.revision, found.instance);
         assert_eq!(is, (told.address, told.revision, instance(Life::New, *owner)));
     }
+}
+
+/// Who gets what an owner has.
+fn heir(owner: OwnerId) -> OwnerId {
+    OwnerId::from_u128(owner.0.as_u128() | 1 << 100)
+}
+
+/// One to three copies of a transfer to the heir, and of each way in which the old owner would release what it was told
+/// that it holds.
+fn hand_overs(owners: &[OwnerId], known: &Held, choices: &mut Choices) -> Vec<Message> {
+    let mut all = Vec::new();
+    for (&owner, told) in owners.iter().filter_map(|owner| known.get_key_value(owner)) {
+        let fences = Fences { revision: Some(told.revision), ..Fences::default() };
+        let release = |target| Release { target, fences: fences.clone(), any: false };
+        let transfer = Transfer {
+            address: told.address,
+            fences: fences.clone(),
+            to_owner: Some(heir(owner)),
+            to_slot: None,
+            to_instance: None,
+            to_project: None,
+            owner_name: None,
+        };
+        for request in [
+            Request::Transfer(Box::new(transfer)),
+            Request::Release(release(Target::Key { owner, slot: Slot(0) })),
+            Request::Release(release(Target::Address(told.address))),
+        ] {
+            let message = Message { life: Life::Former, owner, request };
+            all.extend((0..choices.below(1..4)).map(|_| message.clone()));
+        }
+    }
+    for at in (1..all.len()).rev() {
+        all.swap(at, choices.below(0..at as u64 + 1) as usize);
+    }
+    all
+}
+
+/// What became of an owner's address, as far as answers tell.
+#[derive(Debug, Default)]
+struct Fate {
+    /// The revision of the heir.
+    given: Option<Revision>,
+    is_released: bool,
+    was_nobodys: bool,
+}
+
+fn note(message: &Message, answer: &Answer, fates: &mut BTreeMap<OwnerId, Fate>) {
+    let fate = fates.entry(message.owner).or_default();
+    match (&message.request, answer) {
+        (Request::Transfer(_), Ok(Reply::Allocation(now))) => {
+            assert_eq!(*fate.given.get_or_insert(now.revision), now.revision, "{message:?}");
+        }
+        (Request::Transfer(_), Err(refused)) => {
+            assert_eq!(refused.status, Status::NOT_FOUND, "{message:?}");
+            fate.was_nobodys = true;
+        }
+        (Request::Release(_), Ok(Reply::Released(_))) => fate.is_released = true,
+        (Request::Release(_), Ok(Reply::Empty)) => {}
+        (Request::Release(_), Err(refused)) => {
+            assert_eq!(refused.status, Status::STALE, "{message:?}");
+        }
+        _ => panic!("{message:?} is answered with {answer:?}"),
+    }
+}
+
+#[test]
+fn what_was_transferred_is_the_heirs_whatever_the_old_owner_still_sends() {
+    let rounds = scale("ADDRD_ROUNDS", 20);
+    run(Duration::from_secs(300 + 30 * rounds), async {
+        let mut choices = Choices::of_test("transferring");
+        let site = Site::new();
+        let mut server = site.start().await;
+        let network = network(&site.client().await, 1, &["10.0.0.0/16"]).await;
+        let (mut given, mut released) = (0, 0);
+        for round in 0..rounds {
+            let owner = |number| OwnerId::from_u128(u128::from(round << 16 | number) + 1);
+            let owners: Vec<OwnerId> = (0..OWNERS).map(owner).collect();
+            let mut controller = Controller::connect(&site, &mut choices).await;
+            let known = begin(&mut controller, network, &owners, &mut choices).await;
+            let mut before = hand_overs(&owners, &known, &mut choices);
+            let after = before.split_off(choices.below(0..before.len() as u64) as usize);
+            let mut fates = BTreeMap::new();
+            for message in before {
+                controller.send(network, message, &mut choices).await;
+            }
+            if choices.one_in(3) {
+                server.kill();
+                server = site.start().await;
+                for (message, answer) in controller.hear().await {
+                    note(&message, &answer, &mut fates);
+                }
+                let open = std::mem::take(&mut controller.open);
+                controller = Controller::connect(&site, &mut choices).await;
+                for message in open.into_values() {
+                    controller.send(network, message, &mut choices).await;
+                }
+            }
+            for message in after {
+                controller.send(network, message, &mut choices).await;
+            }
+            for (message, answer) in controller.hear().await {
+                note(&message, &answer, &mut fates);
+            }
+            assert!(controller.open.is_empty(), "everything is answered in the end");
+            let listed = site.client().await.allocations(network, AllocationFilter::default());
+            let listed = listed.take(usize::MAX).await.expect("a list goes on");
+            for (owner, fate) in &fates {
+                assert!(listed.iter().all(|one| one.owner != *owner), "{owner}: {fate:?}");
+                let found = listed.iter().find(|one| one.owner == heir(*owner));
+                assert_eq!(found.map(|one| one.revision), fate.given, "{owner}: {fate:?}");
+                let is_heirs = fate.given.is_some();
+                assert!(!is_heirs || !(fate.is_released || fate.was_nobodys), "{owner}: {fate:?}");
+                *if is_heirs { &mut given } else { &mut released } += 1;
+            }
+        }
+        say(&format!("{given} given, {released} released before"));
+        assert!(given > 0 && released > 0);
+        server.stop().await;
+        site.check_is_clean();
+    });
 }

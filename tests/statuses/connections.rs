@@ -264,6 +264,7 @@ fn small() -> House {
         memory_records_max: 100,
         clock_jump_ms_max: addrd::limits::CLOCK_JUMP_MS_MAX,
         restart_grace_ms: addrd::limits::RESTART_GRACE_MS,
+        usage_levels: Default::default(),
         hands: Box::new(addrd::engine::SystemHands),
         on_failure: Arc::new(|what| panic!("the engine failed: {what}")),
         progress: Arc::default(),

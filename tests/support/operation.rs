@@ -105,6 +105,7 @@ impl Operation {
                 BatchItem::HoldConfirm(end) => Request::HoldConfirm(end),
                 BatchItem::HoldCancel(end) => Request::HoldCancel(end),
                 BatchItem::HoldRelease(release) => Request::HoldRelease(release),
+                BatchItem::Transfer(transfer) => Request::Transfer(transfer),
             },
         }
     }

@@ -7,7 +7,7 @@ use addrd_protocol::message::{
     Allocate, AllocateFlags, Allocated, Allocation, AllocationFilter, AllocationGet,
     AllocationList, AllocationUpdate, Batch, BatchReply, FamilyChoice, Lookup, Lookups,
     PageRequest, Release, Released, Renew, RenewOwner, Renewed, RenewedOwner, Reply, Request,
-    Strategy, Target, Transaction,
+    Strategy, Target, Transaction, Transfer,
 };
 use addrd_protocol::{Instance, NetworkId, OwnerId, Slot};
 
@@ -109,7 +109,7 @@ impl Client {
         expect_reply!(self.call(&self.scope(network), &request).await?, Renewed)
     }
 
-    /// The same for all leases that an owner has in a network.
+    /// The same for all leases that an owner has in a network; without one (all zero) in all of the project.
     ///
     /// # Errors
     /// Refused: `EXPIRED` if it holds nothing there, `LIMIT`, `NOT_FOUND` (the network); others see
@@ -133,6 +133,21 @@ impl Client {
         update: AllocationUpdate,
     ) -> Result<Allocation, Error> {
         let request = Request::AllocationUpdate(Box::new(update));
+        Ok(*expect_reply!(self.call(&self.scope(network), &request).await?, Allocation)?)
+    }
+
+    /// Gives an allocation another owner, slot, instance or project; it keeps its address, and gets a new
+    /// revision.
+    ///
+    /// # Errors
+    /// Refused: `STALE`, `NOT_HOLDER`, `NOT_FOUND`, `KEY_IN_USE`, `OTHER_TOKEN`, `PINNED`, `HELD_BY_OBJECT`,
+    /// `QUOTA`, `RESTING_LIMIT`; others see [`Error`].
+    pub async fn transfer(
+        &self,
+        network: NetworkId,
+        transfer: Transfer,
+    ) -> Result<Allocation, Error> {
+        let request = Request::Transfer(Box::new(transfer));
         Ok(*expect_reply!(self.call(&self.scope(network), &request).await?, Allocation)?)
     }
 

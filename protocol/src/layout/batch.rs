@@ -9,7 +9,7 @@ use crate::header::REPLY_HEADER_BYTES;
 use crate::message::batch::{BATCH_ITEMS_MAX, Batch, BatchItem, BatchReply, BatchResult};
 use crate::message::{
     Allocate, Allocated, AllocationUpdate, HoldEnd, HoldEnded, HoldRelease, Release, Released,
-    Renew, Renewed,
+    Renew, Renewed, Transfer,
 };
 use crate::status::Status;
 use crate::wire::{ITEM_HEADER_BYTES, Reader, Writer, limit, within};
@@ -58,6 +58,7 @@ const RENEW: u8 = 7;
 const HOLD_CONFIRM: u8 = 8;
 const HOLD_CANCEL: u8 = 9;
 const HOLD_RELEASE: u8 = 10;
+const TRANSFER: u8 = 11;
 
 fn unknown_kind<T>(kind: u8) -> Read<T> {
     Err(DecodeError::new(Fault::Unknown { value: kind.into() }, "kind"))
@@ -83,6 +84,7 @@ pub(super) fn read_operation(kind: u8, reader: &mut Reader<'_>) -> Read<BatchIte
         HOLD_CONFIRM => HoldEnd::read(reader).map(BatchItem::HoldConfirm),
         HOLD_CANCEL => HoldEnd::read(reader).map(BatchItem::HoldCancel),
         HOLD_RELEASE => Box::<HoldRelease>::read(reader).map(BatchItem::HoldRelease),
+        TRANSFER => Box::<Transfer>::read(reader).map(BatchItem::Transfer),
         kind => unknown_kind(kind),
     }
 }
@@ -99,6 +101,7 @@ pub(super) fn write_operation(item: &BatchItem, writer: &mut Writer<'_>) {
         BatchItem::Renew(renew) => renew.write(writer),
         BatchItem::HoldConfirm(end) | BatchItem::HoldCancel(end) => end.write(writer),
         BatchItem::HoldRelease(release) => release.write(writer),
+        BatchItem::Transfer(transfer) => transfer.write(writer),
     }
 }
 
@@ -116,6 +119,7 @@ impl BatchItem {
             Self::HoldConfirm(_) => HOLD_CONFIRM,
             Self::HoldCancel(_) => HOLD_CANCEL,
             Self::HoldRelease(_) => HOLD_RELEASE,
+            Self::Transfer(_) => TRANSFER,
         }
     }
 }

@@ -64,9 +64,11 @@ mod numbers {
         Ipv6Mode: Slaac Stateful Stateless;
         IpAllocation: Immediate Deferred Unaddressed;
         JobState: Running Done;
-        EventKind: Project Scope Pool Network Segment Host Subnet Port Pin Allocation Job;
+        EventKind: Project Scope Pool Network Segment Host Subnet Port Pin Allocation Job
+            Level;
         WatchEndReason: Slow Relist;
-        HistoryKind: Held Allocated Changed Resting Released RestEnded ReleaseHeld;
+        HistoryKind: Held Allocated Changed Resting Released RestEnded ReleaseHeld
+            Transferred;
         PrefixChoice: Exact Length DefaultLength;
         QuotaResource: Pool Addresses Prefixes Networks Subnets Ports Resting;
         CandidateReason: Exhausted Family Limit Deleting NoPools Length NotFound Fragmented

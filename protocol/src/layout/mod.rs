@@ -25,6 +25,7 @@ mod scope;
 mod segment;
 mod subnet;
 mod transaction;
+mod transfer;
 mod usage;
 pub(crate) mod watch;
 

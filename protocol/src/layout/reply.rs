@@ -40,7 +40,7 @@ pub(crate) fn read_reply(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Reply>
         Opcode::USAGE => Layout::read(reader).map(Reply::Usage),
         Opcode::FREE_RANGES => Layout::read(reader).map(Reply::FreeRanges),
         Opcode::SUBNET_ONBOARD => Layout::read(reader).map(Reply::Pool),
-        Opcode::ALLOCATION_UPDATE | Opcode::ALLOCATION_GET => {
+        Opcode::ALLOCATION_UPDATE | Opcode::ALLOCATION_GET | Opcode::TRANSFER => {
             Layout::read(reader).map(Reply::Allocation)
         }
         Opcode::BATCH | Opcode::TRANSACTION => Layout::read(reader).map(Reply::Batch),
@@ -154,7 +154,7 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::Usage(_) => opcode == Opcode::USAGE,
         Reply::FreeRanges(_) => opcode == Opcode::FREE_RANGES,
         Reply::Allocation(_) => {
-            matches!(opcode, Opcode::ALLOCATION_UPDATE | Opcode::ALLOCATION_GET)
+            matches!(opcode, Opcode::ALLOCATION_UPDATE | Opcode::ALLOCATION_GET | Opcode::TRANSFER)
         }
         Reply::Batch(_) => opcode.has_items(),
         Reply::Allocations(_) => opcode == Opcode::ALLOCATION_LIST,

@@ -82,6 +82,7 @@ requests! {
     HOLD_CONFIRM => HoldConfirm;
     HOLD_CANCEL => HoldCancel;
     HOLD_RELEASE => HoldRelease;
+    TRANSFER => Transfer;
     RECONCILE => Reconcile;
     SUSPECT_LIST => SuspectList;
     MANAGER_LIST => ManagerList;

@@ -6,8 +6,8 @@ use super::{Layout, Read};
 use crate::error::{DecodeError, Fault};
 use crate::id::Revision;
 use crate::message::usage::{
-    FreeRanges, FreeRangesReply, NetworkUsage, SubnetUsage, USAGE_GONE_MAX, USAGE_TOTALS_MAX,
-    Usage, UsageTotals,
+    FreeRanges, FreeRangesReply, Growth, NetworkUsage, SubnetUsage, USAGE_GONE_MAX,
+    USAGE_TOTALS_MAX, Usage, UsageTotals,
 };
 use crate::prefix::Range;
 use crate::wire::{Reader, Writer, limit};
@@ -77,7 +77,7 @@ impl Layout for SubnetUsage {
         let number = reader.u128("cidr")?;
         let (family, length) = (reader.u8("cidr")?, reader.u8("cidr")?);
         reader.zero::<6>("reserved")?;
-        let usage = Self {
+        let mut usage = Self {
             subnet_id,
             cidr: fixed_prefix(family, number, length)?,
             size: reader.u128("size")?,
@@ -89,8 +89,19 @@ impl Layout for SubnetUsage {
             excluded: reader.u128("excluded")?,
             pinned: reader.u128("pinned")?,
             used_outside: reader.u128("used_outside")?,
+            growth_1h: None,
+            growth_24h: None,
+            watched_ms: None,
         };
-        reader.no_tags()?;
+        reader.tail(|tag, value| {
+            match tag {
+                0x0001 => usage.growth_1h = Some(read_growth(value, "growth_1h")?),
+                0x0002 => usage.growth_24h = Some(read_growth(value, "growth_24h")?),
+                0x0003 => usage.watched_ms = Some(value.u64("watched_ms")?),
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
         Ok(usage)
     }
 
@@ -109,7 +120,29 @@ impl Layout for SubnetUsage {
         writer.u128(self.excluded);
         writer.u128(self.pinned);
         writer.u128(self.used_outside);
+        for (tag, growth) in [(0x0001, &self.growth_1h), (0x0002, &self.growth_24h)] {
+            if let Some(growth) = growth {
+                writer.entry(tag, |w| write_growth(growth, w));
+            }
+        }
+        if let Some(watched_ms) = self.watched_ms {
+            writer.entry(0x0003, |w| w.u64(watched_ms));
+        }
     }
+}
+
+/// What stands for a time that never comes.
+const NEVER_MS: u64 = u64::MAX;
+
+fn read_growth(reader: &mut Reader<'_>, field: &'static str) -> Read<Growth> {
+    let net = reader.u128(field)?.cast_signed();
+    let exhausted_in_ms = Some(reader.u64(field)?).filter(|ms| *ms != NEVER_MS);
+    Ok(Growth { net, exhausted_in_ms })
+}
+
+fn write_growth(growth: &Growth, writer: &mut Writer<'_>) {
+    writer.u128(growth.net.cast_unsigned());
+    writer.u64(growth.exhausted_in_ms.unwrap_or(NEVER_MS));
 }
 
 impl Layout for UsageTotals {

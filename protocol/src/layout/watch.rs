@@ -5,8 +5,8 @@ use super::{Layout, Read};
 use crate::error::{DecodeError, Fault};
 use crate::id::{Incarnation, Revision, Seq, Slot};
 use crate::message::watch::{
-    EVENTS_MAX, Event, EventKind, EventObject, Events, FeedPosition, Gone, HostEvent, PinEvent,
-    Unwatch, Watch, WatchEnd, Watching,
+    EVENTS_MAX, Event, EventKind, EventObject, Events, FeedPosition, Gone, HostEvent, LevelEvent,
+    PinEvent, Unwatch, Watch, WatchEnd, Watching,
 };
 use crate::wire::{Reader, Writer, limit};
 
@@ -16,6 +16,8 @@ const EVENT_HEAD_BYTES: usize = 32;
 const EVENT_BYTES_MIN: usize = EVENT_HEAD_BYTES + 32;
 /// Bytes of what is left of an object, without its tail.
 const GONE_BYTES: usize = 104;
+/// Bytes of a crossing of a level.
+const LEVEL_BYTES: usize = 104;
 
 /// Bit 0 of a watch: it begins behind the position given.
 const FROM: u16 = 1;
@@ -28,7 +30,7 @@ const PUT: u8 = 1;
 const GONE: u8 = 2;
 
 /// The bits of all kinds.
-const KINDS: u16 = 0x0ffe;
+const KINDS: u16 = 0x1ffe;
 
 fn read_position(reader: &mut Reader<'_>) -> Read<FeedPosition> {
     let position = Seq(reader.u64("position")?);
@@ -179,6 +181,7 @@ impl Layout for Event {
             EventObject::Pin(object) => object.write(writer),
             EventObject::Allocation(object) => object.write(writer),
             EventObject::Job(object) => object.write(writer),
+            EventObject::Level(object) => object.write(writer),
             EventObject::Gone(gone) => gone.write(writer),
         }
     }
@@ -197,6 +200,7 @@ fn read_object(kind: EventKind, reader: &mut Reader<'_>) -> Read<EventObject> {
         EventKind::Pin => Layout::read(reader).map(EventObject::Pin),
         EventKind::Allocation => Layout::read(reader).map(EventObject::Allocation),
         EventKind::Job => Layout::read(reader).map(EventObject::Job),
+        EventKind::Level => Layout::read(reader).map(EventObject::Level),
     }
 }
 
@@ -221,6 +225,47 @@ impl Layout for PinEvent {
     fn write(&self, writer: &mut Writer<'_>) {
         writer.slice(self.network_id.as_bytes());
         self.pin.write(writer);
+    }
+}
+
+impl Layout for LevelEvent {
+    fn read(outer: &mut Reader<'_>) -> Read<Self> {
+        let reader = &mut outer.block::<LEVEL_BYTES>("level")?;
+        let event = Self {
+            network_id: reader.id("network_id")?,
+            subnet_id: reader.id("subnet_id")?,
+            subnet_pool_id: reader.id("subnet_pool_id")?,
+            project_id: reader.id("project_id")?,
+            used: reader.u128("used")?,
+            size: reader.u128("size")?,
+            level: percent(reader, "level")?,
+            before: percent(reader, "before")?,
+        };
+        reader.zero::<6>("reserved")?;
+        outer.no_tags()?;
+        Ok(event)
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        writer.slice(self.network_id.as_bytes());
+        writer.slice(self.subnet_id.as_bytes());
+        writer.slice(self.subnet_pool_id.as_bytes());
+        writer.slice(self.project_id.as_bytes());
+        writer.u128(self.used);
+        writer.u128(self.size);
+        writer.u8(self.level);
+        writer.u8(self.before);
+        writer.slice(&[0; 6]);
+    }
+}
+
+fn percent(reader: &mut Reader<'_>, field: &'static str) -> Read<u8> {
+    match reader.u8(field)? {
+        percent @ 0..=100 => Ok(percent),
+        other => {
+            let range = Fault::Range { value: other.into(), least: 0, most: 100 };
+            Err(DecodeError::new(range, field))
+        }
     }
 }
 

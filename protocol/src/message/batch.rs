@@ -7,6 +7,7 @@ use super::hold::{HoldEnd, HoldEnded, HoldRelease};
 use super::port::{Port, PortCreate, PortDelete, PortUpdate};
 use super::release::{Release, Released};
 use super::renew::{Renew, Renewed};
+use super::transfer::Transfer;
 use crate::status::Status;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,8 @@ pub enum BatchItem {
     HoldCancel(HoldEnd),
     /// Kind 10.
     HoldRelease(Box<HoldRelease>),
+    /// Kind 11.
+    Transfer(Box<Transfer>),
 }
 
 /// Items applied in order, in one journal batch.
@@ -70,7 +73,7 @@ pub enum BatchResult {
     Released(Released),
     /// Nothing was held (`NOT_HELD`, class done).
     NotHeld,
-    /// An update.
+    /// An update, or a transfer.
     Updated(Box<Allocation>),
     /// A port created or changed: without its texts, and with its first
     /// [`super::port::BATCH_FIXED_IPS_MAX`] addresses.

@@ -22,6 +22,7 @@ pub mod scope;
 pub mod segment;
 pub mod subnet;
 pub mod transaction;
+pub mod transfer;
 pub mod usage;
 pub mod watch;
 
@@ -80,10 +81,13 @@ pub use subnet::{
     SubnetUpdate,
 };
 pub use transaction::{Transaction, TransactionItem};
-pub use usage::{FreeRanges, FreeRangesReply, NetworkUsage, SubnetUsage, Usage, UsageTotals};
+pub use transfer::Transfer;
+pub use usage::{
+    FreeRanges, FreeRangesReply, Growth, NetworkUsage, SubnetUsage, Usage, UsageTotals,
+};
 pub use watch::{
-    Event, EventKind, EventObject, Events, FeedPosition, Gone, HostEvent, PinEvent, Unwatch, Watch,
-    WatchEnd, WatchEndReason, Watching,
+    Event, EventKind, EventObject, Events, FeedPosition, Gone, HostEvent, LevelEvent, PinEvent,
+    Unwatch, Watch, WatchEnd, WatchEndReason, Watching,
 };
 
 /// Header of a request, without its length (SPEC.md section 2).
@@ -198,6 +202,8 @@ pub enum Request {
     HoldCancel(HoldEnd),
     /// [`Opcode::HOLD_RELEASE`].
     HoldRelease(Box<HoldRelease>),
+    /// [`Opcode::TRANSFER`].
+    Transfer(Box<Transfer>),
     /// [`Opcode::RECONCILE`].
     Reconcile(Box<Reconcile>),
     /// [`Opcode::SUSPECT_LIST`].
@@ -312,7 +318,7 @@ pub enum Reply {
     Allocated(Allocated),
     /// To [`Request::Release`].
     Released(Released),
-    /// To [`Request::AllocationUpdate`] and [`Request::AllocationGet`].
+    /// To [`Request::AllocationUpdate`], [`Request::AllocationGet`] and [`Request::Transfer`].
     Allocation(Box<Allocation>),
     /// To [`Request::Batch`] and [`Request::Transaction`].
     Batch(Box<BatchReply>),

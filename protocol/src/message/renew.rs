@@ -37,7 +37,7 @@ pub struct Renewed {
     pub time_left_ms: u64,
 }
 
-/// Renews all leases that an owner has in the network of the header.
+/// Renews all leases that an owner has in the network of the header, or without one in all networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenewOwner {
     /// Whose.

@@ -75,6 +75,27 @@ pub struct SubnetUsage {
     /// Allocated, held or resting outside the pools.
     #[serde(with = "decimal")]
     pub used_outside: u128,
+    /// Growth over the last hour; none = unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growth_1h: Option<Growth>,
+    /// Growth over the last day; none = unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growth_24h: Option<Growth>,
+    /// How long its use has been watched, ms: growth over a time is unknown before that has passed. None = not
+    /// yet, or not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watched_ms: Option<u64>,
+}
+
+/// Net growth of what is used of a subnet's pools, without what is excluded or pinned, over a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Growth {
+    /// Addresses that more are used now; negative = fewer. In JSON a decimal string.
+    #[serde(with = "decimal")]
+    pub net: i128,
+    /// When nothing is free any more if it goes on like that, ms from now; none = it isn't growing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exhausted_in_ms: Option<u64>,
 }
 
 fn is_zero(revision: &Revision) -> bool {

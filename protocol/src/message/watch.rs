@@ -10,7 +10,9 @@ use super::project::Project;
 use super::scope::AddressScope;
 use super::segment::{HostMapping, Segment};
 use super::subnet::Subnet;
-use crate::id::{Incarnation, NetworkId, OwnerId, ProjectId, Revision, Seq, Slot, SubnetId};
+use crate::id::{
+    Incarnation, NetworkId, OwnerId, PoolId, ProjectId, Revision, Seq, Slot, SubnetId,
+};
 use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -49,11 +51,13 @@ pub enum EventKind {
     Allocation = 10,
     /// A job.
     Job = 11,
+    /// A level of use that a subnet or subnet pool has crossed.
+    Level = 12,
 }
 
 impl EventKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Project,
         Self::Scope,
         Self::Pool,
@@ -65,7 +69,12 @@ impl EventKind {
         Self::Pin,
         Self::Allocation,
         Self::Job,
+        Self::Level,
     ];
+
+    /// The bits of the kinds that a watch gets which names none: a client knows what it asks for, and
+    /// kinds that came later have to be asked for.
+    pub const FIRST: u16 = 0x0ffe;
 
     /// Name in JSON and on the command line.
     #[must_use]
@@ -82,6 +91,7 @@ impl EventKind {
             Self::Pin => "pin",
             Self::Allocation => "allocation",
             Self::Job => "job",
+            Self::Level => "level",
         }
     }
 
@@ -116,7 +126,7 @@ pub struct Watch {
     /// Allocations that a forced deletion releases are told one by one.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub singles: bool,
-    /// Only these kinds, without order; empty = all.
+    /// Only these kinds, without order; empty = all but levels, which have to be asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<EventKind>,
     /// Only this subnet and what is in it.
@@ -206,6 +216,8 @@ pub enum EventObject {
     Allocation(Box<Allocation>),
     /// A job is now so.
     Job(Box<Job>),
+    /// A subnet or subnet pool has crossed a level of use.
+    Level(Box<LevelEvent>),
     /// It is gone, or is not among what the watch asks for any more.
     Gone(Box<Gone>),
 }
@@ -228,6 +240,31 @@ pub struct PinEvent {
     /// The pin.
     #[serde(flatten)]
     pub pin: Pin,
+}
+
+/// A subnet or subnet pool has crossed a level of use. Told once, and again only after use has fallen
+/// clearly below the level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LevelEvent {
+    /// The network of the subnet; zero of a pool.
+    pub network_id: NetworkId,
+    /// The subnet; zero of a pool.
+    pub subnet_id: SubnetId,
+    /// The pool; zero of a subnet.
+    pub subnet_pool_id: PoolId,
+    /// The project of the network or pool.
+    pub project_id: ProjectId,
+    /// The highest level that use is at now, percent; 0 = below all. Above `before`: use has risen.
+    pub level: u8,
+    /// The same before.
+    pub before: u8,
+    /// Addresses in use when that was noticed. In JSON a decimal string.
+    #[serde(with = "super::usage::decimal")]
+    pub used: u128,
+    /// Of how many: those that may be handed out, or those of the pool's prefixes. In JSON a decimal
+    /// string.
+    #[serde(with = "super::usage::decimal")]
+    pub size: u128,
 }
 
 /// What names an object that is gone. What the kind doesn't have is zero or absent.
@@ -302,6 +339,7 @@ impl EventObject {
             Self::Pin(_) => EventKind::Pin,
             Self::Allocation(_) => EventKind::Allocation,
             Self::Job(_) => EventKind::Job,
+            Self::Level(_) => EventKind::Level,
             Self::Gone(gone) => gone.kind,
         }
     }

@@ -247,22 +247,6 @@ made_by! {
         0 => Self::Address(s.make()),
         _ => Self::Owner(s.make()),
     };
-    Release = |s| {
-        let (target, fences, any): (Target, Fences, bool) = (s.make(), s.make(), s.make());
-        let any = any || (fences.is_empty() && matches!(target, Target::Address(_)));
-        Self { target, fences, any }
-    };
-    AllocationUpdate = |s| {
-        let (target, mut fences): (Target, Fences) = (s.make(), s.make());
-        if fences.is_empty() && matches!(target, Target::Address(_)) {
-            fences.revision = Some(s.make());
-        }
-        Self {
-            target, fences, label: s.make(), host: s.make(),
-            manager_name: s.setting(Source::manager), owner_name: s.make(),
-            lease_ms: s.setting(Source::lease_ms),
-        }
-    };
     Allocate = |s| {
         let family = s.make();
         let pair = matches!(family, FamilyChoice::Each | FamilyChoice::Both);
@@ -318,7 +302,7 @@ made_by! {
             host: s.make(), manager: s.maybe(Source::manager), network_project: s.make(),
         }
     };
-    BatchItem = |s| match s.byte() % 10 {
+    BatchItem = |s| match s.byte() % 11 {
         0 => {
             let mut allocate: Allocate = s.make();
             allocate.flags.want_subnet = false;
@@ -332,6 +316,7 @@ made_by! {
         7 => Self::HoldConfirm(s.make()),
         8 => Self::HoldCancel(s.make()),
         9 => Self::HoldRelease(s.make()),
+        10 => Self::Transfer(s.make()),
         _ => Self::Update(s.make()),
     };
     BatchResult = |s| match s.byte() % 9 {
@@ -622,7 +607,11 @@ made_of_fields! {
     Usage { subnet, cursor, changed_since, family, totals_only }
     SubnetUsage {
         subnet_id, cidr, size, pool_size, free, held, allocated, quarantined, excluded, pinned,
-        used_outside,
+        used_outside, growth_1h, growth_24h, watched_ms,
+    }
+    Growth {
+        net = |s| s.make::<u128>().cast_signed(),
+        exhausted_in_ms = |s| s.make::<Option<u64>>().filter(|ms| *ms < u64::MAX),
     }
     UsageTotals {
         family, subnets, size, pool_size, free, held, allocated, quarantined, excluded, pinned,
@@ -681,6 +670,7 @@ pub(crate) fn request(opcode: Opcode, s: &mut Source) -> Option<Request> {
         Opcode::HOLD_CONFIRM => Request::HoldConfirm(s.make()),
         Opcode::HOLD_CANCEL => Request::HoldCancel(s.make()),
         Opcode::HOLD_RELEASE => Request::HoldRelease(s.make()),
+        Opcode::TRANSFER => Request::Transfer(s.make()),
         Opcode::RECONCILE => Request::Reconcile(s.make()),
         Opcode::SUSPECT_LIST => Request::SuspectList(s.make()),
         Opcode::MANAGER_LIST => Request::ManagerList(s.make()),
@@ -753,7 +743,9 @@ pub(crate) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
         Opcode::FREE_RANGES => Reply::FreeRanges(s.make()),
         Opcode::ALLOCATE => Reply::Allocated(s.make()),
         Opcode::RELEASE => Reply::Released(s.make()),
-        Opcode::ALLOCATION_UPDATE | Opcode::ALLOCATION_GET => Reply::Allocation(s.make()),
+        Opcode::ALLOCATION_UPDATE | Opcode::ALLOCATION_GET | Opcode::TRANSFER => {
+            Reply::Allocation(s.make())
+        }
         Opcode::BATCH | Opcode::TRANSACTION => Reply::Batch(s.make()),
         Opcode::ALLOCATION_LIST => Reply::Allocations(s.make()),
         Opcode::LOOKUP => Reply::Lookups(s.make()),

@@ -40,6 +40,10 @@ made_by! {
     Watching = |s| Self { begins: s.make(), heartbeat_ms: s.make() };
     Unwatch = |s| Self { watch: s.make() };
     HostEvent = |s| Self { network_id: s.make(), mapping: s.make() };
+    LevelEvent = |s| Self {
+        network_id: s.make(), subnet_id: s.make(), subnet_pool_id: s.make(), project_id: s.make(),
+        level: s.up_to(100) as u8, before: s.up_to(100) as u8, used: s.make(), size: s.make(),
+    };
     PinEvent = |s| Self { network_id: s.make(), pin: s.make() };
     Event = |s| Self {
         position: Seq(s.make()), revision: s.make(), time_ms: s.make(), object: s.make(),
@@ -57,6 +61,7 @@ made_by! {
         EventKind::Pin => Self::Pin(s.make()),
         EventKind::Allocation => Self::Allocation(s.make()),
         EventKind::Job => Self::Job(s.make()),
+        EventKind::Level => Self::Level(s.make()),
     };
     Events = |s| Self {
         watch: s.make(), resume: s.make(), up_to_date: s.make(),

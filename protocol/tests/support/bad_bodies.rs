@@ -116,6 +116,11 @@ const REQUEST_BYTES: Changes<'_> = &[
     ("reconcile_without_grace", "reconcile", 18, 0),
     ("reconcile_reserved", "reconcile", 23, 1),
     ("manager_list_reserved", "manager_list", 7, 1),
+    ("transfer_by_key", "transfer", 1, 0x14),
+    ("transfer_unknown_flag", "transfer", 1, 0x95),
+    ("transfer_to_nothing", "transfer", 1, 0x05),
+    ("transfer_slot_without_flag", "transfer", 65, 1),
+    ("transfer_reserved", "transfer", 71, 1),
     ("server_adopt_unknown_action", "server_adopt", 0, 3),
     ("server_adopt_reserved", "server_adopt", 7, 1),
     ("backup_read_reserved", "backup_read", 23, 1),
@@ -129,7 +134,7 @@ const REQUEST_BYTES: Changes<'_> = &[
     ("history_limit_too_high", "history", 42, 4),
     ("watch_position_without_flag", "watch", 7, 1),
     ("watch_unknown_flag", "watch", 13, 4),
-    ("watch_unknown_kind", "watch", 14, 0x10),
+    ("watch_unknown_kind", "watch", 14, 0x20),
 ];
 
 /// The fixed part of an operation's request.

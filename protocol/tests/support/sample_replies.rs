@@ -230,6 +230,9 @@ fn usage() -> SubnetUsage {
         excluded: 1,
         pinned: 1,
         used_outside: 1,
+        growth_1h: None,
+        growth_24h: None,
+        watched_ms: None,
     }
 }
 
@@ -495,7 +498,16 @@ pub(crate) fn replies() -> Vec<ReplySample> {
     };
     let totals =
         NetworkUsage { subnets: Vec::new(), next: None, gone: Vec::new(), ..changed.clone() };
-    let usages = [("usage_changed", changed), ("usage_totals", totals)];
+    let hour = Growth { net: -3, exhausted_in_ms: None };
+    let day = Growth { net: 1 << 62, exhausted_in_ms: Some(259_200_000) };
+    let grown = SubnetUsage {
+        growth_1h: Some(hour),
+        growth_24h: Some(day),
+        watched_ms: Some(86_400_000),
+        ..usage()
+    };
+    let grown = NetworkUsage { subnets: vec![grown], ..changed.clone() };
+    let usages = [("usage_changed", changed), ("usage_totals", totals), ("usage_growth", grown)];
     samples.extend((3_000..).zip(usages).map(|(request_id, (name, usage))| ReplySample {
         name: name.to_owned(),
         opcode: Opcode::USAGE,
@@ -511,6 +523,7 @@ pub(crate) fn replies() -> Vec<ReplySample> {
     samples.extend(sample_rests::replies());
     samples.extend(sample_holds::replies());
     samples.extend(sample_managers::replies());
+    samples.extend(sample_transfers::replies());
     samples.extend(sample_history::replies());
     samples
 }

@@ -108,6 +108,19 @@ fn pool() -> SubnetPool {
     }
 }
 
+fn level() -> LevelEvent {
+    LevelEvent {
+        network_id: NETWORK,
+        subnet_id: SUBNET,
+        subnet_pool_id: PoolId::NIL,
+        project_id: PROJECT,
+        level: 95,
+        before: 80,
+        used: 242,
+        size: 254,
+    }
+}
+
 fn objects() -> Vec<EventObject> {
     let segment = Segment {
         segment_id: SEGMENT,
@@ -166,6 +179,22 @@ fn objects() -> Vec<EventObject> {
     ]
 }
 
+/// A subnet falls, a pool rises.
+fn levels() -> Vec<EventObject> {
+    let falls = LevelEvent { level: 80, before: 95, used: 228, ..level() };
+    let pool = LevelEvent {
+        network_id: NetworkId::NIL,
+        subnet_id: SubnetId::NIL,
+        subnet_pool_id: POOL,
+        level: 100,
+        before: 0,
+        used: 65_536,
+        size: 65_536,
+        ..level()
+    };
+    [falls, pool].map(|event| EventObject::Level(Box::new(event))).into()
+}
+
 fn departed() -> Vec<EventObject> {
     let project = Gone { id: PROJECT.0, network_id: NetworkId::NIL, ..gone(EventKind::Project) };
     let port = Gone { id: PORT.0, network_project: Some(OTHER), ..gone(EventKind::Port) };
@@ -205,6 +234,7 @@ pub(super) fn replies() -> Vec<ReplySample> {
         ("watch_end_slow", Opcode::WATCH_END, end(WatchEndReason::Slow)),
         ("watch_end_relist", Opcode::WATCH_END, end(WatchEndReason::Relist)),
         ("unwatch_done", Opcode::UNWATCH, Reply::Empty),
+        ("events_levels", Opcode::EVENTS, events(1_236, true, levels())),
     ];
     let sample = |(request_id, (name, opcode, reply)): (u64, (&str, Opcode, Reply))| ReplySample {
         name: name.to_owned(),

@@ -17,6 +17,7 @@ mod sample_ports;
 mod sample_replies;
 mod sample_rests;
 mod sample_shared;
+mod sample_transfers;
 mod sample_watch;
 pub(crate) use sample_replies::replies;
 
@@ -525,6 +526,7 @@ pub(crate) fn requests() -> Vec<RequestSample> {
     samples.extend(sample_rests::requests());
     samples.extend(sample_holds::requests());
     samples.extend(sample_managers::requests());
+    samples.extend(sample_transfers::requests());
     samples.extend(sample_history::requests());
     samples
 }

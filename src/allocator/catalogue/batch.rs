@@ -80,6 +80,10 @@ impl Catalogue {
                 let updated = self.update_prefix(pool, network, item, sink)?;
                 Ok(BatchResult::Updated(Box::new(updated)))
             }
+            BatchItem::Transfer(item) => {
+                let transferred = self.transfer_prefix(pool, network, item, sink)?;
+                Ok(BatchResult::Updated(Box::new(transferred)))
+            }
             BatchItem::PortCreate(_) | BatchItem::PortUpdate(_) | BatchItem::PortDelete(_) => {
                 Err(unsupported("items", "a port on a subnet pool"))
             }

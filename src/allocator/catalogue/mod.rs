@@ -13,6 +13,7 @@ mod batch;
 mod blocks;
 mod carve;
 mod choose;
+mod levels;
 mod networks;
 mod note;
 mod objects;
@@ -30,6 +31,7 @@ pub(super) use scopes::switch;
 
 use super::Shard;
 use super::absorb::AbsorbError;
+use super::levels::Levels;
 use super::refusal::Refused;
 use super::shard::ShardSettings;
 use super::snapshot::Snapshot;
@@ -120,6 +122,8 @@ pub struct Catalogue {
     restoring: bool,
     /// When adoption mode began; 0 = it is not on.
     adoption: Tick,
+    /// Levels of use of pools.
+    levels: Levels,
 }
 
 /// Everything that the catalogue promises to keep, to compare two by.
@@ -158,6 +162,7 @@ impl Catalogue {
             next_handle: 1,
             restoring: false,
             adoption: Tick(0),
+            levels: Levels::default(),
         }
     }
 
@@ -200,6 +205,8 @@ impl Catalogue {
             Effect::AllocationGone { place, .. } if self.is_pool(place.network) => {
                 self.prefixes.absorb(effect)?;
             }
+            // Its revision is kept with what is taken from it.
+            Effect::LevelPut(row) if self.is_pool(row.network) => self.prefixes.absorb(effect)?,
             _ => {}
         }
         self.note(effect);

@@ -32,8 +32,10 @@ impl Catalogue {
             Effect::AllocationGone { place, .. } => {
                 if let Some(pool) = self.pools.get_mut(&place.network) {
                     pool.note_gone(place.offset);
+                    self.levels.note(place.network.0, &mut pool.is_crossed);
                 }
             }
+            Effect::LevelPut(row) => self.note_level(row),
             Effect::ExclusionPut(_)
             | Effect::ExclusionGone { .. }
             | Effect::JobPut(_)
@@ -53,6 +55,7 @@ impl Catalogue {
         let project = project.unwrap_or(pool.row.project);
         let block = super::blocks::Block::new(row.place.offset, row.place.block_bits);
         pool.note_taken(block, project);
+        self.levels.note(row.place.network.0, &mut pool.is_crossed);
     }
 
     fn note_project(&mut self, row: &ProjectRow) {
@@ -118,9 +121,14 @@ impl Catalogue {
         self.keep_prefixes_of(row);
         let texts = (row.name.as_ref().map(owned), row.description.as_ref().map(owned));
         let row = PoolRow { name: texts.0, description: texts.1, ..row.clone() };
-        match self.pools.get_mut(&row.handle) {
+        let handle = row.handle;
+        self.levels.moved(old.map_or(0, |old| old.level), row.level);
+        match self.pools.get_mut(&handle) {
             Some(pool) => pool.change(row),
-            None => _ = self.pools.insert(row.handle, Pool::new(row)),
+            None => _ = self.pools.insert(handle, Pool::new(row)),
+        }
+        if let Some(pool) = self.pools.get_mut(&handle) {
+            self.levels.note(handle.0, &mut pool.is_crossed);
         }
     }
 
@@ -159,6 +167,7 @@ impl Catalogue {
             // Prefixes do not rest.
             quarantine_ms: 0,
             service: Default::default(),
+            level: 0,
         };
         let known = self.pools.contains_key(&row.handle);
         let kept = self.prefixes.absorb(&Effect::NetworkPut(Box::new(network)));
@@ -184,6 +193,7 @@ impl Catalogue {
             if let Some(scope) = row.scope.and_then(|scope| self.scopes.get_mut(&scope.handle)) {
                 leave_pool(scope, &row);
             }
+            self.levels.moved(row.level, 0);
             self.pool_ids.remove(&(row.project, row.id));
             self.shared_pools.remove(&(row.id, object));
             self.rename(Named::Pool, row.project, object, row.name, None);

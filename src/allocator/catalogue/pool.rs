@@ -25,6 +25,10 @@ pub(super) struct Pool {
     pub(super) taken: BTreeMap<u128, Taken>,
     /// Addresses in use, by project; 0 = all 2^128. Added and subtracted with wrapping.
     used: BTreeMap<ProjectId, u128>,
+    /// The sum of them.
+    used_sum: u128,
+    /// The level of its use is to be looked at.
+    pub(super) is_crossed: bool,
 }
 
 impl Pool {
@@ -32,7 +36,15 @@ impl Pool {
     pub(super) fn new(row: PoolRow) -> Self {
         let mut free = FreeBlocks::default();
         row.prefixes.iter().map(block_of).for_each(|block| free.add(block));
-        Self { row, free, is_mixed: false, taken: BTreeMap::new(), used: BTreeMap::new() }
+        Self {
+            row,
+            free,
+            is_mixed: false,
+            taken: BTreeMap::new(),
+            used: BTreeMap::new(),
+            used_sum: 0,
+            is_crossed: false,
+        }
     }
 
     /// Takes on new attributes; what vanishes from the prefixes is free, what comes is new.
@@ -62,12 +74,14 @@ impl Pool {
         self.taken.insert(block.base, taken);
         let used = self.used.entry(project).or_default();
         *used = used.wrapping_add(block.size());
+        self.used_sum = self.used_sum.wrapping_add(block.size());
     }
 
     /// Notes that nothing begins at an address any more.
     pub(super) fn note_gone(&mut self, base: u128) {
         let Some(taken) = self.taken.remove(&base) else { return };
         let block = Block::new(base, taken.order);
+        self.used_sum = self.used_sum.wrapping_sub(block.size());
         if let Some(used) = self.used.get_mut(&taken.project) {
             *used = used.wrapping_sub(block.size());
             if *used == 0 {
@@ -113,7 +127,13 @@ impl Pool {
 
     /// Addresses that are in use, at most 2^128 - 1.
     pub(super) fn used_by_all(&self) -> u128 {
-        self.used.values().map(told).fold(0, u128::saturating_add)
+        if self.taken.is_empty() { 0 } else { told(&self.used_sum) }
+    }
+
+    /// Addresses of its prefixes, at most 2^128 - 1.
+    pub(super) fn size(&self) -> u128 {
+        let sizes = self.row.prefixes.iter().map(|prefix| block_of(prefix).size());
+        told(&sizes.fold(0, u128::wrapping_add))
     }
 
     /// Projects that have something of it.
@@ -138,7 +158,8 @@ impl Pool {
             let sum = sums.entry(taken.project).or_default();
             *sum = sum.wrapping_add(Block::new(*base, taken.order).size());
         }
-        if sums != self.used {
+        let sum = sums.values().fold(0, |sum: u128, used| sum.wrapping_add(*used));
+        if sums != self.used || sum != self.used_sum {
             found.push(format!("pool {}: use by project does not add up", self.row.id));
         }
         let mut again = FreeBlocks::default();
@@ -197,6 +218,7 @@ mod tests {
             shared: false,
             name: None,
             description: None,
+            level: 0,
         });
         let (large, small) = (Block::new(0, 8), Block::new(64, 6));
         pool.note_taken(large, ProjectId::DEFAULT);

@@ -109,6 +109,7 @@ impl Catalogue {
             shared: request.shared,
             name: request.name.clone(),
             description: request.description.clone(),
+            level: 0,
         };
         check_bounds(&row)?;
         self.check_default(&row)?;

@@ -1,4 +1,4 @@
-//! Prefixes as allocations straight from a pool: allocate, release, update, get, list, lookup, usage.
+//! Prefixes as allocations straight from a pool: allocate, release, update, transfer, get, list, lookup, usage.
 //! Keys, repeats, fences and texts are the shard's; where a prefix lies is decided here.
 
 use super::blocks::{Block, blocks_of_range};
@@ -18,7 +18,8 @@ use addrd_protocol::message::allocate::AllocateExtras;
 use addrd_protocol::message::release::Target;
 use addrd_protocol::message::{
     Allocate, Allocated, Allocation, AllocationState, AllocationUpdate, FamilyChoice, Lookup,
-    NetworkUsage, Release, Released, Reply, Request, Strategy, SubnetUsage, Usage, UsageTotals,
+    NetworkUsage, Release, Released, Reply, Request, Strategy, SubnetUsage, Transfer, Usage,
+    UsageTotals,
 };
 use addrd_protocol::prefix::number_of;
 use std::net::IpAddr;
@@ -78,6 +79,10 @@ impl Catalogue {
                 let updated = self.update_prefix(handle, network, request, sink)?;
                 return Ok((Status::OK, Reply::Allocation(Box::new(updated))));
             }
+            Request::Transfer(request) => {
+                let transferred = self.transfer_prefix(handle, network, request, sink)?;
+                return Ok((Status::OK, Reply::Allocation(Box::new(transferred))));
+            }
             Request::AllocationGet(_) | Request::AllocationList(_) => {}
             _ => return Err(unsupported("opcode", "this operation on a subnet pool")),
         }
@@ -119,6 +124,21 @@ impl Catalogue {
             Tee::of(sink, |tee| self.prefixes.allocation_update(network, request, tee))?;
         self.note_all(&kept);
         Ok(updated)
+    }
+
+    /// Within a project alone: what others have of a pool counts for their own quota of it.
+    pub(super) fn transfer_prefix(
+        &mut self,
+        pool: NetworkHandle,
+        network: u32,
+        request: &Transfer,
+        sink: &mut impl EffectSink,
+    ) -> Result<Allocation, Refused> {
+        self.check_own(pool, network, "address", &Target::Address(request.address))?;
+        let (transferred, kept) =
+            Tee::of(sink, |tee| self.prefixes.transfer(network, request, tee))?;
+        self.note_all(&kept);
+        Ok(transferred)
     }
 
     /// In the pool of the header, or in all if it names none.
@@ -413,6 +433,9 @@ fn usage(pool: &Pool, request: &Usage) -> Result<NetworkUsage, Refused> {
             excluded: 0,
             pinned: 0,
             used_outside: 0,
+            growth_1h: None,
+            growth_24h: None,
+            watched_ms: None,
         }
     };
     let mut subnets: Vec<SubnetUsage> = match is_shown {

@@ -10,7 +10,7 @@ use super::apply::owner_of;
 use super::projects::lost;
 use super::{Catalogue, Tee};
 use crate::allocator::Shard;
-use crate::allocator::accounts::pay_together;
+use crate::allocator::accounts::{bring_credit, pay_together};
 use crate::allocator::batch::{check_count, run_items};
 use crate::allocator::refusal::Refused;
 use crate::allocator::shard::{Answer, At, Scope};
@@ -18,7 +18,9 @@ use crate::allocator::undo::Savepoint;
 use crate::limits::REST_SLICE_OBJECTS;
 use crate::model::{EffectSink, NetworkHandle, PoolId, ProjectId, Status};
 use crate::planted::{Bug, is_planted};
-use addrd_protocol::message::{BatchReply, BatchResult, Reply, Transaction, TransactionItem};
+use addrd_protocol::message::{
+    BatchItem, BatchReply, BatchResult, Reply, Transaction, TransactionItem,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where an item is.
@@ -112,6 +114,12 @@ impl<'a, 'b> Course<'a, 'b> {
         let is_new = self.begun.insert(place);
         match place {
             Place::Network { shard: at, network, guest } => {
+                if let BatchItem::Transfer(transfer) = &item.operation
+                    && let Some(project) = transfer.to_project.filter(|to| *to != self.project)
+                {
+                    // It pays at once, also with what was freed in another shard.
+                    bring_credit(self.shards, at, project);
+                }
                 let shard = &mut *self.shards[at];
                 shard.act_for(guest);
                 if is_new {

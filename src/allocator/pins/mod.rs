@@ -161,9 +161,20 @@ impl Shard {
     pub(super) fn is_pinned_for_other(
         &self,
         at: u32,
-        (first, last): (u128, u128),
+        span: (u128, u128),
         owner: OwnerId,
         slot: Slot,
+    ) -> bool {
+        self.is_pinned_beside(at, span, (owner, slot), self.acting.is_some())
+    }
+
+    /// The same for whom the request at hand names; what a guest has is never pinned for it.
+    pub(super) fn is_pinned_beside(
+        &self,
+        at: u32,
+        (first, last): (u128, u128),
+        key: (OwnerId, Slot),
+        is_guest: bool,
     ) -> bool {
         let subnet = self.subnets.at(at);
         if subnet.pins.is_empty() {
@@ -173,8 +184,7 @@ impl Shard {
         let mut inside = plan.pin_places.range((at, first)..=(at, last));
         inside.any(|(_, created)| {
             let pin = plan.pins.get(created);
-            let is_guest = self.acting.is_some();
-            pin.is_some_and(|pin| is_guest || (pin.row.owner, pin.row.slot) != (owner, slot))
+            pin.is_some_and(|pin| is_guest || (pin.row.owner, pin.row.slot) != key)
         })
     }
 

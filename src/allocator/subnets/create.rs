@@ -109,6 +109,7 @@ impl Shard {
             pool: None,
             quarantine_ms: request.quarantine_ms.unwrap_or(QUARANTINE_MS_DEFAULT),
             service: request.service.clone(),
+            level: 0,
         })
     }
 

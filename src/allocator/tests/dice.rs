@@ -8,7 +8,7 @@ use crate::model::{Instance, Prefix, Range, Revision, Setting};
 use addrd_protocol::message::{
     AllocateFlags, AllocationUpdate, Exclusion, ExclusionMode, FamilyChoice, HoldEnd, HoldRelease,
     NetworkUpdate, Renew, Route, Strategy, SubnetDelete, SubnetExclude, SubnetInclude, SubnetKind,
-    SubnetUpdate,
+    SubnetUpdate, Transfer,
 };
 use uuid::Uuid;
 
@@ -479,6 +479,32 @@ impl Dice {
                 _ => Setting::Unset,
             },
         }
+    }
+
+    /// Mostly of what somebody holds, under fences that mostly hold.
+    pub(super) fn transfer(&mut self, net: Option<&Net>) -> Transfer {
+        let target = self.target(net);
+        let address = match target {
+            Target::Address(address) => address,
+            Target::Key { owner, slot } => {
+                let held = net.and_then(|net| net.by_key(owner, slot).map(|at| &net.held[at]));
+                held.map_or_else(|| self.address(net), |held| held.address())
+            }
+        };
+        let mut fences = self.fences(net, &Target::Address(address));
+        if fences.is_empty() {
+            let held = net.and_then(|net| net.by_address(&address).map(|at| &net.held[at]));
+            fences.revision = Some(Revision(held.map_or(5, |held| held.revision)));
+        }
+        let to_owner = self.some(2, Self::owner);
+        let to_slot = self.some(2, Self::slot);
+        let to_instance = self.some(3, Self::instance);
+        let to_owner = match (to_slot, to_instance) {
+            (None, None) => Some(to_owner.unwrap_or_else(|| self.owner())),
+            _ => to_owner,
+        };
+        let owner_name = self.some(3, Self::text).filter(|_| to_owner.is_some());
+        Transfer { address, fences, to_owner, to_slot, to_instance, to_project: None, owner_name }
     }
 
     pub(super) fn renew(&mut self, net: Option<&Net>) -> Renew {

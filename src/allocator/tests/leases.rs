@@ -286,6 +286,69 @@ fn all_of_an_owner_are_renewed_at_once_and_counted() {
 }
 
 #[test]
+fn all_of_an_owner_are_renewed_in_all_networks_that_several_workers_have() {
+    let mut world = World::new(3);
+    for network in 1..=9 {
+        world.done(network, Request::NetworkCreate(Box::default()));
+        world.done(network, Request::SubnetCreate(Box::new(subnet(1, "10.0.0.0/24"))));
+        let lease = if network == 9 { allocate(1) } else { leased(1, 10_000) };
+        world.done(network, Request::Allocate(lease));
+        world.done(network, Request::Allocate(leased(2, 10_000)));
+    }
+    let request = RenewOwner { owner: owner(1), instance: None, lease_ms: 50_000 };
+    let reply = world.done(0, Request::RenewOwner(request));
+    let counts = RenewedOwner { renewed: 8, endless: 1, ..RenewedOwner::default() };
+    assert_eq!(reply, Reply::RenewedOwner(counts));
+    let lookup = |world: &mut World, number| match world
+        .done(0, Request::Lookup(Box::new(Lookup::Owner(owner(number)))))
+    {
+        Reply::Lookups(found) => {
+            let times = found.allocations.iter().map(|one| one.time_left_ms);
+            let mut times: Vec<u64> = times.collect();
+            times.sort_unstable();
+            times
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(lookup(&mut world, 1), [[0].as_slice(), &[50_000; 8]].concat());
+    assert_eq!(lookup(&mut world, 2), [10_000; 9], "another's are left alone");
+    let nobody = RenewOwner { owner: owner(3), ..request };
+    assert_eq!(world.refused(0, Request::RenewOwner(nobody)).status, Status::EXPIRED);
+    let short = RenewOwner { lease_ms: 999, ..request };
+    assert_eq!(world.refused(0, Request::RenewOwner(short)).status, Status::OUT_OF_RANGE);
+    world.check();
+}
+
+#[test]
+fn a_part_that_is_too_long_is_taken_back_in_all_its_networks() {
+    let mut world = World::new(1);
+    for network in [1, 2] {
+        world.done(network, Request::NetworkCreate(Box::default()));
+        world.done(network, Request::SubnetCreate(Box::new(subnet(1, "10.0.0.0/16"))));
+        for slot in 0..500 {
+            let long = allocate_with(1, |extras| {
+                extras.lease_ms = Some(10_000);
+                extras.label = Some(text(&"x".repeat(255)));
+            });
+            world.done(network, Request::Allocate(Allocate { slot: Slot(slot), ..long }));
+        }
+    }
+    let before = world.snapshot();
+    let request = RenewOwner { owner: owner(1), instance: None, lease_ms: 50_000 };
+    // Records count 48 bytes each here: 1,000 fit a hand-over, so the bound on their number is met first.
+    let reply = world.done(0, Request::RenewOwner(request));
+    assert_eq!(reply, Reply::RenewedOwner(RenewedOwner { renewed: 1_000, ..Default::default() }));
+    assert_ne!(world.snapshot(), before);
+    for slot in 500..525 {
+        world.done(2, Request::Allocate(Allocate { slot: Slot(slot), ..leased(1, 10_000) }));
+    }
+    let before = world.snapshot();
+    assert_eq!(world.refused(0, Request::RenewOwner(request)).status, Status::LIMIT);
+    assert_eq!(world.snapshot(), before, "nothing is left behind");
+    world.check();
+}
+
+#[test]
 fn more_than_the_bound_of_an_owner_are_not_renewed_at_once() {
     let mut world = World::with_subnet(subnet(1, "10.0.0.0/16"));
     for slot in 0..=1_024 {

@@ -50,7 +50,10 @@ impl Machine {
             82..90 => self.batch(network, &mut dice),
             90..93 => self.work(&mut dice),
             93..95 => self.time(&mut dice),
-            95 => self.renew(network, &mut dice),
+            95 => match dice.once_in(2) {
+                true => self.renew(network, &mut dice),
+                false => self.transfer(network, &mut dice),
+            },
             96 => self.hold_end(network, &mut dice),
             _ => super::reads::compare(&mut self.world, &self.naive, &mut dice),
         }
@@ -254,6 +257,18 @@ impl Machine {
         assert_eq!((real.revision, real.time_left_ms), (held.revision(), left));
     }
 
+    fn transfer(&mut self, network: u128, dice: &mut Dice) {
+        let request = dice.transfer(self.net(network));
+        let verdict = self.naive.transfer(network_id(network), &request);
+        let answer = self.world.apply(network, &Request::Transfer(Box::new(request)));
+        if let (Some(Reply::Allocation(real)), Ok((held, repeated))) =
+            (agree(&answer, &verdict), verdict)
+        {
+            assert_same(real, &held);
+            assert_eq!(real.repeated, repeated);
+        }
+    }
+
     fn hold_end(&mut self, network: u128, dice: &mut Dice) {
         let item = match dice.roll(3) {
             0 => BatchItem::HoldConfirm(dice.hold_end(self.net(network))),
@@ -321,7 +336,8 @@ impl Machine {
 
     fn batch(&mut self, network: u128, dice: &mut Dice) {
         let items: Vec<BatchItem> = (0..dice.roll(6))
-            .map(|_| match dice.roll(12) {
+            .map(|_| match dice.roll(13) {
+                12 => BatchItem::Transfer(Box::new(dice.transfer(self.net(network)))),
                 10 => BatchItem::HoldRelease(Box::new(dice.hold_release(self.net(network)))),
                 0..5 => BatchItem::Allocate(dice.allocate(self.net(network))),
                 5..7 => BatchItem::Release(dice.release(self.net(network))),
@@ -392,6 +408,7 @@ impl Machine {
             BatchItem::Release(request) => _ = self.naive.release(id, request).unwrap(),
             BatchItem::Update(request) => _ = self.naive.update(id, request).unwrap(),
             BatchItem::Renew(request) => _ = self.naive.renew(id, request).unwrap(),
+            BatchItem::Transfer(request) => _ = self.naive.transfer(id, request).unwrap(),
             BatchItem::HoldConfirm(end) if end.release => {
                 _ = self.naive.confirm_release(id, end).unwrap();
             }
@@ -461,6 +478,13 @@ impl Machine {
                         assert_eq!((real.state, real.late), (state, late));
                     }
                     (Ok(None), BatchResult::NotHeld) => {}
+                    (Err(no), BatchResult::Failed(refused)) => assert_refused(refused, no),
+                    other => panic!("{other:?}"),
+                }
+            }
+            (BatchItem::Transfer(request), result) => {
+                match (self.naive.transfer(id, request), result) {
+                    (Ok((held, _)), BatchResult::Updated(real)) => assert_same(real, &held),
                     (Err(no), BatchResult::Failed(refused)) => assert_refused(refused, no),
                     other => panic!("{other:?}"),
                 }

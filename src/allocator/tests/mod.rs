@@ -11,6 +11,7 @@ mod dice;
 mod fencing;
 mod holds;
 mod leases;
+mod levels;
 mod live_machine;
 mod machine;
 mod naive;
@@ -33,6 +34,7 @@ mod shared_storm;
 mod subnets;
 mod survey;
 mod transactions;
+mod transfers;
 
 use super::*;
 use crate::model::{

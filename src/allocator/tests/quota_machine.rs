@@ -10,8 +10,8 @@ use super::ports::{port, update, within};
 use super::*;
 use addrd_protocol::message::batch::BatchItem;
 use addrd_protocol::message::{
-    Batch, BatchMode, BatchResult, Detail, PortCreate, PortDelete, PortUpdate, ProjectUpdate,
-    QuotaResource, QuotaSettings, Quotas, SubnetDelete,
+    AllocationGet, Batch, BatchMode, BatchResult, Detail, PortCreate, PortDelete, PortUpdate,
+    ProjectUpdate, QuotaResource, QuotaSettings, Quotas, SubnetDelete, Transfer,
 };
 use addrd_protocol::{PortId, Setting};
 use proptest::prelude::*;
@@ -159,7 +159,8 @@ impl Machine {
 
     fn step(&mut self, seed: u64) {
         let mut dice = Dice(seed);
-        match dice.roll(16) {
+        match dice.roll(18) {
+            16..18 => self.transfer(&mut dice),
             0..5 => self.allocate(&mut dice),
             5..7 => self.release(&mut dice),
             7..9 => self.batch(&mut dice),
@@ -212,6 +213,59 @@ impl Machine {
         let (status, _) = self.world.decide(&scope, &Request::Release(release(number))).unwrap();
         assert_eq!(status == Status::OK, freed.is_some());
         self.books.free(shard, project, [freed.unwrap_or_default(), 0]);
+    }
+
+    /// What one project has on a network of project 0 becomes another's.
+    fn transfer(&mut self, dice: &mut Dice) {
+        let network = dice.one_of(&[1, 2]);
+        let [from, to] = [(); 2].map(|()| dice.roll(PROJECTS as u64) as usize);
+        let number = u128::from(dice.roll(6));
+        let mut scope = of(from as u128, network);
+        scope.network_project = (from != 0).then_some(ProjectId::DEFAULT);
+        let Some(&units) = self.books.held.get(&(network, from, number)) else { return };
+        let target = Target::Key { owner: owner(number), slot: Slot(0) };
+        let get = Request::AllocationGet(Box::new(AllocationGet { target }));
+        let Ok((_, Reply::Allocation(held))) = self.world.decide(&scope, &get) else { panic!() };
+        let transfer = Transfer {
+            address: held.address,
+            fences: Fences { revision: Some(held.revision), ..Fences::default() },
+            to_owner: None,
+            to_slot: None,
+            to_instance: None,
+            to_project: Some(of(to as u128, 0).project),
+            owner_name: None,
+        };
+        let shards = self.world.shards.len() as u16;
+        let shard = usize::from(worker_of(scope.home(), scope.network, shards).0);
+        let in_batch = dice.once_in(2);
+        let mode = dice.one_of(&[BatchMode::Independent, BatchMode::AllOrNothing]);
+        let items = vec![BatchItem::Transfer(Box::new(transfer.clone()))];
+        let request = match in_batch {
+            true => Request::Batch(Box::new(Batch { mode, items })),
+            false => Request::Transfer(Box::new(transfer)),
+        };
+        let answer = match self.world.decide(&scope, &request) {
+            Ok((_, Reply::Batch(reply))) => match reply.results.into_iter().next() {
+                Some(BatchResult::Failed(failure)) => Err(failure),
+                _ => Ok((Status::OK, Reply::Empty)),
+            },
+            other => other,
+        };
+        if from == to {
+            assert_eq!(told(&answer), None, "it was so already");
+            return;
+        }
+        if self.books.held.contains_key(&(network, to, number)) {
+            assert_eq!(answer.expect_err("two can't be one").status, Status::KEY_IN_USE);
+            return;
+        }
+        let expected = self.books.take(shard, to, [units, 0]);
+        assert_eq!(told(&answer), expected.err());
+        if answer.is_ok() {
+            self.books.held.remove(&(network, from, number));
+            self.books.held.insert((network, to, number), units);
+            self.books.free(shard, from, [units, 0]);
+        }
     }
 
     fn batch(&mut self, dice: &mut Dice) {
@@ -457,7 +511,11 @@ fn cases() -> u32 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: cases(),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn quotas_are_exact(steps in prop::collection::vec(any::<u64>(), 1..120), shards in 1_usize..4) {

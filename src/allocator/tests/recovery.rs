@@ -135,6 +135,7 @@ pub(super) fn network_of(effect: &Effect) -> Option<NetworkHandle> {
         Effect::PortPut(row) => Some(row.network),
         Effect::PinPut(row) => Some(row.network),
         Effect::JobPut(row) => Some(row.network),
+        Effect::LevelPut(row) => row.subnet.map(|_| row.network),
         Effect::AllocationPut(row) => Some(row.place.network),
         Effect::AllocationGone { place, .. } => Some(place.network),
         Effect::NetworkGone { network, .. }

@@ -208,6 +208,7 @@ impl Storm {
             BatchItem::HoldConfirm(item) => Request::HoldConfirm(item),
             BatchItem::HoldCancel(item) => Request::HoldCancel(item),
             BatchItem::HoldRelease(item) => Request::HoldRelease(item),
+            BatchItem::Transfer(item) => Request::Transfer(item),
         }
     }
 

@@ -5,7 +5,9 @@ use super::*;
 use crate::engine::fold::pause_at;
 use crate::limits;
 use crate::model::Range;
-use addrd_protocol::message::{Exclusion, ExclusionMode, SubnetExclude};
+use addrd_protocol::message::{
+    AllocateExtras, Exclusion, ExclusionMode, RenewOwner, SubnetExclude,
+};
 
 /// Sets the fill of the journal, percent of what drains may fill.
 fn fill(rig: &Rig, percent: u64) {
@@ -95,4 +97,30 @@ fn on_a_full_disk_reads_and_releases_are_served_and_nothing_else_is_begun() {
     assert!(matches!(rig.engine.readiness(), Readiness::NotReady(_)));
     rig.pressure.storage_full.set(0);
     assert_eq!(rig.statuses(vec![allocate(1, 1, 9)]), [Status::OK]);
+}
+
+/// A renewal in all networks is a part for each worker, which waits for room as any change does.
+#[test]
+fn a_renewal_in_all_networks_is_refused_by_a_full_journal_and_served_on_a_full_disk() {
+    let mut rig = Rig::new("10.0.0.0/24");
+    let Operation { request: Request::Allocate(mut body), .. } = allocate(1, 1, 1) else {
+        unreachable!("made so")
+    };
+    let extras = AllocateExtras { lease_ms: Some(60_000), ..AllocateExtras::default() };
+    body.extras = Some(Box::new(extras));
+    let leased = operation(1, 1, Opcode::ALLOCATE, Request::Allocate(body));
+    assert_eq!(rig.statuses(vec![leased]), [Status::OK]);
+    let renew = |owner| {
+        let body =
+            RenewOwner { owner: OwnerId::from_u128(owner), instance: None, lease_ms: 90_000 };
+        operation(2, 0, Opcode::RENEW_OWNER, Request::RenewOwner(body))
+    };
+    fill(&rig, 100);
+    assert_eq!(rig.pressure.renewal_refused.get(), 0);
+    assert_eq!(rig.statuses(vec![renew(1)]), [Status::BUSY]);
+    assert_ne!(rig.pressure.renewal_refused.get(), 0, "leases go on for a while");
+    fill(&rig, 10);
+    rig.pressure.storage_full.set(1);
+    assert_eq!(rig.statuses(vec![renew(1)]), [Status::OK]);
+    assert_eq!(rig.statuses(vec![renew(9)]), [Status::EXPIRED]);
 }

@@ -40,6 +40,7 @@ const LABEL: u16 = 1 << 11;
 const OWNER_NAME: u16 = 1 << 12;
 const BLOCK_BITS: u16 = 1 << 13;
 const FENCE: u16 = 1 << 14;
+const FORMER: u16 = 1 << 15;
 const EXTRAS: u16 = DEADLINE
     | QUARANTINE_END
     | MANAGER
@@ -51,7 +52,10 @@ const EXTRAS: u16 = DEADLINE
     | TRACE
     | LABEL
     | OWNER_NAME;
-const PRESENCE_PUT: u16 = SLOT | INSTANCE | EXTRAS | BLOCK_BITS | FENCE;
+const PRESENCE_PUT: u16 = SLOT | INSTANCE | EXTRAS | BLOCK_BITS | FENCE | FORMER;
+
+/// In front of a former holder: it was of another project than the network.
+const FORMER_PROJECT: u8 = 1;
 
 pub(super) fn encode_put(row: &AllocationRow, out: &mut Vec<u8>) {
     if is_planted(Bug::RestNotEncoded) && row.state == AllocationState::Quarantined {
@@ -189,17 +193,19 @@ pub(super) fn mark_of_gone(head: &Head, mut body: Reader<'_>) -> Result<CellMark
 /// Place and holder of a put, without what is rare.
 #[inline]
 pub(super) fn glance_at_put(head: &Head, mut body: Reader<'_>) -> Result<CellGlance, RecordError> {
-    if head.has(BLOCK_BITS) {
+    if head.has(BLOCK_BITS | FORMER) {
         let Effect::AllocationPut(row) = decode_put(head, &mut body)? else {
             return Err(RecordError::Field("kind"));
         };
-        return Ok(CellGlance { place: row.place, owner: Some(row.owner) });
+        let former = row.extras.as_deref().and_then(|extras| extras.former.as_deref());
+        let former = former.map(|former| former.owner);
+        return Ok(CellGlance { place: row.place, owner: Some(row.owner), former });
     }
     let subnet = SubnetHandle(body.u32()?);
     let offset = decode_offset(head.flags, &mut body)?;
     let owner = OwnerId::from_bytes(body.array()?);
     let place = AllocationPlace { network: head.network, subnet, offset, block_bits: 0 };
-    Ok(CellGlance { place, owner: Some(owner) })
+    Ok(CellGlance { place, owner: Some(owner), former: None })
 }
 
 /// Place and holder of what is gone.
@@ -207,7 +213,8 @@ pub(super) fn glance_at_put(head: &Head, mut body: Reader<'_>) -> Result<CellGla
 pub(super) fn glance_at_gone(head: &Head, mut body: Reader<'_>) -> Result<CellGlance, RecordError> {
     match decode_gone(head, &mut body)? {
         Effect::AllocationGone { place, held_by, .. } => {
-            Ok(CellGlance { place, owner: held_by.map(|held_by| held_by.owner) })
+            let owner = held_by.map(|held_by| held_by.owner);
+            Ok(CellGlance { place, owner, former: None })
         }
         _ => Err(RecordError::Field("kind")),
     }
@@ -274,6 +281,7 @@ fn presence_of(row: &AllocationRow) -> u16 {
         | bit(extras.trace.is_some(), TRACE)
         | bit(extras.label.is_some(), LABEL)
         | bit(extras.owner_name.is_some(), OWNER_NAME)
+        | bit(extras.former.is_some(), FORMER)
 }
 
 fn project_of(extras: &AllocationExtras) -> Option<&ProjectId> {
@@ -297,6 +305,28 @@ fn encode_rare(head: &Head, row: &AllocationRow, out: &mut Vec<u8>) {
     if head.has(FENCE) {
         out.extend_from_slice(&row.revision.0.to_be_bytes());
     }
+    if let Some(former) = row.extras.as_deref().and_then(|extras| extras.former.as_deref()) {
+        encode_former(former, out);
+    }
+}
+
+/// Who held it before: it never has to be looked up.
+fn encode_former(former: &HeldBy, out: &mut Vec<u8>) {
+    out.push(if former.project.is_some() { FORMER_PROJECT } else { 0 });
+    out.extend_from_slice(former.owner.as_bytes());
+    out.extend_from_slice(&former.slot.0.to_be_bytes());
+    if let Some(project) = &former.project {
+        out.extend_from_slice(project.as_bytes());
+    }
+}
+
+fn decode_former(body: &mut Reader<'_>) -> Result<HeldBy, RecordError> {
+    let flags = body.u8()?;
+    non_zero(flags & !FORMER_PROJECT == 0, "former holder")?;
+    let (owner, slot) = (OwnerId::from_bytes(body.array()?), Slot(body.u16()?));
+    let has_project = flags & FORMER_PROJECT != 0;
+    let project = has_project.then(|| body.array()).transpose()?.map(ProjectId::from_bytes);
+    Ok(HeldBy { owner, slot, project })
 }
 
 fn encode_extras(extras: &AllocationExtras, out: &mut Vec<u8>) {
@@ -353,6 +383,13 @@ fn decode_rare(
     if head.has(FENCE) {
         row.revision = Revision(body.u64()?);
         non_zero(row.revision != row.changed, "revision")?;
+    }
+    if head.has(FORMER) {
+        let former = decode_former(body)?;
+        let project = row.extras.as_deref().and_then(|extras| extras.project);
+        let now = HeldBy { owner: row.owner, slot: row.slot, project };
+        non_zero(former != now, "former holder")?;
+        row.extras.get_or_insert_default().former = Some(Box::new(former));
     }
     Ok(())
 }

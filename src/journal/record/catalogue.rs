@@ -1,6 +1,7 @@
 //! Records of projects, address scopes and subnet pools.
 
 use super::field::{decode_prefix, decode_text, encode_prefix, encode_text};
+use super::level::{decode_stored, encode_stored};
 use super::object::{decode_list, flag, list, presence};
 use super::{Head, RecordError, RecordKind, finish};
 use crate::journal::reader::Reader;
@@ -22,6 +23,7 @@ const QUOTA: u16 = 1 << 2;
 const QUOTAS: u16 = 0b11_1111 << 2;
 const SCOPE: u16 = 1 << 3;
 const PARENT: u16 = 1 << 4;
+const LEVEL: u16 = 1 << 5;
 
 /// Quotas of a project in the order of their presence bits, the first of which is `QUOTA`.
 fn quotas_of(quotas: &Quotas) -> [Option<u64>; 6] {
@@ -99,7 +101,8 @@ pub(super) fn encode_pool(row: &PoolRow, out: &mut Vec<u8>) {
     head.flags = flag(row.shared, SHARED) | flag(row.is_default, IS_DEFAULT);
     head.presence |= presence(row.quota.is_some(), QUOTA)
         | presence(row.scope.is_some(), SCOPE)
-        | presence(row.parent.is_some(), PARENT);
+        | presence(row.parent.is_some(), PARENT)
+        | presence(row.level != 0, LEVEL);
     let start = head.write(out);
     out.extend_from_slice(row.project.as_bytes());
     out.extend_from_slice(row.id.as_bytes());
@@ -113,11 +116,12 @@ pub(super) fn encode_pool(row: &PoolRow, out: &mut Vec<u8>) {
         encode_ref(object, out);
     }
     encode_texts(texts, out);
+    encode_stored(row.level, out);
     finish(out, start);
 }
 
 pub(super) fn decode_pool(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordError> {
-    head.only(SHARED | IS_DEFAULT, NAME | DESCRIPTION | QUOTA | SCOPE | PARENT)?;
+    head.only(SHARED | IS_DEFAULT, NAME | DESCRIPTION | QUOTA | SCOPE | PARENT | LEVEL)?;
     let project = ProjectId::from_bytes(body.array()?);
     let id = PoolId::from_bytes(body.array()?);
     let family = decode_family(body)?;
@@ -127,6 +131,7 @@ pub(super) fn decode_pool(head: &Head, body: &mut Reader<'_>) -> Result<Effect, 
     let scope = if head.has(SCOPE) { Some(decode_ref(body)?) } else { None };
     let parent = if head.has(PARENT) { Some(decode_ref(body)?) } else { None };
     let (name, description) = decode_texts(head, body)?;
+    let level = decode_stored(head, LEVEL, body)?;
     Ok(Effect::PoolPut(Box::new(PoolRow {
         handle: head.network,
         revision: head.revision,
@@ -144,6 +149,7 @@ pub(super) fn decode_pool(head: &Head, body: &mut Reader<'_>) -> Result<Effect, 
         shared: head.flags & SHARED != 0,
         name,
         description,
+        level,
     })))
 }
 

@@ -4,6 +4,7 @@
 mod allocation;
 mod catalogue;
 mod field;
+mod level;
 mod object;
 mod port;
 
@@ -60,6 +61,8 @@ pub enum RecordKind {
     ThingGone = 46,
     /// [`Effect::Adoption`].
     Adoption = 60,
+    /// [`Effect::LevelPut`].
+    LevelPut = 70,
 }
 
 impl RecordKind {
@@ -87,6 +90,7 @@ impl RecordKind {
             45 => Self::PinPut,
             46 => Self::ThingGone,
             60 => Self::Adoption,
+            70 => Self::LevelPut,
             _ => return None,
         })
     }
@@ -216,6 +220,8 @@ pub struct CellGlance {
     pub place: AllocationPlace,
     /// The holder; `None`: nobody, a rest has ended.
     pub owner: Option<OwnerId>,
+    /// Who held it until now, if it was transferred.
+    pub former: Option<OwnerId>,
 }
 
 /// Reads only place and holder of a record of a cell; `None` for records of anything else.

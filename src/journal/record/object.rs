@@ -5,6 +5,7 @@ use super::field::{
     decode_address, decode_prefix, decode_range, decode_text, encode_address, encode_prefix,
     encode_range, encode_text, exclusion_mode, ipv6_mode, job_kind, strategy, subnet_kind,
 };
+use super::level::{self, decode_stored, encode_stored};
 use super::{Head, RecordError, RecordKind, finish};
 use crate::journal::reader::Reader;
 use crate::model::{
@@ -35,6 +36,7 @@ const SERVICE_TYPES: u16 = 1 << 8;
 const SEGMENT: u16 = 1 << 9;
 const FROM_POOL: u16 = 1 << 10;
 const QUARANTINE: u16 = 1 << 11;
+const LEVEL: u16 = 1 << 12;
 const REASON: u16 = 1;
 
 pub(super) fn encode(effect: &Effect, out: &mut Vec<u8>) {
@@ -81,6 +83,7 @@ pub(super) fn encode(effect: &Effect, out: &mut Vec<u8>) {
             out.extend_from_slice(&since.0.to_be_bytes());
             finish(out, start);
         }
+        Effect::LevelPut(row) => level::encode_level(row, out),
         other => super::encode(other, out),
     }
 }
@@ -95,6 +98,7 @@ pub(super) fn decode(head: &Head, body: &mut Reader<'_>) -> Result<Effect, Recor
         RecordKind::ProjectPut => return catalogue::decode_project(head, body),
         RecordKind::ScopePut => return catalogue::decode_scope(head, body),
         RecordKind::PoolPut => return catalogue::decode_pool(head, body),
+        RecordKind::LevelPut => return level::decode_level(head, body),
         _ => head.only(0, 0)?,
     }
     Ok(match head.kind {
@@ -195,6 +199,7 @@ fn subnet_put(row: &SubnetRow, out: &mut Vec<u8>) {
         | presence(!row.routes.is_empty(), ROUTES)
         | presence(row.pool.is_some(), FROM_POOL)
         | presence(row.quarantine_ms != 0, QUARANTINE)
+        | presence(row.level != 0, LEVEL)
         | presence(row.service.ipv6_ra_mode.is_some(), RA_MODE)
         | presence(row.service.ipv6_address_mode.is_some(), ADDRESS_MODE)
         | presence(!row.service.service_types.is_empty(), SERVICE_TYPES)
@@ -227,6 +232,7 @@ fn subnet_put(row: &SubnetRow, out: &mut Vec<u8>) {
     if row.quarantine_ms != 0 {
         out.extend_from_slice(&row.quarantine_ms.to_be_bytes());
     }
+    encode_stored(row.level, out);
     finish(out, start);
 }
 
@@ -257,7 +263,7 @@ pub(super) fn decode_list<T>(
 
 fn decode_subnet(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordError> {
     let lists = GATEWAY | POOLS | DNS_SERVERS | ROUTES;
-    let service = RA_MODE | ADDRESS_MODE | SERVICE_TYPES | SEGMENT | FROM_POOL | QUARANTINE;
+    let service = RA_MODE | ADDRESS_MODE | SERVICE_TYPES | SEGMENT | FROM_POOL | QUARANTINE | LEVEL;
     head.only(DELETING | ENABLE_DHCP, NAME | DESCRIPTION | lists | service)?;
     let subnet = SubnetHandle(body.u32()?);
     let id = SubnetId::from_bytes(body.array()?);
@@ -284,6 +290,7 @@ fn decode_subnet(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordErr
         pool: None,
         quarantine_ms: 0,
         service: Service::default(),
+        level: 0,
     };
     decode_subnet_lists(head, body, &mut row)?;
     row.service = decode_service(head, body)?;
@@ -296,6 +303,7 @@ fn decode_subnet(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordErr
             return Err(RecordError::Field("quarantine"));
         }
     }
+    row.level = decode_stored(head, LEVEL, body)?;
     Ok(Effect::SubnetPut(Box::new(row)))
 }
 

@@ -1,5 +1,6 @@
 //! Round trip of any effect, strictness, sizes, and the golden file.
 
+mod allocations;
 mod departed;
 mod projects;
 
@@ -7,15 +8,16 @@ use super::{CellMark, RecordError, cell_mark, decode, encode, skip};
 use crate::limits::PLAIN_RECORD_BYTES_MAX;
 use crate::model::{
     AddressScopeId, AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, Family,
-    HeldBy, HostRow, Instance, JobId, JobRow, Mac, NetworkHandle, NetworkId, NetworkRow, ObjectRef,
-    OwnerId, PinRow, PoolId, PoolRow, PortId, PortRow, Prefix, ProjectId, Range, Revision,
-    ScopeRow, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text, Thing,
-    ThingWas, Tick,
+    HeldBy, HostRow, Instance, JobId, JobRow, LevelRow, Mac, NetworkHandle, NetworkId, NetworkRow,
+    ObjectRef, OwnerId, PinRow, PoolId, PoolRow, PortId, PortRow, Prefix, ProjectId, Range,
+    Revision, ScopeRow, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text,
+    Thing, ThingWas, Tick,
 };
 use addrd_protocol::message::{
     AllocationState, Exclusion, ExclusionMode, IpAllocation, Ipv6Mode, JobKind, Route, Service,
     Strategy as Choice, SubnetKind,
 };
+use allocations::{golden_full, golden_transferred};
 use departed::{held_by, thing_was};
 use projects::{golden_project, project};
 use proptest::prelude::*;
@@ -79,7 +81,7 @@ fn extras() -> impl Strategy<Value = Option<Box<AllocationExtras>>> {
     );
     let ids = [(); 4].map(|()| prop::option::of(uuid()));
     let texts = [(); 4].map(|()| prop::option::of(text()));
-    (numbers, ids, texts).prop_map(|(numbers, ids, texts)| {
+    (numbers, ids, texts, prop::option::of(held_by())).prop_map(|(numbers, ids, texts, former)| {
         let ((deadline, quarantine_end, principal), [project, port, token, trace]) = (numbers, ids);
         let [manager, host, label, owner_name] = texts;
         let project = project.map(ProjectId);
@@ -91,6 +93,7 @@ fn extras() -> impl Strategy<Value = Option<Box<AllocationExtras>>> {
             token,
             principal,
             trace,
+            former: former.map(Box::new),
             manager,
             host,
             label,
@@ -192,6 +195,7 @@ fn subnet() -> impl Strategy<Value = SubnetRow> {
                     pool: None,
                     quarantine_ms: rest,
                     service,
+                    level: (rest % 101) as u8,
                 }
             },
         )
@@ -358,6 +362,7 @@ fn pool() -> impl Strategy<Value = PoolRow> {
             shared: row.shared,
             name: row.name,
             description: row.description,
+            level: lengths.0 % 101,
         })
 }
 
@@ -377,7 +382,7 @@ fn effect() -> impl Strategy<Value = Effect> {
         2 => pool().prop_map(|row| Effect::PoolPut(Box::new(row))),
         2 => port().prop_map(|row| Effect::PortPut(Box::new(row))),
         2 => planned(),
-        1 => (ids, any::<u128>(), 0..6).prop_map(|((network, subnet, revision, job), first, which)| {
+        1 => (ids, any::<u128>(), 0..7).prop_map(|((network, subnet, revision, job), first, which)| {
             let (network, subnet) = (NetworkHandle(network), SubnetHandle(subnet));
             let revision = Revision(revision);
             match which {
@@ -386,6 +391,15 @@ fn effect() -> impl Strategy<Value = Effect> {
                 2 => Effect::ExclusionGone { network, subnet, revision, first },
                 3 => Effect::ObjectGone { object: network, revision },
                 4 => Effect::Adoption { since: Tick(revision.0) },
+                5 => Effect::LevelPut(LevelRow {
+                    network,
+                    revision,
+                    subnet: (job % 3 > 0).then_some(subnet),
+                    level: (job % 101) as u8,
+                    before: (job / 101 % 101) as u8,
+                    used: first / 2,
+                    size: first,
+                }),
                 _ => Effect::JobGone { network, revision, job: JobId(job) },
             }
         }),
@@ -497,13 +511,17 @@ fn unknown_kinds_and_flags_are_refused() {
     };
     assert_eq!(kind, Err(RecordError::UnknownKind(0xfe)));
     let flags = {
-        let mut bad = bytes.clone();
+        let mut bad = bytes;
         bad[3] |= 0x80;
         decode(&bad)
     };
     assert!(matches!(flags, Err(RecordError::UnknownFlag { bits: 0x80, .. })), "{flags:?}");
+    // Of a put every bit has a meaning; of what is gone most have none.
     let presence = {
-        let mut bad = bytes;
+        let mut bad = Vec::new();
+        let held_by = HeldBy { owner: OwnerId::from_u128(5), slot: Slot(0), project: None };
+        let (place, revision) = (plain(5).place, REVISION);
+        encode(&Effect::AllocationGone { place, revision, held_by: Some(held_by) }, &mut bad);
         bad[4] |= 0x80;
         decode(&bad)
     };
@@ -599,6 +617,13 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
         ("port-put-many-slots", Effect::PortPut(Box::new(many_slots))),
         ("port-put-guest", Effect::PortPut(Box::new(guest))),
         ("network-put-shared", Effect::NetworkPut(Box::new(shared))),
+        (
+            "subnet-put-level",
+            Effect::SubnetPut(Box::new(SubnetRow { level: 95, ..golden_subnet() })),
+        ),
+        ("pool-put-level", Effect::PoolPut(Box::new(PoolRow { level: 80, ..golden_pool() }))),
+        ("level-put", Effect::LevelPut(golden_level())),
+        ("level-put-pool", Effect::LevelPut(LevelRow { subnet: None, ..golden_level() })),
         ("pin-put", Effect::PinPut(Box::new(golden_pin()))),
         (
             "port-gone",
@@ -609,6 +634,7 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
                 was: ThingWas::Port { id: PortId::from_u128(9), project: None },
             },
         ),
+        ("allocation-transferred", Effect::AllocationPut(golden_transferred())),
     ]
 }
 
@@ -694,6 +720,19 @@ fn golden_pool() -> PoolRow {
         shared: false,
         name: None,
         description: golden_text("d"),
+        level: 0,
+    }
+}
+
+fn golden_level() -> LevelRow {
+    LevelRow {
+        network: NETWORK,
+        revision: REVISION,
+        subnet: Some(SUBNET),
+        level: 95,
+        before: 80,
+        used: 244,
+        size: 254,
     }
 }
 
@@ -745,34 +784,7 @@ fn golden_subnet() -> SubnetRow {
         pool: None,
         quarantine_ms: 0,
         service: Service::default(),
-    }
-}
-
-fn golden_full() -> AllocationRow {
-    let extras = AllocationExtras {
-        deadline: Some(1),
-        quarantine_end: Some(2),
-        project: Some(ProjectId::from_u128(3)),
-        port: Some(Uuid::from_u128(4)),
-        token: Some(Uuid::from_u128(5)),
-        principal: Some(6),
-        trace: Some(Uuid::from_u128(7)),
-        manager: golden_text("m"),
-        host: golden_text("hh"),
-        label: golden_text("k=v"),
-        owner_name: golden_text("web-1"),
-    };
-    let place =
-        AllocationPlace { network: NETWORK, subnet: SUBNET, offset: 1 << 100, block_bits: 4 };
-    AllocationRow {
-        place,
-        revision: Revision(9),
-        slot: Slot(0x0a0b),
-        instance: Instance(0x0c0d),
-        state: AllocationState::Quarantined,
-        moves_cursor: false,
-        extras: Some(Box::new(extras)),
-        ..plain(0)
+        level: 0,
     }
 }
 

@@ -115,6 +115,7 @@ fn subnet(number: u32) -> Effect {
         pool: None,
         quarantine_ms: 0,
         service: Service::default(),
+        level: 0,
     }))
 }
 

@@ -161,10 +161,28 @@ DELETION = Layout(
     gather=gather_deletion, scatter=lambda value: {"became_job": [value] if value else []},
 )
 
+class GrowthOf:
+    """Net growth in two's complement, and when nothing is free any more; the largest number stands for never."""
+
+    never = (1 << 64) - 1
+
+    def read(self, reader, field):
+        net, left = reader.number(16, field), reader.number(8, field)
+        net = net - (1 << 128) if net >> 127 else net
+        return {"net": str(net)} | ({} if left == self.never else {"exhausted_in_ms": left})
+
+    def write(self, value):
+        net = int(value["net"]).to_bytes(16, "big", signed=True)
+        return net + value.get("exhausted_in_ms", self.never).to_bytes(8, "big")
+
+
 USAGE_OF_SUBNET = Layout(
     ("subnet_id", Id()), ("cidr", Number(16)), ("family", Number(1)), ("length", Number(1)), (RESERVED, Reserved(6)),
     ("size", count()), ("pool_size", count()), ("free", count()), ("held", count()), ("allocated", count()),
     ("quarantined", count()), ("excluded", count()), ("pinned", count()), ("used_outside", count()),
+    tail={
+        0x0001: Tag("growth_1h", GrowthOf()), 0x0002: Tag("growth_24h", GrowthOf()), 0x0003: Tag("watched_ms", Number(8)),
+    },
     gather=gather_prefix, scatter=scatter_prefix,
 )
 USAGE_OF_FAMILY = Layout(
@@ -362,6 +380,7 @@ REPLIES = {
     "hold_confirm": ("hold_ended", HOLD_ENDED),
     "hold_cancel": ("hold_ended", HOLD_ENDED),
     "hold_release": ("hold_ended", HOLD_ENDED),
+    "transfer": ("allocation", ALLOCATION),
     "project_create": ("project", PROJECT),
     "project_get": ("project", PROJECT),
     "project_list": ("projects", page(PROJECT)),

@@ -22,6 +22,7 @@ PAIR_SLOT_MAX = 65_534
 BATCH_ITEMS_MAX = 1_024
 POOL_PREFIXES_MAX = 128
 CHOICE_PREFIXES_MAX = 16
+NIL = "00000000-0000-0000-0000-000000000000"
 DURATION = {"least": 1_000, "most": 315_360_000_000}
 
 
@@ -265,11 +266,44 @@ HOLD_RELEASE = Layout(
     *fenced(None, "by_revision", "by_instance"), ("token", Id(zero=False)), ("hold_ms", Number(8)), tail=FENCES,
     gather=gather_hold_release, scatter=lambda value: scatter_fences({"hold_ms": 0} | value),
 )
+def gather_transfer(raw):
+    for name, zero in (("to_owner", NIL), ("to_slot", 0), ("to_instance", "0")):
+        given = raw.pop(f"has_{name}")
+        if given and name == "to_owner" and raw[name] == zero:
+            raise Fault("MALFORMED", name)
+        if not given:
+            if raw[name] != zero:
+                raise Fault("MALFORMED", name)
+            del raw[name]
+    raw = gather_fences(raw)
+    target = raw.pop("target")
+    if "address" not in target:
+        raise Fault("MALFORMED", "address")
+    if not any(name in raw for name in ("to_owner", "to_slot", "to_instance", "to_project")):
+        raise Fault("MALFORMED", "to_owner")
+    if "owner_name" in raw and "to_owner" not in raw:
+        raise Fault("CONFLICTING_FIELDS", "owner_name")
+    return {"address": target["address"]} | raw
+
+
+def scatter_transfer(value):
+    value = dict(value)
+    given = {f"has_{name}": name in value for name in ("to_owner", "to_slot", "to_instance")}
+    target = {"address": value.pop("address")}
+    return scatter_fences({"to_owner": NIL, "to_slot": 0, "to_instance": "0", "target": target} | value | given)
+
+
+TRANSFER = Layout(
+    *fenced(None, "by_revision", "by_instance", "has_to_owner", "has_to_slot", "has_to_instance"),
+    ("to_owner", Id()), ("to_instance", revision()), ("to_slot", Number(2)), (RESERVED, Reserved(6)),
+    tail=FENCES | {0x8003: Tag("owner_name", Text()), 0x8004: Tag("to_project", Id())},
+    gather=gather_transfer, scatter=scatter_transfer,
+)
 BATCH_ITEMS = {
     1: ("allocate", BATCH_ALLOCATE), 2: ("release", RELEASE), 3: ("update", ALLOCATION_UPDATE),
     4: ("port_create", ports.PORT_CREATE), 5: ("port_update", ports.PORT_UPDATE),
     6: ("port_delete", ports.PORT_DELETE), 7: ("renew", RENEW), 8: ("hold_confirm", HOLD_END), 9: ("hold_cancel", HOLD_END),
-    10: ("hold_release", HOLD_RELEASE),
+    10: ("hold_release", HOLD_RELEASE), 11: ("transfer", TRANSFER),
 }
 BATCH = Layout(
     ("mode", Enumeration(BATCH_MODES)), (RESERVED, Reserved(1)), ("items", Count(2, least=1, most=BATCH_ITEMS_MAX)),
@@ -489,4 +523,5 @@ REQUESTS = {
     "hold_confirm": HOLD_END,
     "hold_cancel": HOLD_END,
     "hold_release": HOLD_RELEASE,
+    "transfer": TRANSFER,
 } | ports.REQUESTS | managers.REQUESTS | history.REQUESTS

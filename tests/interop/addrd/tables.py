@@ -56,6 +56,7 @@ OPCODES = {
     0x030B: "hold_confirm",
     0x030C: "hold_cancel",
     0x030D: "hold_release",
+    0x030E: "transfer",
     0x0330: "reconcile",
     0x0331: "suspect_list",
     0x0332: "manager_list",
@@ -97,17 +98,19 @@ NETWORK_NONE = (
     "network_find", "transaction", "unwatch", "manager_list",
     "project_create", "project_get", "project_list", "project_update", "project_delete", "scope_list", "pool_list",
 )
-NETWORK_OPTIONAL = ("lookup", "reconcile", "suspect_list", "scope_get", "pool_get", "watch", "history")
+NETWORK_OPTIONAL = (
+    "lookup", "reconcile", "renew_owner", "suspect_list", "scope_get", "pool_get", "watch", "history",
+)
 MAY_NAME_POOL = (
     "allocate", "release", "allocation_update", "batch", "allocation_get", "allocation_list", "lookup", "usage",
-    "watch", "history",
+    "transfer", "watch", "history",
 )
 HAVE_ITEMS = ("batch", "transaction")
 MAY_RESTORE = ("network_create", "subnet_create", "allocate", "batch", "pool_create", "port_create")
 MAY_BE_SHARED = (
     "network_get", "subnet_get", "subnet_list", "usage", "free_ranges", "allocate", "release", "allocation_update",
     "batch", "allocation_get", "allocation_list", "lookup", "renew", "renew_owner", "hold_confirm",
-    "hold_cancel", "hold_release", "reconcile", "suspect_list", "port_create", "port_get", "port_list", "port_update",
+    "hold_cancel", "hold_release", "transfer", "reconcile", "suspect_list", "port_create", "port_get", "port_list", "port_update",
     "port_delete", "watch", "history",
 )
 
@@ -220,7 +223,7 @@ IP_ALLOCATIONS = {1: "immediate", 2: "deferred", 3: "none"}
 JOB_STATES = {1: "running", 2: "done"}
 EVENT_KINDS = {
     1: "project", 2: "scope", 3: "pool", 4: "network", 5: "segment", 6: "host", 7: "subnet", 8: "port", 9: "pin",
-    10: "allocation", 11: "job",
+    10: "allocation", 11: "job", 12: "level",
 }
 WATCH_END_REASONS = {1: "slow", 2: "relist"}
 GOAWAY_REASONS = {1: "shutdown", 2: "session_replaced", 3: "idle", 4: "slow_reader"}

@@ -104,6 +104,14 @@ GONE_OBJECT = Layout(
 )
 
 
+LEVEL = Layout(
+    ("network_id", Id()), ("subnet_id", Id()), ("subnet_pool_id", Id()), ("project_id", Id()),
+    ("used", Number(16, text=True)), ("size", Number(16, text=True)), ("level", Number(1, most=100)),
+    ("before", Number(1, most=100)),
+    (RESERVED, Reserved(6)),
+)
+
+
 class Events:
     """Events as items: a fixed part, then the object of the kind that it names, or what is left of it."""
 
@@ -118,6 +126,7 @@ class Events:
             "project": replies.PROJECT, "scope": replies.SCOPE, "pool": replies.POOL, "network": replies.NETWORK,
             "segment": ports.SEGMENT, "host": within_network(ports.MAPPING), "subnet": replies.SUBNET,
             "port": ports.PORT, "pin": within_network(ports.PIN), "allocation": ALLOCATION, "job": replies.JOB,
+            "level": LEVEL,
         }
 
     def read(self, reader, count):

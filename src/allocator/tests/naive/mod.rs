@@ -7,6 +7,7 @@ mod networks;
 mod place;
 mod release;
 mod subnets;
+mod transfer;
 
 use crate::model::{
     Family, Instance, NetworkId, OwnerId, Prefix, Range, Revision, Slot, Status, SubnetId, Text,

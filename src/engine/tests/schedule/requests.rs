@@ -4,10 +4,11 @@ use super::oracle::{How, Shape, Thing};
 use super::quotas::LIMIT;
 use super::*;
 use addrd_protocol::message::{
-    FixedIpWanted, Lookup, NetworkUpdate, PortCreate, PortDelete, PortUpdate, ProjectUpdate,
-    QuotaSettings, SubnetOnboard, Transaction, TransactionItem,
+    FixedIpWanted, HoldEnd, Lookup, NetworkUpdate, PortCreate, PortDelete, PortUpdate,
+    ProjectUpdate, QuotaSettings, Renew, SubnetOnboard, Transaction, TransactionItem,
 };
 use addrd_protocol::{OwnerId, PoolId, PortId};
+use uuid::Uuid;
 
 const POOL: u128 = 900;
 /// The subnet of IPv6 that each watched network always has.
@@ -208,4 +209,59 @@ pub(super) fn look(project: u128, owner: u128) -> Operation {
     let ask = Request::Lookup(Box::new(Lookup::Owner(OwnerId::from_u128(owner))));
     let scope = Scope { network_project: None, ..seen_by(project, 0) };
     Operation { scope, ..operation(0, 0, Opcode::LOOKUP, ask) }
+}
+
+fn with_extras(network: u128, owner: u128, extras: AllocateExtras) -> Operation {
+    let mut operation = allocate(0, network, owner);
+    if let Request::Allocate(body) = &mut operation.request {
+        body.family = FamilyChoice::V4;
+        body.extras = Some(Box::new(extras));
+    }
+    operation
+}
+
+/// An address with a lease.
+pub(super) fn leased(network: u128, owner: u128, lease_ms: u64) -> Operation {
+    let extras = AllocateExtras { lease_ms: Some(lease_ms), ..AllocateExtras::default() };
+    with_extras(network, owner, extras)
+}
+
+/// An address under a token.
+pub(super) fn held(network: u128, owner: u128, token: Uuid, hold_ms: u64) -> Operation {
+    let (hold_token, hold_ms) = (Some(token), Some(hold_ms));
+    let extras = AllocateExtras { hold_token, hold_ms, ..AllocateExtras::default() };
+    with_extras(network, owner, extras)
+}
+
+fn fenced(owner: u128, revision: Revision) -> (Target, Fences) {
+    let target = Target::Key { owner: OwnerId::from_u128(owner), slot: Slot(0) };
+    (target, Fences { revision: Some(revision), ..Fences::default() })
+}
+
+pub(super) fn renew(network: u128, owner: u128, revision: Revision, lease_ms: u64) -> Operation {
+    let (target, fences) = fenced(owner, revision);
+    let body = Renew { target, fences, lease_ms };
+    operation(0, network, Opcode::RENEW, Request::Renew(body))
+}
+
+/// A release of this life of the owner alone.
+pub(super) fn release_of(network: u128, owner: u128, revision: Revision) -> Operation {
+    let (target, fences) = fenced(owner, revision);
+    let body = Release { target, fences, any: false };
+    operation(0, network, Opcode::RELEASE, Request::Release(body))
+}
+
+const fn hold_end(owner: u128, revision: Revision, token: Uuid) -> HoldEnd {
+    let target = Target::Key { owner: OwnerId::from_u128(owner), slot: Slot(0) };
+    HoldEnd { target, revision, token, release: false }
+}
+
+pub(super) fn confirm(network: u128, owner: u128, revision: Revision, token: Uuid) -> Operation {
+    let body = hold_end(owner, revision, token);
+    operation(0, network, Opcode::HOLD_CONFIRM, Request::HoldConfirm(body))
+}
+
+pub(super) fn cancel(network: u128, owner: u128, revision: Revision, token: Uuid) -> Operation {
+    let body = hold_end(owner, revision, token);
+    operation(0, network, Opcode::HOLD_CANCEL, Request::HoldCancel(body))
 }

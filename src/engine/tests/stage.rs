@@ -1,0 +1,327 @@
+//! An engine without threads, on a disk and a clock of tests: each of its loops moves when it is told to,
+//! a rendezvous in its single moves. Draws which one moves from a seed, and judges nothing.
+
+use super::*;
+use crate::allocator::{CatalogueSnapshot, Snapshot};
+use crate::engine::crew::Crew;
+use crate::engine::feed::{Feed, FeedBounds};
+use crate::engine::fold::{Fold, FoldParts};
+use crate::engine::handle::Inner;
+use crate::engine::sequencer::{Agenda, Borrowing, Lent, Sequencer, loan};
+use crate::engine::worker::{Shared, Work, Worker};
+use crate::store::fake_disk::{FakeDisk, Random};
+use crate::store::{Checkpointer, Disk, Store};
+use addrd_sync::{Class, Consumer, Cost, Level, doorbell};
+
+/// How long what is due at a start is spared, ms.
+pub(crate) const GRACE_MS: u64 = 700;
+
+/// Where a rendezvous is.
+#[derive(Default)]
+enum Rendezvous {
+    #[default]
+    None,
+    /// Workers are asked, one after the other.
+    Asking(Agenda, Vec<Borrowing>),
+    /// States come in.
+    Gathering(Agenda, Vec<(Borrowing, Option<Lent>)>),
+    /// Decided; states go back.
+    Returning(Vec<(usize, Borrowing, Lent)>),
+}
+
+/// An engine without threads, on a disk.
+pub(crate) struct Stage {
+    pub(crate) engine: Engine,
+    workers: Vec<Worker>,
+    /// Whose state was given back and not taken yet.
+    is_back: Vec<bool>,
+    sequencer: Sequencer,
+    rendezvous: Rendezvous,
+    committer: Committer,
+    fold: Fold,
+    pub(super) feeder: Feeder,
+    pub(crate) clock: Arc<FakeClock>,
+    pub(crate) disk: FakeDisk,
+    /// Holds the lock.
+    _held: Arc<dyn Disk>,
+}
+
+/// What every state is, as it is read from memory.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Whole {
+    pub(crate) state: Snapshot,
+    pub(crate) catalogue: CatalogueSnapshot,
+}
+
+pub(crate) const SETTINGS: Settings = Settings {
+    journal_records_max: 256 << 10,
+    state_cache_bytes: 1 << 20,
+    state_bytes: 1 << 20,
+    reserve_bytes: 0,
+    fold_slice_bytes: 64 << 10,
+};
+
+impl Stage {
+    /// Recovers what is on the disk; each state must hold by itself.
+    pub(crate) fn recover(disk: FakeDisk, workers: u16) -> Self {
+        let mut store = Store::open(Arc::new(disk.clone()), &SETTINGS).expect("it opens");
+        let seeds = ShardSettings { seed: 1, records_max: 1 << 20 };
+        let mut recovery = Recovery::new(workers, seeds, Arc::default());
+        let recovered = store.recover(&mut recovery).expect("it recovers");
+        let sealer = store.journal.sealer(store.identity());
+        let format = store.format();
+        let (journal, checkpointer, held) = store.split();
+        let (mut shards, catalogue) = recovery.finish(recovered.network_handle_max);
+        assert_eq!(catalogue.check(), Vec::<String>::new());
+        for shard in &mut shards {
+            shard.set_restart_grace(GRACE_MS);
+            assert_eq!(shard.check(), Vec::<String>::new());
+        }
+        let clock = Arc::new(FakeClock::new(Tick(recovered.tick.0 + 1)));
+        let (committer_bell, _) = doorbell();
+        let shared = Shared {
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            pressure: Arc::new(Pressure::new(&journal.fill())),
+            position: Arc::new(DurableMark::new(journal.position().next.0.saturating_sub(1))),
+            incarnation: format.incarnation,
+            committer_bell,
+            adoption: Arc::default(),
+        };
+        let folded = Arc::new(DurableMark::new(checkpointer.folded().0));
+        let crew = Crew::hire(&shared, shards, catalogue);
+        let (position, bell) = (Arc::clone(&shared.position), doorbell().0);
+        let feed = Feed::new(position, format.incarnation, bell, FeedBounds::default());
+        let (reader, figures) = (checkpointer.feed_reader(), CommitterFigures::new().0);
+        let feeder = Feeder::new(Arc::clone(&feed), reader, Arc::clone(&clock) as _, figures);
+        let fold = fold_of(&shared, &folded, checkpointer, &held);
+        let committer = committer_of(
+            (&shared, &folded),
+            (crew.hand_overs, crew.marks),
+            (Box::new(journal), sealer),
+            &feed,
+        );
+        let engine = Engine {
+            inner: Arc::new(Inner {
+                doors: crew.doors,
+                sequencer: crew.sequencer_ring,
+                sequencer_bell: crew.sequencer_bell,
+                backups: Arc::new(BackupDesk::new(doorbell().0, Arc::clone(&shared.clock))),
+                history: crate::engine::HistoryDesk::idle(&shared.clock),
+                clock: shared.clock,
+                identity: Identity { server_id: format.server, incarnation: format.incarnation },
+                position: shared.position,
+                folded,
+                pressure: shared.pressure,
+                memory_records_max: 1 << 20,
+                active: Level::new(1),
+                adoption: shared.adoption,
+                worker_figures: crew.figures,
+                committer_figures: CommitterFigures::new().1,
+                fold_figures: CommitterFigures::new().1,
+                feeder_figures: CommitterFigures::new().1,
+                feed,
+                commit_ring: crew.commit_ring,
+            }),
+        };
+        let workers: Vec<Worker> = crew.workers.into_iter().map(|(worker, _)| worker).collect();
+        Self {
+            engine,
+            is_back: vec![false; workers.len()],
+            workers,
+            sequencer: crew.sequencer.0,
+            rendezvous: Rendezvous::None,
+            committer,
+            fold,
+            feeder,
+            clock,
+            disk,
+            _held: held,
+        }
+    }
+
+    /// One move of a random thread.
+    ///
+    /// # Errors
+    /// The disk failed: the process ends.
+    pub(crate) fn step(&mut self, random: &mut Random) -> Result<(), StoreError> {
+        match random.below(11) {
+            0..4 => {
+                let which = random.below(self.workers.len() as u64) as usize;
+                self.step_worker(which);
+            }
+            4..7 => _ = self.step_sequencer(),
+            7 | 8 => _ = self.committer.step()?,
+            9 => _ = self.feeder.step(),
+            _ => {
+                self.clock.advance(random.below(400));
+                self.fold.step()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A step of a worker; none while its state is away, since that would wait.
+    fn step_worker(&mut self, which: usize) -> Progress {
+        let worker = &mut self.workers[which];
+        if worker.state().is_none() && !std::mem::take(&mut self.is_back[which]) {
+            return Progress::Blocked;
+        }
+        worker.step()
+    }
+
+    /// One move of the sequencer.
+    fn step_sequencer(&mut self) -> Progress {
+        match std::mem::take(&mut self.rendezvous) {
+            Rendezvous::None => match self.sequencer.take() {
+                Ok(agenda) if agenda.needs_workers() => {
+                    self.rendezvous = Rendezvous::Asking(agenda, Vec::new());
+                }
+                Ok(agenda) => _ = self.sequencer.decide(agenda, &mut []),
+                Err(progress) => return progress,
+            },
+            Rendezvous::Asking(agenda, mut asked) => {
+                let (worker_end, own_end) = loan();
+                let door = &self.engine.inner.doors[asked.len()];
+                let lend = Work::Lend(worker_end);
+                if door.ring.try_push(lend, Cost::new(0, 0), Class::Reserved).is_ok() {
+                    asked.push(own_end);
+                }
+                self.rendezvous = if asked.len() == self.workers.len() {
+                    Rendezvous::Gathering(
+                        agenda,
+                        asked.into_iter().map(|one| (one, None)).collect(),
+                    )
+                } else {
+                    Rendezvous::Asking(agenda, asked)
+                };
+            }
+            Rendezvous::Gathering(agenda, mut lent) => {
+                for (borrowing, state) in &mut lent {
+                    *state = state.take().or_else(|| borrowing.try_take());
+                }
+                if lent.iter().any(|(_, state)| state.is_none()) {
+                    self.rendezvous = Rendezvous::Gathering(agenda, lent);
+                    return Progress::Blocked;
+                }
+                let states = lent.into_iter().enumerate();
+                let states = states.filter_map(|(at, (one, state))| Some((at, one, state?)));
+                self.rendezvous = Rendezvous::Returning(self.decide(agenda, states.collect()));
+            }
+            Rendezvous::Returning(mut lent) => {
+                if let Some((at, borrowing, state)) = lent.pop() {
+                    borrowing.give_back(state);
+                    self.is_back[at] = true;
+                }
+                if !lent.is_empty() {
+                    self.rendezvous = Rendezvous::Returning(lent);
+                }
+            }
+        }
+        Progress::Worked
+    }
+
+    fn decide(
+        &mut self,
+        agenda: Agenda,
+        mut lent: Vec<(usize, Borrowing, Lent)>,
+    ) -> Vec<(usize, Borrowing, Lent)> {
+        let mut shards: Vec<_> = lent.iter_mut().map(|(_, _, lent)| &mut *lent.shard).collect();
+        let number = self.sequencer.decide(agenda, &mut shards);
+        lent.iter_mut().for_each(|(_, _, lent)| lent.sequenced = number);
+        lent
+    }
+
+    /// Goes on until nothing is left to do: every state is where it belongs then.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub(crate) fn settle(&mut self) -> Result<(), StoreError> {
+        for _ in 0..100_000 {
+            let mut idle = true;
+            for which in 0..self.workers.len() {
+                idle &= self.step_worker(which) == Progress::Idle;
+            }
+            idle &= self.step_sequencer() == Progress::Idle;
+            idle &= self.committer.step()? == Progress::Idle;
+            self.clock.advance(1);
+            if idle {
+                assert!(self.workers.iter().all(|worker| worker.state().is_some()), "all are back");
+                return Ok(());
+            }
+        }
+        panic!("it never comes to rest");
+    }
+
+    /// So many networks with five usable addresses each; those that are there stay.
+    pub(crate) fn set_up(&mut self, networks: u128) {
+        let desk = Arc::new(Desk::default());
+        for network in 1..=networks {
+            let subnet = create_subnet(0, network, "10.0.0.0/29");
+            send(&self.engine, &desk, vec![create_network(0, network), subnet]);
+        }
+        self.settle().expect("nothing fails yet");
+    }
+
+    /// Until the feed has all that is durable.
+    pub(crate) fn read_feed(&mut self) {
+        for _ in 0..10_000 {
+            if self.feeder.step() == Progress::Idle {
+                return;
+            }
+        }
+        panic!("the feed never comes to rest");
+    }
+
+    /// What is in memory. All states must be where they belong.
+    pub(crate) fn whole(&self) -> Whole {
+        let parts = self.workers.iter().map(|worker| worker.state().unwrap().snapshot());
+        let state = parts.reduce(Snapshot::join).unwrap();
+        Whole { state, catalogue: self.sequencer.catalogue().snapshot() }
+    }
+
+    /// The process ends, with or without the power: the disk for the next one.
+    pub(crate) fn crash(self, random: &mut Random) -> FakeDisk {
+        if random.below(4) == 0 { self.disk.restart() } else { self.disk.power_loss(random) }
+    }
+}
+
+fn fold_of(
+    shared: &Shared,
+    folded: &Arc<DurableMark>,
+    checkpointer: Checkpointer,
+    disk: &Arc<dyn Disk>,
+) -> Fold {
+    Fold::new(FoldParts {
+        checkpointer,
+        disk: Arc::clone(disk),
+        directory: None,
+        position: Arc::clone(&shared.position),
+        folded: Arc::clone(folded),
+        pressure: Arc::clone(&shared.pressure),
+        clock: Arc::clone(&shared.clock),
+        committer_bell: shared.committer_bell.clone(),
+        figures: CommitterFigures::new().0,
+        backups: Arc::new(BackupDesk::new(doorbell().0, Arc::clone(&shared.clock))),
+    })
+}
+
+fn committer_of(
+    (shared, folded): (&Shared, &Arc<DurableMark>),
+    (intake, marks): (Consumer<HandOver>, Vec<Arc<DurableMark>>),
+    (journal, sealer): (Box<dyn Journal>, BatchSealer),
+    feed: &Arc<Feed>,
+) -> Committer {
+    Committer::new(CommitterParts {
+        feed: Arc::clone(feed),
+        intake,
+        journal,
+        sealer,
+        marks,
+        position: Arc::clone(&shared.position),
+        folded: Arc::clone(folded),
+        pressure: Arc::clone(&shared.pressure),
+        clock: Arc::clone(&shared.clock),
+        bells: Vec::new(),
+        figures: CommitterFigures::new().0,
+    })
+}
