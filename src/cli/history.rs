@@ -348,6 +348,7 @@ fn state_behind(entry: &HistoryEntry) -> State {
 fn state_before(entry: &HistoryEntry) -> State {
     let was_held = match entry.kind {
         HistoryKind::Released
+        | HistoryKind::Transferred
         | HistoryKind::Resting
         | HistoryKind::Changed
         | HistoryKind::ReleaseHeld => true,

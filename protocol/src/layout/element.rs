@@ -67,7 +67,8 @@ mod numbers {
         EventKind: Project Scope Pool Network Segment Host Subnet Port Pin Allocation Job
             Level;
         WatchEndReason: Slow Relist;
-        HistoryKind: Held Allocated Changed Resting Released RestEnded ReleaseHeld;
+        HistoryKind: Held Allocated Changed Resting Released RestEnded ReleaseHeld
+            Transferred;
         PrefixChoice: Exact Length DefaultLength;
         QuotaResource: Pool Addresses Prefixes Networks Subnets Ports Resting;
         CandidateReason: Exhausted Family Limit Deleting NoPools Length NotFound Fragmented

@@ -65,6 +65,8 @@ pub enum HistoryKind {
     RestEnded = 6,
     /// Its release waits to be confirmed; the holder is the same.
     ReleaseHeld = 7,
+    /// It is another owner's from now on; the entry behind it says whose.
+    Transferred = 8,
 }
 
 impl HistoryKind {
@@ -85,6 +87,7 @@ impl HistoryKind {
             Self::Released => "released",
             Self::RestEnded => "rest_ended",
             Self::ReleaseHeld => "release_held",
+            Self::Transferred => "transferred",
         }
     }
 }

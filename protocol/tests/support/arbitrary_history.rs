@@ -3,7 +3,7 @@
 use super::{Made, Source};
 use addrd_protocol::message::*;
 
-const KINDS: [HistoryKind; 7] = [
+const KINDS: [HistoryKind; 8] = [
     HistoryKind::Held,
     HistoryKind::Allocated,
     HistoryKind::Changed,
@@ -11,6 +11,7 @@ const KINDS: [HistoryKind; 7] = [
     HistoryKind::Released,
     HistoryKind::RestEnded,
     HistoryKind::ReleaseHeld,
+    HistoryKind::Transferred,
 ];
 
 made_by! {

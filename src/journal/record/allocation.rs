@@ -193,17 +193,19 @@ pub(super) fn mark_of_gone(head: &Head, mut body: Reader<'_>) -> Result<CellMark
 /// Place and holder of a put, without what is rare.
 #[inline]
 pub(super) fn glance_at_put(head: &Head, mut body: Reader<'_>) -> Result<CellGlance, RecordError> {
-    if head.has(BLOCK_BITS) {
+    if head.has(BLOCK_BITS | FORMER) {
         let Effect::AllocationPut(row) = decode_put(head, &mut body)? else {
             return Err(RecordError::Field("kind"));
         };
-        return Ok(CellGlance { place: row.place, owner: Some(row.owner) });
+        let former = row.extras.as_deref().and_then(|extras| extras.former.as_deref());
+        let former = former.map(|former| former.owner);
+        return Ok(CellGlance { place: row.place, owner: Some(row.owner), former });
     }
     let subnet = SubnetHandle(body.u32()?);
     let offset = decode_offset(head.flags, &mut body)?;
     let owner = OwnerId::from_bytes(body.array()?);
     let place = AllocationPlace { network: head.network, subnet, offset, block_bits: 0 };
-    Ok(CellGlance { place, owner: Some(owner) })
+    Ok(CellGlance { place, owner: Some(owner), former: None })
 }
 
 /// Place and holder of what is gone.
@@ -211,7 +213,8 @@ pub(super) fn glance_at_put(head: &Head, mut body: Reader<'_>) -> Result<CellGla
 pub(super) fn glance_at_gone(head: &Head, mut body: Reader<'_>) -> Result<CellGlance, RecordError> {
     match decode_gone(head, &mut body)? {
         Effect::AllocationGone { place, held_by, .. } => {
-            Ok(CellGlance { place, owner: held_by.map(|held_by| held_by.owner) })
+            let owner = held_by.map(|held_by| held_by.owner);
+            Ok(CellGlance { place, owner, former: None })
         }
         _ => Err(RecordError::Field("kind")),
     }

@@ -220,6 +220,8 @@ pub struct CellGlance {
     pub place: AllocationPlace,
     /// The holder; `None`: nobody, a rest has ended.
     pub owner: Option<OwnerId>,
+    /// Who held it until now, if it was transferred.
+    pub former: Option<OwnerId>,
 }
 
 /// Reads only place and holder of a record of a cell; `None` for records of anything else.

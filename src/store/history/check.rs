@@ -1,7 +1,7 @@
 //! Reads every volume once and says what is wrong with them. Changes nothing.
 
 use super::layout::volume_file;
-use super::open::{files, find_volume, head_of, is_unborn};
+use super::open::{files, find_volume, head_of};
 use super::scan::{Piece, scan};
 use super::table::NameTable;
 use crate::model::{Incarnation, Seq, ServerId};
@@ -36,9 +36,7 @@ fn check_volume(
 ) -> io::Result<()> {
     let name = volume_file(number);
     let Some(head) = head_of(disk, number)? else {
-        if !is_unborn(disk, number) {
-            find(format!("{name} has no readable head; what is in it is missing in history"));
-        }
+        find(format!("{name} has no readable head; what is in it is missing in history"));
         return Ok(());
     };
     if head.server != identity.0 || head.incarnation > identity.1 {

@@ -70,34 +70,46 @@ pub(super) struct When {
     pub(super) incarnation: Incarnation,
 }
 
-/// Network, place and holder's project of the record of a cell.
-pub(super) fn cell_of(effect: &Effect) -> Option<(&AllocationPlace, Option<ProjectId>, Slot)> {
+/// Where the record of a cell is.
+pub(super) const fn place_of(effect: &Effect) -> Option<&AllocationPlace> {
+    match effect {
+        Effect::AllocationPut(row) => Some(&row.place),
+        Effect::AllocationGone { place, .. } => Some(place),
+        _ => None,
+    }
+}
+
+/// Who held it until a record, if that transferred it.
+pub(super) fn former_of(effect: &Effect) -> Option<HeldBy> {
     match effect {
         Effect::AllocationPut(row) => {
-            let project = row.extras.as_deref().and_then(|extras| extras.project);
-            Some((&row.place, project, row.slot))
-        }
-        Effect::AllocationGone { place, held_by, .. } => {
-            let project = held_by.and_then(|held_by| held_by.project);
-            let slot = held_by.map_or(Slot(0), |held_by| held_by.slot);
-            Some((place, project, slot))
+            row.extras.as_deref().and_then(|extras| extras.former.as_deref().copied())
         }
         _ => None,
     }
 }
 
-/// The entry of a record, as `project` may see it: whole if it is its own, of another project's in its
-/// own network only that and where it is. `None`: not at all.
-pub(super) fn entry_of(
-    effect: &Effect,
+/// Who holds it behind a record, or held it until it went.
+fn holder_of(effect: &Effect) -> Option<HeldBy> {
+    match effect {
+        Effect::AllocationPut(row) => {
+            let project = row.extras.as_deref().and_then(|extras| extras.project);
+            Some(HeldBy { owner: row.owner, slot: row.slot, project })
+        }
+        Effect::AllocationGone { held_by, .. } => *held_by,
+        _ => None,
+    }
+}
+
+/// An entry with nothing but where it is and whose it is or was.
+fn blank(
+    place: &AllocationPlace,
+    guest: Option<ProjectId>,
     spot: &Spot,
     when: When,
-    project: ProjectId,
 ) -> Option<HistoryEntry> {
-    let (place, guest, _) = cell_of(effect)?;
-    let holder = guest.unwrap_or(spot.home.project);
     let (address, length) = spot.address(place)?;
-    let blank = HistoryEntry {
+    Some(HistoryEntry {
         time_ms: when.tick.0,
         position: when.position,
         incarnation: when.incarnation,
@@ -108,7 +120,7 @@ pub(super) fn entry_of(
         length,
         network_id: NetworkId(spot.home.id),
         subnet_id: spot.subnet,
-        project_id: holder,
+        project_id: guest.unwrap_or(spot.home.project),
         owner: OwnerId::NIL,
         slot: Slot(0),
         instance: Default::default(),
@@ -120,7 +132,43 @@ pub(super) fn entry_of(
         network_project: guest.map(|_| spot.home.project),
         trace: None,
         token: None,
-    };
+    })
+}
+
+/// What a project may see of an entry: all if it is its own, of another project's in its own network
+/// only that and where it is. `None`: nothing.
+fn seen_by(project: ProjectId, whole: HistoryEntry, spot: &Spot) -> Option<HistoryEntry> {
+    match (project == whole.project_id, project == spot.home.project) {
+        (true, _) => Some(whole),
+        (false, true) => Some(as_others_see(whole)),
+        (false, false) => None,
+    }
+}
+
+/// That a record gave away what somebody held, as `project` may see it.
+pub(super) fn former_entry(
+    effect: &Effect,
+    spot: &Spot,
+    when: When,
+    project: ProjectId,
+) -> Option<HistoryEntry> {
+    let Effect::AllocationPut(row) = effect else { return None };
+    let former = former_of(effect)?;
+    let blank = blank(&row.place, former.project, spot, when)?;
+    let kind = HistoryKind::Transferred;
+    let (owner, slot) = (former.owner, former.slot);
+    seen_by(project, HistoryEntry { kind, revision: row.changed, owner, slot, ..blank }, spot)
+}
+
+/// The entry of a record, as `project` may see it.
+pub(super) fn entry_of(
+    effect: &Effect,
+    spot: &Spot,
+    when: When,
+    project: ProjectId,
+) -> Option<HistoryEntry> {
+    let guest = holder_of(effect).and_then(|holder| holder.project);
+    let blank = blank(place_of(effect)?, guest, spot, when)?;
     let whole = match effect {
         Effect::AllocationPut(row) => of_put(row, blank),
         Effect::AllocationGone { revision, held_by, .. } => {
@@ -128,11 +176,7 @@ pub(super) fn entry_of(
         }
         _ => return None,
     };
-    match (project == holder, project == spot.home.project) {
-        (true, _) => Some(whole),
-        (false, true) => Some(as_others_see(whole)),
-        (false, false) => None,
-    }
+    seen_by(project, whole, spot)
 }
 
 fn of_put(row: &AllocationRow, blank: HistoryEntry) -> HistoryEntry {

@@ -49,6 +49,14 @@ pub(crate) fn index_file(number: u64) -> String {
     format!("history-{number:016x}.index")
 }
 
+/// Name of the file of a volume that is being begun: it gets its own once its head is durable.
+pub(crate) fn unborn_file(number: u64) -> String {
+    format!("history-{number:016x}{UNBORN}")
+}
+
+/// How the name of such a file ends.
+pub(crate) const UNBORN: &str = ".new";
+
 /// The number in such a name, and whether it is an index. `None`: not one of history.
 pub(crate) fn number_in(name: &str) -> Option<(u64, bool)> {
     let (digits, kind) = name.strip_prefix("history-")?.split_once('.')?;

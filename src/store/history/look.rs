@@ -1,7 +1,7 @@
 //! Looks something up in history: goes through volumes one after the other, newest or oldest first,
 //! within a bound of work, and says where to go on. Writes nothing.
 
-use super::entry::{Home, Spot, When, cell_of, entry_of};
+use super::entry::{Home, Spot, When, entry_of, former_entry, place_of};
 use super::layout::volume_file;
 use super::name::{Name, Named, concerns_names};
 use super::scan::{Piece, scan};
@@ -376,7 +376,7 @@ impl<'a> Pass<'a> {
 
     fn is_about(&self, glance: &CellGlance) -> bool {
         match self.ask.subject {
-            Subject::Owner(owner, _) => glance.owner == Some(owner),
+            Subject::Owner(owner, _) => [glance.owner, glance.former].contains(&Some(owner)),
             Subject::Address(_) => {
                 let place = &glance.place;
                 let wanted = self.candidates.get(&(place.network, place.subnet));
@@ -391,32 +391,41 @@ impl<'a> Pass<'a> {
     }
 
     fn take_cell(&mut self, record: &[u8], when: When, item: u32) -> io::Result<()> {
-        let mark = Mark { incarnation: when.incarnation, position: when.position, item };
-        if !self.ask.is_wanted(mark, when.tick) {
-            return Ok(());
-        }
         let Ok((effect, _)) = decode(record) else {
             self.is_damaged = true;
             return Ok(());
         };
-        let Some((place, _, slot)) = cell_of(&effect) else { return Ok(()) };
-        if let Subject::Owner(_, Some(wanted)) = self.ask.subject
-            && wanted != slot
-        {
-            return Ok(());
-        }
+        let Some(place) = place_of(&effect) else { return Ok(()) };
         let Some(spot) = self.spot(place.network, place.subnet)? else { return Ok(()) };
-        if let Some(entry) = entry_of(&effect, &spot, when, self.ask.project) {
-            // Whose it is stays hidden from who asks by owner and isn't that project.
-            let is_bare = matches!(self.ask.subject, Subject::Owner(..)) && entry.owner.is_nil();
-            if !is_bare {
+        // A record that transfers is two changes: it went from one, and came to the other.
+        let project = self.ask.project;
+        let went = former_entry(&effect, &spot, when, project);
+        let came = entry_of(&effect, &spot, when, project);
+        for (half, entry) in [(0, went), (1, came)] {
+            let item = item.saturating_mul(2).saturating_add(half);
+            let mark = Mark { incarnation: when.incarnation, position: when.position, item };
+            let Some(entry) = entry else { continue };
+            if self.ask.is_wanted(mark, when.tick) && self.is_of_subject(&entry) {
                 self.push(mark, entry);
             }
         }
         Ok(())
     }
 
+    /// Whether an entry is of the owner that is asked about; whose another project's is stays hidden.
+    fn is_of_subject(&self, entry: &HistoryEntry) -> bool {
+        match self.ask.subject {
+            Subject::Address(_) => true,
+            Subject::Owner(owner, slot) => {
+                entry.owner == owner && slot.is_none_or(|slot| slot == entry.slot)
+            }
+        }
+    }
+
     fn push(&mut self, mark: Mark, entry: HistoryEntry) {
+        if self.ask.oldest_first && self.entries.len() >= self.room {
+            return;
+        }
         if !self.ask.oldest_first && self.entries.len() >= self.room {
             self.entries.pop_front();
         }

@@ -1,7 +1,9 @@
 //! Finds the volumes of a directory, reads the one that was written last up to where it is whole, and
 //! makes history begin or go on there.
 
-use super::layout::{End, HEAD_BYTES, HEAD_LENGTH, Head, index_file, number_in, volume_file};
+use super::layout::{
+    End, HEAD_BYTES, HEAD_LENGTH, Head, UNBORN, index_file, number_in, volume_file,
+};
 use super::scan::{Piece, scan};
 use super::shelf::{Shelf, Volume};
 use super::writer::{History, HistorySettings};
@@ -47,6 +49,7 @@ pub fn open(
     journal: JournalEnds,
     now: Tick,
 ) -> io::Result<History> {
+    remove_unborn(&*disk)?;
     let numbers = files(&*disk)?;
     let mut heads = Vec::new();
     for (&number, &is_indexed) in &numbers {
@@ -82,7 +85,7 @@ pub fn open(
                     is_last && head.incarnation == identity.1 && journal.first <= head.first
                 });
                 let has_nothing = matches!(&found, Some(Ok(found)) if found.is_bare);
-                if is_given_again || has_nothing || is_unborn(&*disk, *number) {
+                if is_given_again || has_nothing {
                     remove_volume(&*disk, *number)?;
                 } else {
                     tracing::warn!(number, "a file of history can't be read; it is missing");
@@ -151,18 +154,14 @@ pub(super) fn head_of(disk: &dyn Disk, number: u64) -> io::Result<Option<Head>> 
     Ok(Head::decode(&bytes).filter(|head| head.number == number))
 }
 
-/// Whether the begin of a volume was cut short: its head is written last, and all of it at once.
-pub(super) fn is_unborn(disk: &dyn Disk, number: u64) -> bool {
-    let head = || {
-        let file = disk.open(&volume_file(number))?;
-        let mut bytes = [0; HEAD_BYTES];
-        if file.len()? < HEAD_LENGTH {
-            return Ok(bytes);
-        }
-        file.read_at(0, &mut bytes)?;
-        io::Result::Ok(bytes)
+/// Removes volumes whose begin was cut short: nothing was ever in them.
+fn remove_unborn(disk: &dyn Disk) -> io::Result<()> {
+    let names = disk.names()?;
+    let is_unborn = |name: &&String| {
+        let number = name.strip_suffix(UNBORN).map(|name| format!("{name}.log"));
+        number.is_some_and(|name| number_in(&name).is_some())
     };
-    head().is_ok_and(|bytes| bytes == [0; HEAD_BYTES])
+    names.iter().filter(is_unborn).try_for_each(|name| disk.remove(name))
 }
 
 /// A volume of which nothing can be read stays until its time has come, behind the one before it.

@@ -107,7 +107,8 @@ impl World {
             1 | 2 => self.make_subnet(revision),
             3 => self.drop_subnet(revision),
             4 => self.drop_network(revision),
-            5..14 => self.put(revision, position),
+            5..13 => self.put(revision, position),
+            13 => self.transfer(revision, position),
             _ => self.release(revision, position),
         }
     }
@@ -234,6 +235,35 @@ impl World {
             state,
             moves_cursor: self.random.below(2) == 0,
             extras,
+        }))
+    }
+
+    fn transfer(&mut self, revision: Revision, position: u64) -> Option<Effect> {
+        let count = self.held.len() as u64;
+        let key = *self.held.keys().nth(self.random.below(count.max(1)) as usize)?;
+        let (owner, slot, project) = self.held[&key];
+        let next = OwnerId::from_u128(1 + u128::from(self.random.below(5)));
+        if next == owner {
+            return None;
+        }
+        self.line(key, position, HistoryKind::Transferred);
+        self.held.insert(key, (next, slot, project));
+        self.line(key, position, HistoryKind::Allocated);
+        let former = Some(Box::new(HeldBy { owner, slot, project }));
+        Some(Effect::AllocationPut(AllocationRow {
+            place: place_of(key),
+            revision,
+            changed: revision,
+            owner: next,
+            slot,
+            instance: Instance(0),
+            state: AllocationState::Allocated,
+            moves_cursor: false,
+            extras: Some(Box::new(AllocationExtras {
+                project,
+                former,
+                ..AllocationExtras::default()
+            })),
         }))
     }
 
@@ -710,7 +740,7 @@ fn a_last_volume_that_cannot_be_read_is_kept_and_told() {
         file.write_at(at, &[byte[0] ^ 1]).unwrap();
         let mut findings = Vec::new();
         check(&disk, IDENTITY, &mut |what| findings.push(what)).unwrap();
-        assert!(at > 64 || findings.len() == 1, "{findings:?}");
+        assert!(at > 64 || findings.len() == 1, "byte {at}: {findings:?}");
         let shelf = Arc::new(Shelf::default());
         let journal = JournalEnds { first: Seq(world.last().0 + 1), last: world.last() };
         let now = Tick(world.now + 5);

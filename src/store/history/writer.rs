@@ -1,7 +1,7 @@
 //! Writes history: whole batches behind each other into volumes, which go when they are too old or
 //! take too much. Decides nothing about when; whoever calls paces it.
 
-use super::layout::{End, HEAD_LENGTH, Head, index_file, volume_file};
+use super::layout::{End, HEAD_LENGTH, Head, index_file, unborn_file, volume_file};
 use super::name::{LiveNames, NAME_BYTES};
 use super::shelf::{Next, Shelf, Volume};
 use crate::limits::{HISTORY_SPANS, HISTORY_VOLUME_BYTES_LEAST, HISTORY_VOLUME_BYTES_MAX};
@@ -243,7 +243,7 @@ impl History {
             since,
             names: count,
         };
-        let file = self.disk.create(&volume_file(number))?;
+        let file = self.disk.create(&unborn_file(number))?;
         self.next_number += 1;
         self.unborn = Some(number);
         let mut at = HEAD_LENGTH;
@@ -257,10 +257,10 @@ impl History {
             }
         }
         file.write_at(at, &piece)?;
-        // The head is the last: without it there is no volume.
-        file.sync()?;
         file.write_at(0, &head.encode())?;
         file.sync()?;
+        // Under its own name it is whole, or was damaged later.
+        self.disk.rename(&unborn_file(number), &volume_file(number))?;
         self.disk.sync_names()?;
         let begin = head.batches_at();
         let volume = Volume {
@@ -313,7 +313,7 @@ impl History {
     }
 
     fn remove(&self, number: u64) {
-        for name in [volume_file(number), index_file(number)] {
+        for name in [unborn_file(number), volume_file(number), index_file(number)] {
             if let Err(error) = self.disk.remove(&name)
                 && error.kind() != io::ErrorKind::NotFound
             {

@@ -9,6 +9,7 @@ from .values import Count, Cursor, Enumeration, Fault, Flags, Id, Number, Reserv
 MANAGER_BYTES_MAX = 64
 KINDS = {
     1: "held", 2: "allocated", 3: "changed", 4: "resting", 5: "released", 6: "rest_ended", 7: "release_held",
+    8: "transferred",
 }
 
 
