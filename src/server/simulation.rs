@@ -10,11 +10,11 @@ use super::admission::Peer;
 use super::connection;
 use super::shared::Shared;
 use crate::config::Config;
-use crate::engine::tests::stage::{SETTINGS, Stage, Whole};
+use crate::engine::tests::stage::{
+    DiskOperation, Failure, FakeDisk, Fault, Random, Stage, Whole, blank_disk,
+};
 use crate::engine::{Clock, Engine};
-use crate::model::{AllocationRow, ServerId};
-use crate::store::Store;
-use crate::store::fake_disk::{Failure, FakeDisk, Fault, Operation as DiskOperation, Random};
+use crate::model::AllocationRow;
 use addrd_protocol::message::AllocationState;
 use controller::{Controller, Held};
 use std::collections::BTreeMap;
@@ -189,8 +189,7 @@ fn simulate(blank: &FakeDisk, seed: u64) -> Vec<String> {
 
 #[test]
 fn a_server_in_one_thread_keeps_its_promises_and_repeats_itself() {
-    let blank = FakeDisk::new();
-    Store::create(Arc::new(blank.clone()), &SETTINGS, ServerId::from_u128(9)).unwrap();
+    let blank = blank_disk();
     let seeds = match number("ADDRD_SIMULATION_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("ADDRD_SIMULATIONS").unwrap_or(60),

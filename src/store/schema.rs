@@ -10,7 +10,7 @@ use crc32c::{crc32c, crc32c_append};
 use redb::TableDefinition;
 
 /// Version of everything that is stored. Directories of every version from 1 on are opened by all later servers
-/// (decision 0032); 0 was before the first that was promised.
+/// (decision 0031); 0 was before the first that was promised.
 pub const FORMAT_VERSION: u32 = 1;
 
 /// Table with keys of `N` bytes.

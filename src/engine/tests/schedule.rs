@@ -14,10 +14,8 @@ mod sharing;
 mod terms;
 mod watching;
 
-use super::stage::{SETTINGS, Stage, Whole};
+use super::stage::{DiskOperation, Failure, FakeDisk, Fault, Random, Stage, Whole, blank_disk};
 use super::*;
-use crate::store::Store;
-use crate::store::fake_disk::{Failure, FakeDisk, Fault, Operation as DiskOperation, Random};
 use clients::Clients;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use terms::Terms;
@@ -105,8 +103,7 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn random_schedules_lose_nothing_and_give_nothing_twice() {
-    let blank = FakeDisk::new();
-    Store::create(Arc::new(blank.clone()), &SETTINGS, ServerId::from_u128(9)).unwrap();
+    let blank = blank_disk();
     let seeds = match number("ADDRD_SCHEDULE_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("ADDRD_SCHEDULES").unwrap_or(60),

@@ -9,9 +9,18 @@ use crate::engine::fold::{Fold, FoldParts};
 use crate::engine::handle::Inner;
 use crate::engine::sequencer::{Agenda, Borrowing, Lent, Sequencer, loan};
 use crate::engine::worker::{Shared, Work, Worker};
-use crate::store::fake_disk::{FakeDisk, Random};
+pub(crate) use crate::store::fake_disk::{
+    Failure, FakeDisk, Fault, Operation as DiskOperation, Random,
+};
 use crate::store::{Checkpointer, Disk, Store};
 use addrd_sync::{Class, Consumer, Cost, Level, doorbell};
+
+/// A disk with a new store on it.
+pub(crate) fn blank_disk() -> FakeDisk {
+    let blank = FakeDisk::new();
+    Store::create(Arc::new(blank.clone()), &SETTINGS, ServerId::from_u128(9)).unwrap();
+    blank
+}
 
 /// How long what is due at a start is spared, ms.
 pub(crate) const GRACE_MS: u64 = 700;
@@ -53,7 +62,7 @@ pub(crate) struct Whole {
     pub(crate) catalogue: CatalogueSnapshot,
 }
 
-pub(crate) const SETTINGS: Settings = Settings {
+const SETTINGS: Settings = Settings {
     journal_records_max: 256 << 10,
     state_cache_bytes: 1 << 20,
     state_bytes: 1 << 20,

@@ -3,8 +3,8 @@
 //! knows from the answers what must be so.
 
 use super::super::testing::{frame_with, hello_in_session};
+use crate::engine::tests::stage::Random;
 use crate::model::{NetworkId, OwnerId, ProjectId, Revision};
-use crate::store::fake_disk::Random;
 use addrd_protocol::codec::{Direction, FrameBounds, ReplyOrFailure, decode_reply, frame_length};
 use addrd_protocol::message::{
     Allocate, AllocateFlags, FamilyChoice, Fences, Release, Reply, Request, Strategy, Target,
