@@ -11,7 +11,7 @@ use super::release::{no_fence, nothing_held};
 use super::subnet::last_of;
 use crate::model::{EffectSink, HeldBy, Instance, ProjectId, Status};
 use crate::planted::{Bug, is_planted};
-use addrd_protocol::message::{Allocation, Target, Transfer};
+use addrd_protocol::message::{Allocation, Fences, Target, Transfer};
 
 /// Who is to hold an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,7 @@ impl Shard {
         self.check_own(at)?;
         let (held, wanted) = self.holdings_of(network, at, request);
         if held == wanted {
+            self.check_fences(at, &fences_of_repeat(request))?;
             self.note_alive(at);
             return Ok(Allocation { repeated: true, ..self.allocation(at) });
         }
@@ -161,6 +162,22 @@ impl Shard {
         self.ledger.restore_grace(at, grace);
         self.note_alive(at);
         self.allocation(at)
+    }
+}
+
+/// What must be so for a request to be done already: what a transfer leaves as it is. Where it names no
+/// owner at all, the holder may be anybody who took the address since, so all its fences must hold.
+fn fences_of_repeat(request: &Transfer) -> Fences {
+    let fences = request.fences.clone();
+    if request.to_owner.is_none() && fences.owner.is_none() {
+        return fences;
+    }
+    Fences {
+        // What was transferred has a new one.
+        revision: None,
+        owner: fences.owner.filter(|_| request.to_owner.is_none()),
+        instance: fences.instance.filter(|_| request.to_instance.is_none()),
+        manager: fences.manager,
     }
 }
 

@@ -133,6 +133,58 @@ fn slot_and_instance_change_alone() {
     world.check();
 }
 
+/// Its owner released the address, and another one got it with the slot, instance and project that the
+/// late request gives.
+#[test]
+fn a_late_transfer_is_not_told_done_about_whoever_took_the_address_since() {
+    let mut world = World::with_subnet(subnet(1, "10.0.0.0/30"));
+    let life = |number| {
+        let life = allocate_with(number, |extras| extras.manager = Some(text("cni")));
+        Allocate { slot: Slot(3), instance: Instance(5), ..life }
+    };
+    let given = world.allocate(Allocate { slot: Slot(0), ..life(7) });
+    assert_eq!(world.release(release(7)), Status::OK);
+    let taken = world.allocate(life(8));
+    assert_eq!(taken.first.address, given.first.address);
+    let revision = Fences { revision: Some(given.first.revision), ..Fences::default() };
+    let late = Transfer { fences: revision.clone(), to_owner: None, ..to_owner(&given, 7) };
+    let named = [
+        Transfer { to_slot: Some(Slot(3)), ..late.clone() },
+        Transfer { to_instance: Some(Instance(5)), ..late.clone() },
+        Transfer { to_project: Some(ProjectId::DEFAULT), ..late.clone() },
+    ];
+    let with = |transfer: &Transfer, fences| Transfer { fences, ..transfer.clone() };
+    for transfer in &named {
+        let mut refused = |fences, status, field: &str| {
+            let answer = world.no_transfer(&with(transfer, fences));
+            assert_eq!(answer, (status, Some(text(field))), "{transfer:?}");
+        };
+        refused(revision.clone(), Status::STALE, "revision");
+        let old = Fences { instance: Some(Instance(4)), ..Fences::default() };
+        refused(old, Status::STALE, "instance");
+        let of_owner = Fences { owner: Some(owner(7)), ..revision.clone() };
+        refused(of_owner, Status::NOT_HOLDER, "owner");
+        let managed = Fences { manager: Some(text("neutron")), ..revision.clone() };
+        refused(managed, Status::NOT_HOLDER, "manager");
+    }
+    let of_other = Fences { manager: Some(text("neutron")), ..revision.clone() };
+    let to_holder = Transfer { to_slot: Some(Slot(3)), ..to_owner(&given, 8) };
+    assert_eq!(world.no_transfer(&with(&to_holder, of_other)).0, Status::NOT_HOLDER);
+    // Who says whose it is can send it again.
+    let mine = Fences { owner: Some(owner(8)), ..revision };
+    for transfer in &named {
+        let again = world.transfer(&with(transfer, mine.clone()));
+        assert!(again.repeated && again.revision == taken.first.revision, "{transfer:?}");
+    }
+    assert!(world.transfer(&to_holder).repeated);
+    let now = Some(taken.first.revision);
+    let life = Fences { revision: now, instance: Some(Instance(5)), ..mine };
+    let next = Transfer { to_instance: Some(Instance(6)), ..with(&late, life) };
+    assert!(!world.transfer(&next).repeated);
+    assert!(world.transfer(&next).repeated, "the instance is what changed");
+    world.check();
+}
+
 #[test]
 fn what_is_refused_changes_nothing() {
     let mut world = small();
