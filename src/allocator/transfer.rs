@@ -13,6 +13,10 @@ use crate::model::{EffectSink, HeldBy, Instance, ProjectId, Status};
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::{Allocation, Fences, Target, Transfer};
 
+/// Advice to who gives something to a project of which too many addresses rest, ms: when the next of
+/// them is free is that project's own.
+const RESTING_RETRY_MS: u32 = 1_000;
+
 /// Who is to hold an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Holding {
@@ -50,8 +54,10 @@ impl Shard {
             let project = wanted.held_by.project;
             self.check_may_use(network, project)?;
             let account = self.account_of(network, project);
-            self.check_resting_of(account, sink)?;
-            self.pay_from(account, self.ledger.at(at).block_bits)?;
+            let block_bits = self.ledger.at(at).block_bits;
+            self.check_resting_of(account, sink)
+                .and_then(|()| self.pay_from(account, block_bits))
+                .map_err(of_taker)?;
         }
         Ok(self.commit_transferred(network, at, request, &wanted, sink))
     }
@@ -119,14 +125,13 @@ impl Shard {
             return Err(refuse_field(Status::UNSUPPORTED, "to_project", message));
         }
         let Some(project) = project else { return Ok(()) };
-        if project != ProjectId::DEFAULT && !self.projects.contains(&project) {
-            let message = format_args!("there is no project {project}; create it first");
-            return Err(refuse_field(Status::NOT_FOUND, "to_project", message));
-        }
-        if self.networks.at(network).shared {
+        let is_there = project == ProjectId::DEFAULT || self.projects.contains(&project);
+        if is_there && self.networks.at(network).shared {
             return Ok(());
         }
-        let message = format_args!("project {project} can't use this network, which isn't shared");
+        // Which projects there are is nothing to others: the answer is the same.
+        let message =
+            format_args!("there is no project {project}, or the network isn't shared with it");
         Err(refuse_field(Status::NOT_FOUND, "to_project", message))
     }
 
@@ -163,6 +168,23 @@ impl Shard {
         self.note_alive(at);
         self.allocation(at)
     }
+}
+
+/// What bounds another project's quotas have, and what it uses, is nothing to who gives.
+#[cold]
+fn of_taker(refused: Refused) -> Refused {
+    let message = match refused.status {
+        Status::QUOTA => format_args!("the project that is to have it may have no more"),
+        Status::RESTING_LIMIT => {
+            format_args!("too many addresses rest of the project that is to have it")
+        }
+        _ => return refused,
+    };
+    let mut shown = refuse_field(refused.status, "to_project", message);
+    if refused.status == Status::RESTING_LIMIT {
+        shown.retry_after_ms = RESTING_RETRY_MS;
+    }
+    shown
 }
 
 /// What must be so for a request to be done already: what a transfer leaves as it is. Where it names no

@@ -2,14 +2,15 @@
 //! before touch nothing.
 
 use super::catalogue::{in_pool, of, pool};
+use super::places::change_of;
 use super::shared::{guest, lent};
 use super::*;
 use crate::limits::RESTART_GRACE_MS;
 use crate::model::{Instance, Revision};
 use addrd_protocol::Setting;
 use addrd_protocol::message::{
-    Allocation, AllocationGet, Batch, BatchItem, BatchMode, HoldRelease, Live, Lookup, PinCreate,
-    PoolCreate, ProjectUpdate, QuotaSettings, Reconcile, Renew, Transfer,
+    Allocation, AllocationGet, Batch, BatchItem, BatchMode, Failure, HoldRelease, Live, Lookup,
+    PinCreate, PoolCreate, ProjectUpdate, QuotaSettings, Reconcile, Renew, SubnetUpdate, Transfer,
 };
 use uuid::Uuid;
 
@@ -353,6 +354,45 @@ fn across_projects_both_quotas_count() {
     world.check();
 }
 
+/// Limits, use, rests and even whether a project is there: nothing of it to who gives.
+#[test]
+fn a_refusal_tells_nothing_of_the_project_that_is_to_have_it() {
+    let mut world = lent();
+    let rests = SubnetUpdate { quarantine_ms: Setting::Value(60_000), ..change_of(1) };
+    world.done_as(&of(0, 1), Request::SubnetUpdate(Box::new(rests)));
+    let given = world.take(&guest(1), allocate(7));
+    world.take(&guest(2), allocate(8));
+    let to = |project: u128| {
+        let to_project = Some(of(project, 0).project);
+        request(&Transfer { to_owner: None, to_project, ..to_owner(&given, 7) })
+    };
+    let limit = |world: &mut World, quotas| {
+        let update = ProjectUpdate { quotas, ..ProjectUpdate::default() };
+        world.done_as(&of(2, 0), Request::ProjectUpdate(Box::new(update)));
+    };
+    let tells_nothing = |refused: &Failure, status| {
+        assert_eq!((refused.status, refused.field.as_deref()), (status, Some("to_project")));
+        assert_eq!(refused.details, [], "{refused:?}");
+        let has_digits = refused.message.contains(|one: char| one.is_ascii_digit());
+        assert!(!has_digits, "{refused:?}");
+    };
+    let addresses = Setting::Value(1);
+    limit(&mut world, QuotaSettings { addresses, ..QuotaSettings::default() });
+    let full = world.refused_as(&guest(1), to(2));
+    tells_nothing(&full, Status::QUOTA);
+    let (addresses, resting) = (Setting::Null, Setting::Value(0));
+    limit(&mut world, QuotaSettings { addresses, resting, ..QuotaSettings::default() });
+    world.done_as(&guest(2), Request::Release(release(8)));
+    let full = world.refused_as(&guest(1), to(2));
+    tells_nothing(&full, Status::RESTING_LIMIT);
+    assert_eq!(full.retry_after_ms, 1_000, "not when the next rest ends");
+    limit(&mut world, QuotaSettings { resting: Setting::Null, ..QuotaSettings::default() });
+    world.take(&guest(2), allocate(7));
+    let taken = world.refused_as(&guest(1), to(2));
+    assert_eq!((taken.status, taken.details), (Status::KEY_IN_USE, Vec::new()));
+    world.check();
+}
+
 #[test]
 fn a_network_that_is_not_shared_stays_in_its_project() {
     let mut world = World::with_projects();
@@ -361,6 +401,14 @@ fn a_network_that_is_not_shared_stays_in_its_project() {
     let given = world.allocate(allocate(7));
     let to = Transfer { to_project: Some(of(1, 0).project), ..to_owner(&given, 7) };
     assert_eq!(world.no_transfer(&to), (Status::NOT_FOUND, Some(text("to_project"))));
+    // Whether there is such a project can't be seen from the answer.
+    let told = |world: &mut World, project: u128| {
+        let to_project = Some(of(project, 0).project);
+        let refused = world.refused(1, request(&Transfer { to_project, ..to.clone() }));
+        let message = refused.message.replace(&of(project, 0).project.to_string(), "it");
+        (refused.status, refused.field, refused.details, message)
+    };
+    assert_eq!(told(&mut world, 1), told(&mut world, 77));
 }
 
 #[test]
