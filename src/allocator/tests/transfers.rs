@@ -101,7 +101,14 @@ fn the_address_stays_and_so_does_all_that_is_not_named() {
     assert_eq!(world.lookup(8).len(), 1);
     let again = world.transfer(&transfer);
     assert_eq!(again, Allocation { repeated: true, ..now.clone() });
-    // Without a name the new owner has none.
+    // Without a name the owner has none, also where it is the one that has it.
+    let slot = Transfer {
+        fences: Fences { owner: Some(owner(8)), ..Fences::default() },
+        to_slot: Some(Slot(4)),
+        owner_name: None,
+        ..transfer.clone()
+    };
+    assert_eq!(world.transfer(&slot).owner_name, None);
     let back = Transfer {
         fences: Fences { owner: Some(owner(8)), ..Fences::default() },
         owner_name: None,
