@@ -166,6 +166,19 @@ fn what_each_worker_renews_the_sequencer_renews_for_all_of_them() {
         assert_eq!(counts.renewed, 2 * u32::from(EACH), "{route:?}");
     }
     booted.running.stop();
+    let booted = boot_at(folder.path(), 2);
+    for network in [1, second] {
+        for slot in 0..EACH {
+            let target = Target::Key { owner: OwnerId::from_u128(1), slot: Slot(slot) };
+            let get = Request::AllocationGet(Box::new(AllocationGet { target }));
+            let get = operation(5, network, Opcode::ALLOCATION_GET, get);
+            let (_, Some(Reply::Allocation(held))) = call(booted.running.engine(), get) else {
+                panic!("slot {slot} in network {network} is lost")
+            };
+            assert!(held.time_left_ms > HOUR, "its renewal is in the journal");
+        }
+    }
+    booted.running.stop();
 }
 
 const HOUR: u64 = 3_600_000;
