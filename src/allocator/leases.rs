@@ -271,7 +271,7 @@ impl Shard {
                     savepoints.push(self.begin_undo(network));
                 }
                 self.renew_counted(network, at, request, &mut counts, sink);
-                // Other shards' parts may be in the same hand-over.
+                // What was decided before may be in the same hand-over.
                 check_bytes(sink.bytes())?;
             }
         }

@@ -11,7 +11,11 @@ use super::release::{no_fence, nothing_held};
 use super::subnet::last_of;
 use crate::model::{EffectSink, HeldBy, Instance, ProjectId, Status};
 use crate::planted::{Bug, is_planted};
-use addrd_protocol::message::{Allocation, Target, Transfer};
+use addrd_protocol::message::{Allocation, Fences, Target, Transfer};
+
+/// Advice to who gives something to a project of which too many addresses rest, ms: when the next of
+/// them is free is that project's own.
+const RESTING_RETRY_MS: u32 = 1_000;
 
 /// Who is to hold an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +38,7 @@ impl Shard {
         self.check_own(at)?;
         let (held, wanted) = self.holdings_of(network, at, request);
         if held == wanted {
+            self.check_fences(at, &fences_of_repeat(request))?;
             self.note_alive(at);
             return Ok(Allocation { repeated: true, ..self.allocation(at) });
         }
@@ -49,8 +54,10 @@ impl Shard {
             let project = wanted.held_by.project;
             self.check_may_use(network, project)?;
             let account = self.account_of(network, project);
-            self.check_resting_of(account, sink)?;
-            self.pay_from(account, self.ledger.at(at).block_bits)?;
+            let block_bits = self.ledger.at(at).block_bits;
+            self.check_resting_of(account, sink)
+                .and_then(|()| self.pay_from(account, block_bits))
+                .map_err(of_taker)?;
         }
         Ok(self.commit_transferred(network, at, request, &wanted, sink))
     }
@@ -118,14 +125,13 @@ impl Shard {
             return Err(refuse_field(Status::UNSUPPORTED, "to_project", message));
         }
         let Some(project) = project else { return Ok(()) };
-        if project != ProjectId::DEFAULT && !self.projects.contains(&project) {
-            let message = format_args!("there is no project {project}; create it first");
-            return Err(refuse_field(Status::NOT_FOUND, "to_project", message));
-        }
-        if self.networks.at(network).shared {
+        let is_there = project == ProjectId::DEFAULT || self.projects.contains(&project);
+        if is_there && self.networks.at(network).shared {
             return Ok(());
         }
-        let message = format_args!("project {project} can't use this network, which isn't shared");
+        // Which projects there are is nothing to others: the answer is the same.
+        let message =
+            format_args!("there is no project {project}, or the network isn't shared with it");
         Err(refuse_field(Status::NOT_FOUND, "to_project", message))
     }
 
@@ -161,6 +167,39 @@ impl Shard {
         self.ledger.restore_grace(at, grace);
         self.note_alive(at);
         self.allocation(at)
+    }
+}
+
+/// What bounds another project's quotas have, and what it uses, is nothing to who gives.
+#[cold]
+fn of_taker(refused: Refused) -> Refused {
+    let message = match refused.status {
+        Status::QUOTA => format_args!("the project that is to have it may have no more"),
+        Status::RESTING_LIMIT => {
+            format_args!("too many addresses rest of the project that is to have it")
+        }
+        _ => return refused,
+    };
+    let mut shown = refuse_field(refused.status, "to_project", message);
+    if refused.status == Status::RESTING_LIMIT {
+        shown.retry_after_ms = RESTING_RETRY_MS;
+    }
+    shown
+}
+
+/// What must be so for a request to be done already: what a transfer leaves as it is. Where it names no
+/// owner at all, the holder may be anybody who took the address since, so all its fences must hold.
+fn fences_of_repeat(request: &Transfer) -> Fences {
+    let fences = request.fences.clone();
+    if request.to_owner.is_none() && fences.owner.is_none() {
+        return fences;
+    }
+    Fences {
+        // What was transferred has a new one.
+        revision: None,
+        owner: fences.owner.filter(|_| request.to_owner.is_none()),
+        instance: fences.instance.filter(|_| request.to_instance.is_none()),
+        manager: fences.manager,
     }
 }
 

@@ -28,11 +28,7 @@ pub(super) fn decide(
 /// `TIMED_OUT`, `BUSY` or `STORAGE_FULL`.
 pub(super) fn admit(at: &At, refuse: Refuse, operation: &Operation) -> Result<(), Box<Failure>> {
     if operation.expires.is_some_and(|expires| expires < at.tick) {
-        return Err(failure(
-            Status::TIMED_OUT,
-            0,
-            "the time-out of the request passed while it waited; nothing was done",
-        ));
+        return Err(failure(Status::TIMED_OUT, 0, timed_out(operation)));
     }
     if refuse == Refuse::Nothing || !allocator::is_mutation(&operation.request) {
         return Ok(());
@@ -46,6 +42,17 @@ pub(super) fn admit(at: &At, refuse: Refuse, operation: &Operation) -> Result<()
         )),
         Refuse::Nothing | Refuse::Growth => Ok(()),
         Refuse::Mutations => Err(busy("journal_records_max", Pressure::JOURNAL_RETRY_MS)),
+    }
+}
+
+/// What to tell of an operation that came too late. Each worker judges its own part of what all of them
+/// change, so another may have been in time.
+fn timed_out(operation: &Operation) -> &'static str {
+    let Operation { scope, request, .. } = operation;
+    if allocator::is_gathered(scope, request) && allocator::is_mutation(request) {
+        "the time-out of the request passed while it waited; some workers may have done their part"
+    } else {
+        "the time-out of the request passed while it waited; nothing was done"
     }
 }
 
@@ -134,4 +141,42 @@ fn failure(status: Status, retry_after_ms: u32, message: &str) -> Box<Failure> {
 fn text(message: &str) -> Text {
     // Our own sentences are short and without control characters.
     Text::new(message).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::allocator::Scope;
+    use crate::model::{Incarnation, NetworkId, OwnerId, ProjectId, Seq, Tick};
+    use addrd_protocol::message::RenewOwner;
+    use addrd_protocol::opcode::Opcode;
+
+    fn renewal(network: u128) -> Operation {
+        let owner = OwnerId::from_u128(7);
+        Operation {
+            request_id: 1,
+            opcode: Opcode::RENEW_OWNER,
+            scope: Scope {
+                project: ProjectId::DEFAULT,
+                network: NetworkId::from_u128(network),
+                pool: false,
+                network_project: None,
+                restoring: false,
+            },
+            expires: Some(Tick(9)),
+            request: Request::RenewOwner(RenewOwner { owner, instance: None, lease_ms: 5_000 }),
+        }
+    }
+
+    #[test]
+    fn only_what_one_worker_decides_is_told_that_nothing_was_done() {
+        let at = At { tick: Tick(10), position: Seq(1), incarnation: Incarnation(1) };
+        let told = |network| {
+            let refused = admit(&at, Refuse::Nothing, &renewal(network)).unwrap_err();
+            assert_eq!(refused.status, Status::TIMED_OUT);
+            refused.message.ends_with("nothing was done")
+        };
+        assert!(told(1));
+        assert!(!told(0), "other workers may have renewed theirs");
+    }
 }

@@ -14,6 +14,7 @@ use crate::allocator::{self, Answer, At, Catalogue, Shard};
 use crate::journal::RecordBuffer;
 use crate::limits;
 use crate::model::{EffectSink, NetworkHandle, Seq, Status, worker_of};
+use addrd_protocol::message::Request;
 use addrd_sync::{Class, Consumer, Cost, Producer};
 use bytes::BytesMut;
 use std::fmt;
@@ -265,7 +266,7 @@ impl Sequencer {
                 draft.deliver(parcel, &mut frames, &mut operations);
                 self.push(draft);
             }
-            let answer = self.decide_one(operation, shards, &mut draft.records);
+            let answer = self.decide_one(operation, shards, draft);
             self.figures.answered(operation.opcode, answer::status_of(&answer));
             answer::encode(operation, &answer, &mut frames);
             operations += 1;
@@ -277,7 +278,7 @@ impl Sequencer {
         &mut self,
         operation: &Operation,
         shards: &mut [&mut Shard],
-        records: &mut RecordBuffer,
+        draft: &mut Draft,
     ) -> Answer {
         let at = self.at();
         let refuse = self.shared.pressure.refuse();
@@ -290,6 +291,7 @@ impl Sequencer {
         }
         if allocator::is_spanning(scope, request) {
             let catalogue = &mut self.catalogue;
+            let records = &mut draft.records;
             let answer = allocator::apply_spanning(catalogue, shards, &at, scope, request, records);
             let adoption = catalogue.adoption().0;
             if self.shared.adoption.get() != adoption {
@@ -300,10 +302,15 @@ impl Sequencer {
             return answer;
         }
         if allocator::is_gathered(scope, request) {
-            let parts = shards
-                .iter_mut()
-                .map(|shard| answer::decide(shard, &at, Refuse::Nothing, operation, records))
-                .collect();
+            let mut parts = Vec::with_capacity(shards.len());
+            for shard in shards.iter_mut() {
+                // As if its worker decided it: a part has a hand-over for itself.
+                if matches!(request, Request::RenewOwner(_)) {
+                    self.make_room(draft, limits::HAND_OVER_RECORD_BYTES_MAX);
+                }
+                let records = &mut draft.records;
+                parts.push(answer::decide(shard, &at, Refuse::Nothing, operation, records));
+            }
             return allocator::merge(&at, request, scope, parts);
         }
         let workers = u16::try_from(shards.len()).unwrap_or(u16::MAX);
@@ -313,7 +320,7 @@ impl Sequencer {
         allocator::projects_given(request)
             .for_each(|project| allocator::bring_credit(shards, owner, project));
         match shards.get_mut(owner) {
-            Some(shard) => answer::decide(shard, &at, refuse, operation, records),
+            Some(shard) => answer::decide(shard, &at, refuse, operation, &mut draft.records),
             None => panic!("network of a worker that was not lent"),
         }
     }

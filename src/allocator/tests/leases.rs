@@ -1,7 +1,11 @@
 //! Leases: when they end, who may renew them, and what nobody may see.
 
 use super::*;
-use crate::limits::{BUSY_GRACE_MS, CLOCK_GAP_MS_MAX, EXPIRY_SLICE_OBJECTS, RESTART_GRACE_MS};
+use crate::journal::RecordBuffer;
+use crate::limits::{
+    BUSY_GRACE_MS, CLOCK_GAP_MS_MAX, EXPIRY_SLICE_OBJECTS, HAND_OVER_RECORD_BYTES_MAX,
+    RESTART_GRACE_MS,
+};
 use crate::model::{Instance, Revision};
 use addrd_protocol::Setting;
 use addrd_protocol::message::{
@@ -319,33 +323,72 @@ fn all_of_an_owner_are_renewed_in_all_networks_that_several_workers_have() {
     world.check();
 }
 
-#[test]
-fn a_part_that_is_too_long_is_taken_back_in_all_its_networks() {
+/// Leases of owner 1 in networks 1 and 2, so many in each, with the longest texts.
+fn in_two_networks(each: u16) -> World {
     let mut world = World::new(1);
     for network in [1, 2] {
         world.done(network, Request::NetworkCreate(Box::default()));
         world.done(network, Request::SubnetCreate(Box::new(subnet(1, "10.0.0.0/16"))));
-        for slot in 0..500 {
+        for slot in 0..each {
             let long = allocate_with(1, |extras| {
                 extras.lease_ms = Some(10_000);
                 extras.label = Some(text(&"x".repeat(255)));
+                extras.manager = Some(text("cni"));
+                extras.host = Some(text(&"n".repeat(255)));
             });
             world.done(network, Request::Allocate(Allocate { slot: Slot(slot), ..long }));
         }
     }
+    world
+}
+
+#[test]
+fn a_part_with_more_leases_than_may_be_is_refused_before_anything_is_done() {
+    let mut world = in_two_networks(512);
     let before = world.snapshot();
     let request = RenewOwner { owner: owner(1), instance: None, lease_ms: 50_000 };
-    // Records count 48 bytes each here: 1,000 fit a hand-over, so the bound on their number is met first.
+    // The log counts 48 bytes for each record, so only their number is bounded here.
     let reply = world.done(0, Request::RenewOwner(request));
-    assert_eq!(reply, Reply::RenewedOwner(RenewedOwner { renewed: 1_000, ..Default::default() }));
+    assert_eq!(reply, Reply::RenewedOwner(RenewedOwner { renewed: 1_024, ..Default::default() }));
     assert_ne!(world.snapshot(), before);
-    for slot in 500..525 {
-        world.done(2, Request::Allocate(Allocate { slot: Slot(slot), ..leased(1, 10_000) }));
-    }
+    world.done(2, Request::Allocate(Allocate { slot: Slot(512), ..leased(1, 10_000) }));
     let before = world.snapshot();
     assert_eq!(world.refused(0, Request::RenewOwner(request)).status, Status::LIMIT);
     assert_eq!(world.snapshot(), before, "nothing is left behind");
     world.check();
+}
+
+/// Into a buffer that counts real bytes: the first network's records fit a hand-over, those of both don't.
+#[test]
+fn a_part_whose_records_are_too_long_is_taken_back_in_all_its_networks() {
+    let mut world = in_two_networks(400);
+    let request = RenewOwner { owner: owner(1), instance: None, lease_ms: 50_000 };
+    let mut records = RecordBuffer::default();
+    let mut ask = |world: &mut World, network, lease_ms| {
+        let request = Request::RenewOwner(RenewOwner { lease_ms, ..request });
+        let World { shards, at, .. } = world;
+        let answer = shards[0].apply(at, &scope(network), &request, &mut records);
+        let count = records.record_count();
+        (answer.map_err(|refused| refused.status), count, records.as_bytes().len())
+    };
+    // One alone would fit; it is from another request and stays in the buffer.
+    let (alone, count, bytes) = ask(&mut world, 1, 10_000);
+    let renewed = RenewedOwner { renewed: 400, ..Default::default() };
+    assert_eq!(alone, Ok((Status::OK, Reply::RenewedOwner(renewed))));
+    assert_eq!(count, 400);
+    assert!(bytes <= HAND_OVER_RECORD_BYTES_MAX && 2 * bytes > HAND_OVER_RECORD_BYTES_MAX);
+    let before = world.snapshot();
+    let (both, left, left_bytes) = ask(&mut world, 0, 50_000);
+    assert_eq!(both, Err(Status::LIMIT));
+    assert_eq!((left, left_bytes), (count, bytes), "no record is left behind");
+    assert_eq!(world.snapshot(), before, "nothing is left behind in either network");
+    let empty = &mut RecordBuffer::default();
+    let World { shards, at, .. } = &mut world;
+    let answer = shards[0].apply(at, &scope(0), &Request::RenewOwner(request), empty);
+    assert_eq!(answer.map_err(|refused| refused.status), Err(Status::LIMIT));
+    assert!(empty.is_empty());
+    assert_eq!(world.snapshot(), before, "nor where the first network's part fits");
+    assert_eq!(world.shards[0].check(), Vec::<String>::new());
 }
 
 #[test]

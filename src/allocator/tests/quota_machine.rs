@@ -260,7 +260,9 @@ impl Machine {
             return;
         }
         let expected = self.books.take(shard, to, [units, 0]);
-        assert_eq!(told(&answer), expected.err());
+        let refused = answer.as_ref().err();
+        assert_eq!(refused.map(|no| no.status), expected.err().map(|_| Status::QUOTA));
+        assert!(refused.is_none_or(|no| no.details.is_empty()), "what another has is its own");
         if answer.is_ok() {
             self.books.held.remove(&(network, from, number));
             self.books.held.insert((network, to, number), units);

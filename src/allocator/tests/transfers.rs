@@ -2,14 +2,15 @@
 //! before touch nothing.
 
 use super::catalogue::{in_pool, of, pool};
+use super::places::change_of;
 use super::shared::{guest, lent};
 use super::*;
 use crate::limits::RESTART_GRACE_MS;
 use crate::model::{Instance, Revision};
 use addrd_protocol::Setting;
 use addrd_protocol::message::{
-    Allocation, AllocationGet, Batch, BatchItem, BatchMode, HoldRelease, Live, Lookup, PinCreate,
-    PoolCreate, ProjectUpdate, QuotaSettings, Reconcile, Renew, Transfer,
+    Allocation, AllocationGet, Batch, BatchItem, BatchMode, Failure, HoldRelease, Live, Lookup,
+    PinCreate, PoolCreate, ProjectUpdate, QuotaSettings, Reconcile, Renew, SubnetUpdate, Transfer,
 };
 use uuid::Uuid;
 
@@ -100,7 +101,14 @@ fn the_address_stays_and_so_does_all_that_is_not_named() {
     assert_eq!(world.lookup(8).len(), 1);
     let again = world.transfer(&transfer);
     assert_eq!(again, Allocation { repeated: true, ..now.clone() });
-    // Without a name the new owner has none.
+    // Without a name the owner has none, also where it is the one that has it.
+    let slot = Transfer {
+        fences: Fences { owner: Some(owner(8)), ..Fences::default() },
+        to_slot: Some(Slot(4)),
+        owner_name: None,
+        ..transfer.clone()
+    };
+    assert_eq!(world.transfer(&slot).owner_name, None);
     let back = Transfer {
         fences: Fences { owner: Some(owner(8)), ..Fences::default() },
         owner_name: None,
@@ -130,6 +138,58 @@ fn slot_and_instance_change_alone() {
     assert_eq!(world.held_by_owner(7), None, "slot 0 is free again");
     world.allocate(allocate(7));
     assert_eq!(world.lookup(7).len(), 2);
+    world.check();
+}
+
+/// Its owner released the address, and another one got it with the slot, instance and project that the
+/// late request gives.
+#[test]
+fn a_late_transfer_is_not_told_done_about_whoever_took_the_address_since() {
+    let mut world = World::with_subnet(subnet(1, "10.0.0.0/30"));
+    let life = |number| {
+        let life = allocate_with(number, |extras| extras.manager = Some(text("cni")));
+        Allocate { slot: Slot(3), instance: Instance(5), ..life }
+    };
+    let given = world.allocate(Allocate { slot: Slot(0), ..life(7) });
+    assert_eq!(world.release(release(7)), Status::OK);
+    let taken = world.allocate(life(8));
+    assert_eq!(taken.first.address, given.first.address);
+    let revision = Fences { revision: Some(given.first.revision), ..Fences::default() };
+    let late = Transfer { fences: revision.clone(), to_owner: None, ..to_owner(&given, 7) };
+    let named = [
+        Transfer { to_slot: Some(Slot(3)), ..late.clone() },
+        Transfer { to_instance: Some(Instance(5)), ..late.clone() },
+        Transfer { to_project: Some(ProjectId::DEFAULT), ..late.clone() },
+    ];
+    let with = |transfer: &Transfer, fences| Transfer { fences, ..transfer.clone() };
+    for transfer in &named {
+        let mut refused = |fences, status, field: &str| {
+            let answer = world.no_transfer(&with(transfer, fences));
+            assert_eq!(answer, (status, Some(text(field))), "{transfer:?}");
+        };
+        refused(revision.clone(), Status::STALE, "revision");
+        let old = Fences { instance: Some(Instance(4)), ..Fences::default() };
+        refused(old, Status::STALE, "instance");
+        let of_owner = Fences { owner: Some(owner(7)), ..revision.clone() };
+        refused(of_owner, Status::NOT_HOLDER, "owner");
+        let managed = Fences { manager: Some(text("neutron")), ..revision.clone() };
+        refused(managed, Status::NOT_HOLDER, "manager");
+    }
+    let of_other = Fences { manager: Some(text("neutron")), ..revision.clone() };
+    let to_holder = Transfer { to_slot: Some(Slot(3)), ..to_owner(&given, 8) };
+    assert_eq!(world.no_transfer(&with(&to_holder, of_other)).0, Status::NOT_HOLDER);
+    // Who says whose it is can send it again.
+    let mine = Fences { owner: Some(owner(8)), ..revision };
+    for transfer in &named {
+        let again = world.transfer(&with(transfer, mine.clone()));
+        assert!(again.repeated && again.revision == taken.first.revision, "{transfer:?}");
+    }
+    assert!(world.transfer(&to_holder).repeated);
+    let now = Some(taken.first.revision);
+    let life = Fences { revision: now, instance: Some(Instance(5)), ..mine };
+    let next = Transfer { to_instance: Some(Instance(6)), ..with(&late, life) };
+    assert!(!world.transfer(&next).repeated);
+    assert!(world.transfer(&next).repeated, "the instance is what changed");
     world.check();
 }
 
@@ -301,6 +361,45 @@ fn across_projects_both_quotas_count() {
     world.check();
 }
 
+/// Limits, use, rests and even whether a project is there: nothing of it to who gives.
+#[test]
+fn a_refusal_tells_nothing_of_the_project_that_is_to_have_it() {
+    let mut world = lent();
+    let rests = SubnetUpdate { quarantine_ms: Setting::Value(60_000), ..change_of(1) };
+    world.done_as(&of(0, 1), Request::SubnetUpdate(Box::new(rests)));
+    let given = world.take(&guest(1), allocate(7));
+    world.take(&guest(2), allocate(8));
+    let to = |project: u128| {
+        let to_project = Some(of(project, 0).project);
+        request(&Transfer { to_owner: None, to_project, ..to_owner(&given, 7) })
+    };
+    let limit = |world: &mut World, quotas| {
+        let update = ProjectUpdate { quotas, ..ProjectUpdate::default() };
+        world.done_as(&of(2, 0), Request::ProjectUpdate(Box::new(update)));
+    };
+    let tells_nothing = |refused: &Failure, status| {
+        assert_eq!((refused.status, refused.field.as_deref()), (status, Some("to_project")));
+        assert_eq!(refused.details, [], "{refused:?}");
+        let has_digits = refused.message.contains(|one: char| one.is_ascii_digit());
+        assert!(!has_digits, "{refused:?}");
+    };
+    let addresses = Setting::Value(1);
+    limit(&mut world, QuotaSettings { addresses, ..QuotaSettings::default() });
+    let full = world.refused_as(&guest(1), to(2));
+    tells_nothing(&full, Status::QUOTA);
+    let (addresses, resting) = (Setting::Null, Setting::Value(0));
+    limit(&mut world, QuotaSettings { addresses, resting, ..QuotaSettings::default() });
+    world.done_as(&guest(2), Request::Release(release(8)));
+    let full = world.refused_as(&guest(1), to(2));
+    tells_nothing(&full, Status::RESTING_LIMIT);
+    assert_eq!(full.retry_after_ms, 1_000, "not when the next rest ends");
+    limit(&mut world, QuotaSettings { resting: Setting::Null, ..QuotaSettings::default() });
+    world.take(&guest(2), allocate(7));
+    let taken = world.refused_as(&guest(1), to(2));
+    assert_eq!((taken.status, taken.details), (Status::KEY_IN_USE, Vec::new()));
+    world.check();
+}
+
 #[test]
 fn a_network_that_is_not_shared_stays_in_its_project() {
     let mut world = World::with_projects();
@@ -309,6 +408,14 @@ fn a_network_that_is_not_shared_stays_in_its_project() {
     let given = world.allocate(allocate(7));
     let to = Transfer { to_project: Some(of(1, 0).project), ..to_owner(&given, 7) };
     assert_eq!(world.no_transfer(&to), (Status::NOT_FOUND, Some(text("to_project"))));
+    // Whether there is such a project can't be seen from the answer.
+    let told = |world: &mut World, project: u128| {
+        let to_project = Some(of(project, 0).project);
+        let refused = world.refused(1, request(&Transfer { to_project, ..to.clone() }));
+        let message = refused.message.replace(&of(project, 0).project.to_string(), "it");
+        (refused.status, refused.field, refused.details, message)
+    };
+    assert_eq!(told(&mut world, 1), told(&mut world, 77));
 }
 
 #[test]

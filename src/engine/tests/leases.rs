@@ -3,7 +3,8 @@
 use super::rig::Rig;
 use super::*;
 use crate::limits;
-use addrd_protocol::message::{AllocateExtras, Allocation, AllocationGet, Renew};
+use crate::model::worker_of;
+use addrd_protocol::message::{AllocateExtras, Allocation, AllocationGet, Renew, RenewOwner};
 use addrd_sync::Level;
 
 const OK: Status = Status::OK;
@@ -124,6 +125,59 @@ fn an_idle_engine_frees_what_is_over() {
         std::thread::yield_now();
     }
     assert_eq!(call(&engine, allocate(5, 1, 2)).0, OK);
+    booted.running.stop();
+}
+
+/// A part each worker renews alone is renewed by the sequencer too, together with as much of another.
+#[test]
+fn what_each_worker_renews_the_sequencer_renews_for_all_of_them() {
+    const EACH: u16 = 300;
+    let folder = tempfile::tempdir().unwrap();
+    let booted = boot_at(folder.path(), 2);
+    let engine = booted.running.engine().clone();
+    let worker = |network: u128| worker_of(ProjectId::DEFAULT, NetworkId::from_u128(network), 2);
+    let second = (2..).find(|network| worker(*network) != worker(1)).unwrap();
+    let long = Text::new(&"x".repeat(255)).unwrap();
+    for network in [1, second] {
+        assert_eq!(call(&engine, create_network(1, network)).0, OK);
+        assert_eq!(call(&engine, create_subnet(2, network, "10.0.0.0/16")).0, OK);
+        for slot in 0..EACH {
+            let mut one = leased(3, 1, HOUR);
+            one.scope = scope(network);
+            let Request::Allocate(body) = &mut one.request else { unreachable!("made so") };
+            body.slot = Slot(slot);
+            let extras = body.extras.as_mut().unwrap();
+            (extras.label, extras.host) = (Some(long.clone()), Some(long.clone()));
+            extras.manager = Some(Text::new("cni").unwrap());
+            assert_eq!(call(&engine, one).0, OK);
+        }
+    }
+    let body = RenewOwner { owner: OwnerId::from_u128(1), instance: None, lease_ms: DAY };
+    let renewal = || operation(4, 0, Opcode::RENEW_OWNER, Request::RenewOwner(body));
+    for route in [Route::Gather, Route::Sequencer] {
+        let desk = Arc::new(Desk::default());
+        let outlet = Arc::clone(&desk) as Arc<dyn Outlet>;
+        let operations = vec![renewal()];
+        let parcel = Parcel { outlet, operations, bytes: 96, outstanding: 1, pushed_ns: 0 };
+        assert!(engine.submit(route, parcel).is_ok());
+        let (_, status, reply) = desk.take(1).remove(0);
+        assert_eq!(status, OK, "{route:?}: {reply:?}");
+        let Some(Reply::RenewedOwner(counts)) = reply else { panic!("{reply:?}") };
+        assert_eq!(counts.renewed, 2 * u32::from(EACH), "{route:?}");
+    }
+    booted.running.stop();
+    let booted = boot_at(folder.path(), 2);
+    for network in [1, second] {
+        for slot in 0..EACH {
+            let target = Target::Key { owner: OwnerId::from_u128(1), slot: Slot(slot) };
+            let get = Request::AllocationGet(Box::new(AllocationGet { target }));
+            let get = operation(5, network, Opcode::ALLOCATION_GET, get);
+            let (_, Some(Reply::Allocation(held))) = call(booted.running.engine(), get) else {
+                panic!("slot {slot} in network {network} is lost")
+            };
+            assert!(held.time_left_ms > HOUR, "its renewal is in the journal");
+        }
+    }
     booted.running.stop();
 }
 

@@ -22,6 +22,18 @@ impl Naive {
         let slot = request.to_slot.unwrap_or(held.slot);
         let instance = request.to_instance.unwrap_or(held.instance);
         if (owner, slot, instance) == (held.owner, held.slot, held.instance) {
+            let names_owner = request.to_owner.is_some() || request.fences.owner.is_some();
+            let mut left = request.fences.clone();
+            if names_owner {
+                left.revision = None;
+            }
+            if request.to_owner.is_some() {
+                left.owner = None;
+            }
+            if names_owner && request.to_instance.is_some() {
+                left.instance = None;
+            }
+            check_fences(&held, &left)?;
             return Ok((held, true));
         }
         check_fences(&held, &request.fences)?;
