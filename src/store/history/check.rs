@@ -19,7 +19,7 @@ pub(crate) fn check(
     identity: (ServerId, Incarnation),
     find: &mut dyn FnMut(String),
 ) -> io::Result<()> {
-    let numbers: Vec<u64> = files(disk)?.into_keys().collect();
+    let numbers: Vec<u64> = files(disk)?.into_iter().collect();
     for &number in &numbers {
         if let Err(error) = check_volume(disk, identity, number, find) {
             find(format!("{} can't be read: {error}", volume_file(number)));
@@ -43,7 +43,7 @@ fn check_volume(
         find(format!("{name} belongs to other data"));
         return Ok(());
     }
-    let found = find_volume(disk, &head, Seq(u64::MAX), false)?;
+    let found = find_volume(disk, &head, Seq(u64::MAX))?;
     let volume = &found.volume;
     let mut names = NameTable::new(&*found.file, volume);
     names.each(&mut |_| {})?;

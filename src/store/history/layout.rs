@@ -44,11 +44,6 @@ pub(crate) fn volume_file(number: u64) -> String {
     format!("history-{number:016x}.log")
 }
 
-/// Name of the file of its index.
-pub(crate) fn index_file(number: u64) -> String {
-    format!("history-{number:016x}.index")
-}
-
 /// Name of the file of a volume that is being begun: it gets its own once its head is durable.
 pub(crate) fn unborn_file(number: u64) -> String {
     format!("history-{number:016x}{UNBORN}")
@@ -57,16 +52,11 @@ pub(crate) fn unborn_file(number: u64) -> String {
 /// How the name of such a file ends.
 pub(crate) const UNBORN: &str = ".new";
 
-/// The number in such a name, and whether it is an index. `None`: not one of history.
-pub(crate) fn number_in(name: &str) -> Option<(u64, bool)> {
-    let (digits, kind) = name.strip_prefix("history-")?.split_once('.')?;
-    let is_index = match kind {
-        "log" => false,
-        "index" => true,
-        _ => return None,
-    };
+/// The number in the name of a volume. `None`: not one of history.
+pub(crate) fn number_in(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix("history-")?.strip_suffix(".log")?;
     let is_plain = digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    u64::from_str_radix(digits, 16).ok().filter(|_| is_plain).map(|number| (number, is_index))
+    u64::from_str_radix(digits, 16).ok().filter(|_| is_plain)
 }
 
 fn seal(mut out: Vec<u8>) -> [u8; HEAD_BYTES] {
@@ -174,8 +164,7 @@ mod tests {
 
     #[test]
     fn only_names_of_history_are_taken_for_such() {
-        assert_eq!(number_in(&volume_file(255)), Some((255, false)));
-        assert_eq!(number_in(&index_file(u64::MAX)), Some((u64::MAX, true)));
+        assert_eq!(number_in(&volume_file(255)), Some(255));
         for name in ["history-1.log", "history-00000000000000ff.new", "journal.ring", "history-"] {
             assert_eq!(number_in(name), None, "{name}");
         }

@@ -1,15 +1,13 @@
 //! Finds the volumes of a directory, reads the one that was written last up to where it is whole, and
 //! makes history begin or go on there.
 
-use super::layout::{
-    End, HEAD_BYTES, HEAD_LENGTH, Head, UNBORN, index_file, number_in, volume_file,
-};
+use super::layout::{End, HEAD_BYTES, HEAD_LENGTH, Head, UNBORN, number_in, volume_file};
 use super::scan::{Piece, scan};
 use super::shelf::{Shelf, Volume};
 use super::writer::{History, HistorySettings};
 use crate::model::{Incarnation, Seq, ServerId, Tick};
 use crate::store::disk::{Disk, DiskFile};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -23,16 +21,9 @@ pub struct JournalEnds {
     pub last: Seq,
 }
 
-/// The files of history in a directory: a volume's number, and whether it has an index.
-pub(super) fn files(disk: &dyn Disk) -> io::Result<BTreeMap<u64, bool>> {
-    let mut found: BTreeMap<u64, bool> = BTreeMap::new();
-    let names = disk.names()?;
-    let numbers = || names.iter().filter_map(|name| number_in(name));
-    found.extend(numbers().filter(|(_, is_index)| !is_index).map(|(number, _)| (number, false)));
-    for (number, _) in numbers().filter(|(_, is_index)| *is_index) {
-        found.entry(number).and_modify(|has_index| *has_index = true);
-    }
-    Ok(found)
+/// The numbers of the volumes in a directory.
+pub(super) fn files(disk: &dyn Disk) -> io::Result<BTreeSet<u64>> {
+    Ok(disk.names()?.iter().filter_map(|name| number_in(name)).collect())
 }
 
 /// Opens what there is of history.
@@ -52,28 +43,28 @@ pub fn open(
     remove_unborn(&*disk)?;
     let numbers = files(&*disk)?;
     let mut heads = Vec::new();
-    for (&number, &is_indexed) in &numbers {
+    for &number in &numbers {
         match head_of(&*disk, number) {
             Ok(Some(head)) if head.server != identity.0 || head.incarnation > identity.1 => {
                 tracing::warn!(number, "a file of history belongs to other data; it is left alone");
             }
-            Ok(head) => heads.push((number, head, is_indexed)),
+            Ok(head) => heads.push((number, head)),
             Err(error) => {
                 tracing::warn!(%error, number, "a file of history can't be read");
-                heads.push((number, None, is_indexed));
+                heads.push((number, None));
             }
         }
     }
-    let next_number = numbers.keys().next_back().map_or(1, |last| last.saturating_add(1));
+    let next_number = numbers.last().map_or(1, |last| last.saturating_add(1));
     // The volumes are found aside: who looks something up meanwhile has those before.
     let mut volumes: Vec<Volume> = Vec::new();
     let mut last = None;
-    for (at, (number, head, is_indexed)) in heads.iter().enumerate() {
+    for (at, (number, head)) in heads.iter().enumerate() {
         let is_last = at + 1 == heads.len();
-        let next = heads.get(at + 1..).unwrap_or_default().iter().find_map(|(_, head, _)| *head);
+        let next = heads.get(at + 1..).unwrap_or_default().iter().find_map(|(_, head)| *head);
         let found = head.map(|head| {
             let until = until_of(&head, next.as_ref(), identity.1, journal.last);
-            find_volume(&*disk, &head, until, *is_indexed)
+            find_volume(&*disk, &head, until)
         });
         match (head, found) {
             (_, Some(Ok(found))) if !found.volume.is_empty() => {
@@ -179,7 +170,6 @@ fn unreadable(disk: &dyn Disk, number: u64, before: Option<&Volume>) -> Volume {
         begin: 0,
         end: 0,
         bytes,
-        is_indexed: false,
         is_damaged: true,
     }
 }
@@ -195,12 +185,7 @@ pub(super) struct Found {
 }
 
 /// Reads the end of a volume, or its batches if it has none.
-pub(super) fn find_volume(
-    disk: &dyn Disk,
-    head: &Head,
-    until: Seq,
-    is_indexed: bool,
-) -> io::Result<Found> {
+pub(super) fn find_volume(disk: &dyn Disk, head: &Head, until: Seq) -> io::Result<Found> {
     let file = disk.open(&volume_file(head.number))?;
     let bytes = file.len()?;
     let begin = head.batches_at().min(bytes);
@@ -215,15 +200,10 @@ pub(super) fn find_volume(
         begin,
         end: begin,
         bytes,
-        is_indexed: false,
         is_damaged: false,
     };
     if let Some(end) = end_of(&*file, head, bytes)?.filter(|end| end.last <= until) {
         (volume.last, volume.tick, volume.end) = (end.last, end.tick, end.offset);
-        if is_indexed && let Ok(index) = disk.open(&index_file(head.number)) {
-            volume.bytes += index.len()?;
-            volume.is_indexed = true;
-        }
         return Ok(Found { file, volume, is_full: true, is_bare: false });
     }
     let piece = Piece { begin, end: bytes, first: Some(head.first) };
@@ -252,11 +232,8 @@ fn end_of(file: &dyn DiskFile, head: &Head, bytes: u64) -> io::Result<Option<End
 }
 
 fn remove_volume(disk: &dyn Disk, number: u64) -> io::Result<()> {
-    for name in [index_file(number), volume_file(number)] {
-        match disk.remove(&name) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+    match disk.remove(&volume_file(number)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
-    Ok(())
 }

@@ -25,8 +25,6 @@ pub(crate) struct Volume {
     pub(crate) end: u64,
     /// Bytes of its files.
     pub(crate) bytes: u64,
-    /// It has an index.
-    pub(crate) is_indexed: bool,
     /// Some of it can't be read.
     pub(crate) is_damaged: bool,
 }

@@ -1,7 +1,7 @@
 //! Writes history: whole batches behind each other into volumes, which go when they are too old or
 //! take too much. Decides nothing about when; whoever calls paces it.
 
-use super::layout::{End, HEAD_LENGTH, Head, index_file, unborn_file, volume_file};
+use super::layout::{End, HEAD_LENGTH, Head, unborn_file, volume_file};
 use super::name::{LiveNames, NAME_BYTES};
 use super::shelf::{Next, Shelf, Volume};
 use crate::limits::{HISTORY_SPANS, HISTORY_VOLUME_BYTES_LEAST, HISTORY_VOLUME_BYTES_MAX};
@@ -274,7 +274,6 @@ impl History {
             begin,
             end: begin,
             bytes: begin,
-            is_indexed: false,
             is_damaged: false,
         };
         (self.since, self.expected) = (since, first);
@@ -313,7 +312,7 @@ impl History {
     }
 
     fn remove(&self, number: u64) {
-        for name in [unborn_file(number), volume_file(number), index_file(number)] {
+        for name in [unborn_file(number), volume_file(number)] {
             if let Err(error) = self.disk.remove(&name)
                 && error.kind() != io::ErrorKind::NotFound
             {
