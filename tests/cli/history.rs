@@ -34,7 +34,7 @@ fn changes_of_an_address_and_of_an_owner_are_told_also_when_the_network_is_gone(
     let network = server.addrd("network create blue -o json").json()["network_id"].clone();
     let network = network.as_str().unwrap();
     server.addrd("subnet create blue 10.0.0.0/24").ok();
-    server.addrd("allocate blue --owner web-1 --exact 10.0.0.9 --host n1").ok();
+    server.addrd("allocate blue --owner web-1 --address 10.0.0.9 --host n1").ok();
     let first = server.addrd("history 10.0.0.9 -o json").json();
     assert_eq!(told(&first), pairs(&[("allocated", "10.0.0.9")]));
     assert_eq!(first[0]["owner_name"], "web-1");
@@ -68,7 +68,7 @@ fn a_time_before_all_is_known_is_answered_with_a_warning() {
     let (_folder, server) = keeping();
     server.addrd("network create blue").ok();
     server.addrd("subnet create blue 10.0.0.0/24").ok();
-    server.addrd("allocate blue --owner web-1 --exact 10.0.0.9").ok();
+    server.addrd("allocate blue --owner web-1 --address 10.0.0.9").ok();
     let early = server.addrd("history 10.0.0.9 --at 1h -o json");
     assert!(early.err.contains("before all changes are known"), "{}", early.err);
     assert_eq!(early.json()[0]["owner"], Value::Null, "it was allocated later");

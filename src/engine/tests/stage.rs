@@ -271,11 +271,14 @@ impl Stage {
         self.settle().expect("nothing fails yet");
     }
 
-    /// Until the feed has all that is durable.
-    pub(crate) fn read_feed(&mut self) {
+    /// Until the feed has all that is durable. False: the disk fails, and it can't read.
+    pub(crate) fn read_feed(&mut self) -> bool {
         for _ in 0..10_000 {
+            if self.disk.failed() {
+                return false;
+            }
             if self.feeder.step() == Progress::Idle {
-                return;
+                return true;
             }
         }
         panic!("the feed never comes to rest");

@@ -46,7 +46,7 @@ impl Watcher {
             let filter = Filter::of(ProjectId::DEFAULT, None, &Watch::default());
             let Some(from) = from else { continue };
             let mut watch = feed.subscribe(filter, Some(from)).expect("it is the only one");
-            stage.read_feed();
+            assert!(stage.read_feed(), "nothing fails yet");
             match watch.poll_open(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(Ok(begins)) => {
                     assert_eq!(begins, from);
