@@ -14,8 +14,8 @@ use super::subnet::{Subnet, last_of};
 use super::undo::{Savepoint, Step};
 use crate::limits::DEPARTED_SUBNETS_MAX;
 use crate::model::{
-    AllocationPlace, AllocationRow, Effect, EffectSink, ExclusionRow, HeldBy, NetworkHandle,
-    NetworkRow, Revision, SubnetHandle, SubnetRow, Thing,
+    AllocationPlace, AllocationRow, Effect, EffectSink, ExclusionRow, HeldBy, JobRow, LevelRow,
+    NetworkHandle, NetworkRow, Revision, SubnetHandle, SubnetRow, Thing,
 };
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::{AllocationState, Service};
@@ -115,21 +115,8 @@ impl Shard {
                     thing => self.drop_planned(of, thing, *created),
                 }
             }
-            Effect::JobPut(row) => {
-                self.jobs.insert(row.job, *row);
-                self.finished.retain(|job| *job != row.job);
-                if row.finished {
-                    self.finished.push_back(row.job);
-                }
-                self.mark_if_known(row.network, row.revision);
-            }
-            Effect::LevelPut(row) => {
-                if let (Ok(of), Some(subnet)) = (self.marked(row.network, row.revision), row.subnet)
-                    && let Some(at) = self.find_subnet_handle(of, subnet)
-                {
-                    self.set_level(at, row.level);
-                }
-            }
+            Effect::JobPut(row) => self.put_job(row),
+            Effect::LevelPut(row) => self.put_level(row),
             // The catalogue's, which no shard keeps.
             Effect::ProjectPut(_)
             | Effect::ScopePut(_)
@@ -144,6 +131,24 @@ impl Shard {
             }
         }
         Ok(())
+    }
+
+    fn put_job(&mut self, row: &JobRow) {
+        self.jobs.insert(row.job, *row);
+        self.finished.retain(|job| *job != row.job);
+        if row.finished {
+            self.finished.push_back(row.job);
+        }
+        self.mark_if_known(row.network, row.revision);
+    }
+
+    /// Of a subnet; those of pools are the catalogue's.
+    fn put_level(&mut self, row: &LevelRow) {
+        if let (Ok(of), Some(subnet)) = (self.marked(row.network, row.revision), row.subnet)
+            && let Some(at) = self.find_subnet_handle(of, subnet)
+        {
+            self.set_level(at, row.level);
+        }
     }
 
     /// At recovery: the last revision of a network, which its last record may have lost.

@@ -198,27 +198,33 @@ impl Shard {
         if covered != subnet.map.taken(&self.maps) {
             found.push(format!("subnet {name}: {covered} offsets are not what the map counts"));
         }
-        for (piece, taken) in subnet.pieces.all().iter().zip(in_pieces) {
-            if piece.free + taken != piece.size() {
-                found.push(format!("subnet {name}: {piece:?} has {taken} taken"));
-            }
-        }
-        let open = subnet.pieces.all().iter().filter(|piece| piece.is_open());
-        if open.map(|piece| piece.free).sum::<u128>() != subnet.pieces.free() {
-            found.push(format!("subnet {name}: the free sum is wrong"));
-        }
-        if open_size(subnet) != subnet.pieces.open() {
-            found.push(format!("subnet {name}: the open sum is wrong"));
-        }
-        if subnet.bounds.is_passed(subnet.pieces.free()) && !subnet.is_crossed {
-            found.push(format!("subnet {name}: a level is crossed and nobody looks at it"));
-        }
+        check_pieces(subnet, &in_pieces, found);
         let here = self.find_subnet(subnet.network, name) == Some(at)
             && self.find_subnet_handle(subnet.network, subnet.handle) == Some(at)
             && subnet.room == subnet.room_now(&self.maps);
         if !here {
             found.push(format!("subnet {name} is not found, or has another room"));
         }
+    }
+}
+
+/// What is taken in each piece, and the sums and bounds over all of them.
+fn check_pieces(subnet: &Subnet, in_pieces: &[u128], found: &mut Vec<String>) {
+    let name = subnet.row.id;
+    for (piece, taken) in subnet.pieces.all().iter().zip(in_pieces) {
+        if piece.free + taken != piece.size() {
+            found.push(format!("subnet {name}: {piece:?} has {taken} taken"));
+        }
+    }
+    let open = subnet.pieces.all().iter().filter(|piece| piece.is_open());
+    if open.map(|piece| piece.free).sum::<u128>() != subnet.pieces.free() {
+        found.push(format!("subnet {name}: the free sum is wrong"));
+    }
+    if open_size(subnet) != subnet.pieces.open() {
+        found.push(format!("subnet {name}: the open sum is wrong"));
+    }
+    if subnet.bounds.is_passed(subnet.pieces.free()) && !subnet.is_crossed {
+        found.push(format!("subnet {name}: a level is crossed and nobody looks at it"));
     }
 }
 

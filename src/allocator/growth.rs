@@ -119,7 +119,7 @@ impl Samples {
         self.last = used;
         if let Some(values) = &mut self.values {
             values.short[Series::place(short)] = used;
-            if short % GROWTH_LONG_EVERY == 0 {
+            if short.is_multiple_of(GROWTH_LONG_EVERY) {
                 values.long[Series::place(short / GROWTH_LONG_EVERY)] = used;
             }
         }
@@ -152,7 +152,7 @@ impl Passes {
         // In a pass under way, the subnets behind the next one have no value of it yet.
         let is_ahead = self.next.is_some_and(|next| at >= next);
         let short_end = self.short.passes - u64::from(is_ahead);
-        let began_long = is_ahead && (self.short.passes - 1) % GROWTH_LONG_EVERY == 0;
+        let began_long = is_ahead && (self.short.passes - 1).is_multiple_of(GROWTH_LONG_EVERY);
         let long_end = self.long.passes - u64::from(began_long);
         let short_first = u64::from(first);
         // Both are cut to the same units, so that use which stays doesn't seem to grow.
@@ -186,7 +186,7 @@ impl Shard {
             if !is_due {
                 return false;
             }
-            if passes.short.passes % GROWTH_LONG_EVERY == 0 {
+            if passes.short.passes.is_multiple_of(GROWTH_LONG_EVERY) {
                 passes.long.begin(now);
             }
             passes.short.begin(now);

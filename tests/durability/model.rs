@@ -2,8 +2,8 @@
 //! doesn't fit, so a recovered state of two positions at once is found out.
 
 use addrd::model::{
-    AllocationPlace, AllocationRow, Effect, ExclusionRow, JobRow, NetworkHandle, NetworkRow,
-    Revision, SubnetHandle, SubnetRow, Thing, Tick,
+    AllocationPlace, AllocationRow, Effect, ExclusionRow, JobRow, LevelRow, NetworkHandle,
+    NetworkRow, Revision, SubnetHandle, SubnetRow, Thing, Tick,
 };
 use addrd::store::Restore;
 use addrd_protocol::prefix::number_of;
@@ -44,12 +44,7 @@ impl Model {
             Effect::ProjectPut(row) => self.put_object(row.handle, row.revision, effect),
             Effect::ScopePut(row) => self.put_object(row.handle, row.revision, effect),
             Effect::PoolPut(row) => self.put_object(row.handle, row.revision, effect),
-            Effect::ObjectGone { object, .. } => {
-                let left = self.cells.range((object.0, 0, 0)..=(object.0, u32::MAX, u128::MAX));
-                need(left.count() == 0, "a pool goes with what is taken from it")?;
-                self.revisions.remove(&object.0);
-                need(self.objects.remove(&object.0).is_some(), "no object goes")
-            }
+            Effect::ObjectGone { object, .. } => self.object_gone(*object),
             Effect::NetworkGone { network, .. } => {
                 let left = self.subnets.range((network.0, 0)..=(network.0, u32::MAX)).count();
                 need(left == 0, "a network goes with subnets")?;
@@ -93,22 +88,7 @@ impl Model {
             | Effect::PortPut(_)
             | Effect::PinPut(_)
             | Effect::ThingGone { .. } => self.absorb_thing(effect),
-            Effect::LevelPut(row) => {
-                match row.subnet {
-                    Some(subnet) => {
-                        let found = self.subnets.get_mut(&(row.network.0, subnet.0));
-                        found.ok_or("a level without subnet")?.level = row.level;
-                    }
-                    None => {
-                        let found = self.objects.get_mut(&row.network.0);
-                        let Some(Effect::PoolPut(pool)) = found else {
-                            return Err("a level without pool".to_owned());
-                        };
-                        pool.level = row.level;
-                    }
-                }
-                self.revise(row.network, row.revision)
-            }
+            Effect::LevelPut(row) => self.put_level(row),
             Effect::Adoption { since } => {
                 self.adoption = *since;
                 Ok(())
@@ -122,6 +102,25 @@ impl Model {
                 self.revise_for_job(*network, *revision)
             }
         }
+    }
+
+    fn object_gone(&mut self, object: NetworkHandle) -> Result<(), String> {
+        let left = self.cells.range((object.0, 0, 0)..=(object.0, u32::MAX, u128::MAX));
+        need(left.count() == 0, "a pool goes with what is taken from it")?;
+        self.revisions.remove(&object.0);
+        need(self.objects.remove(&object.0).is_some(), "no object goes")
+    }
+
+    fn put_level(&mut self, row: &LevelRow) -> Result<(), String> {
+        if let Some(subnet) = row.subnet {
+            let found = self.subnets.get_mut(&(row.network.0, subnet.0));
+            found.ok_or("a level without subnet")?.level = row.level;
+        } else if let Some(Effect::PoolPut(pool)) = self.objects.get_mut(&row.network.0) {
+            pool.level = row.level;
+        } else {
+            return Err("a level without pool".to_owned());
+        }
+        self.revise(row.network, row.revision)
     }
 
     fn absorb_thing(&mut self, effect: &Effect) -> Result<(), String> {

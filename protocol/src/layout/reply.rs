@@ -164,9 +164,6 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         Reply::HoldEnded(_) => {
             matches!(opcode, Opcode::HOLD_CONFIRM | Opcode::HOLD_CANCEL | Opcode::HOLD_RELEASE)
         }
-        Reply::Reconciled(_) => opcode == Opcode::RECONCILE,
-        Reply::Suspects(_) => opcode == Opcode::SUSPECT_LIST,
-        Reply::Managers(_) => opcode == Opcode::MANAGER_LIST,
         Reply::Project(_) => {
             matches!(opcode, Opcode::PROJECT_CREATE | Opcode::PROJECT_GET | Opcode::PROJECT_UPDATE)
         }
@@ -186,13 +183,16 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
         }
         Reply::Pools(_) => opcode == Opcode::POOL_LIST,
         Reply::Previewed(_) => opcode == Opcode::POOL_PREVIEW,
-        _ => belongs_to_port_room(opcode, reply),
+        _ => belongs_to_ports_or_managers(opcode, reply),
     }
 }
 
-/// The same for segments, ports and pins.
-fn belongs_to_port_room(opcode: Opcode, reply: &Reply) -> bool {
+/// The same for segments, ports and pins, and for managers.
+fn belongs_to_ports_or_managers(opcode: Opcode, reply: &Reply) -> bool {
     match reply {
+        Reply::Reconciled(_) => opcode == Opcode::RECONCILE,
+        Reply::Suspects(_) => opcode == Opcode::SUSPECT_LIST,
+        Reply::Managers(_) => opcode == Opcode::MANAGER_LIST,
         Reply::Segment(_) => matches!(
             opcode,
             Opcode::SEGMENT_CREATE

@@ -98,10 +98,7 @@ impl Stage {
         };
         let folded = Arc::new(DurableMark::new(checkpointer.folded().0));
         let crew = Crew::hire(&shared, shards, catalogue);
-        let (position, bell) = (Arc::clone(&shared.position), doorbell().0);
-        let feed = Feed::new(position, format.incarnation, bell, FeedBounds::default());
-        let (reader, figures) = (checkpointer.feed_reader(), CommitterFigures::new().0);
-        let feeder = Feeder::new(Arc::clone(&feed), reader, Arc::clone(&clock) as _, figures);
+        let (feed, feeder) = feeder_of(&shared, &checkpointer);
         let fold = fold_of(&shared, &folded, checkpointer, &held);
         let committer = committer_of(
             (&shared, &folded),
@@ -295,6 +292,14 @@ impl Stage {
     pub(crate) fn crash(self, random: &mut Random) -> FakeDisk {
         if random.below(4) == 0 { self.disk.restart() } else { self.disk.power_loss(random) }
     }
+}
+
+fn feeder_of(shared: &Shared, checkpointer: &Checkpointer) -> (Arc<Feed>, Feeder) {
+    let (position, bell) = (Arc::clone(&shared.position), doorbell().0);
+    let feed = Feed::new(position, shared.incarnation, bell, FeedBounds::default());
+    let (reader, figures) = (checkpointer.feed_reader(), CommitterFigures::new().0);
+    let feeder = Feeder::new(Arc::clone(&feed), reader, Arc::clone(&shared.clock), figures);
+    (feed, feeder)
 }
 
 fn fold_of(

@@ -600,17 +600,7 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
         ("object-gone", Effect::ObjectGone { object: network, revision }),
         ("adoption", Effect::Adoption { since: Tick(0x0102_0304_0506_0708) }),
         ("network-put-scoped", Effect::NetworkPut(Box::new(scoped))),
-        (
-            "subnet-put-from-pool",
-            Effect::SubnetPut(Box::new(SubnetRow {
-                pool: Some(golden_ref(6)),
-                quarantine_ms: 30_000,
-                pools: Vec::new(),
-                dns_servers: Vec::new(),
-                routes: Vec::new(),
-                ..golden_subnet()
-            })),
-        ),
+        ("subnet-put-from-pool", Effect::SubnetPut(Box::new(golden_pooled()))),
         ("subnet-put-service", Effect::SubnetPut(Box::new(golden_service()))),
         ("segment-put", Effect::SegmentPut(Box::new(golden_segment()))),
         ("host-put", Effect::HostPut(Box::new(golden_host()))),
@@ -641,6 +631,17 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
 
 fn golden_ref(handle: u32) -> ObjectRef {
     ObjectRef { handle: NetworkHandle(handle), id: Uuid::from_u128(0x10 + u128::from(handle)) }
+}
+
+fn golden_pooled() -> SubnetRow {
+    SubnetRow {
+        pool: Some(golden_ref(6)),
+        quarantine_ms: 30_000,
+        pools: Vec::new(),
+        dns_servers: Vec::new(),
+        routes: Vec::new(),
+        ..golden_subnet()
+    }
 }
 
 fn golden_service() -> SubnetRow {

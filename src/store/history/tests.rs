@@ -43,6 +43,9 @@ struct Place {
     prefix: Prefix,
 }
 
+/// Owner and slot, and the project if it isn't the network's.
+type Holder = (OwnerId, Slot, Option<ProjectId>);
+
 /// A journal of random changes, and the list of what they mean.
 struct World {
     random: Random,
@@ -52,7 +55,7 @@ struct World {
     networks: BTreeMap<u32, (ProjectId, Uuid)>,
     next_network: u32,
     subnets: Vec<Place>,
-    held: BTreeMap<(u32, u32, u128), (OwnerId, Slot, Option<ProjectId>)>,
+    held: BTreeMap<(u32, u32, u128), Holder>,
     batches: Vec<(Batches, Vec<Effect>)>,
     lines: Vec<Line>,
 }
