@@ -9,6 +9,7 @@ use crate::engine::fold::{Fold, FoldParts};
 use crate::engine::handle::Inner;
 use crate::engine::sequencer::{Agenda, Borrowing, Lent, Sequencer, loan};
 use crate::engine::worker::{Shared, Work, Worker};
+use crate::limits::CLOCK_GAP_MS_MAX;
 pub(crate) use crate::store::fake_disk::{
     Failure, FakeDisk, Fault, Operation as DiskOperation, Random,
 };
@@ -44,6 +45,8 @@ pub(crate) struct Stage {
     workers: Vec<Worker>,
     /// Whose state was given back and not taken yet.
     is_back: Vec<bool>,
+    /// When each of them read the clock last.
+    read_at: Vec<Tick>,
     sequencer: Sequencer,
     rendezvous: Rendezvous,
     committer: Committer,
@@ -133,6 +136,7 @@ impl Stage {
         Self {
             engine,
             is_back: vec![false; workers.len()],
+            read_at: vec![clock.tick(); workers.len()],
             workers,
             sequencer: crew.sequencer.0,
             rendezvous: Rendezvous::None,
@@ -159,11 +163,17 @@ impl Stage {
             7 | 8 => _ = self.committer.step()?,
             9 => _ = self.feeder.step(),
             _ => {
-                self.clock.advance(random.below(400));
+                self.clock.advance(random.below(400).min(self.time_left()));
                 self.fold.step()?;
             }
         }
         Ok(())
+    }
+
+    /// So long the clock may go on without a standstill, which would keep leases from ending.
+    fn time_left(&self) -> u64 {
+        let waits = self.read_at.iter().map(|at| self.clock.tick().since(*at));
+        (CLOCK_GAP_MS_MAX / 2).saturating_sub(waits.max().unwrap_or_default())
     }
 
     /// A step of a worker; none while its state is away, since that would wait.
@@ -172,6 +182,7 @@ impl Stage {
         if worker.state().is_none() && !std::mem::take(&mut self.is_back[which]) {
             return Progress::Blocked;
         }
+        self.read_at[which] = self.clock.tick();
         worker.step()
     }
 
