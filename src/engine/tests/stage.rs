@@ -90,13 +90,12 @@ impl Stage {
             assert_eq!(shard.check(), Vec::<String>::new());
         }
         let clock = Arc::new(FakeClock::new(Tick(recovered.tick.0 + 1)));
-        let (committer_bell, _) = doorbell();
         let shared = Shared {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             pressure: Arc::new(Pressure::new(&journal.fill())),
             position: Arc::new(DurableMark::new(journal.position().next.0.saturating_sub(1))),
             incarnation: format.incarnation,
-            committer_bell,
+            committer_bell: doorbell().0,
             adoption: Arc::default(),
         };
         let folded = Arc::new(DurableMark::new(checkpointer.folded().0));
