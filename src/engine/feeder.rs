@@ -12,7 +12,6 @@ use crate::model::Seq;
 use crate::planted::{Bug, is_planted};
 use crate::store::{FeedReader, NamesAt, StoreError};
 use std::fmt;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Reads for those who watch.
@@ -30,6 +29,12 @@ pub struct Feeder {
 enum Broken {
     Store(StoreError),
     Unnamed(Unnamed),
+}
+
+impl From<StoreError> for Broken {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 impl fmt::Display for Broken {
@@ -105,7 +110,7 @@ impl Feeder {
         let mut last = folded;
         while last < complete {
             let before = last;
-            self.each(last, complete, &mut |batch| {
+            self.reader.each::<Broken>(last, complete, FEED_READ_BYTES_MAX, &mut |batch| {
                 for effect in batch.records() {
                     let effect = effect.map_err(|source| {
                         Broken::Store(StoreError::Batch { at: batch.header().first, source })
@@ -130,7 +135,7 @@ impl Feeder {
         let until = if is_planted(Bug::EventBeforeDurable) { Seq(u64::MAX) } else { durable };
         let mut pages = Vec::new();
         if last < until {
-            self.each(last, until, &mut |batch| {
+            self.reader.each::<Broken>(last, until, FEED_READ_BYTES_MAX, &mut |batch| {
                 pages.push(page_of(&mut converter, batch)?);
                 last = batch.header().last;
                 Ok(())
@@ -142,31 +147,6 @@ impl Feeder {
         }
         self.feed.publish(pages);
         Ok(Progress::Worked)
-    }
-
-    /// Gives the next batches behind one, up to another and to a bound on their bytes.
-    fn each(
-        &self,
-        last: Seq,
-        until: Seq,
-        take: &mut dyn FnMut(&BatchView<'_>) -> Result<(), Broken>,
-    ) -> Result<(), Broken> {
-        let (mut bytes, mut broken) = (0, None);
-        let read = self.reader.read(Seq(last.0 + 1), &mut |batch, _| {
-            if batch.header().last > until || bytes > FEED_READ_BYTES_MAX {
-                return Ok(ControlFlow::Break(()));
-            }
-            bytes += batch.record_bytes().len();
-            match take(batch) {
-                Ok(()) => Ok(ControlFlow::Continue(())),
-                Err(error) => {
-                    broken = Some(error);
-                    Ok(ControlFlow::Break(()))
-                }
-            }
-        });
-        read.map_err(Broken::Store)?;
-        broken.map_or(Ok(()), Err)
     }
 }
 

@@ -18,7 +18,6 @@ use crate::store::{Disk, FeedReader, NamesAt, StoreError};
 use addrd_sync::{DurableMark, Level};
 use std::fmt;
 use std::io;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -108,6 +107,12 @@ impl fmt::Display for Broken {
             ),
             Self::NoRoom => f.write_str("the disk is nearly full"),
         }
+    }
+}
+
+impl From<StoreError> for Broken {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
 }
 
@@ -202,7 +207,7 @@ impl Historian {
         while at < last {
             let before = at;
             let mut effects = Vec::new();
-            self.read(at, last, &mut |batch| {
+            self.parts.reader.each::<Broken>(at, last, HISTORY_READ_BYTES_MAX, &mut |batch| {
                 at = batch.header().last;
                 effects_of(batch, &mut effects)
             })?;
@@ -239,7 +244,7 @@ impl Historian {
         }
         let mut batches = Batches { first: Seq(last.0 + 1), ..Batches::default() };
         let mut effects = Vec::new();
-        read(&self.parts.reader, last, durable, &mut |batch| {
+        self.parts.reader.each::<Broken>(last, durable, HISTORY_READ_BYTES_MAX, &mut |batch| {
             let header = batch.header();
             batches.bytes.extend_from_slice(&header.encode());
             batches.bytes.extend_from_slice(batch.record_bytes());
@@ -344,15 +349,6 @@ impl Historian {
             running.history.give_up_volume();
         }
     }
-
-    fn read(
-        &self,
-        last: Seq,
-        until: Seq,
-        take: &mut dyn FnMut(&BatchView<'_>) -> Result<(), Broken>,
-    ) -> Result<(), Broken> {
-        read(&self.parts.reader, last, until, take)
-    }
 }
 
 /// Whether the disk has so little space that history must not grow; once it had, twice as much ends it.
@@ -361,31 +357,6 @@ fn short_of_space(directory: Option<&Path>, was_short: bool) -> bool {
     // A file system that doesn't say is not full as far as we know; writes fail by themselves.
     let found = directory.and_then(|directory| rustix::fs::statvfs(directory).ok());
     found.is_some_and(|found| found.f_bavail.saturating_mul(found.f_frsize) < least)
-}
-
-/// Gives the next batches behind one, up to another and to a bound on their bytes.
-fn read(
-    reader: &FeedReader,
-    last: Seq,
-    until: Seq,
-    take: &mut dyn FnMut(&BatchView<'_>) -> Result<(), Broken>,
-) -> Result<(), Broken> {
-    let (mut bytes, mut broken) = (0, None);
-    let read = reader.read(Seq(last.0 + 1), &mut |batch, _| {
-        if batch.header().last > until || bytes > HISTORY_READ_BYTES_MAX {
-            return Ok(ControlFlow::Break(()));
-        }
-        bytes += batch.record_bytes().len();
-        match take(batch) {
-            Ok(()) => Ok(ControlFlow::Continue(())),
-            Err(error) => {
-                broken = Some(error);
-                Ok(ControlFlow::Break(()))
-            }
-        }
-    });
-    read.map_err(Broken::Store)?;
-    broken.map_or(Ok(()), Err)
 }
 
 /// The effects of a batch that concern names: rarely any, so its records are passed over by their heads.

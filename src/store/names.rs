@@ -4,14 +4,16 @@
 use super::database::QuietDatabase;
 use super::directory::STATE_FILE;
 use super::error::{StoreError, guarded};
-use super::journal::{BatchVisitor, JournalSource};
+use super::journal::JournalSource;
 use super::row::read_object;
 use super::schema::{
     EXCLUSIONS, HOSTS, META, META_KEY, NETWORKS, SUBNETS, StateMeta, StateTable, open_row,
 };
+use crate::journal::BatchView;
 use crate::model::{Effect, Seq};
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Of when the rows are that were read.
@@ -54,12 +56,33 @@ impl FeedReader {
         })
     }
 
-    /// Gives durable batches from the one that begins at `from` on: [`JournalSource::read`].
+    /// Gives the next batches behind one, up to another and to a bound on their bytes.
     ///
     /// # Errors
-    /// [`StoreError::Batch`] with a gap if they are not kept any more, and others.
-    pub fn read(&self, from: Seq, visit: &mut BatchVisitor<'_>) -> Result<bool, StoreError> {
-        self.journal.read(from, visit)
+    /// Those of `take`, which end it; [`StoreError::Batch`] with a gap if they are not kept any more, and
+    /// others.
+    pub fn each<E: From<StoreError>>(
+        &self,
+        last: Seq,
+        until: Seq,
+        bytes_max: usize,
+        take: &mut dyn FnMut(&BatchView<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (mut bytes, mut broken) = (0, None);
+        self.journal.read(Seq(last.0 + 1), &mut |batch, _| {
+            if batch.header().last > until || bytes > bytes_max {
+                return Ok(ControlFlow::Break(()));
+            }
+            bytes += batch.record_bytes().len();
+            match take(batch) {
+                Ok(()) => Ok(ControlFlow::Continue(())),
+                Err(error) => {
+                    broken = Some(error);
+                    Ok(ControlFlow::Break(()))
+                }
+            }
+        })?;
+        broken.map_or(Ok(()), Err)
     }
 }
 

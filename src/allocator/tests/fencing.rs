@@ -26,7 +26,8 @@ enum By {
     AddressAndInstance,
 }
 
-fn orders(left: &mut Vec<Message>, so_far: &mut Vec<Message>, all: &mut Vec<Vec<Message>>) {
+/// Every order of what is left, each once, behind what is there so far.
+pub(super) fn orders<M: Copy + Ord>(left: &mut Vec<M>, so_far: &mut Vec<M>, all: &mut Vec<Vec<M>>) {
     if left.is_empty() {
         return all.push(so_far.clone());
     }

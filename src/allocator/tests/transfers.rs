@@ -2,6 +2,7 @@
 //! before touch nothing.
 
 use super::catalogue::{in_pool, of, pool};
+use super::fencing::orders;
 use super::places::change_of;
 use super::shared::{guest, lent};
 use super::*;
@@ -475,23 +476,6 @@ enum Message {
     ReleaseByKey,
     ReleaseByAddress,
     Renew,
-}
-
-fn orders(left: &mut Vec<Message>, so_far: &mut Vec<Message>, all: &mut Vec<Vec<Message>>) {
-    if left.is_empty() {
-        return all.push(so_far.clone());
-    }
-    let mut kinds = left.clone();
-    kinds.sort_unstable();
-    kinds.dedup();
-    for kind in kinds {
-        let at = left.iter().position(|one| *one == kind).unwrap();
-        let message = left.remove(at);
-        so_far.push(message);
-        orders(left, so_far, all);
-        so_far.pop();
-        left.push(message);
-    }
 }
 
 fn started_anew(world: &World) -> World {
