@@ -246,6 +246,8 @@ impl Opcode {
                 | Self::LOOKUP
                 | Self::USAGE
                 | Self::TRANSFER
+                | Self::RENEW
+                | Self::RENEW_OWNER
                 | Self::WATCH
                 | Self::HISTORY
         )

@@ -8,7 +8,7 @@
 use super::Shard;
 use super::leniency::is_gap;
 use super::record::Record;
-use super::refusal::{Refused, limit, out_of_range, refuse, refuse_field};
+use super::refusal::{Refused, limit, out_of_range, refuse};
 use super::release::no_fence;
 use super::shard::At;
 use super::slab::NIL;
@@ -389,15 +389,6 @@ pub(super) fn check_lease(lease_ms: u64) -> Result<(), Refused> {
     }
     let (least, most) = (LEASE_MS_MIN.into(), LEASE_MS_MAX.into());
     Err(out_of_range("lease_ms", lease_ms.into(), least, most))
-}
-
-/// Refuses a lease where none can be kept.
-pub(super) fn no_lease_of_prefixes() -> Refused {
-    refuse_field(
-        Status::UNSUPPORTED,
-        "lease_ms",
-        format_args!("a lease of a prefix of a subnet pool is not built in this version"),
-    )
 }
 
 /// Refuses renewals whose records fit no hand-over.

@@ -83,7 +83,7 @@ pub(crate) struct Allocate {
     #[arg(long, value_parser = network::text)]
     label: Option<Text>,
     /// It ends so long from now on, unless it is renewed: 90s, 15m, 1h, 7d
-    #[arg(long, value_name = "DURATION", value_parser = duration::lease, conflicts_with = "pool")]
+    #[arg(long, value_name = "DURATION", value_parser = duration::lease)]
     lease: Option<u64>,
     /// Hold it under this token until it is confirmed: an id, or any text
     #[arg(long, value_name = "TEXT", value_parser = hold::token, conflicts_with_all = ["lease", "takeover", "pool"])]

@@ -158,6 +158,11 @@ impl Target {
         Some((self.network.as_deref(), self.owner.as_ref()?.id))
     }
 
+    /// The subnet pool, if a prefix is meant.
+    pub(crate) fn pool(&self) -> Option<&str> {
+        self.pool.as_deref()
+    }
+
     /// The owner that must hold an address; without it whoever holds that is found.
     pub(crate) fn take_fenced_owner(&mut self) -> Option<OwnerId> {
         self.address?;

@@ -5,10 +5,11 @@ use super::release::{Target, check_own, key_of};
 use super::session::Session;
 use super::view::{self, View};
 use super::{duration, find};
+use addrd_client::{Client, Error};
 use addrd_protocol::message::{
     Allocation, Renew as RenewRequest, RenewOwner, Renewed, RenewedOwner,
 };
-use addrd_protocol::{Instance, NetworkId, OwnerId, Slot, Text};
+use addrd_protocol::{Instance, NetworkId, OwnerId, Slot, Status, Text};
 use serde::Serialize;
 
 /// Renews the lease of what an address or an owner holds.
@@ -18,6 +19,7 @@ Examples:
   addrd renew 10.0.0.2 --lease 1h
   addrd renew --network blue --owner web-1 --lease 90s
   addrd renew --network blue --owner node-7 --all --lease 1h
+  addrd renew --pool nodes --owner node-7 --lease 1d
   addrd renew --owner node-7 --all --lease 1h")]
 pub(crate) struct Renew {
     #[command(flatten)]
@@ -25,8 +27,8 @@ pub(crate) struct Renew {
     /// How long from now on: 90s, 15m, 1h, 7d
     #[arg(long, value_name = "DURATION", value_parser = duration::lease)]
     lease: u64,
-    /// All that the owner holds, in the network or without one in all networks
-    #[arg(long, requires = "owner", conflicts_with_all = ["address", "slot", "revision", "manager", "pool"])]
+    /// All that the owner holds, in the network or pool, or without one in all networks and pools
+    #[arg(long, requires = "owner", conflicts_with_all = ["address", "slot", "revision", "manager"])]
     all: bool,
 }
 
@@ -128,12 +130,40 @@ async fn run_all(session: &Session, renew: &Renew) -> Result<(), Fault> {
     if let Some(network) = network {
         let (of_network, found) = find::usable(&client, network).await?;
         (client, network_id) = (of_network, Some(found));
+    } else if let Some(pool) = renew.target.pool() {
+        let (of_pool, found) = super::pool::as_network(&client, pool).await?;
+        (client, network_id) = (of_pool, Some(found));
     }
     let instance = renew.target.instance().map(Instance);
     let request = RenewOwner { owner, instance, lease_ms: renew.lease };
     if session.is_dry("renew so", &request)? {
         return Ok(());
     }
-    let counts = client.renew_owner(network_id.unwrap_or(NetworkId::NIL), request).await?;
+    let counts = match network_id {
+        Some(network) => client.renew_owner(network, request).await?,
+        None => everywhere(&client, request).await?,
+    };
     session.output.one(&AllOf { counts, network_id, owner })
+}
+
+/// In all networks, and in all pools.
+async fn everywhere(client: &Client, request: RenewOwner) -> Result<RenewedOwner, Fault> {
+    let in_networks = client.renew_owner(NetworkId::NIL, request).await;
+    let in_pools = client.for_pools().renew_owner(NetworkId::NIL, request).await;
+    let has_none = |counts: &Result<RenewedOwner, Error>| {
+        counts.as_ref().is_err_and(|error| error.is(Status::EXPIRED))
+    };
+    Ok(match (has_none(&in_networks), has_none(&in_pools)) {
+        (_, true) => in_networks?,
+        (true, false) => in_pools?,
+        (false, false) => {
+            let (a, b) = (in_networks?, in_pools?);
+            RenewedOwner {
+                renewed: a.renewed.saturating_add(b.renewed),
+                endless: a.endless.saturating_add(b.endless),
+                expired: a.expired.saturating_add(b.expired),
+                stale: a.stale.saturating_add(b.stale),
+            }
+        }
+    })
 }

@@ -121,6 +121,7 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
     let (mut shards, mut catalogue) = recovery.finish(recovered.network_handle_max);
     catalogue.restore_adoption(recovered.adoption);
     catalogue.set_usage_levels(boot.usage_levels);
+    catalogue.set_restart_grace(boot.restart_grace_ms);
     for shard in &mut shards {
         shard.set_adopting(recovered.adoption != Tick(0));
         shard.set_restart_grace(boot.restart_grace_ms);
@@ -128,7 +129,8 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
     }
     // What is too old goes for good: a time that may be wrong must not decide that.
     let keeps_history = boot.history.is_some() && history::exists(&*disk);
-    let has_deadlines = keeps_history || shards.iter().any(|shard| shard.leases() > 0);
+    let leases = catalogue.leases() + shards.iter().map(crate::allocator::Shard::leases).sum::<u64>();
+    let has_deadlines = keeps_history || leases > 0;
     let jump_ms_max = boot.clock_jump_ms_max;
     let clock = SystemClock::over(boot.hands, recovered.tick, jump_ms_max, has_deadlines);
     let clock_behind_ms = clock.behind_ms(recovered.tick);

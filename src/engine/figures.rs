@@ -191,6 +191,11 @@ impl WorkerFigures {
         self.scalars.set(Scalar::MemoryBytes as usize, memory_bytes);
     }
 
+    /// So many prefixes of pools have a lease now.
+    pub fn leases(&mut self, count: u64) {
+        self.scalars.set(Scalar::Leases as usize, count);
+    }
+
     /// So many leases were ended.
     pub fn expired(&mut self, count: u32) {
         self.scalars.add(Scalar::LeasesEnded as usize, count.into());

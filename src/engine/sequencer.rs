@@ -13,7 +13,7 @@ use super::worker::Shared;
 use crate::allocator::{self, Answer, At, Catalogue, Shard};
 use crate::journal::RecordBuffer;
 use crate::limits;
-use crate::model::{EffectSink, NetworkHandle, Seq, Status, worker_of};
+use crate::model::{EffectSink, NetworkHandle, Seq, Status, Tick, worker_of};
 use addrd_protocol::message::Request;
 use addrd_sync::{Class, Consumer, Cost, Producer};
 use bytes::BytesMut;
@@ -140,20 +140,32 @@ pub struct Sequencer {
     catalogue: Box<Catalogue>,
     shared: Shared,
     figures: WorkerFigures,
+    /// Whether leases are not ended, since the clock is in doubt or owners re-take theirs.
+    was_stopped: bool,
+    /// When something was handed over last that has its tick in the journal.
+    marked: Tick,
+    /// The journal knows when it ended.
+    has_marked_end: bool,
     is_closed: bool,
 }
 
 impl Sequencer {
     /// Ready, with the catalogue as recovery left it.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         source: usize,
         intake: Consumer<Sequenced>,
         out: Producer<HandOver>,
-        catalogue: Box<Catalogue>,
+        mut catalogue: Box<Catalogue>,
         shared: Shared,
-        figures: WorkerFigures,
+        mut figures: WorkerFigures,
     ) -> Self {
+        // As a worker does: downtime is nobody's fault, and what is in doubt ends nothing.
+        let marked = shared.clock.tick();
+        catalogue.grant_restart_grace(marked);
+        let was_stopped = shared.clock.is_doubted() || catalogue.is_adopting();
+        catalogue.stop_expiry(was_stopped);
+        figures.leases(catalogue.leases());
         Self {
             source,
             intake,
@@ -163,6 +175,9 @@ impl Sequencer {
             catalogue,
             shared,
             figures,
+            was_stopped,
+            marked,
+            has_marked_end: false,
             is_closed: false,
         }
     }
@@ -170,7 +185,58 @@ impl Sequencer {
     /// Whether something waits, or nothing will come any more.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        !self.intake.is_empty() || self.intake.is_finished() || self.may_tell_levels()
+        !self.intake.is_empty() || self.intake.is_finished() || self.may_go_on()
+    }
+
+    /// Whether there is work that nobody asked for, and it may be done.
+    fn may_go_on(&self) -> bool {
+        let may_expire = self.may_expire() && !self.intake.is_finished();
+        self.may_tell_levels() || may_expire || self.is_mark_due()
+    }
+
+    /// Whether leases of prefixes are to be looked at, and the journal has room for their ends.
+    fn may_expire(&self) -> bool {
+        self.expires_in_ms() == Some(0) && self.shared.pressure.refuse() != Refuse::Mutations
+    }
+
+    /// Time until the next lease has to be looked at, ms.
+    fn expires_in_ms(&self) -> Option<u64> {
+        self.catalogue.next_expiry().map(|next| next.since(self.shared.clock.tick()))
+    }
+
+    /// How long it may sleep, ms, `most` at most.
+    #[must_use]
+    pub fn sleep_ms(&self, most: u64) -> u64 {
+        match self.expires_in_ms() {
+            // It is due and may not be done, or it would not sleep.
+            None | Some(0) => most,
+            Some(left) => left.min(most),
+        }
+    }
+
+    /// Whether the journal has to learn what time it is: leases are judged by that after a restart. At the
+    /// end it always does.
+    fn is_mark_due(&self) -> bool {
+        let age = self.shared.clock.tick().since(self.marked);
+        let is_last = self.intake.is_finished() && !self.has_marked_end;
+        self.catalogue.leases() > 0 && (is_last || age > limits::TICK_AGE_MS_MAX)
+    }
+
+    /// Reads the clock, so that a standstill is noticed before anything is decided.
+    fn notice_time(&mut self) {
+        let clock = &*self.shared.clock;
+        clock.look_again();
+        // Before the tick is read: it moves before the doubt ends.
+        let is_doubted = clock.is_doubted();
+        let (at, refused) = (self.at(), Tick(self.shared.pressure.renewal_refused.get()));
+        self.catalogue.notice_time(&at, refused);
+        let is_stopped = is_doubted || self.catalogue.is_adopting();
+        if is_stopped != self.was_stopped {
+            self.catalogue.stop_expiry(is_stopped);
+            self.was_stopped = is_stopped;
+            // What could not be judged meanwhile is nobody's fault.
+            self.catalogue.grant_restart_grace(at.tick);
+        }
     }
 
     /// Whether pools have crossed a level of use, and the journal has room for records of it.
@@ -207,7 +273,8 @@ impl Sequencer {
     /// `Idle`: nothing waits. `Blocked`: the committer's ring has no room. `Finished`: nothing will
     /// come any more.
     pub fn take(&mut self) -> Result<Agenda, Progress> {
-        if self.intake.is_empty() && !self.may_tell_levels() {
+        self.notice_time();
+        if self.intake.is_empty() && !self.may_go_on() {
             let is_finished = self.intake.is_finished();
             return Err(if is_finished { Progress::Finished } else { Progress::Idle });
         }
@@ -236,11 +303,34 @@ impl Sequencer {
                 }
             }
         }
+        self.expire(&mut draft);
         self.tell_levels(&mut draft);
         self.figures.rendezvous(draft.operations, began_ns, &*self.shared.clock);
+        self.figures.leases(self.catalogue.leases());
         self.push(&mut draft);
+        self.mark_time(&draft);
         shards.iter_mut().for_each(|shard| shard.settle_quotas());
         self.handed
+    }
+
+    /// Ends some of the leases that are over.
+    fn expire(&mut self, draft: &mut Draft) {
+        if !self.may_expire() {
+            return;
+        }
+        self.make_room(draft, limits::EXPIRY_SLICE_RECORD_BYTES_MAX);
+        let (at, before) = (self.at(), draft.records.record_count());
+        self.catalogue.step_expiry(&at, limits::EXPIRY_SLICE_OBJECTS, &mut draft.records);
+        self.figures.expired(draft.records.record_count() - before);
+    }
+
+    /// Hands over nothing but the time, if that is due.
+    fn mark_time(&mut self, empty: &Draft) {
+        if self.is_mark_due() {
+            self.has_marked_end = self.intake.is_finished();
+            let draft = Draft { began_ns: empty.began_ns, ..Draft::default() };
+            self.hand_over(draft, true);
+        }
     }
 
     /// Tells of pools that have crossed a level of use: at most as many as the agenda touched, or,
@@ -338,14 +428,21 @@ impl Sequencer {
         if draft.operations == 0 && draft.records.record_count() == 0 {
             return;
         }
+        self.hand_over(draft, false);
+    }
+
+    fn hand_over(&mut self, draft: Draft, marks_time: bool) {
         self.handed += 1;
         let tick = self.shared.clock.tick();
+        if marks_time || draft.records.record_count() > 0 {
+            self.marked = tick;
+        }
         let bytes =
             draft.records.bytes() + draft.deliveries.iter().map(Delivery::bytes).sum::<usize>();
         let cost =
             Cost::new(draft.records.record_count(), u32::try_from(bytes).unwrap_or(u32::MAX));
         let mut hand_over = HandOver {
-            marks_time: false,
+            marks_time,
             source: self.source,
             number: self.handed,
             tick,

@@ -104,7 +104,9 @@ pub(super) fn run_sequencer(
             Err(Progress::Idle | Progress::Worked) => {
                 sequencer.turned();
                 let wake = || sequencer.has_work() || stop.is_raised() && !sequencer.is_closed();
-                waiter.wait_until_timeout(SLEEP_MAX, wake);
+                // A second, or until the next lease ends.
+                let sleep = Duration::from_millis(sequencer.sleep_ms(SLEEP_MAX_MS));
+                waiter.wait_until_timeout(sleep, wake);
                 sequencer.turned();
             }
         }

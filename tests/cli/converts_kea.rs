@@ -255,6 +255,35 @@ fn a_lease_ends_at_its_time_and_one_without_end_never() {
 }
 
 #[test]
+fn a_lease_ends_when_keas_would_if_that_is_asked_for() {
+    let copy = Copy::new();
+    copy.convert_all("--leases").ok();
+    let at = expected()["at"].as_u64().unwrap();
+    let state = copy.state();
+    let (mut ending, mut endless) = (0, 0);
+    for line in state.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+        let Some(held) = line.get("allocation").or_else(|| line.get("prefix")) else { continue };
+        let label = held["label"].as_str().unwrap_or_default();
+        let expire = label.split(',').find_map(|pair| pair.strip_prefix("expire="));
+        match expire.and_then(|expire| expire.parse::<u64>().ok()) {
+            Some(expire) => {
+                assert_eq!(held["lease_ms"], ((expire - at) * 1_000).to_string(), "{held}");
+                ending += 1;
+            }
+            None => {
+                assert_eq!(held.get("lease_ms"), None, "{held}");
+                endless += 1;
+            }
+        }
+    }
+    assert!(ending > 0 && endless > 0, "{ending} end, {endless} don't");
+    let (_folder, server) = empty();
+    server.addrd(&format!("import {}", copy.path("state.jsonl").display())).ok();
+    let said = server.addrd("export").err;
+    assert!(said.contains(&format!("{ending} allocations have a lease")), "{said}");
+}
+
+#[test]
 fn one_network_can_have_it_all() {
     let copy = Copy::new();
     copy.convert_all("--network office").ok();

@@ -69,3 +69,64 @@ fn a_duration_needs_a_unit_and_keeps_to_its_bounds() {
         assert!(said.contains("1s to 3650d"), "{wrong}: {said}");
     }
 }
+
+#[test]
+fn a_prefix_of_a_pool_has_a_lease_like_an_address() {
+    let server = blue();
+    server.addrd("pool create nodes 10.128.0.0/16 --default-length 24").ok();
+    let given = server.addrd("allocate --pool nodes --owner node-7 --lease 7d -o json").json();
+    assert!(is_left(&given["time_left_ms"], 7 * DAY_MS), "{given}");
+    let renewed = server.addrd("renew --pool nodes --owner node-7 --lease 2d -o json").json();
+    assert!(is_left(&renewed["time_left_ms"], 2 * DAY_MS), "{renewed}");
+    server.addrd("allocate blue --owner node-7 --lease 1h").ok();
+    // All of an owner: in a pool, and wherever it is.
+    let all = server.addrd("renew --pool nodes --owner node-7 --all --lease 3d -o json").json();
+    assert_eq!(all["renewed"], 1, "{all}");
+    let all = server.addrd("renew --owner node-7 --all --lease 4d -o json").json();
+    assert_eq!(all["renewed"], 2, "{all}");
+    let gone = server.addrd("renew --owner nobody --all --lease 4d").fails(3);
+    assert!(gone.contains("EXPIRED"), "{gone}");
+    server.addrd("allocate --pool nodes --owner node-8 --lease 1s").ok();
+    let begin = Instant::now();
+    while server.addrd("pool get nodes -o json").json()["taken"] != "1" {
+        assert!(begin.elapsed() < PATIENCE, "its lease has ended long ago");
+    }
+    server.addrd("renew --pool nodes --owner node-8 --lease 1h").fails(4);
+}
+
+#[test]
+fn a_lease_goes_on_where_an_export_of_leases_is_imported() {
+    let server = blue();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    server.addrd("pool create nodes 10.128.0.0/16 --default-length 24").ok();
+    server.addrd("allocate blue --owner web-1 --lease 7d").ok();
+    server.addrd("allocate blue --owner web-2").ok();
+    server.addrd("allocate --pool nodes --owner node-7 --lease 5d").ok();
+    server.addrd("port create blue 22222222-2222-4222-8222-222222222222 --ip 10.0.0.9").ok();
+    server.addrd("allocation update 10.0.0.9 --lease 3d").ok();
+    let (with, without) = (path("with.jsonl"), path("without.jsonl"));
+    let said = server.addrd(&format!("export --leases {with}")).err;
+    assert!(!said.contains("lease"), "{said}");
+    server.addrd(&format!("export {without}")).ok();
+    let left = |server: &Server, line: &str| server.addrd(line).json()["time_left_ms"].clone();
+    for (file, has_leases) in [(&with, true), (&without, false)] {
+        let other = Server::dev();
+        // Its sample network is in the file.
+        other.addrd("network delete demo --force --yes").ok();
+        other.addrd(&format!("import {file}")).ok();
+        // Again: what goes on is neither compared nor moved.
+        other.addrd(&format!("import {file}")).ok();
+        for (line, days) in [
+            ("allocation get 10.0.0.2 -o json", 7),
+            ("allocation get 10.0.0.9 -o json", 3),
+            ("allocation get --pool nodes --owner node-7 -o json", 5),
+        ] {
+            let left = left(&other, line);
+            let is_so = if has_leases { is_left(&left, days * DAY_MS) } else { left == 0 };
+            assert!(is_so, "{file}: {line}: {left}");
+        }
+        assert_eq!(left(&other, "allocation get 10.0.0.3 -o json"), 0);
+        other.addrd(&format!("compare {file}")).ok();
+    }
+}

@@ -384,8 +384,10 @@ impl Shard {
     ) -> Done {
         let before = self.ledger.row_of(&self.subnets, record);
         let mut extras = self.merged(before.extras.clone(), asked).unwrap_or_default();
-        // Only what a port's address had besides: no port that is made again has a lease.
-        extras.deadline = before.extras.as_ref().and_then(|extras| extras.deadline);
+        // A lease that it has by now goes on: the same line again moves nothing.
+        if let Some(deadline) = before.extras.as_ref().and_then(|extras| extras.deadline) {
+            extras.deadline = Some(deadline);
+        }
         let extras = (*extras != AllocationExtras::default()).then_some(extras);
         let instance = asked.request.instance;
         let mut row = AllocationRow { instance, extras, ..before.clone() };

@@ -43,7 +43,9 @@ impl Catalogue {
         self.prefixes.set_adopting(since.0 != 0);
     }
 
-    pub(super) const fn is_adopting(&self) -> bool {
+    /// Whether adoption mode is on.
+    #[must_use]
+    pub const fn is_adopting(&self) -> bool {
         self.adoption.0 != 0
     }
 }

@@ -5,7 +5,6 @@ use super::pool::Pool;
 use super::projects::lost;
 use super::{Catalogue, Tee};
 use crate::allocator::batch::{check_count, run_items};
-use crate::allocator::leases::no_lease_of_prefixes;
 use crate::allocator::refusal::{Refused, unsupported};
 use crate::allocator::shard::Answer;
 use crate::model::{AllocationRow, Effect, EffectSink, NetworkHandle, ProjectId, Status};
@@ -87,7 +86,9 @@ impl Catalogue {
             BatchItem::PortCreate(_) | BatchItem::PortUpdate(_) | BatchItem::PortDelete(_) => {
                 Err(unsupported("items", "a port on a subnet pool"))
             }
-            BatchItem::Renew(_) => Err(no_lease_of_prefixes()),
+            BatchItem::Renew(item) => {
+                self.renew_prefix(pool, network, item, sink).map(BatchResult::Renewed)
+            }
             BatchItem::HoldConfirm(_) | BatchItem::HoldCancel(_) | BatchItem::HoldRelease(_) => {
                 Err(unsupported("items", "a hold of a prefix of a subnet pool"))
             }
@@ -109,7 +110,7 @@ impl Catalogue {
 impl<S> Tee<'_, S> {
     /// Where the prefixes begin that came or went.
     pub(super) fn bases(&self) -> impl Iterator<Item = u128> {
-        self.kept.iter().filter_map(base_of)
+        self.kept.iter().filter_map(|(_, effect)| base_of(effect))
     }
 }
 

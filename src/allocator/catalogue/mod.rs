@@ -13,6 +13,7 @@ mod batch;
 mod blocks;
 mod carve;
 mod choose;
+mod leases;
 mod levels;
 mod networks;
 mod note;
@@ -263,7 +264,8 @@ impl Catalogue {
 /// Passes effects of a shard on and keeps them, to be noted once the shard has decided.
 struct Tee<'a, S> {
     sink: &'a mut S,
-    kept: Vec<Effect>,
+    /// Each with the bytes that stood before it.
+    kept: Vec<(usize, Effect)>,
 }
 
 impl<'a, S: EffectSink> Tee<'a, S> {
@@ -278,14 +280,20 @@ impl<'a, S: EffectSink> Tee<'a, S> {
     ) -> Result<(T, Vec<Effect>), Refused> {
         let mut tee = Self::new(sink);
         let done = decide(&mut tee)?;
-        Ok((done, tee.kept))
+        Ok((done, tee.into_kept()))
+    }
+
+    /// What was pushed and not cut off again.
+    fn into_kept(self) -> Vec<Effect> {
+        self.kept.into_iter().map(|(_, effect)| effect).collect()
     }
 }
 
 impl<S: EffectSink> EffectSink for Tee<'_, S> {
     fn push(&mut self, effect: &Effect) {
+        let before = self.sink.bytes();
         self.sink.push(effect);
-        self.kept.push(effect.clone());
+        self.kept.push((before, effect.clone()));
     }
 
     fn bytes(&self) -> usize {
@@ -293,7 +301,7 @@ impl<S: EffectSink> EffectSink for Tee<'_, S> {
     }
 
     fn truncate(&mut self, bytes: usize) {
-        // Only a batch goes back, and a batch has no batches in it.
-        unreachable!("a sink of one item is cut back to {bytes} bytes");
+        self.sink.truncate(bytes);
+        self.kept.retain(|(before, _)| *before < bytes);
     }
 }

@@ -5,8 +5,8 @@ use super::blocks::{Block, blocks_of_range};
 use super::choose::Wanted;
 use super::pool::{Pool, block_of};
 use super::projects::lost;
-use super::{Catalogue, Tee};
-use crate::allocator::leases::no_lease_of_prefixes;
+use super::Catalogue;
+use crate::allocator::leases::check_lease;
 use crate::allocator::refusal::{Refused, limit, refuse_field, unsupported};
 use crate::allocator::shard::{Answer, At, Scope};
 use crate::model::{
@@ -35,6 +35,7 @@ impl Catalogue {
         sink: &mut impl EffectSink,
     ) -> Answer {
         self.prefixes.act_for(Some(scope.project));
+        self.set_time(at);
         let answer = self.decide_prefix(at, scope, request, sink);
         self.prefixes.act_for(None);
         answer
@@ -50,8 +51,14 @@ impl Catalogue {
         if let Request::Lookup(lookup) = request {
             return self.lookup(scope, lookup);
         }
-        let id = PoolId(scope.network.0);
         self.check_project(scope.project)?;
+        if let Request::RenewOwner(request) = request
+            && scope.network == NetworkId::NIL
+        {
+            let renewed = self.renew_in_all_pools(scope.project, request, sink)?;
+            return Ok((Status::OK, Reply::RenewedOwner(renewed)));
+        }
+        let id = PoolId(scope.network.0);
         let pool = self.pool_of(scope.project, "network", id)?;
         let handle = pool.row.handle;
         let network = self.prefixes.find_network_handle(handle).ok_or_else(lost)?;
@@ -79,6 +86,14 @@ impl Catalogue {
                 let updated = self.update_prefix(handle, network, request, sink)?;
                 return Ok((Status::OK, Reply::Allocation(Box::new(updated))));
             }
+            Request::Renew(request) => {
+                let renewed = self.renew_prefix(handle, network, request, sink)?;
+                return Ok((Status::OK, Reply::Renewed(renewed)));
+            }
+            Request::RenewOwner(request) => {
+                let renewed = self.renew_prefixes_of(network, request, sink)?;
+                return Ok((Status::OK, Reply::RenewedOwner(renewed)));
+            }
             Request::Transfer(request) => {
                 let transferred = self.transfer_prefix(handle, network, request, sink)?;
                 return Ok((Status::OK, Reply::Allocation(Box::new(transferred))));
@@ -104,9 +119,7 @@ impl Catalogue {
         sink: &mut impl EffectSink,
     ) -> Result<Option<Released>, Refused> {
         self.check_own(pool, network, "target", &request.target)?;
-        let (released, kept) = Tee::of(sink, |tee| self.prefixes.release(network, request, tee))?;
-        self.note_all(&kept);
-        Ok(released)
+        self.prefixes_decide(sink, |prefixes, tee| prefixes.release(network, request, tee))
     }
 
     pub(super) fn update_prefix(
@@ -116,14 +129,8 @@ impl Catalogue {
         request: &AllocationUpdate,
         sink: &mut impl EffectSink,
     ) -> Result<Allocation, Refused> {
-        if request.lease_ms.value().is_some() {
-            return Err(no_lease_of_prefixes());
-        }
         self.check_own(pool, network, "target", &request.target)?;
-        let (updated, kept) =
-            Tee::of(sink, |tee| self.prefixes.allocation_update(network, request, tee))?;
-        self.note_all(&kept);
-        Ok(updated)
+        self.prefixes_decide(sink, |prefixes, tee| prefixes.allocation_update(network, request, tee))
     }
 
     /// Within a project alone: what others have of a pool counts for their own quota of it.
@@ -135,10 +142,7 @@ impl Catalogue {
         sink: &mut impl EffectSink,
     ) -> Result<Allocation, Refused> {
         self.check_own(pool, network, "address", &Target::Address(request.address))?;
-        let (transferred, kept) =
-            Tee::of(sink, |tee| self.prefixes.transfer(network, request, tee))?;
-        self.note_all(&kept);
-        Ok(transferred)
+        self.prefixes_decide(sink, |prefixes, tee| prefixes.transfer(network, request, tee))
     }
 
     /// In the pool of the header, or in all if it names none.
@@ -170,6 +174,11 @@ impl Catalogue {
         let extras = asked.extras.get_or_insert_default();
         let target = Target::Key { owner: request.owner, slot: request.slot };
         self.check_own(handle, network, "owner", &target)?;
+        let length = request.length.unwrap_or(pool.row.default_length);
+        let exact = request.extras.as_deref().and_then(|extras| extras.exact);
+        let exact = exact.and_then(|exact| Prefix::new(exact, length));
+        self.end_what_is_over(handle, network, &target, exact, sink);
+        let pool = self.pools.get(&handle).ok_or_else(lost)?;
         let held = self.prefixes.holding(network, request.owner, request.slot);
         match held {
             // A repeat is judged against what is held; a length that isn't given fits any.
@@ -184,9 +193,7 @@ impl Catalogue {
                 asked.strategy = Strategy::Exact;
             }
         }
-        let (done, kept) = Tee::of(sink, |tee| self.prefixes.allocate(network, &asked, tee))?;
-        self.note_all(&kept);
-        Ok(done)
+        self.prefixes_decide(sink, |prefixes, tee| prefixes.allocate(network, &asked, tee))
     }
 
     /// Where a new prefix lies.
@@ -220,7 +227,7 @@ impl Catalogue {
 
     /// Refuses to touch what a subnet or a pool has, which `field` of the request names; others'
     /// prefixes are as if they weren't there.
-    fn check_own(
+    pub(super) fn check_own(
         &self,
         pool: NetworkHandle,
         network: u32,
@@ -378,8 +385,8 @@ fn check_fields(pool: &Pool, request: &Allocate) -> Result<(), Refused> {
     if extras.is_some_and(|extras| !extras.subnets.is_empty()) {
         return conflict("subnets", "a candidate subnet");
     }
-    if extras.is_some_and(|extras| extras.lease_ms.is_some()) {
-        return Err(no_lease_of_prefixes());
+    if let Some(lease_ms) = extras.and_then(|extras| extras.lease_ms) {
+        check_lease(lease_ms)?;
     }
     if extras.is_some_and(|extras| extras.hold_token.is_some()) {
         return Err(unsupported("hold_token", "a hold of a prefix of a subnet pool"));

@@ -93,6 +93,7 @@ impl<'a, 'b> Course<'a, 'b> {
             shard.rest_budget = budget;
             shard.undo.is_whole = true;
         }
+        catalogue.set_time(at);
         catalogue.prefixes.undo.is_whole = true;
         Self {
             catalogue,

@@ -37,6 +37,7 @@ impl World {
         while self.at.tick.0 < end {
             self.at.tick.0 = end.min(self.at.tick.0 + CLOCK_GAP_MS_MAX);
             self.shards.iter_mut().for_each(|shard| shard.notice_time(&self.at, Tick(0)));
+            self.catalogue.notice_time(&self.at, Tick(0));
         }
     }
 

@@ -21,6 +21,7 @@ mod polling;
 mod pool_machine;
 mod port_machine;
 mod ports;
+mod prefix_leases;
 mod quota_machine;
 mod quotas;
 mod reads;

@@ -6,6 +6,7 @@
 //! `ADDRD_PROPTEST_CASES` sets the number of cases; a failing case prints its steps.
 
 mod batch;
+mod leases;
 mod onboard;
 
 use super::catalogue::{in_pool, of, pool};
@@ -80,6 +81,8 @@ struct Taken {
     cells: Cells,
     project: u128,
     by: By,
+    /// When its lease ends.
+    until: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -229,7 +232,11 @@ impl Machine {
             4 => self.pool_quota(),
             5 => self.pool_scope(),
             6 => self.pool_delete(),
-            7..9 => self.allocate(),
+            7..9 => match self.dice.roll(6) {
+                0 => self.pass(),
+                1 => self.renew(),
+                _ => self.allocate(),
+            },
             9..11 => self.batch(),
             11..13 => self.release(),
             13 => self.network(),
@@ -336,7 +343,7 @@ impl Machine {
         let made = self.ask(&of(project, number), &request, got.is_some());
         let (Some(cells), Some(Reply::Pool(made))) = (got, made) else { return };
         assert_eq!(made.prefixes.iter().map(cells_of).collect::<Vec<_>>(), [cells], "best fit");
-        let taken = Taken { cells, project, by: By::Pool(number) };
+        let taken = Taken { cells, project, by: By::Pool(number), until: None };
         self.model.pools.get_mut(&parent_id).unwrap().taken.push(taken);
         let parent = Some(parent_id);
         let (quota, taken, shared) = (None, Vec::new(), false);
@@ -381,6 +388,7 @@ impl Machine {
                 cells: cells(order, at),
                 project: known.project,
                 by: By::Pool(number),
+                until: None,
             }));
         }
     }
@@ -434,6 +442,7 @@ impl Machine {
         let (number, project, owner) = (self.a_pool(), self.number(PROJECTS), self.number(6));
         let Some(known) = self.model.pools.get(&number).cloned() else { return };
         let (request, got) = self.one_prefix(&known, project, owner);
+        let until = self.until(&request);
         let got = got.filter(|_| known.is_seen_by(project));
         // Pools that projects share are named by their id alone, so the model's numbers do.
         let reply = self.ask(&in_pool(project, number), &Request::Allocate(request), got.is_some());
@@ -441,7 +450,7 @@ impl Machine {
         let given = Prefix::new(done.first.address, done.first.length).unwrap();
         assert_eq!((cells_of(&given), done.first.repeated), (cells, repeated), "{given}");
         if !repeated {
-            let taken = Taken { cells, project, by: By::Owner(owner) };
+            let taken = Taken { cells, project, by: By::Owner(owner), until };
             self.model.pools.get_mut(&number).unwrap().taken.push(taken);
         }
     }
@@ -467,9 +476,11 @@ impl Machine {
             false => held.count_ones() == 1 << order,
         });
         let got = if held.is_some() { repeats } else { wanted };
+        let lease_ms = self.dice.once_in(2).then(|| 1_000 + self.dice.roll(10_000));
         let request = Allocate {
             length: Some(26 - order),
             ..allocate_with(1_000 + owner, |extras| {
+                extras.lease_ms = lease_ms;
                 extras.exact = exactly.then(|| prefix(order, at).first());
             })
         };
@@ -552,7 +563,7 @@ impl Machine {
         self.model.networks.get_mut(&number).unwrap().subnets.insert(subnet, (cells, from));
         if let Some(pool) = from {
             let by = By::Subnet(number, subnet);
-            let taken = Taken { cells, project: net.project, by };
+            let taken = Taken { cells, project: net.project, by, until: None };
             self.model.pools.get_mut(&pool).unwrap().taken.push(taken);
         }
     }

@@ -158,7 +158,7 @@ impl Kept {
 }
 
 fn text(line: &Line) -> Result<String, Fault> {
-    line.text().map_err(|error| Fault::Internal(error.to_string()))
+    line.without_lease().text().map_err(|error| Fault::Internal(error.to_string()))
 }
 
 fn members(text: &str) -> Result<Members, Fault> {

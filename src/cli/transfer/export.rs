@@ -14,15 +14,20 @@ use std::path::PathBuf;
 #[command(after_help = "\
 All projects, or with --project one. What a server numbers and counts itself (revisions, counts) is
 not in it: the same state gives the same bytes. Nothing is stopped meanwhile; if something changed
-while it was read, that is said at the end.
+while it was read, that is said at the end. With --leases whatever has a lease says how long it still
+goes on, and goes on for so long from when it is imported.
 
 Examples:
   addrd export state.jsonl
   addrd export | gzip > state.jsonl.gz
-  addrd export --project blue blue.jsonl")]
+  addrd export --project blue blue.jsonl
+  addrd export --leases state.jsonl")]
 pub(crate) struct Export {
     /// The file, which appears when it is whole [default: standard output]
     file: Option<PathBuf>,
+    /// Write how long each lease still goes on; without it nothing ends where the file is imported
+    #[arg(long)]
+    leases: bool,
 }
 
 pub(crate) async fn run(session: &Session, export: Export) -> Result<(), Fault> {
@@ -35,6 +40,7 @@ pub(crate) async fn run(session: &Session, export: Export) -> Result<(), Fault> 
     let mut writer = Writer::begin(export.file.as_deref(), !session.output.is_quiet())?;
     let mut reader = Reader::new(client, &mut writer);
     reader.leaves_out_holds = true;
+    reader.with_leases = export.leases;
     let read = reader.all(only).await?;
     let (end, left_out) = (reader.client.server_status().await?.position, reader.left_out);
     let (leases, resting, holds) = (reader.leases, reader.resting, reader.holds);
@@ -46,10 +52,10 @@ pub(crate) async fn run(session: &Session, export: Export) -> Result<(), Fault> 
     if left_out > 0 {
         output::to_stderr(&format!("left out, since they are being deleted: {left_out}"));
     }
-    if leases > 0 {
+    if leases > 0 && !export.leases {
         output::to_stderr(&format!(
-            "note: {leases} allocations have a lease, which a file doesn't have: they don't end where it \
-             is imported"
+            "note: {leases} allocations have a lease, which the file doesn't say without --leases: they \
+             don't end where it is imported"
         ));
     }
     if holds > 0 {

@@ -223,7 +223,7 @@ fn says(name: &str, value: &Value) -> bool {
 }
 
 fn text(line: &Line) -> Result<String, String> {
-    line.text().map_err(|error| error.to_string())
+    line.without_lease().text().map_err(|error| error.to_string())
 }
 
 fn digest(line: &Line) -> Result<u64, String> {

@@ -8,6 +8,7 @@ use addrd_protocol::message::{
 use addrd_protocol::{AddressScopeId, Instance, NetworkId, OwnerId, PoolId, ProjectId, Slot, Text};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -49,6 +50,24 @@ pub(super) enum Line {
 }
 
 impl Line {
+    /// What is compared: how long a lease still goes on is another number at each look.
+    pub(super) fn without_lease(&self) -> Cow<'_, Self> {
+        let mut line = Cow::Borrowed(self);
+        let has_one = match self {
+            Self::Allocation(line) => line.object.lease_ms.is_some(),
+            Self::Prefix(line) => line.object.lease_ms.is_some(),
+            _ => false,
+        };
+        if has_one {
+            match line.to_mut() {
+                Self::Allocation(line) => line.object.lease_ms = None,
+                Self::Prefix(line) => line.object.lease_ms = None,
+                _ => {}
+            }
+        }
+        line
+    }
+
     /// As it stands in a file, without the line feed.
     pub(super) fn text(&self) -> serde_json::Result<String> {
         serde_json::to_string(self)
@@ -159,4 +178,7 @@ pub(super) struct Held {
     pub(super) host: Option<Text>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) manager: Option<Text>,
+    /// Its lease ends so long after the import reads it; none = it has none, or the export left it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lease_ms: Option<u64>,
 }

@@ -34,7 +34,9 @@ pub(super) struct Reader<S> {
     pub(super) leaves_out_holds: bool,
     /// So many are held.
     pub(super) holds: u64,
-    /// Allocations that end, of which a line doesn't tell.
+    /// A line tells how long a lease still goes on.
+    pub(super) with_leases: bool,
+    /// Allocations that end.
     pub(super) leases: u64,
     /// Addresses of pools that rest, which are nobody's and have no line.
     pub(super) resting: u128,
@@ -50,6 +52,7 @@ impl<S: Sink> Reader<S> {
             left_out: 0,
             leaves_out_holds: false,
             holds: 0,
+            with_leases: false,
             leases: 0,
             resting: 0,
             carved: HashMap::new(),
@@ -148,7 +151,8 @@ impl<S: Sink> Reader<S> {
             let mut held = client.for_pools().allocations(id, AllocationFilter::default());
             while let Some(held) = there(held.next().await)? {
                 if held.project_id == project && !self.is_carved(PoolId(id.0), &held) {
-                    self.sink.object(&shape::prefix(PoolId(id.0), held))?;
+                    self.leases += u64::from(held.time_left_ms > 0);
+                    self.sink.object(&shape::prefix(PoolId(id.0), held, self.with_leases))?;
                 }
             }
         }
@@ -283,7 +287,7 @@ impl<S: Sink> Reader<S> {
         }
         let of_ports = self.ports(client, place, gateways).await?;
         let held = client.allocations(place.network_id, AllocationFilter::default());
-        let leaves_out_holds = self.leaves_out_holds;
+        let (leaves_out_holds, with_leases) = (self.leaves_out_holds, self.with_leases);
         let (leases, holds) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
         let own = |held: Allocation| {
             if leaves_out_holds && held.state == AllocationState::Held {
@@ -291,9 +295,11 @@ impl<S: Sink> Reader<S> {
                 return None;
             }
             leases.set(leases.get() + u64::from(held.time_left_ms > 0));
-            let says_nothing = of_ports.contains(&held.address) && is_plain(&held);
+            let has_lease_line = with_leases && held.time_left_ms > 0;
+            let is_of_port = of_ports.contains(&held.address);
+            let says_nothing = is_of_port && is_plain(&held) && !has_lease_line;
             let is_line = held.project_id == place.project_id && !says_nothing;
-            is_line.then(|| place.allocation(held))
+            is_line.then(|| place.allocation(held, with_leases))
         };
         self.each(held, own).await?;
         self.leases += leases.get();

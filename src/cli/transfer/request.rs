@@ -133,6 +133,7 @@ fn allocate(held: Held) -> Allocate {
             host: held.host,
             label: held.label,
             owner_name: held.owner_name,
+            lease_ms: held.lease_ms,
             ..AllocateExtras::default()
         })),
     }

@@ -1,6 +1,7 @@
 //! From what a server shows of an object to the line that makes it again. Pure.
 
 use super::line::{Held, InNetwork, InProject, Line, Pool, Prefix, Scope};
+use addrd_protocol::message::renew::LEASE_MS_MIN;
 use addrd_protocol::message::{
     AddressScope, Allocation, FixedIp, FixedIpWanted, FromPool, HostMapping, IpAllocation, Network,
     NetworkCreate, Pin, PinCreate, PoolCreate, Port, PortCreate, Project, ProjectCreate,
@@ -96,8 +97,8 @@ impl Place {
         }))
     }
 
-    pub(super) fn allocation(self, allocation: Allocation) -> Line {
-        Line::Allocation(self.of(held(allocation)))
+    pub(super) fn allocation(self, allocation: Allocation, with_lease: bool) -> Line {
+        Line::Allocation(self.of(held(allocation, with_lease)))
     }
 
     pub(super) fn pin(self, pin: Pin) -> Line {
@@ -146,12 +147,14 @@ pub(super) fn pool(pool: SubnetPool) -> Line {
     Line::Pool(Box::new(Pool { project_id, subnet_pool_id, object }))
 }
 
-pub(super) fn prefix(subnet_pool_id: PoolId, allocation: Allocation) -> Line {
+pub(super) fn prefix(subnet_pool_id: PoolId, allocation: Allocation, with_lease: bool) -> Line {
     let project_id = allocation.project_id;
-    Line::Prefix(Box::new(Prefix { project_id, subnet_pool_id, object: held(allocation) }))
+    let object = held(allocation, with_lease);
+    Line::Prefix(Box::new(Prefix { project_id, subnet_pool_id, object }))
 }
 
-fn held(allocation: Allocation) -> Held {
+fn held(allocation: Allocation, with_lease: bool) -> Held {
+    let has_lease = with_lease && allocation.time_left_ms > 0;
     let single = if allocation.address.is_ipv4() { 32 } else { 128 };
     Held {
         address: allocation.address,
@@ -163,5 +166,7 @@ fn held(allocation: Allocation) -> Held {
         label: allocation.label,
         host: allocation.host,
         manager: allocation.manager,
+        // A lease that is nearly over has the least that a lease can have.
+        lease_ms: has_lease.then(|| allocation.time_left_ms.max(LEASE_MS_MIN)),
     }
 }

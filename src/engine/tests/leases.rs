@@ -4,7 +4,10 @@ use super::rig::Rig;
 use super::*;
 use crate::limits;
 use crate::model::worker_of;
-use addrd_protocol::message::{AllocateExtras, Allocation, AllocationGet, Renew, RenewOwner};
+use addrd_protocol::Family;
+use addrd_protocol::message::{
+    AllocateExtras, Allocation, AllocationGet, PoolCreate, Renew, RenewOwner,
+};
 use addrd_sync::Level;
 
 const OK: Status = Status::OK;
@@ -304,5 +307,108 @@ fn leases_outlive_whatever_the_clock_does() {
     assert!(!engine.clock().is_doubted());
     pass(&engine, &hand, limits::RESTART_GRACE_MS);
     assert_eq!(lookup(&engine, 2), None);
+    booted.running.stop();
+}
+
+fn in_pool(id: u64, opcode: Opcode, request: Request) -> Operation {
+    let mut operation = operation(id, 5, opcode, request);
+    operation.scope.pool = true;
+    operation
+}
+
+fn prefix(id: u64, owner: u128, lease_ms: Option<u64>) -> Operation {
+    let Operation { request: Request::Allocate(mut body), .. } = allocate(id, 5, owner) else {
+        unreachable!("made so")
+    };
+    body.extras = Some(Box::new(AllocateExtras { lease_ms, ..AllocateExtras::default() }));
+    in_pool(id, Opcode::ALLOCATE, Request::Allocate(body))
+}
+
+fn make_pool(engine: &Engine) {
+    let prefixes = vec!["10.0.0.0/30".parse().unwrap()];
+    let create = PoolCreate { default_length: Some(31), ..PoolCreate::of(Family::V4, prefixes) };
+    let create = Request::PoolCreate(Box::new(create));
+    assert_eq!(call(engine, operation(1, 5, Opcode::POOL_CREATE, create)).0, OK);
+}
+
+/// Prefixes are the sequencer's: it wakes by itself, and others get what is over.
+#[test]
+fn an_idle_engine_frees_prefixes_that_are_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let booted = boot_at(folder.path(), 2);
+    let engine = booted.running.engine().clone();
+    make_pool(&engine);
+    assert_eq!(call(&engine, prefix(2, 1, Some(1_000))).0, OK);
+    assert_eq!(call(&engine, prefix(3, 2, None)).0, OK);
+    assert_eq!(call(&engine, prefix(4, 3, None)).0, Status::POOL_EXHAUSTED);
+    let ended = || {
+        let deciding = engine.figures().deciding;
+        deciding.iter().map(|one| one.scalars[Scalar::LeasesEnded as usize]).sum::<u64>()
+    };
+    let patience = std::time::Instant::now();
+    while ended() == 0 {
+        assert!(patience.elapsed() < PATIENCE, "nobody asks, and it ends all the same");
+        std::thread::yield_now();
+    }
+    assert_eq!(call(&engine, prefix(5, 3, None)).0, OK);
+    booted.running.stop();
+}
+
+/// An hour of downtime, a year ahead, then right again: as leases of addresses.
+#[test]
+fn leases_of_prefixes_outlive_whatever_the_clock_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let hand = Hand::default();
+    hand.wall.set(1_000 * DAY);
+    let boot = || {
+        let booted = boot_with(folder.path(), 1, Box::new(hand.clone()));
+        (booted.running.engine().clone(), booted)
+    };
+    let left = |engine: &Engine, owner: u128| {
+        let target = Target::Key { owner: OwnerId::from_u128(owner), slot: Slot(0) };
+        let get = Request::AllocationGet(Box::new(AllocationGet { target }));
+        match call(engine, in_pool(9, Opcode::ALLOCATION_GET, get)) {
+            (Status::OK, Some(Reply::Allocation(held))) => Some(held.time_left_ms),
+            (Status::NOT_FOUND, _) => None,
+            other => panic!("{other:?}"),
+        }
+    };
+    let pass = |engine: &Engine, ms: u64| {
+        for _ in 0..ms.div_ceil(limits::CLOCK_GAP_MS_MAX) {
+            hand.boot.add(limits::CLOCK_GAP_MS_MAX);
+            left(engine, 0);
+        }
+    };
+    let (engine, booted) = boot();
+    make_pool(&engine);
+    assert_eq!(call(&engine, prefix(3, 1, Some(10 * 60_000))).0, OK);
+    assert_eq!(call(&engine, prefix(4, 2, Some(10 * DAY))).0, OK);
+    pass(&engine, 5 * 60_000);
+    booted.running.stop();
+
+    hand.wall.add(5 * 60_000 + HOUR);
+    let (engine, booted) = boot();
+    assert_eq!(booted.recovered.tick, Tick(1_000 * DAY + 5 * 60_000), "the last mark of time");
+    assert_eq!(left(&engine, 1), Some(limits::RESTART_GRACE_MS));
+    pass(&engine, limits::RESTART_GRACE_MS);
+    assert_eq!(left(&engine, 1), None, "nobody renewed it");
+    booted.running.stop();
+
+    hand.wall.add(365 * DAY);
+    let (engine, booted) = boot();
+    assert!(engine.clock().is_doubted());
+    hand.boot.add(20 * DAY);
+    assert_eq!(left(&engine, 2), Some(limits::RESTART_GRACE_MS), "a standstill");
+    pass(&engine, 2 * limits::RESTART_GRACE_MS);
+    assert_eq!(left(&engine, 2), Some(1), "its time is over, and nobody knows");
+    let target = Target::Key { owner: OwnerId::from_u128(2), slot: Slot(0) };
+    let body = Renew { target, fences: Fences::default(), lease_ms: 1_000 };
+    assert_eq!(call(&engine, in_pool(5, Opcode::RENEW, Request::Renew(body))).0, OK);
+
+    hand.wall.set(engine.clock().tick().0);
+    assert!(left(&engine, 2).is_some());
+    assert!(!engine.clock().is_doubted());
+    pass(&engine, limits::RESTART_GRACE_MS);
+    assert_eq!(left(&engine, 2), None);
     booted.running.stop();
 }

@@ -25,10 +25,11 @@ impl Machine {
                 continue;
             }
             let (request, got) = self.one_prefix(&known, project, owner);
+            let until = self.until(&request);
             items.push(BatchItem::Allocate(request));
             planned.push(got.map_or(Planned::Refused, |(cells, repeated)| {
                 if !repeated {
-                    known.taken.push(Taken { cells, project, by: By::Owner(owner) });
+                    known.taken.push(Taken { cells, project, by: By::Owner(owner), until });
                 }
                 Planned::Given { cells, repeated }
             }));

@@ -25,7 +25,7 @@ impl Machine {
         for (subnet, cells) in moving {
             subnets.insert(subnet, (cells, Some(pool)));
             let by = By::Subnet(number, subnet);
-            known.taken.push(Taken { cells, project: net.project, by });
+            known.taken.push(Taken { cells, project: net.project, by, until: None });
         }
         agree(&shown, known, net.project);
     }

@@ -31,6 +31,8 @@ pub(super) struct Holder {
     /// Of a prefix.
     pub(super) length: Option<u8>,
     pub(super) label: Option<Text>,
+    /// When its lease ends, s since the Unix epoch.
+    pub(super) expire: Option<u64>,
 }
 
 /// All holders: of each network its addresses, and its prefixes.
@@ -198,7 +200,7 @@ fn holder(
         None => client(lease).ok_or_else(|| "its row names no client".to_owned())?.owner()?,
     };
     let label = label(lease, owner.name.as_deref().unwrap_or_default());
-    Ok(Holder { owner, slot: Slot(0), length, label })
+    Ok(Holder { owner, slot: Slot(0), length, label, expire: lease.expire })
 }
 
 /// Whose the lease is: DHCPv4 by MAC, if there is one; DHCPv6 by DUID.
@@ -264,7 +266,7 @@ fn keep(
             subnet.is_some_and(|subnet| counts.get(&subnet).is_none_or(|n| *n <= PINS_MAX));
         let books = if is_prefix { &mut all.prefixes } else { &mut all.addresses };
         let Some(book) = books.get_mut(net) else { continue };
-        let holder = Holder { owner, slot: Slot(0), length, label: None };
+        let holder = Holder { owner, slot: Slot(0), length, label: None, expire: None };
         if is_pin {
             book.pins.insert(address, holder);
             continue;

@@ -4,6 +4,8 @@ use super::holders::{Book, Holder, Holders};
 use super::plan::{Net, Plan, Sub};
 use crate::cli::fault::Fault;
 use crate::cli::transfer::line::{Held, InNetwork, Line, Pool, Prefix};
+use super::MS_PER_S;
+use addrd_protocol::message::renew::{LEASE_MS_MAX, LEASE_MS_MIN};
 use addrd_protocol::message::subnet::QUARANTINE_MS_DEFAULT;
 use addrd_protocol::message::{
     NetworkCreate, PinCreate, PoolCreate, Strategy, SubnetCreate, SubnetKind,
@@ -16,15 +18,16 @@ use uuid::Uuid;
 /// again.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6164_6472_6400_5000_8000_6b65_6100_0000);
 
-/// Gives each line to `out`.
+/// Gives each line to `out`. With a time (s since the Unix epoch) leases end after what they have left then.
 pub(super) fn write(
     plan: &Plan,
     holders: Holders,
     (project_id, project): (ProjectId, Line),
+    ends_from: Option<u64>,
     out: &mut dyn FnMut(Line) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     out(project)?;
-    let ids = Ids { project_id };
+    let ids = Ids { project_id, ends_from };
     for net in &plan.nets {
         ids.pool(net).map_or(Ok(()), &mut *out)?;
     }
@@ -44,6 +47,7 @@ pub(super) fn write(
 
 struct Ids {
     project_id: ProjectId,
+    ends_from: Option<u64>,
 }
 
 fn id(kind: &str, name: &str) -> Uuid {
@@ -83,7 +87,7 @@ impl Ids {
             out(self.subnet(net, sub))?;
         }
         for (address, holder) in book.held {
-            out(Line::Allocation(self.of(net, held(address, holder))))?;
+            out(Line::Allocation(self.of(net, held(address, holder, self.ends_from))))?;
         }
         for (address, pin) in book.pins {
             let Holder { owner, slot, .. } = pin;
@@ -144,13 +148,14 @@ impl Ids {
         Line::Prefix(Box::new(Prefix {
             project_id: self.project_id,
             subnet_pool_id: pool_id(net),
-            object: held(address, holder),
+            object: held(address, holder, self.ends_from),
         }))
     }
 }
 
-fn held(address: IpAddr, holder: Holder) -> Held {
-    let Holder { owner, slot, length, label } = holder;
+fn held(address: IpAddr, holder: Holder, ends_from: Option<u64>) -> Held {
+    let Holder { owner, slot, length, label, expire } = holder;
+    let left = expire.zip(ends_from).map(|(expire, from)| expire.saturating_sub(from));
     Held {
         address,
         length,
@@ -161,5 +166,6 @@ fn held(address: IpAddr, holder: Holder) -> Held {
         label,
         host: None,
         manager: None,
+        lease_ms: left.map(|left| left.saturating_mul(MS_PER_S).clamp(LEASE_MS_MIN, LEASE_MS_MAX)),
     }
 }

@@ -39,13 +39,14 @@ too. Of each address the last row counts. A shared network becomes a network of 
 subnet a network kea4-ID or kea6-ID. Owners are mac:.. (DHCPv4, else client-id:..) and duid:.. ;
 what a client declined is held by kea-declined. Reservations become pins, pd-pools a pool NAME-pd.
 
-addrd has no deadlines yet: a lease becomes an allocation that stays until it is released; when it
-would have ended stands in its label (expire=SECONDS). What has ended before is left out, as are
-leases that were released or reclaimed; all of it is counted.
+A lease becomes an allocation that stays until it is released, or with --leases one that ends when
+Kea's would, unless it is renewed; when that is stands in its label (expire=SECONDS). What has ended
+before is left out, as are leases that were released or reclaimed; all of it is counted.
 
 Examples:
   addrd convert kea kea-dhcp4.conf kea-leases4.csv --to state.jsonl
   addrd convert kea kea-dhcp4.conf kea-leases4.csv kea-dhcp6.conf kea-leases6.csv --network office
+  addrd convert kea kea-dhcp4.conf kea-leases4.csv --leases --to state.jsonl
   addrd convert kea kea-dhcp6.conf kea-leases6.csv --at 1764201600 --dry-run")]
 pub(crate) struct Kea {
     /// Configurations and lease files
@@ -59,6 +60,9 @@ pub(crate) struct Kea {
     /// Leave out what has ended at this time, in seconds since the Unix epoch [default: now]
     #[arg(long, value_name = "SECONDS")]
     at: Option<u64>,
+    /// Let each lease end after the time that it has left
+    #[arg(long)]
+    leases: bool,
 }
 
 pub(super) fn run(session: &Session, kea: &Kea) -> Result<(), Fault> {
@@ -98,7 +102,9 @@ pub(super) fn run(session: &Session, kea: &Kea) -> Result<(), Fault> {
     }
     let holders = holders::holders(&mut plan, &leases, &mut faults, &mut account);
     drop(leases);
-    kea.target.finish(session, &faults, account, |out| lines::write(&plan, holders, project, out))
+    kea.target.finish(session, &faults, account, |out| {
+        lines::write(&plan, holders, project, kea.leases.then_some(at), out)
+    })
 }
 
 fn twice(path: &Path, what: &str) -> Fault {
