@@ -531,14 +531,15 @@ pub(super) fn check_hold(hold_ms: u64) -> Result<(), Refused> {
 /// Rare fields without what only a held release has.
 pub(super) fn kept(extras: Option<Box<AllocationExtras>>) -> Option<Box<AllocationExtras>> {
     let mut extras = extras?;
-    (extras.token, extras.quarantine_end) = (None, None);
+    (extras.token, extras.item, extras.quarantine_end) = (None, None, None);
     (*extras != AllocationExtras::default()).then_some(extras)
 }
 
 /// Rare fields without what only a hold has.
 pub(super) fn confirmed(extras: Option<Box<AllocationExtras>>) -> Option<Box<AllocationExtras>> {
     let mut extras = extras?;
-    (extras.token, extras.deadline, extras.quarantine_end) = (None, None, None);
+    (extras.token, extras.item) = (None, None);
+    (extras.deadline, extras.quarantine_end) = (None, None);
     (*extras != AllocationExtras::default()).then_some(extras)
 }
 

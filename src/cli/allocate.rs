@@ -88,6 +88,9 @@ pub(crate) struct Allocate {
     /// Hold it under this token until it is confirmed: an id, or any text
     #[arg(long, value_name = "TEXT", value_parser = hold::token, conflicts_with_all = ["lease", "takeover", "pool"])]
     hold: Option<Uuid>,
+    /// Let the server choose the slot: the same number of the same token is the same allocation
+    #[arg(long, value_name = "NUMBER", requires = "hold", conflicts_with = "slot")]
+    hold_item: Option<u16>,
     /// The hold runs out so long from now on [default: 60s]
     #[arg(long, value_name = "DURATION", value_parser = duration::lease, requires = "hold")]
     hold_for: Option<u64>,
@@ -275,6 +278,7 @@ impl Allocate {
             lease_ms: self.lease,
             hold_token: self.hold,
             hold_ms: self.hold_for,
+            hold_item: self.hold_item,
             manager: self.manager.clone(),
             host: self.host.clone(),
             label: self.label.clone(),

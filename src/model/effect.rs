@@ -280,6 +280,8 @@ pub struct AllocationExtras {
     pub port: Option<uuid::Uuid>,
     /// Token of its hold.
     pub token: Option<uuid::Uuid>,
+    /// Which item of its hold it is, where the server chose the slot; only beside a token.
+    pub item: Option<u16>,
     /// Number of the principal that asked.
     pub principal: Option<u32>,
     /// Trace id of the request; in the journal only, not in the state.

@@ -20,7 +20,8 @@ const TOKEN: u16 = 1 << 7;
 const BLOCK_BITS: u16 = 1 << 8;
 const CHANGED: u16 = 1 << 9;
 const TEXTS: u16 = 1 << 10;
-const KNOWN: u16 = (1 << 11) - 1;
+const ITEM: u16 = 1 << 12;
+const KNOWN: u16 = (1 << 11) - 1 | ITEM;
 
 // Presence bits of a text row.
 const MANAGER: u8 = 1;
@@ -89,6 +90,9 @@ fn encode_rare(presence: u16, cell: &AllocationRow, out: &mut Vec<u8>) {
         if let Some(token) = extras.token {
             out.extend_from_slice(token.as_bytes());
         }
+        if presence & ITEM != 0 {
+            out.extend_from_slice(&extras.item.unwrap_or_default().to_be_bytes());
+        }
     }
     if presence & BLOCK_BITS != 0 {
         out.push(cell.place.block_bits);
@@ -111,6 +115,7 @@ fn presence_of(cell: &AllocationRow) -> u16 {
         | bit(extras.project.is_some(), PROJECT)
         | bit(extras.principal.is_some(), PRINCIPAL)
         | bit(extras.token.is_some(), TOKEN)
+        | bit(extras.token.is_some() && extras.item.is_some(), ITEM)
         | bit(has_texts(extras), TEXTS)
 }
 
@@ -161,7 +166,7 @@ fn decode_cell(
 ) -> Result<(AllocationRow, bool), RecordError> {
     let first = reader.u8()?;
     let presence = reader.u16()?;
-    if presence & !KNOWN != 0 {
+    if presence & !KNOWN != 0 || presence & (TOKEN | ITEM) == ITEM {
         return Err(RecordError::Field("presence bits of a cell"));
     }
     let revision = Revision(reader.u64()?);
@@ -221,6 +226,9 @@ fn decode_rare(
         if has(TOKEN) {
             extras.token = Some(Uuid::from_bytes(reader.array()?));
         }
+        if has(ITEM) {
+            extras.item = Some(reader.u16()?);
+        }
     }
     if has(BLOCK_BITS) {
         cell.place.block_bits = reader.u8()?;
@@ -277,4 +285,50 @@ pub(crate) fn settled(mut cell: AllocationRow) -> AllocationRow {
         }
     }
     cell
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use addrd_protocol::message::AllocationState;
+
+    #[test]
+    fn an_item_stands_behind_its_token_and_never_alone() {
+        let place = AllocationPlace {
+            network: NetworkHandle(1),
+            subnet: SubnetHandle(2),
+            offset: 33,
+            block_bits: 0,
+        };
+        let row = |token, item| AllocationRow {
+            place,
+            revision: Revision(7),
+            changed: Revision(7),
+            owner: OwnerId::from_u128(9),
+            slot: Slot(3),
+            instance: Instance(0),
+            state: AllocationState::Held,
+            moves_cursor: false,
+            extras: Some(Box::new(AllocationExtras {
+                deadline: Some(5),
+                token,
+                item,
+                ..AllocationExtras::default()
+            })),
+        };
+        let key = GroupKey::at(place.network, place.subnet, place.offset);
+        let read = |body: &[u8]| {
+            let mut out = Vec::new();
+            decode_cells(key, body, &mut out, &mut |_| None).map(|()| out)
+        };
+        let token = Some(Uuid::from_u128(4));
+        for item in [None, Some(0), Some(u16::MAX)] {
+            let cells = vec![row(token, item)];
+            assert_eq!(read(&encode_cells(&cells)).unwrap(), cells);
+        }
+        let mut alone = encode_cells(&[row(token, Some(1))]);
+        let [high, low] = (ITEM | DEADLINE | SLOT).to_be_bytes();
+        alone.splice(1..3, [high, low]);
+        assert!(read(&alone).is_err());
+    }
 }

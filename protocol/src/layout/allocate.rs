@@ -7,7 +7,7 @@ use crate::error::{DecodeError, Fault};
 use crate::id::{Instance, Revision, Slot};
 use crate::message::allocate::{
     Allocate, AllocateExtras, AllocateFlags, Allocated, AllocatedAddress, CANDIDATES_MAX,
-    FamilyChoice, SubnetSettings,
+    FamilyChoice, PAIR_SLOT_MAX, SubnetSettings,
 };
 use crate::message::hold::{HOLD_MS_MAX, HOLD_MS_MIN};
 use crate::message::subnet::{DNS_SERVERS_MAX, ROUTES_MAX};
@@ -18,8 +18,6 @@ use crate::wire::{Reader, Writer, within};
 const LENGTH_NONE: u8 = 255;
 /// Longest prefix, in bits.
 const LENGTH_MAX: u64 = 128;
-/// Highest slot of a request that takes two.
-const PAIR_SLOT_MAX: u16 = u16::MAX - 1;
 
 const TAKEOVER: u16 = 1;
 const ALLOW_GATEWAY: u16 = 1 << 1;
@@ -110,6 +108,7 @@ fn read_extra(extras: &mut AllocateExtras, tag: u16, value: &mut Reader<'_>) -> 
         0x800a => extras.label = Some(value.any_text("label")?),
         0x800b => extras.owner_name = Some(value.any_text("owner_name")?),
         0x800c => extras.mac = Some(value.mac("mac")?),
+        0x8010 => extras.hold_item = Some(value.u16("hold_item")?),
         _ => return Ok(false),
     }
     Ok(true)
@@ -135,6 +134,9 @@ fn write_extras(extras: &AllocateExtras, writer: &mut Writer<'_>) {
     writer.entry_text(0x800a, extras.label.as_ref());
     writer.entry_text(0x800b, extras.owner_name.as_ref());
     writer.entry_mac(0x800c, extras.mac);
+    if let Some(item) = extras.hold_item {
+        writer.entry(0x8010, |w| w.u16(item));
+    }
 }
 
 const REPEATED: u8 = 1;

@@ -11,6 +11,8 @@ use std::net::IpAddr;
 
 /// Most candidate subnets of a request.
 pub const CANDIDATES_MAX: usize = 16;
+/// Highest slot of a request that takes two.
+pub const PAIR_SLOT_MAX: u16 = u16::MAX - 1;
 
 /// Which families are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -128,6 +130,9 @@ pub struct AllocateExtras {
     /// [`super::hold::HOLD_MS_DEFAULT`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold_ms: Option<u64>,
+    /// Which item of the hold it is, for a caller that leaves the slot (0 in the request) to the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_item: Option<u16>,
     /// Manager, at most 64 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manager: Option<Text>,

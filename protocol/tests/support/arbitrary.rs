@@ -408,7 +408,7 @@ made_of_fields! {
     AllocateExtras {
         subnets = |s| s.list(allocate::CANDIDATES_MAX), exact, preferred, limit,
         lease_ms = |s| s.maybe(Source::lease_ms), hold_token,
-        hold_ms = |s| s.maybe(|s| s.up_to(315_360_000_000).max(1_000)),
+        hold_ms = |s| s.maybe(|s| s.up_to(315_360_000_000).max(1_000)), hold_item,
         manager = |s| s.maybe(Source::manager), host, label, owner_name, trace, mac,
     }
     Service {

@@ -12,6 +12,11 @@ pub(super) fn requests() -> Vec<RequestSample> {
         let extras = AllocateExtras { hold_token: Some(TOKEN), hold_ms, ..Default::default() };
         Allocate { extras: Some(Box::new(extras)), ..plain_allocate() }
     };
+    let of_token = |item| {
+        let hold_item = Some(item);
+        let extras = AllocateExtras { hold_token: Some(TOKEN), hold_item, ..Default::default() };
+        Allocate { slot: Slot(0), extras: Some(Box::new(extras)), ..plain_allocate() }
+    };
     let by_address = Target::Address(read("fd00:64::2"));
     let end = |target| HoldEnd { target, revision: REVISION, token: TOKEN, release: false };
     let release = |target, fences, hold_ms| HoldRelease { target, fences, token: TOKEN, hold_ms };
@@ -40,6 +45,7 @@ pub(super) fn requests() -> Vec<RequestSample> {
         ("hold_confirm_release", Request::HoldConfirm(of_release(key()))),
         ("hold_cancel_release", Request::HoldCancel(of_release(by_address))),
         ("batch_hold_release", Request::Batch(Box::new(releases))),
+        ("allocate_held_item", Request::Allocate(of_token(7))),
     ];
     let sample = |(number, (name, request)): (u64, (&str, Request))| RequestSample {
         name: name.to_owned(),

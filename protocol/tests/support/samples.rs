@@ -116,6 +116,7 @@ fn full_allocate() -> Allocate {
             lease_ms: Some(60_000),
             hold_token: Some(TOKEN),
             hold_ms: Some(30_000),
+            hold_item: None,
             manager: some("cluster-a/podnet"),
             host: some("node-7"),
             label: some("app=web,tier=front"),

@@ -5,6 +5,7 @@ mod automatic;
 mod candidates;
 mod choose;
 mod exact;
+mod item;
 mod plain;
 mod repeat;
 mod request;
@@ -105,7 +106,13 @@ impl Shard {
         request: &Allocate,
         sink: &mut impl EffectSink,
     ) -> Result<Allocated, Refused> {
-        let asked = Asked::new(request)?;
+        let mut asked = Asked::new(request)?;
+        let placed;
+        if let Some(item) = asked.extras.hold_item {
+            let slot = self.slot_of_item(network, &asked, item)?;
+            placed = Allocate { slot, ..request.clone() };
+            asked = Asked::trusted(&placed, placed.extras.as_deref());
+        }
         let (first, second) = self.wants(network, &asked)?;
         let first = (first, self.decide(network, &asked, &first, sink)?);
         let second = match second {
@@ -369,6 +376,7 @@ impl Shard {
         let mut extras = extras.unwrap_or_default();
         let hold_ms = asked.extras.hold_ms.unwrap_or(HOLD_MS_DEFAULT);
         extras.token = Some(token);
+        extras.item = asked.extras.hold_item;
         extras.deadline = Some(self.deadline_of(hold_ms));
         extras.quarantine_end = rest_end;
         (AllocationState::Held, Some(extras))

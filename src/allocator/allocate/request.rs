@@ -20,6 +20,7 @@ const PLAIN: &AllocateExtras = &AllocateExtras {
     lease_ms: None,
     hold_token: None,
     hold_ms: None,
+    hold_item: None,
     manager: None,
     host: None,
     label: None,
@@ -119,6 +120,12 @@ impl<'a> Asked<'a> {
             }
             AllocateExtras { lease_ms: Some(_), .. } if is_hold => {
                 ("lease_ms", "has no place in a hold, which has an end of its own")
+            }
+            AllocateExtras { hold_item: Some(_), .. } if !is_hold => {
+                ("hold_item", "needs a hold_token")
+            }
+            AllocateExtras { hold_item: Some(_), .. } if self.request.slot != Slot(0) => {
+                ("slot", "is the server's choice where an item is given")
             }
             _ if is_hold && self.request.flags.takeover => {
                 ("takeover", "has no place in a hold: what it took over could not be given back")

@@ -315,9 +315,13 @@ impl Dice {
             self.hold(extras);
             takeover &= self.once_in(8);
         }
+        let mut slot = self.slot();
+        if extras.as_deref().is_some_and(|extras| extras.hold_item.is_some()) && !self.once_in(8) {
+            slot = Slot(0);
+        }
         Allocate {
             owner: self.owner(),
-            slot: self.slot(),
+            slot,
             instance: self.instance(),
             family: self.one_of(&[
                 FamilyChoice::One,
@@ -347,6 +351,7 @@ impl Dice {
             true => dice.one_of(&[0, 999, 315_360_000_001]),
             false => 1_000 + dice.roll(20_000),
         });
+        extras.hold_item = self.some(3, |dice| dice.roll(3) as u16);
         if !self.once_in(16) {
             extras.lease_ms = None;
         }
@@ -410,6 +415,7 @@ impl Dice {
             lease_ms: self.some(3, Self::lease_ms),
             hold_token: None,
             hold_ms: self.some(64, |_| 1_000),
+            hold_item: self.some(64, |_| 1),
             manager: self.some(6, Self::text),
             host: self.some(6, Self::text),
             label: self.some(6, Self::text),

@@ -9,6 +9,7 @@ mod costs;
 mod deletion;
 mod dice;
 mod fencing;
+mod hold_items;
 mod holds;
 mod leases;
 mod levels;

@@ -22,7 +22,9 @@ const STATE_MASK: u8 = 0b1100;
 const MOVES_CURSOR: u8 = 0b1_0000;
 /// The state of what is gone, if it was nobody's.
 const RESTED: u8 = (AllocationState::Quarantined as u8) << STATE_SHIFT;
-const FLAGS_PUT: u8 = WIDTH_MASK | STATE_MASK | MOVES_CURSOR;
+/// A number of an item stands behind the token.
+const ITEM: u8 = 0b100_0000;
+const FLAGS_PUT: u8 = WIDTH_MASK | STATE_MASK | MOVES_CURSOR | ITEM;
 
 // Presence bits; optional fields follow the fixed ones in this order.
 const SLOT: u16 = 1;
@@ -67,7 +69,8 @@ pub(super) fn encode_put(row: &AllocationRow, out: &mut Vec<u8>) {
         kind: RecordKind::AllocationPut,
         flags: width_of(row.place.offset)
             | ((row.state as u8) << STATE_SHIFT)
-            | if row.moves_cursor { MOVES_CURSOR } else { 0 },
+            | if row.moves_cursor { MOVES_CURSOR } else { 0 }
+            | if item_of(row).is_some() { ITEM } else { 0 },
         presence: presence_of(row),
         network: row.place.network,
         revision: row.changed,
@@ -84,6 +87,7 @@ pub(super) fn encode_put(row: &AllocationRow, out: &mut Vec<u8>) {
 
 pub(super) fn decode_put(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordError> {
     head.only(FLAGS_PUT, PRESENCE_PUT)?;
+    non_zero(head.has(TOKEN) || head.flags & ITEM == 0, "item")?;
     let subnet = SubnetHandle(body.u32()?);
     let offset = decode_offset(head.flags, body)?;
     let mut row = AllocationRow {
@@ -284,6 +288,12 @@ fn presence_of(row: &AllocationRow) -> u16 {
         | bit(extras.former.is_some(), FORMER)
 }
 
+/// Only what has a token has an item.
+fn item_of(row: &AllocationRow) -> Option<u16> {
+    let extras = row.extras.as_deref().filter(|extras| extras.token.is_some());
+    extras.and_then(|extras| extras.item)
+}
+
 fn project_of(extras: &AllocationExtras) -> Option<&ProjectId> {
     extras.project.as_ref().filter(|_| !is_planted(Bug::GuestNotEncoded))
 }
@@ -355,6 +365,9 @@ fn encode_extras(extras: &AllocationExtras, out: &mut Vec<u8>) {
         out.extend_from_slice(&principal.to_be_bytes());
     }
     id(extras.token.as_ref(), out);
+    if let Some(item) = extras.item.filter(|_| extras.token.is_some()) {
+        out.extend_from_slice(&item.to_be_bytes());
+    }
     id(extras.trace.as_ref(), out);
     text(&extras.label, out);
     text(&extras.owner_name, out);
@@ -424,6 +437,9 @@ fn decode_extras(head: &Head, body: &mut Reader<'_>) -> Result<AllocationExtras,
     }
     if head.has(TOKEN) {
         extras.token = Some(Uuid::from_bytes(body.array()?));
+    }
+    if head.flags & ITEM != 0 {
+        extras.item = Some(body.u16()?);
     }
     if head.has(TRACE) {
         extras.trace = Some(Uuid::from_bytes(body.array()?));

@@ -18,7 +18,7 @@ use addrd_protocol::message::{
     AllocationState, Exclusion, ExclusionMode, IpAllocation, Ipv6Mode, JobKind, Route, Service,
     Strategy as Choice, SubnetKind,
 };
-use allocations::{golden_full, golden_transferred};
+use allocations::{golden_full, golden_item, golden_transferred};
 use departed::{held_by, thing_was};
 use projects::{golden_project, project};
 use proptest::prelude::*;
@@ -79,11 +79,12 @@ fn extras() -> impl Strategy<Value = Option<Box<AllocationExtras>>> {
         prop::option::of(any::<u64>()),
         prop::option::of(any::<u64>()),
         prop::option::of(any::<u32>()),
+        prop::option::of(any::<u16>()),
     );
     let ids = [(); 4].map(|()| prop::option::of(uuid()));
     let texts = [(); 4].map(|()| prop::option::of(text()));
     (numbers, ids, texts, prop::option::of(held_by())).prop_map(|(numbers, ids, texts, former)| {
-        let ((deadline, quarantine_end, principal), [project, port, token, trace]) = (numbers, ids);
+        let ((deadline, quarantine_end, principal, item), [project, port, token, trace]) = (numbers, ids);
         let [manager, host, label, owner_name] = texts;
         let project = project.map(ProjectId);
         let extras = AllocationExtras {
@@ -92,6 +93,7 @@ fn extras() -> impl Strategy<Value = Option<Box<AllocationExtras>>> {
             project,
             port,
             token,
+            item: token.and(item),
             principal,
             trace,
             former: former.map(Box::new),
@@ -626,6 +628,7 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
             },
         ),
         ("allocation-transferred", Effect::AllocationPut(golden_transferred())),
+        ("allocation-item", Effect::AllocationPut(golden_item())),
     ]
 }
 

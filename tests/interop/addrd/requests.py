@@ -197,6 +197,7 @@ ALLOCATE = Layout(
         0x800A: Tag("label", Text()),
         0x800B: Tag("owner_name", Text()),
         0x800C: Tag("mac", Mac(zero=False)),
+        0x8010: Tag("hold_item", Number(2)),
     },
     gather=gather_allocate, scatter=lambda value: {"length": SINGLE} | value,
 )

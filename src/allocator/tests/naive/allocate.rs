@@ -43,7 +43,8 @@ impl Naive {
         let plain = AllocateExtras::default();
         let extras = request.extras.as_deref().unwrap_or(&plain);
         check(request, extras)?;
-        let ask = Ask { net, request, extras, now: self.now };
+        let placed = net.placed(request, extras);
+        let ask = Ask { net, request: &placed, extras, now: self.now };
         let mut all = Vec::new();
         for (family, slot) in ask.wants()? {
             all.push((slot, ask.decide(family, slot)?));
@@ -80,7 +81,7 @@ impl Naive {
                     held.instance = request.instance;
                     (held.releasing, held.rested) = (None, None);
                     if held.token.take().is_some() {
-                        held.end = None;
+                        (held.end, held.item) = (None, None);
                     }
                     write_extras(held, extras, now);
                     *at
@@ -114,6 +115,7 @@ impl Naive {
                         owner_name: None,
                         end: extras.hold_token.map(|_| now + extras.hold_ms.unwrap_or(60_000)),
                         token: extras.hold_token,
+                        item: extras.hold_item,
                         rested: rested.filter(|_| extras.hold_token.is_some()),
                         releasing: None,
                     };
@@ -125,6 +127,25 @@ impl Naive {
             result.push(net.held[at].clone());
         }
         result
+    }
+}
+
+impl Net {
+    /// The request with the slot that an item of a token has, or gets.
+    fn placed(&self, request: &Allocate, extras: &AllocateExtras) -> Allocate {
+        let Some(item) = extras.hold_item else { return request.clone() };
+        let pair = matches!(request.family, FamilyChoice::Both | FamilyChoice::Each);
+        let own = self.held.iter().filter(|held| {
+            held.owner == request.owner
+                && held.token == extras.hold_token
+                && held.item == Some(item)
+        });
+        let first =
+            |held: &Held| held.slot.0.saturating_sub(u16::from(pair && held.family == Family::V6));
+        let free = |slot: u16| self.by_key(request.owner, Slot(slot)).is_none();
+        let lowest = || (0..).find(|slot| free(*slot) && (!pair || free(*slot + 1))).unwrap();
+        let slot = Slot(own.map(first).min().unwrap_or_else(lowest));
+        Allocate { slot, ..request.clone() }
     }
 }
 
@@ -145,8 +166,10 @@ fn check(request: &Allocate, extras: &AllocateExtras) -> Verdict<()> {
         return no_field(Status::OUT_OF_RANGE, "hold_ms");
     }
     let unfit = match extras.hold_token {
-        None => extras.hold_ms.map(|_| "hold_ms"),
+        None if extras.hold_ms.is_some() => Some("hold_ms"),
+        None => extras.hold_item.map(|_| "hold_item"),
         Some(_) if extras.lease_ms.is_some() => Some("lease_ms"),
+        Some(_) if extras.hold_item.is_some() && request.slot.0 > 0 => Some("slot"),
         Some(_) => request.flags.takeover.then_some("takeover"),
     };
     if let Some(field) = unfit {

@@ -96,6 +96,8 @@ pub(super) struct Held {
     pub(super) end: Option<u64>,
     /// It is held under this token.
     pub(super) token: Option<Uuid>,
+    /// Which item of its token it is.
+    pub(super) item: Option<u16>,
     /// What the hold interrupts would have rested until then.
     pub(super) rested: Option<u64>,
     /// It is to be released under this token, if that is confirmed before then.

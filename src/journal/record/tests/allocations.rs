@@ -9,6 +9,7 @@ pub(super) fn golden_full() -> AllocationRow {
         project: Some(ProjectId::from_u128(3)),
         port: Some(Uuid::from_u128(4)),
         token: Some(Uuid::from_u128(5)),
+        item: None,
         principal: Some(6),
         trace: Some(Uuid::from_u128(7)),
         former: None,
@@ -29,6 +30,13 @@ pub(super) fn golden_full() -> AllocationRow {
         extras: Some(Box::new(extras)),
         ..plain(0)
     }
+}
+
+/// Held as an item of a token.
+pub(super) fn golden_item() -> AllocationRow {
+    let token = Some(Uuid::from_u128(5));
+    let extras = AllocationExtras { deadline: Some(1), token, item: Some(6), ..Default::default() };
+    AllocationRow { state: AllocationState::Held, extras: Some(Box::new(extras)), ..plain(0) }
 }
 
 /// Of a guest's until now, and of the network's own project from now on.
