@@ -383,6 +383,24 @@ impl Shard {
         })
     }
 
+    /// What a key had under a token that ran out, and what rests for that still.
+    ///
+    /// Shape: of what rests for the key it looks at the last [`REST_SLICE_OBJECTS`].
+    pub(super) fn rest_under_token(&self, network: u32, owner: OwnerId, slot: Slot) -> Option<u32> {
+        self.networks.at(network).rests.as_deref()?;
+        let key = self.key_of(network, owner, slot);
+        let hash = self.ledger.key_hash(owner, slot, key.key_salt);
+        self.rests.of_key(hash).take(REST_SLICE_OBJECTS).find(|&handle| {
+            let record = self.ledger.at(handle);
+            record.owner() == owner
+                && record.slot == slot
+                && self.subnets.at(record.subnet).network == network
+                && self.ledger.project_of(&self.subnets, record) == key.project
+                && self.token_of(record).is_some()
+                && !self.has_rested(record)
+        })
+    }
+
     /// What rests longest in the part of a subnet that a request may draw from: the block of its size
     /// whose rest ends first. What rests for a hold that ran out is kept for it.
     ///

@@ -139,31 +139,37 @@ async fn run_all(session: &Session, renew: &Renew) -> Result<(), Fault> {
     if session.is_dry("renew so", &request)? {
         return Ok(());
     }
-    let counts = match network_id {
-        Some(network) => client.renew_owner(network, request).await?,
+    let (counts, fault) = match network_id {
+        Some(network) => (client.renew_owner(network, request).await?, None),
         None => everywhere(&client, request).await?,
     };
-    session.output.one(&AllOf { counts, network_id, owner })
+    session.output.one(&AllOf { counts, network_id, owner })?;
+    fault.map_or(Ok(()), Err)
 }
 
-/// In all networks, and in all pools.
-async fn everywhere(client: &Client, request: RenewOwner) -> Result<RenewedOwner, Fault> {
+/// In all networks, and in all pools; what was renewed, and what else went wrong.
+async fn everywhere(
+    client: &Client,
+    request: RenewOwner,
+) -> Result<(RenewedOwner, Option<Fault>), Fault> {
     let in_networks = client.renew_owner(NetworkId::NIL, request).await;
     let in_pools = client.for_pools().renew_owner(NetworkId::NIL, request).await;
     let has_none = |counts: &Result<RenewedOwner, Error>| {
         counts.as_ref().is_err_and(|error| error.is(Status::EXPIRED))
     };
-    Ok(match (has_none(&in_networks), has_none(&in_pools)) {
-        (_, true) => in_networks?,
-        (true, false) => in_pools?,
-        (false, false) => {
-            let (a, b) = (in_networks?, in_pools?);
-            RenewedOwner {
+    Ok(match (in_networks, in_pools) {
+        (in_networks, in_pools) if has_none(&in_pools) => (in_networks?, None),
+        (in_networks, in_pools) if has_none(&in_networks) => (in_pools?, None),
+        (Ok(a), Ok(b)) => {
+            let counts = RenewedOwner {
                 renewed: a.renewed.saturating_add(b.renewed),
                 endless: a.endless.saturating_add(b.endless),
                 expired: a.expired.saturating_add(b.expired),
                 stale: a.stale.saturating_add(b.stale),
-            }
+            };
+            (counts, None)
         }
+        (Ok(counts), Err(error)) | (Err(error), Ok(counts)) => (counts, Some(error.into())),
+        (Err(error), Err(_)) => return Err(error.into()),
     })
 }

@@ -311,13 +311,8 @@ impl Engine {
 
     /// The quarter that is kept for releases: takes those that stand first in the parcel; order is
     /// kept, so the first other operation rejects the rest.
-    fn submit_reserved(&self, door: &Door, mut parcel: Parcel) -> Result<(), Rejected> {
-        let first_ordinary = parcel
-            .operations
-            .iter()
-            .position(|operation| !allocator::is_reserved_class(&operation.request))
-            .unwrap_or(parcel.operations.len());
-        let rest = parcel.operations.split_off(first_ordinary);
+    fn submit_reserved(&self, door: &Door, parcel: Parcel) -> Result<(), Rejected> {
+        let (parcel, rest) = split_reserved(parcel);
         if parcel.operations.is_empty() {
             return Err(rejected(rest, "ring_operations_max"));
         }
@@ -332,17 +327,38 @@ impl Engine {
         }
     }
 
+    /// As with workers: a part of the ring is kept for what frees something or lets it go on.
     fn submit_to_sequencer(&self, parcel: Parcel) -> Result<(), Rejected> {
+        let bound = "sequencer_operations_max";
+        match self.push_to_sequencer(parcel, Class::Ordinary) {
+            Ok(()) => Ok(()),
+            Err(parcel) => {
+                let (kept, rest) = split_reserved(parcel);
+                if kept.operations.is_empty() {
+                    return Err(rejected(rest, bound));
+                }
+                match self.push_to_sequencer(kept, Class::Reserved) {
+                    Ok(()) if rest.is_empty() => Ok(()),
+                    Ok(()) => Err(rejected(rest, bound)),
+                    Err(parcel) => {
+                        let mut operations = parcel.operations;
+                        operations.extend(rest);
+                        Err(rejected(operations, bound))
+                    }
+                }
+            }
+        }
+    }
+
+    fn push_to_sequencer(&self, parcel: Parcel, class: Class) -> Result<(), Parcel> {
         let cost = cost_of(&parcel);
-        match self.inner.sequencer.try_push(Sequenced::Parcel(parcel), cost, Class::Ordinary) {
+        match self.inner.sequencer.try_push(Sequenced::Parcel(parcel), cost, class) {
             Ok(()) => {
                 self.inner.sequencer_bell.ring();
                 Ok(())
             }
             Err(full) => match full.item {
-                Sequenced::Parcel(parcel) => {
-                    Err(rejected(parcel.operations, "sequencer_operations_max"))
-                }
+                Sequenced::Parcel(parcel) => Err(parcel),
                 Sequenced::Finish { .. } => unreachable!("the ring gives back what was pushed"),
             },
         }
@@ -378,6 +394,15 @@ impl Engine {
         let share = ordinary / self.inner.active.get().max(1);
         u32::try_from(share).unwrap_or(u32::MAX).max(1)
     }
+}
+
+/// The operations that stand first in a parcel and have places kept for them, and what follows.
+fn split_reserved(mut parcel: Parcel) -> (Parcel, Vec<Operation>) {
+    let is_ordinary =
+        |operation: &Operation| !allocator::is_reserved_class(&operation.request);
+    let first = parcel.operations.iter().position(is_ordinary);
+    let rest = parcel.operations.split_off(first.unwrap_or(parcel.operations.len()));
+    (parcel, rest)
 }
 
 /// Bytes that a decoded operation keeps in memory, beside its frame.

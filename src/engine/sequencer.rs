@@ -146,6 +146,8 @@ pub struct Sequencer {
     marked: Tick,
     /// The journal knows when it ended.
     has_marked_end: bool,
+    /// Turns since leases were ended.
+    turns_without_ends: u32,
     is_closed: bool,
 }
 
@@ -178,6 +180,7 @@ impl Sequencer {
             was_stopped,
             marked,
             has_marked_end: false,
+            turns_without_ends: 0,
             is_closed: false,
         }
     }
@@ -194,9 +197,13 @@ impl Sequencer {
         self.may_tell_levels() || may_expire || self.is_mark_due()
     }
 
-    /// Whether leases of prefixes are to be looked at, and the journal has room for their ends.
+    /// Whether leases of prefixes are to be looked at, and the journal has room for their ends. What is left of a
+    /// nearly full one is for those who wait for answers: ends are slow then, but they don't stand still.
     fn may_expire(&self) -> bool {
-        self.expires_in_ms() == Some(0) && self.shared.pressure.refuse() != Refuse::Mutations
+        let pressure = &self.shared.pressure;
+        let is_turn = self.turns_without_ends >= limits::JOB_DRAINS_CROWDED;
+        let has_room = pressure.refuse() != Refuse::Mutations;
+        self.expires_in_ms() == Some(0) && has_room && (is_turn || !pressure.is_crowded())
     }
 
     /// Time until the next lease has to be looked at, ms.
@@ -274,6 +281,7 @@ impl Sequencer {
     /// come any more.
     pub fn take(&mut self) -> Result<Agenda, Progress> {
         self.notice_time();
+        self.turns_without_ends = self.turns_without_ends.saturating_add(1);
         if self.intake.is_empty() && !self.may_go_on() {
             let is_finished = self.intake.is_finished();
             return Err(if is_finished { Progress::Finished } else { Progress::Idle });
@@ -305,7 +313,9 @@ impl Sequencer {
         }
         self.expire(&mut draft);
         self.tell_levels(&mut draft);
-        self.figures.rendezvous(draft.operations, began_ns, &*self.shared.clock);
+        if draft.operations > 0 || !shards.is_empty() {
+            self.figures.rendezvous(draft.operations, began_ns, &*self.shared.clock);
+        }
         self.figures.leases(self.catalogue.leases());
         self.push(&mut draft);
         self.mark_time(&draft);
@@ -318,6 +328,7 @@ impl Sequencer {
         if !self.may_expire() {
             return;
         }
+        self.turns_without_ends = 0;
         self.make_room(draft, limits::EXPIRY_SLICE_RECORD_BYTES_MAX);
         let (at, before) = (self.at(), draft.records.record_count());
         self.catalogue.step_expiry(&at, limits::EXPIRY_SLICE_OBJECTS, &mut draft.records);

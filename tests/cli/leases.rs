@@ -88,7 +88,7 @@ fn a_prefix_of_a_pool_has_a_lease_like_an_address() {
     assert!(gone.contains("EXPIRED"), "{gone}");
     server.addrd("allocate --pool nodes --owner node-8 --lease 1s").ok();
     let begin = Instant::now();
-    while server.addrd("pool get nodes -o json").json()["taken"] != "1" {
+    while server.addrd("pool get nodes -o json").json()["taken"] != 1 {
         assert!(begin.elapsed() < PATIENCE, "its lease has ended long ago");
     }
     server.addrd("renew --pool nodes --owner node-8 --lease 1h").fails(4);

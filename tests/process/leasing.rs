@@ -2,23 +2,25 @@
 //! an address whose lease ended goes to others, and never while its holder may still use it.
 
 use crate::support::line::{Answer, Line, hello_of};
-use crate::support::network::network;
+use crate::support::network::{POOLED, POOLED_LENGTH, network, prefix};
 use crate::support::seed::Choices;
 use crate::support::server::Site;
 use crate::support::workload::CLOCKS_DIFFER_MS;
 use crate::support::{eventually, run, say, scale};
-use addrd_client::plain_allocate;
+use addrd_client::{Client, plain_allocate};
 use addrd_client::protocol::message::{
-    Allocate, AllocateExtras, Fences, Release, Renew, Reply, Request, Strategy, Target,
+    Allocate, AllocateExtras, Fences, PoolCreate, Release, Renew, Reply, Request, Strategy, Target,
 };
-use addrd_client::protocol::{NetworkId, OwnerId, Retry, Revision, SessionId, Slot, Status};
+use addrd_client::protocol::{
+    Family, NetworkId, OwnerId, PoolId, Retry, Revision, SessionId, Slot, Status,
+};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// More than there are addresses: what ends is taken at once.
 const TENANTS: u64 = 20;
-/// Usable addresses of the network.
+/// Usable addresses of the network, or blocks of the pool.
 const SIZE: usize = 13;
 /// Shortest and longest lease, ms.
 const LEASE_MS: std::ops::Range<u64> = 1_000..3_000;
@@ -111,8 +113,12 @@ impl Tenant {
     async fn take(&mut self, address: SocketAddr) -> Option<Lease> {
         let lease_ms = self.choices.below(LEASE_MS);
         let extras = AllocateExtras { lease_ms: Some(lease_ms), ..AllocateExtras::default() };
+        let strategies = match self.network == POOLED {
+            true => [Strategy::Lowest, Strategy::Default],
+            false => [Strategy::Lowest, Strategy::Random],
+        };
         let request = Request::Allocate(Allocate {
-            strategy: *self.choices.pick(&[Strategy::Lowest, Strategy::Random]),
+            strategy: *self.choices.pick(&strategies),
             extras: Some(Box::new(extras)),
             ..plain_allocate(self.owner)
         });
@@ -128,7 +134,7 @@ impl Tenant {
                 self.note(&lease);
                 Some(lease)
             }
-            Err(failure) if failure.status == Status::EXHAUSTED => {
+            Err(failure) if [Status::EXHAUSTED, Status::POOL_EXHAUSTED].contains(&failure.status) => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 None
             }
@@ -272,15 +278,37 @@ fn the_checker_finds_two_who_use_one_address() {
 
 #[test]
 fn leases_end_for_nobody_who_renews_through_kill_9_and_for_everybody_else() {
+    prove("leasing", async |client| network(client, 1, &["10.0.0.0/28"]).await);
+}
+
+/// Prefixes of a pool are the sequencer's, and end by its turns.
+#[test]
+fn leases_of_prefixes_end_as_those_of_addresses_do() {
+    prove("leasing-prefixes", async |client| {
+        // As many blocks as there are addresses.
+        let all = ["10.9.0.0/25", "10.9.0.128/26", "10.9.0.192/28"];
+        let all = all.into_iter().map(prefix).collect();
+        let create = PoolCreate {
+            default_length: Some(POOLED_LENGTH),
+            max_length: Some(POOLED_LENGTH),
+            ..PoolCreate::of(Family::V4, all)
+        };
+        client.pool_create(PoolId(POOLED.0), create).await.expect("a pool");
+        POOLED
+    });
+}
+
+/// Tenants of one network or pool over kill -9.
+fn prove(name: &str, ground: impl AsyncFn(&Client) -> NetworkId) {
     let rounds = scale("ADDRD_ROUNDS", 4);
     run(Duration::from_secs(240 + 30 * rounds), async {
-        let mut choices = Choices::of_test("leasing");
+        let mut choices = Choices::of_test(name);
         // Downtime counts: else nothing would end between two kills.
         let config = "restart_grace = \"0s\"\njournal_records_max = 262144\n";
         let site = Site::new().with_config(config);
         let mut server = site.start().await;
         let client = site.client().await;
-        let network = network(&client, 1, &["10.0.0.0/28"]).await;
+        let network = ground(&client).await;
         let found = Shared::default();
         let mut tenants = tokio::task::JoinSet::new();
         for number in 1..=TENANTS {
@@ -315,9 +343,14 @@ fn leases_end_for_nobody_who_renews_through_kill_9_and_for_everybody_else() {
             assert_eq!(doubled(&found.tenures).map(|pair| format!("{pair:?}")), None);
             assert!(found.renewed > 0 && found.released > 0);
         }
+        let (asker, unit) = match network == POOLED {
+            true => (client.for_pools(), 1 << (32 - POOLED_LENGTH)),
+            false => (client.clone(), 1),
+        };
         let all = async || {
-            let block = client.usage(network, None).await.ok()?;
-            (block.subnets[0].free == SIZE as u128).then_some(())
+            let usage = asker.usage(network, None).await.ok()?;
+            let free: u128 = usage.subnets.iter().map(|subnet| subnet.free).sum();
+            (free == SIZE as u128 * unit).then_some(())
         };
         eventually("every address to be free", all).await;
         server.stop().await;

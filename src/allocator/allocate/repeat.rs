@@ -6,7 +6,7 @@ use super::{Decision, owner_text};
 use crate::allocator::Shard;
 use crate::allocator::refusal::{Refused, refuse_field, with};
 use crate::model::Status;
-use addrd_protocol::message::Detail;
+use addrd_protocol::message::{AllocationState, Detail};
 
 impl Shard {
     /// Judges a request whose key holds `held`.
@@ -23,6 +23,11 @@ impl Shard {
                 Some(field) => Err(self.key_in_use(held, field)),
                 None => Ok(Decision::Complete(held)),
             };
+        }
+        if let Some(item) = asked.extras.hold_item
+            && !(record.state() == AllocationState::Held && self.is_item(held, asked, item))
+        {
+            return Err(self.key_in_use(held, "hold_item"));
         }
         let takes_over = !same_instance && asked.request.flags.takeover;
         if !takes_over {

@@ -110,3 +110,37 @@ fn an_item_without_a_token_or_with_a_slot_is_refused() {
         assert_eq!((refused.status, refused.field), (Status::CONFLICTING_FIELDS, Some(text(field))));
     }
 }
+
+#[test]
+fn what_ran_out_as_an_item_stays_for_that_item() {
+    let mut world = World::with_subnet(subnet(1, "10.0.0.0/24"));
+    let given = [0, 1].map(|number| world.item(item(1, ONE, number)));
+    world.wait(60_000);
+    let World { shards, at, log, .. } = &mut world;
+    shards.iter_mut().for_each(|shard| while shard.step_expiry(at, 8, log) {});
+    // Another item of the token, and an owner that comes without one, keep away from both.
+    let other = world.item(item(1, ONE, 2));
+    assert_eq!(other.slot, Slot(2));
+    assert!(given.iter().all(|rests| rests.address != other.address));
+    // The second comes back first, and gets its own place; the first is confirmed late.
+    let again = world.item(item(1, ONE, 1));
+    assert_eq!((again.slot, again.address), (Slot(1), given[1].address));
+    let late = world.done(1, Request::HoldConfirm(end(1, &given[0], ONE)));
+    let Reply::HoldEnded(late) = late else { panic!("{late:?}") };
+    assert!(late.late && late.address == given[0].address);
+    world.check();
+}
+
+#[test]
+fn what_an_item_does_not_have_is_no_repeat_of_it() {
+    let mut world = World::with_subnet(subnet(1, "10.0.0.0/24"));
+    world.subnet(subnet(2, "fd00::/64"));
+    let pair = Allocate { family: FamilyChoice::Both, ..item(1, ONE, 1) };
+    let first = world.allocate(pair.clone()).first;
+    world.done(1, Request::HoldCancel(end(1, &first, ONE)));
+    assert_eq!(world.item(item(1, ONE, 2)).slot, Slot(0));
+    // Half of the first item is gone, and in its place is another.
+    let refused = world.refused(1, Request::Allocate(pair));
+    assert_eq!((refused.status, refused.field), (Status::KEY_IN_USE, Some(text("hold_item"))));
+    world.check();
+}

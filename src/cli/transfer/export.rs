@@ -30,13 +30,22 @@ pub(crate) struct Export {
     leases: bool,
 }
 
+/// What the state of a server says that doubts its clock, or is in adoption mode.
+const NO_LEASE_ENDS: &str = "no lease ends";
+
 pub(crate) async fn run(session: &Session, export: Export) -> Result<(), Fault> {
     let client = session.client().await?;
     let only = connect::named_project(&session.global)?;
     if let Some(only) = only {
         client.in_project(only).project_get(None).await?;
     }
-    let begin = client.server_status().await?.position;
+    let status = client.server_status().await?;
+    if export.leases && (status.adopting || status.state.as_str().contains(NO_LEASE_ENDS)) {
+        let why = "what is over by the time goes on now, since the server is in adoption mode or doubts its clock: \
+                   --leases would let it end where the file is imported";
+        return Err(Fault::Refused(why.to_owned()));
+    }
+    let begin = status.position;
     let mut writer = Writer::begin(export.file.as_deref(), !session.output.is_quiet())?;
     let mut reader = Reader::new(client, &mut writer);
     reader.leaves_out_holds = true;

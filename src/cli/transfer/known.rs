@@ -91,11 +91,23 @@ impl Known {
         {
             return Err(format!("{mac}: in use {}", entry.origin.told()));
         }
+        // What a port of the server's has is there, and its lease as it is.
+        if line.is_bare_lease() && self.is_of_port_there(line) {
+            return Ok(Seen::There);
+        }
         self.takes(line)?;
         self.rehearsal.line(line)?;
         let entry = Entry { origin: Origin::Line(number), content: Content::Unkept };
         self.note(identity, mac, line, entry);
         Ok(Seen::New)
+    }
+
+    /// Whether the address of a line is that of its owner, a port that the server has.
+    fn is_of_port_there(&self, line: &Line) -> bool {
+        let contents = identity::net_of(line).and_then(|net| self.nets.get(&net));
+        let first = identity::taken_by(line).first().map(|(address, _)| number(*address));
+        let taken = contents.zip(first).and_then(|(contents, first)| contents.get(&first));
+        taken.is_some_and(|taken| taken.origin == Origin::Server && completes(line, taken))
     }
 
     /// Whether the addresses of a line are free: by whom they are taken the server wouldn't say.

@@ -50,6 +50,17 @@ pub(super) enum Line {
 }
 
 impl Line {
+    /// Whether it says of what an owner holds nothing but that, and how long its lease goes on: of an address of
+    /// a port, whose line says the rest.
+    pub(super) fn is_bare_lease(&self) -> bool {
+        let Self::Allocation(line) = self else { return false };
+        let held = &line.object;
+        let texts = [&held.owner_name, &held.label, &held.host, &held.manager];
+        held.lease_ms.is_some()
+            && held.instance == Instance::default()
+            && texts.into_iter().all(Option::is_none)
+    }
+
     /// What is compared: how long a lease still goes on is another number at each look.
     pub(super) fn without_lease(&self) -> Cow<'_, Self> {
         let mut line = Cow::Borrowed(self);
@@ -155,6 +166,9 @@ pub(super) struct Prefix {
     #[serde(flatten)]
     pub(super) object: Held,
 }
+
+/// What a lease has at least where it is imported, ms: whoever holds it has to find the new server first.
+pub(super) const IMPORTED_LEASE_MS_MIN: u64 = 60_000;
 
 /// What an owner holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,7 +1,6 @@
 //! From what a server shows of an object to the line that makes it again. Pure.
 
-use super::line::{Held, InNetwork, InProject, Line, Pool, Prefix, Scope};
-use addrd_protocol::message::renew::LEASE_MS_MIN;
+use super::line::{Held, IMPORTED_LEASE_MS_MIN, InNetwork, InProject, Line, Pool, Prefix, Scope};
 use addrd_protocol::message::{
     AddressScope, Allocation, FixedIp, FixedIpWanted, FromPool, HostMapping, IpAllocation, Network,
     NetworkCreate, Pin, PinCreate, PoolCreate, Port, PortCreate, Project, ProjectCreate,
@@ -166,7 +165,6 @@ fn held(allocation: Allocation, with_lease: bool) -> Held {
         label: allocation.label,
         host: allocation.host,
         manager: allocation.manager,
-        // A lease that is nearly over has the least that a lease can have.
-        lease_ms: has_lease.then(|| allocation.time_left_ms.max(LEASE_MS_MIN)),
+        lease_ms: has_lease.then(|| allocation.time_left_ms.max(IMPORTED_LEASE_MS_MIN)),
     }
 }

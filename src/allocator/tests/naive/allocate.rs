@@ -43,7 +43,7 @@ impl Naive {
         let plain = AllocateExtras::default();
         let extras = request.extras.as_deref().unwrap_or(&plain);
         check(request, extras)?;
-        let placed = net.placed(request, extras);
+        let placed = net.placed(request, extras, self.now);
         let ask = Ask { net, request: &placed, extras, now: self.now };
         let mut all = Vec::new();
         for (family, slot) in ask.wants()? {
@@ -132,7 +132,7 @@ impl Naive {
 
 impl Net {
     /// The request with the slot that an item of a token has, or gets.
-    fn placed(&self, request: &Allocate, extras: &AllocateExtras) -> Allocate {
+    fn placed(&self, request: &Allocate, extras: &AllocateExtras, now: u64) -> Allocate {
         let Some(item) = extras.hold_item else { return request.clone() };
         let pair = matches!(request.family, FamilyChoice::Both | FamilyChoice::Each);
         let own = self.held.iter().filter(|held| {
@@ -142,7 +142,15 @@ impl Net {
         });
         let first =
             |held: &Held| held.slot.0.saturating_sub(u16::from(pair && held.family == Family::V6));
-        let free = |slot: u16| self.by_key(request.owner, Slot(slot)).is_none();
+        let is_own = |held: &Held| (held.token, held.item) == (extras.hold_token, Some(item));
+        let free = |slot: u16| {
+            let of_key = |rest: &&super::Rest| {
+                (rest.owner, rest.slot) == (request.owner, Slot(slot)) && rest.end > now
+            };
+            let ran_out = self.resting.iter().rev().filter(of_key);
+            let held = ran_out.filter_map(|rest| rest.hold.as_deref()).next();
+            self.by_key(request.owner, Slot(slot)).is_none() && held.is_none_or(is_own)
+        };
         let lowest = || (0..).find(|slot| free(*slot) && (!pair || free(*slot + 1))).unwrap();
         let slot = Slot(own.map(first).min().unwrap_or_else(lowest));
         Allocate { slot, ..request.clone() }
@@ -293,6 +301,11 @@ impl Ask<'_> {
 
     fn judge(&self, at: usize, family: Option<Family>) -> Verdict<Given> {
         let held = &self.net.held[at];
+        if self.extras.hold_item.is_some()
+            && (held.token, held.item) != (self.extras.hold_token, self.extras.hold_item)
+        {
+            return no_field(Status::KEY_IN_USE, "hold_item");
+        }
         let same = held.instance == self.request.instance;
         let takes_over = !same && self.request.flags.takeover;
         let token = held.token.or(held.release_token(self.now));

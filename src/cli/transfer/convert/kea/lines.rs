@@ -3,9 +3,9 @@
 use super::holders::{Book, Holder, Holders};
 use super::plan::{Net, Plan, Sub};
 use crate::cli::fault::Fault;
-use crate::cli::transfer::line::{Held, InNetwork, Line, Pool, Prefix};
+use crate::cli::transfer::line::{Held, IMPORTED_LEASE_MS_MIN, InNetwork, Line, Pool, Prefix};
 use super::MS_PER_S;
-use addrd_protocol::message::renew::{LEASE_MS_MAX, LEASE_MS_MIN};
+use addrd_protocol::message::renew::LEASE_MS_MAX;
 use addrd_protocol::message::subnet::QUARANTINE_MS_DEFAULT;
 use addrd_protocol::message::{
     NetworkCreate, PinCreate, PoolCreate, Strategy, SubnetCreate, SubnetKind,
@@ -153,6 +153,11 @@ impl Ids {
     }
 }
 
+/// A lease that has so many s left.
+fn lease_of(left: u64) -> u64 {
+    left.saturating_mul(MS_PER_S).clamp(IMPORTED_LEASE_MS_MIN, LEASE_MS_MAX)
+}
+
 fn held(address: IpAddr, holder: Holder, ends_from: Option<u64>) -> Held {
     let Holder { owner, slot, length, label, expire } = holder;
     let left = expire.zip(ends_from).map(|(expire, from)| expire.saturating_sub(from));
@@ -166,6 +171,6 @@ fn held(address: IpAddr, holder: Holder, ends_from: Option<u64>) -> Held {
         label,
         host: None,
         manager: None,
-        lease_ms: left.map(|left| left.saturating_mul(MS_PER_S).clamp(LEASE_MS_MIN, LEASE_MS_MAX)),
+        lease_ms: left.map(lease_of),
     }
 }
