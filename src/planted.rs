@@ -94,6 +94,18 @@ pub(crate) enum Bug {
     TransferKeepsOldKey,
     /// Who gets something from another project takes no units for it.
     TransferPaysNothing,
+    /// Who gives something to another project still counts it.
+    TransferFreesNothing,
+    /// What is to be done already is compared with no fence, whoever holds it.
+    RepeatedTransferUnfenced,
+    /// A level is over as soon as use is below it.
+    LevelWithoutHysteresis,
+    /// Which level was told is not kept.
+    ToldLevelForgotten,
+    /// Growth over an hour or a day is told from a sample of any age.
+    GrowthOfAnyAge,
+    /// A pool that is made smaller looks like growth.
+    ShiftIsGrowth,
 }
 
 /// Whether this bug is planted.
@@ -258,6 +270,35 @@ mod tests {
             "allocator::tests::machine::the_shard_agrees_with_a_naive_server",
         ),
         (Bug::TransferPaysNothing, "allocator::tests::quota_machine::quotas_are_exact"),
+        (Bug::TransferFreesNothing, "allocator::tests::quota_machine::quotas_are_exact"),
+        (
+            Bug::RepeatedTransferUnfenced,
+            "allocator::tests::transfers::\
+             a_late_transfer_is_not_told_done_about_whoever_took_the_address_since",
+        ),
+        (
+            Bug::LevelWithoutHysteresis,
+            "allocator::tests::levels::\
+             a_level_is_told_once_and_again_only_after_use_has_fallen_clearly_below",
+        ),
+        (
+            Bug::LevelWithoutHysteresis,
+            "allocator::tests::levels::random_work_tells_what_a_plain_reading_says",
+        ),
+        (
+            Bug::ToldLevelForgotten,
+            "allocator::tests::levels::\
+             after_a_restart_nothing_is_told_again_and_what_was_not_told_is",
+        ),
+        (
+            Bug::GrowthOfAnyAge,
+            "allocator::growth::tests::growth_is_unknown_until_a_sample_is_old_enough",
+        ),
+        (
+            Bug::GrowthOfAnyAge,
+            "allocator::growth::tests::a_gap_of_the_clock_makes_growth_unknown_not_wrong",
+        ),
+        (Bug::ShiftIsGrowth, "allocator::growth::tests::exclusions_are_no_growth"),
         (Bug::ClockJumpBelieved, "engine::clock::tests::a_wall_clock_a_year_ahead_is_not_believed"),
         (
             Bug::GapIgnored,

@@ -43,8 +43,12 @@ mod linear;
 mod overload;
 #[path = "process/peers.rs"]
 mod peers;
+#[path = "process/pods.rs"]
+mod pods;
 #[path = "process/quotas.rs"]
 mod quotas;
+#[path = "process/reconciling.rs"]
+mod reconciling;
 #[path = "process/repeats.rs"]
 mod repeats;
 #[path = "process/sessions.rs"]

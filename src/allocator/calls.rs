@@ -6,7 +6,7 @@
 use crate::model::Tick;
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::Reconcile;
-use addrd_protocol::message::reconcile::RECONCILE_PARTS_MAX;
+use addrd_protocol::message::reconcile::{GRACE_MS_MAX, RECONCILE_PARTS_MAX};
 
 /// Words of a map of parts.
 const PART_WORDS: usize = RECONCILE_PARTS_MAX as usize / 64;
@@ -31,6 +31,8 @@ pub(super) struct Call {
     /// The last stamp before the first of its parts came.
     pub(super) began: u64,
     began_at: Tick,
+    /// When the last of its parts came.
+    heard_at: Tick,
     /// The longest grace that one of its parts asked for, ms.
     grace_ms: u32,
     came: Box<[u64; PART_WORDS]>,
@@ -75,10 +77,14 @@ pub(super) enum Fit {
 }
 
 impl Calls {
-    /// How a part fits.
-    pub(super) fn fit(&self, part: &Reconcile) -> Fit {
+    /// How a part fits that comes at this time. No part is on its way for as long as the longest grace: after that a lower
+    /// number is that of a new call, so a host whose numbers once were too high is not locked out for ever.
+    pub(super) fn fit(&self, part: &Reconcile, at: Tick) -> Fit {
         match &self.last {
-            Some(call) if part.call < call.number => Fit::Stale(call.number),
+            Some(call) if part.call < call.number => {
+                let is_forgotten = at.since(call.heard_at) > u64::from(GRACE_MS_MAX);
+                if is_forgotten { Fit::New } else { Fit::Stale(call.number) }
+            }
             Some(call) if part.call == call.number => {
                 if part.parts == call.parts {
                     Fit::Of
@@ -92,12 +98,13 @@ impl Calls {
 
     /// Takes a part that fits; whether the call is complete by that, and was not before. `now` is the last stamp.
     pub(super) fn take(&mut self, part: &Reconcile, now: u64, at: Tick) -> bool {
-        if self.fit(part) == Fit::New {
+        if self.fit(part, at) == Fit::New {
             self.last = Some(Call {
                 number: part.call,
                 parts: part.parts,
                 began: now,
                 began_at: at,
+                heard_at: at,
                 grace_ms: 0,
                 came: Box::new([0; PART_WORDS]),
                 missing: part.parts,
@@ -106,6 +113,7 @@ impl Calls {
             });
         }
         let Some(call) = &mut self.last else { return false };
+        call.heard_at = at;
         call.grace_ms = call.grace_ms.max(part.grace_ms);
         let bit = 1_u64 << (part.part % 64);
         let Some(word) = call.came.get_mut(usize::from(part.part / 64)) else { return false };

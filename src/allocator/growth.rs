@@ -16,6 +16,7 @@ use crate::limits::{
     GROWTH_SLACK_PERCENT,
 };
 use crate::model::Tick;
+use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::Growth;
 
 /// Values of one series.
@@ -48,7 +49,8 @@ impl Series {
             (place, now.0.saturating_sub(self.ticks[place]))
         });
         let slack = age_ms / 100 * GROWTH_SLACK_PERCENT;
-        ages.filter(|(_, age)| age.abs_diff(age_ms) <= slack)
+        let is_any = is_planted(Bug::GrowthOfAnyAge);
+        ages.filter(|(_, age)| is_any || age.abs_diff(age_ms) <= slack)
             .min_by_key(|(_, age)| age.abs_diff(age_ms))
     }
 }
@@ -98,6 +100,9 @@ pub(super) struct Outlook {
 impl Samples {
     /// What counts as used became other addresses: that is no growth.
     pub(super) fn shift(&mut self, before: u128, after: u128, shift: u32) {
+        if is_planted(Bug::ShiftIsGrowth) {
+            return;
+        }
         let by = u64::try_from(before.abs_diff(after) >> shift).unwrap_or(u64::MAX);
         let with = if after >= before { u64::saturating_add } else { u64::saturating_sub };
         let values =

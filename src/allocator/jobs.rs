@@ -9,8 +9,8 @@ use super::subnets::check_page_limit;
 use super::{Shard, subnets::no_subnet};
 use crate::limits::{JOBS_FINISHED_MAX, JOBS_RUNNING_MAX};
 use crate::model::{
-    Effect, EffectSink, Family, JobId, JobRow, NetworkHandle, NetworkId, Revision, Status,
-    SubnetId, Thing,
+    Effect, EffectSink, Family, Incarnation, JobId, JobRow, NetworkHandle, NetworkId, Revision,
+    Status, SubnetId, Thing,
 };
 use addrd_protocol::message::list::PAGE_OBJECTS_MAX;
 use addrd_protocol::message::{Job, JobGet, JobKind, JobList, JobPage, Reply};
@@ -233,7 +233,7 @@ impl Shard {
         let row = JobRow {
             network: of.handle,
             revision,
-            job: job_id(of.handle, revision),
+            job: new_job_id(of.handle, revision, self.incarnation),
             project: of.project,
             network_id: of.id,
             kind,
@@ -310,7 +310,41 @@ fn visible(row: &JobRow, scope: &Scope) -> bool {
         && (scope.network == NetworkId::NIL || row.network_id == scope.network)
 }
 
-/// Number of a job: unlike that of any other while fewer than 2^32 records lie between them.
-fn job_id(network: NetworkHandle, revision: Revision) -> JobId {
-    JobId(u64::from(network.0) << 32 | revision.0 & u64::from(u32::MAX))
+/// Between the numbers that one life of the data and the next one begin at: odd, far from every simple
+/// fraction of 2^32, so that numbers of a few lives lie nowhere near each other.
+const JOB_LIFE_STEP: u32 = 0x9e37_79b9;
+
+/// Number of a new job: unlike that of any other of its life while fewer than 2^32 records lie between
+/// them. What a restored server makes has other numbers than what the lost one made: their revisions may be
+/// the same in the half that is used here.
+fn new_job_id(network: NetworkHandle, revision: Revision, life: Incarnation) -> JobId {
+    let shift = life.0.wrapping_sub(1).wrapping_mul(JOB_LIFE_STEP);
+    let low = (revision.0 as u32).wrapping_add(shift);
+    job_id(network, Revision(low.into()))
+}
+
+/// The number with this lower half.
+fn job_id(network: NetworkHandle, low: Revision) -> JobId {
+    JobId(u64::from(network.0) << 32 | low.0 & u64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A restored server goes on at revisions whose lower half any earlier life may have had.
+    #[test]
+    fn lives_of_the_data_give_jobs_other_numbers() {
+        let network = NetworkHandle(7);
+        let mut all = std::collections::BTreeSet::new();
+        for life in 1..=64 {
+            for revision in (0..1_000).chain([u64::MAX - 5]) {
+                let job = new_job_id(network, Revision(revision), Incarnation(life));
+                assert_eq!(job.0 >> 32, 7, "of its network");
+                assert!(all.insert(job), "life {life}, revision {revision}");
+            }
+        }
+        let first = new_job_id(network, Revision(9), Incarnation(1));
+        assert_eq!(first, job_id(network, Revision(9)));
+    }
 }

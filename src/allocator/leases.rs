@@ -42,6 +42,7 @@ impl Shard {
         }
         self.rest_budget = REST_SLICE_OBJECTS;
         self.now = at.tick;
+        self.incarnation = at.incarnation;
     }
 
     #[cold]

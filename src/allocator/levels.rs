@@ -15,6 +15,7 @@ use crate::limits::{
     LEVEL_SLICE_OBJECTS, USAGE_LEVEL_FALL_ADDRESSES, USAGE_LEVEL_FALL_POINTS, USAGE_LEVELS_MAX,
 };
 use crate::model::{Effect, EffectSink, LevelRow, NetworkId, PoolId, ProjectId, SubnetId};
+use crate::planted::{Bug, is_planted};
 
 /// Levels of use that are told, percent, rising. None = nothing is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,6 +74,9 @@ fn rise_used(level: u8, size: u128) -> u128 {
 /// Most use at which a level that was told is over: below it by the points, and by the addresses, of
 /// the hysteresis, or nothing at all.
 fn fall_used(level: u8, size: u128) -> u128 {
+    if is_planted(Bug::LevelWithoutHysteresis) {
+        return rise_used(level, size).saturating_sub(1);
+    }
     let by_points = share(level.saturating_sub(USAGE_LEVEL_FALL_POINTS), size).saturating_sub(1);
     let by_addresses = rise_used(level, size).saturating_sub(USAGE_LEVEL_FALL_ADDRESSES);
     by_points.min(by_addresses)

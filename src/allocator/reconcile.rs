@@ -52,7 +52,7 @@ impl Shard {
         let known = manager
             .and_then(|manager| self.ledger.hosts.find_host(manager, Some(&request.host)))
             .and_then(|host| self.ledger.hosts.host(host).calls.get(&calls_of));
-        match known.map_or(Fit::New, |calls| calls.fit(request)) {
+        match known.map_or(Fit::New, |calls| calls.fit(request, self.now)) {
             _ if request.dry_run => {}
             Fit::New | Fit::Of => {}
             Fit::Stale(last) => return Err(stale(request.call, last)),

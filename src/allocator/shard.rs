@@ -178,6 +178,8 @@ pub struct Shard {
     pub(super) acting: Option<ProjectId>,
     /// The time of the request at hand.
     pub(super) now: Tick,
+    /// Which life of the data the request at hand is decided in.
+    pub(super) incarnation: Incarnation,
     /// Why leases go on for longer than they say.
     pub(super) leniency: super::leniency::Leniency,
     /// No lease ends: the clock is in doubt.
@@ -231,6 +233,7 @@ impl Shard {
             last_network: NIL,
             acting: None,
             now: Tick(0),
+            incarnation: Incarnation(1),
             leniency: Default::default(),
             expiry_stopped: false,
             restart_grace_ms: RESTART_GRACE_MS,

@@ -164,6 +164,10 @@ impl Shard {
         row.extras = (*extras != Default::default()).then_some(extras);
         self.commit_changed(at, row, sink);
         let at = self.ledger.find_at(subnet, offset).expect("what was put just now is there");
+        if is_planted(Bug::TransferFreesNothing) && former.project != wanted.held_by.project {
+            let giver = self.account_of(network, former.project);
+            _ = self.pay_from(giver, self.ledger.at(at).block_bits);
+        }
         self.ledger.restore_grace(at, grace);
         self.note_alive(at);
         self.allocation(at)
@@ -191,7 +195,8 @@ fn of_taker(refused: Refused) -> Refused {
 /// owner at all, the holder may be anybody who took the address since, so all its fences must hold.
 fn fences_of_repeat(request: &Transfer) -> Fences {
     let fences = request.fences.clone();
-    if request.to_owner.is_none() && fences.owner.is_none() {
+    let names_no_owner = request.to_owner.is_none() && fences.owner.is_none();
+    if names_no_owner && !is_planted(Bug::RepeatedTransferUnfenced) {
         return fences;
     }
     Fences {

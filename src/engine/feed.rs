@@ -94,7 +94,9 @@ pub struct TooManyWatchers;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Relist {
     /// What was asked for.
-    pub asked: Seq,
+    pub asked: FeedPosition,
+    /// The incarnation of this server's positions.
+    pub incarnation: Incarnation,
     /// The oldest position that would do.
     pub oldest: Seq,
     /// The newest.
@@ -380,8 +382,9 @@ impl Subscription {
         };
         let Some(begins) = begins else {
             feed.relisted.add(1);
-            let asked = self.from.map_or(Seq(0), |from| from.position);
-            return Poll::Ready(Err(Relist { asked, oldest: tail.oldest, newest: durable }));
+            let (asked, incarnation) = (self.from.unwrap_or(FeedPosition::NONE), feed.incarnation);
+            let oldest = tail.oldest;
+            return Poll::Ready(Err(Relist { asked, incarnation, oldest, newest: durable }));
         };
         (self.at, self.generation) = (begins, tail.generation);
         if is_planted(Bug::EventLostAtResume) && self.from.is_some() {

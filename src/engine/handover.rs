@@ -7,6 +7,7 @@ use crate::allocator::{Answer, At};
 use crate::journal::RecordBuffer;
 use crate::limits;
 use crate::model::Tick;
+use addrd_sync::Level;
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
@@ -58,6 +59,13 @@ pub enum Delivery {
         /// When they went into the ring, monotonic ns.
         pushed_ns: u64,
     },
+    /// Adoption mode has begun or ended, for those who only tell of it.
+    Adoption {
+        /// Where they read it.
+        level: Arc<Level>,
+        /// The tick at which it began; 0 = it is not on.
+        since: Tick,
+    },
     /// One worker's part of a gathered operation.
     Part {
         /// The operation.
@@ -77,6 +85,11 @@ impl Delivery {
             Self::Frames { outlet, frames, operations, pushed_ns } => {
                 outlet.deliver(frames, operations, Stages { pushed_ns, ..stages });
             }
+            Self::Adoption { level, since } => {
+                level.set(since.0);
+                let is_on = since != Tick(0);
+                tracing::warn!(is_on, "an operator switched adoption mode");
+            }
             Self::Part { gather, at, answer } => gather.complete(at, *answer, stages),
         }
     }
@@ -86,6 +99,7 @@ impl Delivery {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Frames { frames, .. } => frames.len(),
+            Self::Adoption { .. } => 0,
             Self::Part { .. } => limits::REPLY_FRAME_BYTES_MAX,
         }
     }
@@ -95,6 +109,7 @@ impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Frames { operations, .. } => write!(f, "Frames({operations})"),
+            Self::Adoption { since, .. } => write!(f, "Adoption({})", since.0),
             Self::Part { .. } => write!(f, "Part"),
         }
     }

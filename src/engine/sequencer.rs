@@ -392,13 +392,13 @@ impl Sequencer {
         }
         if allocator::is_spanning(scope, request) {
             let catalogue = &mut self.catalogue;
-            let records = &mut draft.records;
+            let (before, records) = (catalogue.adoption(), &mut draft.records);
             let answer = allocator::apply_spanning(catalogue, shards, &at, scope, request, records);
-            let adoption = catalogue.adoption().0;
-            if self.shared.adoption.get() != adoption {
-                self.shared.adoption.set(adoption);
-                let is_on = adoption != 0;
-                tracing::warn!(is_on, "an operator switched adoption mode");
+            let since = catalogue.adoption();
+            if since != before {
+                // HELLO and those who look at the server hear of it once it is durable, as the operator does.
+                let level = Arc::clone(&self.shared.adoption);
+                draft.deliveries.push(Delivery::Adoption { level, since });
             }
             return answer;
         }

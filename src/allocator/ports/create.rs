@@ -3,7 +3,7 @@
 use super::seeker::Seeker;
 use super::state::Class;
 use crate::allocator::Shard;
-use crate::allocator::refusal::{Refused, limit, out_of_range, refuse_field};
+use crate::allocator::refusal::{Refused, adopting, limit, out_of_range, refuse_field};
 use crate::allocator::subnets::rules;
 use crate::limits::MAC_TRIES;
 use crate::model::{EffectSink, Mac, OwnerId, PortId, PortRow, Revision, Status, Text};
@@ -35,6 +35,8 @@ impl Shard {
         self.check_ip_allocation(request)?;
         let mac = match request.mac {
             Some(mac) => self.checked_mac(network, mac)?,
+            // A port that the state at hand doesn't have may have it already.
+            None if self.adopting => return Err(adopting("MAC")),
             None => self.made_mac(network)?,
         };
         self.check_room_for_records()?;

@@ -111,13 +111,21 @@ fn a_pinned_address_is_for_who_names_it() {
 #[test]
 fn ports_come_back_with_the_addresses_that_they_name() {
     let mut world = adopting();
+    let port = |number: u8| {
+        let mac = Some(Mac([0xfa, 0x16, 0x3e, 0, 0, number]));
+        PortCreate { mac, ..port(number.into()) }
+    };
     assert_eq!(world.no_port(port(1)), ADOPTING);
     let fixed_ips = Setting::Value(vec![exact("10.0.0.9"), within(1)]);
     assert_eq!(world.no_port(PortCreate { fixed_ips, ..port(1) }), ADOPTING, "all or nothing");
     let fixed_ips = Setting::Value(vec![exact("10.0.0.9")]);
     let made = world.port(PortCreate { fixed_ips: fixed_ips.clone(), ..port(1) });
     assert_eq!(made.fixed_ips.len(), 1);
+    let without_mac = PortCreate { fixed_ips: fixed_ips.clone(), mac: None, ..port(2) };
+    assert_eq!(world.no_port(without_mac), ADOPTING, "no MAC is made, somebody may have it");
     assert_eq!(world.no_port(PortCreate { fixed_ips, ..port(2) }), Status::ADDRESS_TAKEN);
+    let again = world.port(PortCreate { mac: None, ..port(1) });
+    assert!(again.repeated, "what is there needs no choice");
     world.check();
 }
 

@@ -8,10 +8,12 @@ use super::catalogue::{in_pool, of, pool};
 use super::dice::Dice;
 use super::ports::{port, update, within};
 use super::*;
+use crate::model::Revision;
 use addrd_protocol::message::batch::BatchItem;
 use addrd_protocol::message::{
     AllocationGet, Batch, BatchMode, BatchResult, Detail, PortCreate, PortDelete, PortUpdate,
-    ProjectUpdate, QuotaResource, QuotaSettings, Quotas, SubnetDelete, Transfer,
+    ProjectUpdate, QuotaResource, QuotaSettings, Quotas, SubnetDelete, Transaction,
+    TransactionItem, Transfer,
 };
 use addrd_protocol::{PortId, Setting};
 use proptest::prelude::*;
@@ -159,7 +161,8 @@ impl Machine {
 
     fn step(&mut self, seed: u64) {
         let mut dice = Dice(seed);
-        match dice.roll(18) {
+        match dice.roll(21) {
+            18..21 => self.transfers(&mut dice),
             16..18 => self.transfer(&mut dice),
             0..5 => self.allocate(&mut dice),
             5..7 => self.release(&mut dice),
@@ -268,6 +271,143 @@ impl Machine {
             self.books.held.insert((network, to, number), units);
             self.books.free(shard, from, [units, 0]);
         }
+    }
+
+    fn settle_all(&mut self) {
+        self.world.shards.iter_mut().for_each(Shard::settle_quotas);
+        self.books.credit.fill([[0; 2]; PROJECTS]);
+    }
+
+    /// The request that gives what is held another project, if its revision still is this one.
+    fn gift(&mut self, (network, from, number): Key, to: usize) -> Transfer {
+        let mut scope = of(from as u128, network);
+        scope.network_project = (from != 0).then_some(ProjectId::DEFAULT);
+        let target = Target::Key { owner: owner(number), slot: Slot(0) };
+        let get = Request::AllocationGet(Box::new(AllocationGet { target }));
+        let Ok((_, Reply::Allocation(held))) = self.world.decide(&scope, &get) else { panic!() };
+        Transfer {
+            address: held.address,
+            fences: Fences { revision: Some(held.revision), ..Fences::default() },
+            to_owner: None,
+            to_slot: None,
+            to_instance: None,
+            to_project: Some(of(to as u128, 0).project),
+            owner_name: None,
+        }
+    }
+
+    /// Several transfers at once, of which one may be refused: each for itself, all or none of a batch, or all or none
+    /// over both networks that project 0 shares. What is taken back is given back.
+    fn transfers(&mut self, dice: &mut Dice) {
+        let (place, from) = (dice.one_of(&[1, 2]), dice.roll(PROJECTS as u64) as usize);
+        let is_across = dice.once_in(2);
+        let mode = dice.one_of(&[BatchMode::Independent, BatchMode::AllOrNothing]);
+        let is_whole = is_across || mode == BatchMode::AllOrNothing;
+        if is_across {
+            // The sequencer brings credit from shard to shard, which the books don't follow.
+            self.settle_all();
+        }
+        let mut gifts = Vec::new();
+        for number in 0..6 {
+            let network = if is_across { dice.one_of(&[1, 2]) } else { place };
+            let (key, to) = ((network, from, number), dice.roll(PROJECTS as u64) as usize);
+            if dice.once_in(3) || !self.books.held.contains_key(&key) {
+                continue;
+            }
+            let gift = self.gift(key, to);
+            gifts.push((key, Some(to), gift));
+        }
+        if gifts.is_empty() {
+            return;
+        }
+        if dice.once_in(3) {
+            let (key, _, mut stale) = gifts[0].clone();
+            stale.fences.revision = Some(Revision(1));
+            gifts.insert(dice.roll(gifts.len() as u64 + 1) as usize, (key, None, stale));
+        }
+        let expected = self.expect_gifts(&gifts, is_whole);
+        let network_project = (from != 0).then_some(ProjectId::DEFAULT);
+        let answer = if is_across {
+            let item = |(key, _, gift): &(Key, Option<usize>, Transfer)| TransactionItem {
+                network: network_id(key.0),
+                pool: false,
+                network_project,
+                operation: BatchItem::Transfer(Box::new(gift.clone())),
+            };
+            let items = gifts.iter().map(item).collect();
+            let whole = Request::Transaction(Box::new(Transaction { items }));
+            self.world.decide(&of(from as u128, 0), &whole)
+        } else {
+            let item = |gift: &Transfer| BatchItem::Transfer(Box::new(gift.clone()));
+            let items = gifts.iter().map(|(_, _, gift)| item(gift)).collect();
+            let scope = Scope { network_project, ..of(from as u128, place) };
+            self.world.decide(&scope, &Request::Batch(Box::new(Batch { mode, items })))
+        };
+        if is_whole {
+            let is_done = expected.iter().all(Result::is_ok);
+            assert_eq!(answer.is_ok(), is_done, "{answer:?}, expected {expected:?}");
+            if let (Err(refused), Some(Err(Some(status)))) = (&answer, expected.last()) {
+                assert_eq!(refused.status, *status, "{refused:?}");
+                assert!(refused.details.is_empty() || *status != Status::QUOTA, "{refused:?}");
+            }
+        } else {
+            let Ok((_, Reply::Batch(reply))) = answer else { panic!("{answer:?}") };
+            for (result, expected) in reply.results.iter().zip(&expected) {
+                let refused = match result {
+                    BatchResult::Failed(failure) => Some(failure.status),
+                    _ => None,
+                };
+                assert_eq!(refused.is_none(), expected.is_ok(), "{result:?}");
+                assert!(expected.is_ok() || *expected == Err(None) || *expected == Err(refused));
+            }
+        }
+        if is_across {
+            self.settle_all();
+        }
+    }
+
+    /// What becomes of transfers, in the books too, as far as the first that is refused if they are a whole. A refusal
+    /// without a status may be any.
+    fn expect_gifts(
+        &mut self,
+        gifts: &[(Key, Option<usize>, Transfer)],
+        is_whole: bool,
+    ) -> Vec<Result<(), Option<Status>>> {
+        let before = self.books.held.clone();
+        let (mut paid, mut freed, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+        for &((network, from, number), to, _) in gifts {
+            let shards = self.world.shards.len() as u16;
+            let home = ProjectId::DEFAULT;
+            let shard = usize::from(worker_of(home, network_id(network), shards).0);
+            let result = match to {
+                None => Err(None),
+                Some(to) if to == from => Ok(()),
+                Some(to) if self.books.held.contains_key(&(network, to, number)) => {
+                    Err(Some(Status::KEY_IN_USE))
+                }
+                Some(to) => {
+                    let units = self.books.held[&(network, from, number)];
+                    let taken = self.books.take(shard, to, [units, 0]);
+                    taken.map_err(|_| Some(Status::QUOTA)).map(|()| {
+                        self.books.held.remove(&(network, from, number));
+                        self.books.held.insert((network, to, number), units);
+                        paid.push((shard, to, units));
+                        freed.push((shard, from, units));
+                    })
+                }
+            };
+            expected.push(result);
+            if is_whole && result.is_err() {
+                self.books.held = before;
+                // What was paid comes back as credit, and nothing was freed.
+                freed = paid;
+                break;
+            }
+        }
+        for (shard, project, units) in freed {
+            self.books.free(shard, project, [units, 0]);
+        }
+        expected
     }
 
     fn batch(&mut self, dice: &mut Dice) {

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::model::{Instance, Setting};
-use addrd_protocol::message::reconcile::{GRACE_MS_DEFAULT, RECONCILE_LIVE_MAX};
+use addrd_protocol::message::reconcile::{GRACE_MS_DEFAULT, GRACE_MS_MAX, RECONCILE_LIVE_MAX};
 use addrd_protocol::message::{
     AllocationGet, AllocationUpdate, HoldRelease, Live, ManagerList, ManagerPage, ManagerUse,
     Reconcile, Reconciled, Renew, Suspects,
@@ -583,4 +583,49 @@ fn the_longer_grace_of_both_calls_counts() {
         world.reconcile(0, &with(3, second));
         assert_eq!(world.release_suspects(), 1);
     }
+}
+
+/// A number above all others locks its host out for a day, not for ever.
+#[test]
+fn after_a_day_without_parts_a_lower_number_is_a_new_call() {
+    let mut world = world(1);
+    world.give(1, on(1, "cni", "n1"));
+    assert!(world.reconcile(0, &call(u64::MAX, "cni", "n1", &[live(1)])).complete);
+    let lower = call(7, "cni", "n1", &[]);
+    world.wait(GRACE_MS_MAX.into());
+    assert_eq!(world.reconcile_refusal(&lower).0, Status::RECONCILE_STALE);
+    world.wait(1);
+    let told = world.reconcile(0, &lower);
+    assert_eq!((told.call, told.complete, told.suspects), (7, true, 1));
+    assert!(world.has(1, 1), "one call releases nothing");
+    let older = call(6, "cni", "n1", &[]);
+    assert_eq!(world.reconcile_refusal(&older).0, Status::RECONCILE_STALE);
+    world.wait(GRACE);
+    assert!(world.reconcile(0, &call(8, "cni", "n1", &[live(1)])).complete);
+    assert_eq!(world.release_suspects(), 0, "it was listed");
+    world.check();
+}
+
+/// A worker that refuses its part of a call takes nothing back from the others.
+#[test]
+fn what_one_worker_refuses_of_a_call_others_have_taken() {
+    let mut world = world(2);
+    world.give(1, on(1, "cni", "n1"));
+    let at = usize::from(worker_of(ProjectId::DEFAULT, network_id(1), 2).0);
+    let ask = |world: &mut World, at: usize, number: u64| {
+        let part = Request::Reconcile(Box::new(call(number, "cni", "n1", &[live(1)])));
+        let World { shards, at: now, log, .. } = world;
+        shards[at].apply(now, &scope(0), &part, log).map_err(|refused| refused.status)
+    };
+    // One of them knows of a later call, as after one that was BUSY elsewhere.
+    assert!(ask(&mut world, at, 9).is_ok());
+    let stale = call(5, "cni", "n1", &[live(1)]);
+    assert_eq!(world.reconcile_refusal(&stale).0, Status::RECONCILE_STALE);
+    let older = ask(&mut world, 1 - at, 4);
+    assert_eq!(older.unwrap_err(), Status::RECONCILE_STALE, "the other one has taken call 5");
+    assert!(ask(&mut world, at, 9).is_ok(), "and this one still has its own");
+    // With a number above both, all have it again.
+    let told = world.reconcile(0, &call(10, "cni", "n1", &[live(1)]));
+    assert_eq!((told.complete, told.listed), (true, 1), "{told:?}");
+    world.check();
 }

@@ -184,16 +184,18 @@ fn positions_that_are_not_kept_are_told_which_would_do() {
     house.fold();
     let mut old = house.watch(Some(3));
     house.read_all();
-    let relist =
-        |asked| Poll::Ready(Err(Relist { asked: Seq(asked), oldest: Seq(4), newest: Seq(4) }));
-    assert_eq!(opened(&mut old), relist(3));
+    let relist = |asked| {
+        let (incarnation, oldest, newest) = (Incarnation(1), Seq(4), Seq(4));
+        Poll::Ready(Err(Relist { asked, incarnation, oldest, newest }))
+    };
+    assert_eq!(opened(&mut old), relist(at(1, 3)));
     drop(old);
     let mut ahead = house.watch(Some(5));
-    assert_eq!(opened(&mut ahead), relist(5));
+    assert_eq!(opened(&mut ahead), relist(at(1, 5)));
     drop(ahead);
     let filter = Filter::of(ProjectId::DEFAULT, None, &Watch::default());
     let mut other = house.feed.subscribe(filter, Some(at(2, 4))).unwrap();
-    assert_eq!(opened(&mut other), relist(4), "of another life of the data");
+    assert_eq!(opened(&mut other), relist(at(2, 4)), "of another life of the data");
     drop(other);
     let mut good = house.open(Some(4));
     assert_eq!(taken(&mut good), events(0, 4));

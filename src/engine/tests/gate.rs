@@ -224,3 +224,27 @@ fn a_failed_write_answers_nobody_and_stops_the_process_once() {
     assert_eq!(failures.len(), 1, "{failures:?}");
     assert!(failures[0].contains("committer") && failures[0].contains("journal.ring"));
 }
+
+/// HELLO, the status and the metrics tell of adoption mode no earlier than the operator's answer does: else a crash would make
+/// it untrue.
+#[test]
+fn adoption_mode_is_told_once_it_is_durable() {
+    use addrd_protocol::message::{AdoptAction, ServerAdopt};
+    let stand = Stand::with_network(2, "10.0.0.0/24");
+    let engine = stand.engine();
+    let adopt = |action| {
+        let request = Request::ServerAdopt(ServerAdopt { action });
+        operation(1, 0, Opcode::SERVER_ADOPT, request)
+    };
+    for (action, is_on) in [(AdoptAction::Begin, true), (AdoptAction::End, false)] {
+        let desk = Arc::new(Desk::default());
+        stand.gate.shut();
+        send(engine, &desk, vec![adopt(action)]);
+        stand.gate.wait_for_round();
+        assert_eq!(engine.adoption().is_some(), !is_on, "nothing of it is on disk");
+        stand.gate.open();
+        assert_eq!(desk.take(1)[0].1, Status::OK);
+        assert_eq!(engine.adoption().is_some(), is_on);
+    }
+    stand.running.stop();
+}

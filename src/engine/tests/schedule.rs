@@ -7,6 +7,7 @@
 //! failing seed is named in the panic.
 
 mod clients;
+mod hosts;
 mod oracle;
 mod quotas;
 mod requests;
@@ -17,32 +18,37 @@ mod watching;
 use super::stage::{DiskOperation, Failure, FakeDisk, Fault, Random, Stage, Whole, blank_disk};
 use super::*;
 use clients::Clients;
+use hosts::Hosts;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use terms::Terms;
 use watching::Watcher;
 
-/// Lives of one engine, one after the other, from one seed. How often who watched had the exact state.
-fn run(blank: &FakeDisk, seed: u64) -> u64 {
+/// Lives of one engine, one after the other, from one seed. How often who watched had the exact state, and how much was
+/// released by reconciliations.
+fn run(blank: &FakeDisk, seed: u64) -> (u64, u64) {
     let random = &mut Random::new(seed);
     let mut disk = blank.fork().restart();
     let (mut clients, mut terms) = (Clients::default(), Terms::default());
-    let mut watcher = Watcher::default();
+    let (mut watcher, mut hosts) = (Watcher::default(), Hosts::default());
     for life in 0..3 {
         let mut stage = Stage::recover(disk, 1 + random.below(3) as u16);
         clients.recovered(&stage.whole());
         terms.recovered(&stage.whole(), stage.clock.tick());
         watcher.recovered(&mut stage);
+        hosts.recovered(&stage.whole());
         clients.set_up(&stage.engine);
         terms.set_up(&stage.engine);
+        hosts.set_up(&stage.engine);
         stage.settle().expect("nothing fails yet");
         clients.take_answers(stage.clock.tick());
+        hosts.take_answers(stage.clock.tick());
         if random.below(3) == 0 {
             let failure = if random.below(2) == 0 { Failure::Power } else { Failure::Error(5) };
             let at = stage.disk.count(DiskOperation::Any) + 1 + random.below(400);
             let operation = DiskOperation::Any;
             stage.disk.plan(Fault { operation, at, failure, for_good: true });
         }
-        let lived = live(&mut stage, &mut clients, &mut terms, random);
+        let lived = live(&mut stage, (&mut clients, &mut terms, &mut hosts), random);
         let at_rest = match lived {
             // Half of the lives end in the middle of things.
             Ok(true) if random.below(2) == 0 => stage.settle().is_ok().then(|| stage.whole()),
@@ -50,46 +56,54 @@ fn run(blank: &FakeDisk, seed: u64) -> u64 {
         };
         clients.take_answers(stage.clock.tick());
         terms.take_answers(stage.clock.tick());
+        hosts.take_answers(stage.clock.tick());
         watcher.take();
         if let Some(whole) = &at_rest {
             if stage.read_feed() {
                 watcher.check(whole);
             }
-            let waiting = clients.waiting() + terms.waiting();
+            let waiting = clients.waiting() + terms.waiting() + hosts.waiting();
             assert_eq!(waiting, 0, "every request is answered once, life {life}");
             terms::check_ends(whole, stage.clock.tick());
+            hosts.check(whole);
         }
+        hosts.count(&stage);
         disk = stage.crash(random);
         clients.cut_off();
         terms.cut_off();
+        hosts.cut_off();
         watcher.cut_off();
         if let Some(before) = at_rest {
             let again = Stage::recover(disk.fork().restart(), 1 + random.below(3) as u16);
             assert_eq!(again.whole(), before, "at rest everything is on the disk");
         }
     }
-    let last = Stage::recover(disk, 2);
+    let mut last = Stage::recover(disk, 2);
     clients.recovered(&last.whole());
     terms.recovered(&last.whole(), last.clock.tick());
-    watcher.agreed
+    hosts.recovered(&last.whole());
+    hosts.end(&mut last);
+    hosts.count(&last);
+    (watcher.agreed, hosts.released)
 }
 
 /// Some hundred moves. False: it ends in the middle of things, on purpose.
 fn live(
     stage: &mut Stage,
-    clients: &mut Clients,
-    terms: &mut Terms,
+    (clients, terms, hosts): (&mut Clients, &mut Terms, &mut Hosts),
     random: &mut Random,
 ) -> Result<bool, StoreError> {
     for _ in 0..200 + random.below(1_000) {
-        match random.below(12) {
+        match random.below(14) {
             0..4 => clients.send(&stage.engine, random),
             4 | 5 => terms.send(&stage.engine, random),
+            6 | 7 => hosts.send(&stage.engine, random),
             _ => {}
         }
         stage.step(random)?;
         clients.take_answers(stage.clock.tick());
         terms.take_answers(stage.clock.tick());
+        hosts.take_answers(stage.clock.tick());
         if std::mem::take(&mut clients.has_seen_unanswered) && random.below(4) == 0 {
             return Ok(false);
         }
@@ -109,10 +123,14 @@ fn random_schedules_lose_nothing_and_give_nothing_twice() {
         Some(seed) => seed..seed + 1,
         None => 0..number("ADDRD_SCHEDULES").unwrap_or(60),
     };
-    let (count, mut agreed) = (seeds.end - seeds.start, 0);
+    let count = seeds.end - seeds.start;
+    let (mut agreed, mut released) = (0, 0);
     for seed in seeds {
         match catch_unwind(AssertUnwindSafe(|| run(&blank, seed))) {
-            Ok(times) => agreed += times,
+            Ok((times, by_calls)) => {
+                agreed += times;
+                released += by_calls;
+            }
             Err(panic) => {
                 // Said here, since the panic itself does not know it.
                 report(seed);
@@ -120,6 +138,7 @@ fn random_schedules_lose_nothing_and_give_nothing_twice() {
             }
         }
     }
+    assert!(count < 20 || released >= count, "hosts had {released} released in {count} seeds");
     assert!(count < 20 || agreed >= count / 2, "who watches had {agreed} states in {count} seeds");
 }
 

@@ -269,13 +269,23 @@ fn filter_of(header: &RequestHeader, watch: &Watch) -> Filter {
 }
 
 fn relist_failure(relist: Relist) -> Failure {
-    let Relist { asked, oldest, newest } = relist;
+    let Relist { asked, incarnation, oldest, newest } = relist;
+    let what = if asked.incarnation != incarnation {
+        // A restored server goes on under a new one, and gives the lost one's positions again.
+        format!(
+            "that position is of incarnation {} of the data, this is {}",
+            asked.incarnation.0, incarnation.0
+        )
+    } else if asked.position > newest {
+        "that position lies ahead of everything that this server has".to_owned()
+    } else {
+        "what follows that position is not kept".to_owned()
+    };
     let message = format!(
-        "what follows that position is not kept: list anew, then watch from the list's position \
-         ({oldest} to {newest} would do)"
+        "{what}: list anew, then watch from the list's position ({oldest} to {newest} would do)"
     );
     let mut failure = failure(Status::RELIST, &message);
     let (least, most) = (oldest.0.into(), newest.0.into());
-    failure.details = vec![Detail::Bounds { value: asked.0.into(), least, most }];
+    failure.details = vec![Detail::Bounds { value: asked.position.0.into(), least, most }];
     failure
 }

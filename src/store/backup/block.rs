@@ -114,6 +114,8 @@ struct Link {
     crc: u32,
     /// Bytes so far.
     bytes: u64,
+    /// Bytes before the last block.
+    bytes_before: u64,
 }
 
 impl Link {
@@ -126,6 +128,7 @@ impl Link {
     fn pass(&mut self, crc: u32, bytes: usize) {
         self.number = self.number.saturating_add(1);
         self.crc = crc;
+        self.bytes_before = self.bytes;
         self.bytes = self.bytes.saturating_add(bytes as u64);
     }
 }
@@ -179,6 +182,11 @@ impl BlockChain {
     /// Bytes of all blocks so far.
     pub(super) const fn bytes(&self) -> u64 {
         self.link.bytes
+    }
+
+    /// Bytes of all blocks before the last one that was taken.
+    pub(super) const fn bytes_before(&self) -> u64 {
+        self.link.bytes_before
     }
 
     /// Takes the block that comes next: its kind and payload.

@@ -40,3 +40,36 @@ impl BackupCheck {
         Some(BackupSummary { begin: self.begin?, end: self.end?, bytes: self.chain.bytes() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Incarnation, Seq, ServerId, Tick};
+    use crate::store::backup::block::BlockSealer;
+
+    /// What the end says of the length is compared with what came.
+    #[test]
+    fn an_end_that_says_another_length_is_refused() {
+        let begin = BackupBegin {
+            server: ServerId::from_u128(1),
+            incarnation: Incarnation(1),
+            folded: Seq(4),
+            folded_crc: 5,
+            tick: Tick(6),
+            network_handle_max: 0,
+            job_max: 0,
+            adoption: Tick(0),
+            durable: Seq(4),
+        };
+        for off in [0, 1] {
+            let mut sealer = BlockSealer::default();
+            let first = sealer.seal(BlockKind::Begin, &begin.encode());
+            let end = BackupEnd { bytes: sealer.bytes() + off, ..BackupEnd::default() };
+            let last = sealer.seal(BlockKind::End, &end.encode());
+            let mut check = BackupCheck::default();
+            check.take(&first).unwrap();
+            assert_eq!(check.take(&last).is_ok(), off == 0);
+            assert_eq!(check.summary().is_some(), off == 0);
+        }
+    }
+}

@@ -134,7 +134,13 @@ impl BackupEnd {
             })
         };
         let end = read().map_err(|_| chain.damaged("the block before it is short"))?;
-        if reader.is_empty() { Ok(end) } else { Err(chain.damaged("the block before it is long")) }
+        if !reader.is_empty() {
+            return Err(chain.damaged("the block before it is long"));
+        }
+        if end.bytes != chain.bytes_before() {
+            return Err(chain.damaged("the blocks before it are not as long as the end says"));
+        }
+        Ok(end)
     }
 }
 
