@@ -5,14 +5,14 @@ use super::Progress;
 use super::clock::Clock;
 use super::figures::CommitterFigures;
 use super::pressure::Pressure;
-use crate::journal::{BatchView, RecordError, decode};
+use crate::journal::BatchError;
 use crate::limits::{
     HISTORY_FREE_BYTES_MIN, HISTORY_GIVE_UP_PERCENT, HISTORY_LOOSE_BYTES_MAX,
     HISTORY_READ_BYTES_MAX, HISTORY_RETRY_MS, HISTORY_SYNC_MS,
 };
-use crate::model::{Effect, Incarnation, Seq, ServerId, Tick};
+use crate::model::{Incarnation, Seq, ServerId, Tick};
 use crate::store::history::{
-    Batches, History, HistorySettings, JournalEnds, LiveNames, Shelf, concerns_names, open,
+    History, HistorySettings, JournalEnds, LiveNames, Refused, Shelf, open,
 };
 use crate::store::{Disk, FeedReader, NamesAt, StoreError};
 use addrd_sync::{DurableMark, Level};
@@ -87,7 +87,7 @@ enum Broken {
     /// The journal or the state can't be read.
     Store(StoreError),
     /// A record can't be read.
-    Record(RecordError),
+    Batch(BatchError),
     /// A file of history can't be read or written.
     Io(io::Error),
     /// Names alone would take more than history may.
@@ -100,7 +100,7 @@ impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Store(error) => error.fmt(f),
-            Self::Record(error) => error.fmt(f),
+            Self::Batch(error) => error.fmt(f),
             Self::Io(error) => error.fmt(f),
             Self::TooSmall => f.write_str(
                 "history_bytes is too small for the names of so many networks and subnets",
@@ -119,6 +119,16 @@ impl From<StoreError> for Broken {
 impl From<io::Error> for Broken {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
+    }
+}
+
+impl From<Refused> for Broken {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Io(error) => Self::Io(error),
+            Refused::Batch(error) => Self::Batch(error),
+            Refused::TooSmall => Self::TooSmall,
+        }
     }
 }
 
@@ -206,12 +216,10 @@ impl Historian {
         let mut at = folded;
         while at < last {
             let before = at;
-            let mut effects = Vec::new();
             self.parts.reader.each::<Broken>(at, last, HISTORY_READ_BYTES_MAX, &mut |batch| {
                 at = batch.header().last;
-                effects_of(batch, &mut effects)
+                names.follow(batch).map_err(Broken::Batch)
             })?;
-            effects.iter().for_each(|effect| names.note(effect));
             if at == before {
                 break;
             }
@@ -238,29 +246,19 @@ impl Historian {
     fn take(&mut self, now: Tick) -> Result<bool, Broken> {
         let durable = Seq(self.parts.position.get());
         let Phase::Running(running) = &mut self.phase else { return Ok(false) };
-        let last = running.last;
-        if last >= durable {
+        if running.last >= durable {
             return Ok(false);
         }
-        let mut batches = Batches { first: Seq(last.0 + 1), ..Batches::default() };
-        let mut effects = Vec::new();
-        self.parts.reader.each::<Broken>(last, durable, HISTORY_READ_BYTES_MAX, &mut |batch| {
-            let header = batch.header();
-            batches.bytes.extend_from_slice(&header.encode());
-            batches.bytes.extend_from_slice(batch.record_bytes());
-            batches.last = header.last;
-            batches.tick = batches.tick.max(header.tick);
-            effects_of(batch, &mut effects)
+        let Running { history, names, last } = &mut **running;
+        let from = *last;
+        self.parts.reader.each::<Broken>(from, durable, HISTORY_READ_BYTES_MAX, &mut |batch| {
+            history.push(batch, names, now)?;
+            *last = batch.header().last;
+            Ok(())
         })?;
-        if batches.bytes.is_empty() {
-            return Ok(false);
-        }
-        running.history.append(&batches, &running.names, now)?;
-        // A volume begins with the names in front of its first batch.
-        effects.iter().for_each(|effect| running.names.note(effect));
-        running.last = batches.last;
-        self.parts.shelf.note_taken(batches.last);
-        Ok(true)
+        history.write()?;
+        self.parts.shelf.note_taken(*last);
+        Ok(*last > from)
     }
 
     /// Makes durable what was appended, if that is much or a while ago: then the journal may forget it.
@@ -357,22 +355,6 @@ fn short_of_space(directory: Option<&Path>, was_short: bool) -> bool {
     // A file system that doesn't say is not full as far as we know; writes fail by themselves.
     let found = directory.and_then(|directory| rustix::fs::statvfs(directory).ok());
     found.is_some_and(|found| found.f_bavail.saturating_mul(found.f_frsize) < least)
-}
-
-/// The effects of a batch that concern names: rarely any, so its records are passed over by their heads.
-fn effects_of(batch: &BatchView<'_>, effects: &mut Vec<Effect>) -> Result<(), Broken> {
-    let at = batch.header().first;
-    let mut records = batch.records();
-    while let Some(record) = records.next_raw() {
-        let record = record.map_err(|source| Broken::Store(StoreError::Batch { at, source }))?;
-        if concerns_names(record) {
-            let (effect, _) = decode(record).map_err(Broken::Record)?;
-            if LiveNames::is_changed_by(&effect) {
-                effects.push(effect);
-            }
-        }
-    }
-    Ok(())
 }
 
 impl fmt::Debug for Historian {

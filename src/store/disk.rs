@@ -103,6 +103,10 @@ pub trait DiskFile: Debug + Send + Sync + 'static {
     /// says.
     fn sync(&self) -> io::Result<()>;
 
+    /// Asks the system to begin with the writing of what was written here. Nothing waits, and nothing is
+    /// promised.
+    fn begin_write(&self, _offset: u64, _count: u64) {}
+
     /// Asks the system to forget what it holds in memory, so that reading shows the disk.
     ///
     /// # Errors

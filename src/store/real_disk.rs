@@ -4,6 +4,7 @@ use super::disk::{Disk, DiskFile};
 use rustix::fs::{Advice, FlockOperation, SeekFrom, fadvise, flock, seek};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -154,6 +155,12 @@ impl DiskFile for RealFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn begin_write(&self, offset: u64, count: u64) {
+        // Linux begins to write what is dirty of a range that isn't needed, without waiting for it, and
+        // forgets only what is on the disk already: of a range that was just written, nothing.
+        let _ = fadvise(&self.0, offset, NonZeroU64::new(count), Advice::DontNeed);
     }
 
     fn drop_cache(&self) -> io::Result<()> {

@@ -3,7 +3,7 @@
 
 use super::layout::volume_file;
 use super::*;
-use crate::journal::{BatchIdentity, BatchSealer, RecordBuffer};
+use crate::journal::{BatchIdentity, BatchSealer, BatchView, RecordBuffer};
 use crate::model::{
     AllocationExtras, AllocationPlace, AllocationRow, Effect, EffectSink, HeldBy, Incarnation,
     Instance, NetworkHandle, NetworkId, NetworkRow, OwnerId, Prefix, ProjectId, Revision, Seq,
@@ -19,7 +19,8 @@ use uuid::Uuid;
 
 const SERVER: ServerId = ServerId::from_u128(5);
 const IDENTITY: (ServerId, Incarnation) = (SERVER, Incarnation(1));
-const WIDE: HistorySettings = HistorySettings { bytes_max: 1 << 40, age_ms_max: 1 << 40 };
+const WIDE: HistorySettings =
+    HistorySettings { bytes_max: 1 << 40, age_ms_max: 1 << 40, block_bytes: 1_000 };
 const BEGIN_MS: u64 = 1_000_000_000;
 
 /// What an entry must say.
@@ -46,6 +47,20 @@ struct Place {
 /// Owner and slot, and the project if it isn't the network's.
 type Holder = (OwnerId, Slot, Option<ProjectId>);
 
+/// A batch as it stands in the journal.
+struct Stored {
+    bytes: Vec<u8>,
+    first: Seq,
+    last: Seq,
+    tick: Tick,
+}
+
+impl Stored {
+    fn view(&self) -> BatchView<'_> {
+        BatchView::decode(&self.bytes, SERVER).unwrap()
+    }
+}
+
 /// A journal of random changes, and the list of what they mean.
 struct World {
     random: Random,
@@ -56,7 +71,7 @@ struct World {
     next_network: u32,
     subnets: Vec<Place>,
     held: BTreeMap<(u32, u32, u128), Holder>,
-    batches: Vec<(Batches, Vec<Effect>)>,
+    batches: Vec<(Stored, Vec<Effect>)>,
     lines: Vec<Line>,
 }
 
@@ -99,7 +114,7 @@ impl World {
         let mut bytes = header.encode().to_vec();
         bytes.extend_from_slice(buffer.as_bytes());
         let (first, last, tick) = (header.first, header.last, header.tick);
-        self.batches.push((Batches { bytes, first, last, tick }, effects));
+        self.batches.push((Stored { bytes, first, last, tick }, effects));
     }
 
     fn change(&mut self, position: u64) -> Option<Effect> {
@@ -367,12 +382,12 @@ impl Keeper {
     }
 
     /// Appends what comes next, if there is something.
-    fn try_take(&mut self, world: &World) -> std::io::Result<bool> {
+    fn try_take(&mut self, world: &World) -> Result<bool, Refused> {
         let expected = self.history.expected();
         let next = world.batches.iter().find(|(batches, _)| batches.first == expected);
-        let Some((batches, effects)) = next else { return Ok(false) };
-        self.history.append(batches, &self.names, batches.tick)?;
-        effects.iter().for_each(|effect| self.names.note(effect));
+        let Some((batch, _)) = next else { return Ok(false) };
+        self.history.push(&batch.view(), &mut self.names, batch.tick)?;
+        self.history.write()?;
         Ok(true)
     }
 
@@ -419,7 +434,7 @@ impl Keeper {
 
 /// Volumes so small that every test has many.
 fn small() -> HistorySettings {
-    HistorySettings { bytes_max: 1 << 40, age_ms_max: 32 * 60_000 }
+    HistorySettings { age_ms_max: 32 * 60_000, ..WIDE }
 }
 
 #[test]
@@ -485,7 +500,7 @@ fn bounds_of_size_and_age_hold_and_what_is_told_has_no_hole() {
     let mut world = World::new(3);
     let disk = FakeDisk::new();
     // Volumes of the least size would need long: those here end by age.
-    let settings = HistorySettings { bytes_max: 96 << 10, age_ms_max: 32 * 20_000 };
+    let settings = HistorySettings::new(96 << 10, 32 * 20_000);
     let mut keeper = Keeper::open(&disk, settings, &world);
     for round in 0..1_500 {
         world.grow();
@@ -604,12 +619,13 @@ fn what_the_journal_had_forgotten_is_a_gap_that_is_told() {
     assert_eq!(history.expected(), first);
     assert_eq!(shelf.figures().reach, later, "the gap is told before anything is appended");
     let mut names = LiveNames::default();
-    for (at, (batches, effects)) in world.batches.iter().enumerate() {
-        if at >= 80 {
-            history.append(batches, &names, later).unwrap();
+    for (at, (batch, _)) in world.batches.iter().enumerate() {
+        match at {
+            0..80 => names.follow(&batch.view()).unwrap(),
+            _ => history.push(&batch.view(), &mut names, later).unwrap(),
         }
-        effects.iter().for_each(|effect| names.note(effect));
     }
+    history.write().unwrap();
     let figures = shelf.figures();
     assert_eq!(figures.reach, later, "complete only since it was on again");
     assert_eq!(figures.dropped, first.0 - 1 - world.batches[49].0.last.0);
