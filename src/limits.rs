@@ -396,6 +396,8 @@ pub const HISTORY_BYTES_MAX: u64 = 10 << 30;
 pub const HISTORY_BYTES_MAX_DEV: u64 = 256 << 20;
 /// Least of that setting, if it isn't 0.
 pub const HISTORY_BYTES_LEAST: u64 = 16 << 20;
+/// Days for which history is kept. Default of a setting.
+pub const HISTORY_DAYS: u64 = 30;
 /// Days for which history is kept, at most: ten years.
 pub const HISTORY_DAYS_MOST: u64 = 3_650;
 /// ms of a day.
@@ -437,6 +439,11 @@ pub const HISTORY_SYNC_MS: u64 = 1_000;
 pub const HISTORY_PAUSE_MS: u64 = 50;
 /// The same while it finds nothing, ms.
 pub const HISTORY_IDLE_MS: u64 = 100;
+/// Nothing of history goes for its age for so long after a start at which the wall clock was far ahead of the
+/// last change: it may be wrong, and somebody has a day to see that.
+pub const HISTORY_SPARED_MS: u64 = DAY_MS;
+/// Pause before it is looked again whether names fit what history may take, ms: all of them are read for that.
+pub const HISTORY_TOO_SMALL_RETRY_MS: u64 = 600_000;
 /// Pause after a disk refused what is history's, ms.
 pub const HISTORY_RETRY_MS: u64 = 10_000;
 /// Journal fill, percent, at which it waits for history no more: below the fill at which the fold runs at

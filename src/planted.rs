@@ -94,6 +94,10 @@ pub(crate) enum Bug {
     TransferKeepsOldKey,
     /// Who gets something from another project takes no units for it.
     TransferPaysNothing,
+    /// History says that it has what it didn't sync: the journal forgets it.
+    HistoryNotSynced,
+    /// History that misses a part says that it has all.
+    HistoryGapNotTold,
 }
 
 /// Whether this bug is planted.
@@ -174,6 +178,8 @@ mod tests {
             Bug::LateConfirmRenumbers,
             "allocator::tests::holds::what_ran_out_rests_for_its_token_and_is_taken_back",
         ),
+        (Bug::HistoryNotSynced, SCHEDULES),
+        (Bug::HistoryGapNotTold, SCHEDULES),
         (Bug::RestNotEncoded, SCHEDULES),
         (Bug::RenewedTooLate, SCHEDULES),
         (Bug::HoldRunsOutFree, SCHEDULES),

@@ -54,6 +54,11 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// Of the system.
     fn lock(&self, name: &str) -> io::Result<bool>;
 
+    /// Bytes that can still be written to it; `None`: it doesn't say.
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// Text that changes when the system starts anew: how long its page cache lives.
     fn boot_id(&self) -> String;
 

@@ -6,6 +6,7 @@
 //! `ADDRD_SCHEDULES` sets how many seeds are tried, `ADDRD_SCHEDULE_SEED` tries that one alone. A
 //! failing seed is named in the panic.
 
+mod chronicle;
 mod clients;
 mod oracle;
 mod quotas;
@@ -16,19 +17,25 @@ mod watching;
 
 use super::stage::{DiskOperation, Failure, FakeDisk, Fault, Random, Stage, Whole, blank_disk};
 use super::*;
+use chronicle::Chronicle;
 use clients::Clients;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use terms::Terms;
 use watching::Watcher;
 
-/// Lives of one engine, one after the other, from one seed. How often who watched had the exact state.
-fn run(blank: &FakeDisk, seed: u64) -> u64 {
+/// Lives of one engine, one after the other, from one seed. How often who watched had the exact state, and
+/// how many entries of history were compared.
+fn run(blank: &FakeDisk, seed: u64) -> (u64, u64) {
     let random = &mut Random::new(seed);
     let mut disk = blank.fork().restart();
     let (mut clients, mut terms) = (Clients::default(), Terms::default());
     let mut watcher = Watcher::default();
+    let mut chronicle = Chronicle::new(random);
+    let mut history = FakeDisk::new();
     for life in 0..3 {
-        let mut stage = Stage::recover(disk, 1 + random.below(3) as u16);
+        let workers = 1 + random.below(3) as u16;
+        let mut stage = Stage::recover_with(disk, workers, (history, chronicle.settings));
+        chronicle.begin(&mut stage, random);
         clients.recovered(&stage.whole());
         terms.recovered(&stage.whole(), stage.clock.tick());
         watcher.recovered(&mut stage);
@@ -42,7 +49,7 @@ fn run(blank: &FakeDisk, seed: u64) -> u64 {
             let operation = DiskOperation::Any;
             stage.disk.plan(Fault { operation, at, failure, for_good: true });
         }
-        let lived = live(&mut stage, &mut clients, &mut terms, random);
+        let lived = live(&mut stage, &mut clients, &mut terms, &mut chronicle, random);
         let at_rest = match lived {
             // Half of the lives end in the middle of things.
             Ok(true) if random.below(2) == 0 => stage.settle().is_ok().then(|| stage.whole()),
@@ -58,8 +65,10 @@ fn run(blank: &FakeDisk, seed: u64) -> u64 {
             let waiting = clients.waiting() + terms.waiting();
             assert_eq!(waiting, 0, "every request is answered once, life {life}");
             terms::check_ends(whole, stage.clock.tick());
+            stage.read_history();
         }
-        disk = stage.crash(random);
+        chronicle.check(&stage, random);
+        (disk, history) = stage.crash_both(random);
         clients.cut_off();
         terms.cut_off();
         watcher.cut_off();
@@ -68,10 +77,12 @@ fn run(blank: &FakeDisk, seed: u64) -> u64 {
             assert_eq!(again.whole(), before, "at rest everything is on the disk");
         }
     }
-    let last = Stage::recover(disk, 2);
+    let mut last = Stage::recover_with(disk, 2, (history, chronicle.settings));
+    last.read_history();
+    chronicle.check(&last, random);
     clients.recovered(&last.whole());
     terms.recovered(&last.whole(), last.clock.tick());
-    watcher.agreed
+    (watcher.agreed, chronicle.compared)
 }
 
 /// Some hundred moves. False: it ends in the middle of things, on purpose.
@@ -79,6 +90,7 @@ fn live(
     stage: &mut Stage,
     clients: &mut Clients,
     terms: &mut Terms,
+    chronicle: &mut Chronicle,
     random: &mut Random,
 ) -> Result<bool, StoreError> {
     for _ in 0..200 + random.below(1_000) {
@@ -88,6 +100,10 @@ fn live(
             _ => {}
         }
         stage.step(random)?;
+        chronicle.note(stage);
+        if random.below(100) == 0 {
+            chronicle.check(stage, random);
+        }
         clients.take_answers(stage.clock.tick());
         terms.take_answers(stage.clock.tick());
         if std::mem::take(&mut clients.has_seen_unanswered) && random.below(4) == 0 {
@@ -109,10 +125,10 @@ fn random_schedules_lose_nothing_and_give_nothing_twice() {
         Some(seed) => seed..seed + 1,
         None => 0..number("ADDRD_SCHEDULES").unwrap_or(60),
     };
-    let (count, mut agreed) = (seeds.end - seeds.start, 0);
+    let (count, mut agreed, mut compared) = (seeds.end - seeds.start, 0, 0);
     for seed in seeds {
         match catch_unwind(AssertUnwindSafe(|| run(&blank, seed))) {
-            Ok(times) => agreed += times,
+            Ok(times) => (agreed, compared) = (agreed + times.0, compared + times.1),
             Err(panic) => {
                 // Said here, since the panic itself does not know it.
                 report(seed);
@@ -120,6 +136,7 @@ fn random_schedules_lose_nothing_and_give_nothing_twice() {
             }
         }
     }
+    assert!(count < 20 || compared >= count * 10, "{compared} entries of history in {count} seeds");
     assert!(count < 20 || agreed >= count / 2, "who watches had {agreed} states in {count} seeds");
 }
 

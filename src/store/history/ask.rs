@@ -112,7 +112,8 @@ impl Ask {
     pub(super) fn is_home(&self, home: &Home) -> bool {
         home.is_pool == self.is_pool
             && self.home.is_none_or(|(project, id)| project == home.project && id == home.id)
-    }}
+    }
+}
 
 impl Mark {
     /// The place just in front of it.

@@ -312,7 +312,8 @@ impl Index {
         let Some(head) = Head::decode(&head_bytes).filter(fits) else { return Ok(None) };
         let mut bytes = vec![0; head.blocks as usize * MARK_BYTES];
         file.read_at(HEAD_LENGTH, &mut bytes)?;
-        let blocks: Option<Vec<_>> = bytes.chunks_exact(MARK_BYTES).map(BlockMark::decode).collect();
+        let blocks: Option<Vec<_>> =
+            bytes.chunks_exact(MARK_BYTES).map(BlockMark::decode).collect();
         let fits = |blocks: &Vec<BlockMark>| {
             let begins = blocks.first().is_some_and(|first| first.offset == volume.begin);
             let rises = |(one, next): (&BlockMark, &BlockMark)| {
@@ -351,7 +352,8 @@ impl Index {
     /// A line of all blocks.
     fn line(&self, line: usize) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = vec![0; self.blocks.len() * LINE_BYTES + 4];
-        self.file.read_at(self.head.lines_at() + line as u64 * self.head.line_bytes(), &mut bytes)?;
+        self.file
+            .read_at(self.head.lines_at() + line as u64 * self.head.line_bytes(), &mut bytes)?;
         let sum = bytes.split_off(bytes.len() - 4);
         Ok((line_crc(&self.head_bytes, line, &bytes) == *sum).then_some(bytes))
     }

@@ -7,8 +7,8 @@
 //!
 //! Source: docs/decisions/0028-history.md.
 
-mod check;
 mod ask;
+mod check;
 mod entry;
 mod index;
 mod layout;
@@ -24,8 +24,8 @@ mod table;
 mod tests;
 mod writer;
 
-pub(crate) use check::check;
 pub use ask::{Ask, Mark, Subject, Told};
+pub(crate) use check::check;
 pub use look::Looker;
 pub use name::LiveNames;
 pub use open::{JournalEnds, exists, open};

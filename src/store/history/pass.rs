@@ -9,9 +9,7 @@ use super::sieve::Key;
 use super::table::NameTable;
 use crate::journal::{BatchView, CellGlance, cell_glance, decode};
 use crate::limits::HISTORY_PLACES_MAX;
-use crate::model::{
-    AllocationPlace, Effect, Family, NetworkHandle, Seq, SubnetHandle, number_of,
-};
+use crate::model::{AllocationPlace, Effect, Family, NetworkHandle, Seq, SubnetHandle, number_of};
 use addrd_protocol::message::HistoryEntry;
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -250,11 +248,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Where a record is, if that is asked for.
-    fn spot(
-        &mut self,
-        network: NetworkHandle,
-        subnet: SubnetHandle,
-    ) -> io::Result<Option<Spot>> {
+    fn spot(&mut self, network: NetworkHandle, subnet: SubnetHandle) -> io::Result<Option<Spot>> {
         let named = self.names.network(network)?;
         let Some((home, family)) = named.as_ref().and_then(Home::of) else {
             self.is_damaged = true;

@@ -1,7 +1,9 @@
 //! History against a list that is kept beside it: through crashes, with numbers that are used again, by
 //! address and by owner, in both orders and pages of any size; and its bounds.
 
-use super::layout::volume_file;
+mod bounds;
+
+use super::layout::{index_file, volume_file};
 use super::*;
 use crate::journal::{BatchIdentity, BatchSealer, BatchView, RecordBuffer};
 use crate::model::{
@@ -20,7 +22,7 @@ use uuid::Uuid;
 const SERVER: ServerId = ServerId::from_u128(5);
 const IDENTITY: (ServerId, Incarnation) = (SERVER, Incarnation(1));
 const WIDE: HistorySettings =
-    HistorySettings { bytes_max: 1 << 40, age_ms_max: 1 << 40, block_bytes: 1_000 };
+    HistorySettings { bytes_max: 32 << 20, age_ms_max: 1 << 40, block_bytes: 1_000 };
 const BEGIN_MS: u64 = 1_000_000_000;
 
 /// What an entry must say.
@@ -106,7 +108,12 @@ impl World {
         let hand_overs = 1 + self.random.below(3) as u32;
         let position = self.sealer.next().0 + u64::from(hand_overs) - 1;
         let count = self.random.below(6);
-        let effects: Vec<Effect> = (0..count).filter_map(|_| self.change(position)).collect();
+        let effects = (0..count).filter_map(|_| self.change(position)).collect();
+        self.seal(hand_overs, effects);
+    }
+
+    /// A batch of these changes.
+    fn seal(&mut self, hand_overs: u32, effects: Vec<Effect>) {
         let mut buffer = RecordBuffer::default();
         effects.iter().for_each(|effect| buffer.push(effect));
         let parts = [buffer.as_bytes()];
@@ -160,8 +167,13 @@ impl World {
         let subnet = (0..).find(|number| !is_taken(number))?;
         let choices = ["10.0.0.0/29", "10.0.0.0/24", "10.0.1.0/24", "fd00::/64", "0.0.0.0/0"];
         let prefix: Prefix = choices[self.random.below(5) as usize].parse().unwrap();
-        self.subnets.push(Place { network, subnet, prefix });
-        Some(Effect::SubnetPut(Box::new(SubnetRow {
+        Some(self.put_subnet(Place { network, subnet, prefix }, revision))
+    }
+
+    fn put_subnet(&mut self, place: Place, revision: Revision) -> Effect {
+        let Place { network, subnet, prefix } = place;
+        self.subnets.push(place);
+        Effect::SubnetPut(Box::new(SubnetRow {
             network: NetworkHandle(network),
             subnet: SubnetHandle(subnet),
             revision,
@@ -181,7 +193,7 @@ impl World {
             pool: None,
             quarantine_ms: 0,
             service: Default::default(),
-        })))
+        }))
     }
 
     fn drop_subnet(&mut self, revision: Revision) -> Option<Effect> {
@@ -493,57 +505,6 @@ fn what_was_synced_is_there_after_a_power_loss_without_the_journal() {
         let keeper = Keeper::open(&disk, small(), &world);
         assert!(keeper.history.expected() > synced, "seed {seed}");
     }
-}
-
-#[test]
-fn bounds_of_size_and_age_hold_and_what_is_told_has_no_hole() {
-    let mut world = World::new(3);
-    let disk = FakeDisk::new();
-    // Volumes of the least size would need long: those here end by age.
-    let settings = HistorySettings::new(96 << 10, 32 * 20_000);
-    let mut keeper = Keeper::open(&disk, settings, &world);
-    for round in 0..1_500 {
-        world.grow();
-        keeper.take(&world);
-        let now = Tick(world.now);
-        keeper.history.close_if_old(now).unwrap();
-        while keeper.history.trim(now) > 0 {}
-        if round % 50 > 0 {
-            continue;
-        }
-        let figures = keeper.shelf.figures();
-        let in_files: u64 =
-            disk.names().unwrap().iter().map(|name| disk.open(name).unwrap().len().unwrap()).sum();
-        assert_eq!(figures.bytes, in_files, "everything counts");
-        let open = keeper.shelf.view().volumes.last().copied().unwrap();
-        assert!(figures.bytes <= settings.bytes_max + open.bytes, "{figures:?}");
-        let least = world.now - settings.age_ms_max;
-        for project_number in 0..2 {
-            let ask = Ask {
-                project: project(project_number),
-                home: None,
-                is_pool: false,
-                subject: Subject::Owner(OwnerId::from_u128(2), None),
-                from: Tick(0),
-                to: Tick(u64::MAX),
-                oldest_first: true,
-                limit: 7,
-                mark: None,
-            };
-            let told = keeper.all(&ask);
-            assert!(told.iter().all(|line| line.time_ms >= least), "nothing too old is told");
-            let reach = keeper.shelf.figures().reach;
-            let all = world.expected(&Ask { from: reach, ..ask });
-            assert!(told.ends_with(&all), "since its reach everything is told");
-        }
-    }
-    assert!(keeper.shelf.view().volumes.first().unwrap().number > 5, "some went");
-    // Nothing more happens: what is there gets too old all the same.
-    let later = Tick(world.now + 2 * settings.age_ms_max);
-    keeper.history.close_if_old(later).unwrap();
-    while keeper.history.trim(later) > 0 {}
-    assert_eq!(keeper.shelf.figures().volumes, 0);
-    assert!(disk.names().unwrap().is_empty());
 }
 
 #[test]

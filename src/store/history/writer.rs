@@ -7,10 +7,10 @@ use super::name::{LiveNames, NAME_BYTES};
 use super::shelf::{Next, Shelf, Volume};
 use crate::journal::{BatchError, BatchView};
 use crate::limits::{
-    HISTORY_BLOCK_BYTES, HISTORY_SPANS, HISTORY_VOLUME_BYTES_LEAST,
-    HISTORY_VOLUME_BYTES_MAX,
+    HISTORY_BLOCK_BYTES, HISTORY_SPANS, HISTORY_VOLUME_BYTES_LEAST, HISTORY_VOLUME_BYTES_MAX,
 };
 use crate::model::{Incarnation, Seq, ServerId, Tick};
+use crate::planted::{Bug, is_planted};
 use crate::store::disk::{Disk, DiskFile};
 use std::io;
 use std::sync::Arc;
@@ -36,8 +36,8 @@ impl HistorySettings {
     /// Bytes of batches after which the next volume begins, if it began with so many names: those stand in
     /// each volume anew, and are to be the smaller part of it.
     pub(crate) fn volume_bytes(&self, names: u32) -> u64 {
-        let own = (self.bytes_max / HISTORY_SPANS)
-            .clamp(HISTORY_VOLUME_BYTES_LEAST, HISTORY_VOLUME_BYTES_MAX);
+        let least = HISTORY_VOLUME_BYTES_LEAST.min(self.bytes_max / 4);
+        let own = (self.bytes_max / HISTORY_SPANS).clamp(least, HISTORY_VOLUME_BYTES_MAX);
         own.max(u64::from(names) * NAME_BYTES as u64 * NAMES_SHARE)
     }
 
@@ -138,12 +138,7 @@ impl History {
     }
 
     /// Goes on with a volume that was read up to its end.
-    pub(super) fn resume(
-        &mut self,
-        file: Arc<dyn DiskFile>,
-        volume: Volume,
-        index: IndexBuilder,
-    ) {
+    pub(super) fn resume(&mut self, file: Arc<dyn DiskFile>, volume: Volume, index: IndexBuilder) {
         self.expected = Seq(volume.last.0 + 1);
         self.shelf.update_last(volume, true);
         self.open = Some(Open { file, volume, synced: volume, begun: volume.since, index });
@@ -325,6 +320,7 @@ impl History {
             return Err(Refused::TooSmall);
         }
         self.make_room(HEAD_LENGTH + names.count() as u64 * NAME_BYTES as u64)?;
+        let is_next = is_next || is_planted(Bug::HistoryGapNotTold);
         let since = if is_next { self.since } else { self.since.max(now) };
         let count = u32::try_from(names.count()).unwrap_or(u32::MAX);
         let number = self.next_number;
@@ -410,13 +406,6 @@ impl History {
         remove(&*self.disk, number);
     }
 
-    /// Removes what is too old or too much, oldest first; gives how many volumes went.
-    ///
-    /// Shape: a few files; call it again until it says 0.
-    pub fn trim(&self, now: Tick) -> usize {
-        trim(&*self.disk, &self.shelf, &self.settings, now)
-    }
-
     /// Gives the oldest volume up, because there is no space; tells whether there was one beside the
     /// volume that is written.
     pub fn give_up_oldest(&self) -> bool {
@@ -440,11 +429,17 @@ pub fn give_up_oldest(disk: &dyn Disk, shelf: &Shelf) -> bool {
     has_full
 }
 
-/// Removes what is too old or too much, oldest first; gives how many volumes went.
+/// Removes what is too old or too much, oldest first; gives how many volumes went. Without a time nothing
+/// is too old.
 ///
 /// Shape: a few files; call it again until it says 0.
-pub fn trim(disk: &dyn Disk, shelf: &Shelf, settings: &HistorySettings, now: Tick) -> usize {
-    let least = Tick(now.0.saturating_sub(settings.age_ms_max));
+pub fn trim(
+    disk: &dyn Disk,
+    shelf: &Shelf,
+    settings: &HistorySettings,
+    now: Option<Tick>,
+) -> usize {
+    let least = now.map_or(Tick(0), |now| Tick(now.0.saturating_sub(settings.age_ms_max)));
     shelf.set_least(least);
     for gone in 0..TRIM_VOLUMES {
         let full = shelf.full();
