@@ -331,6 +331,14 @@ impl Stage {
         self.settle().expect("nothing fails yet");
     }
 
+    /// A slice of the fold, a while later.
+    pub(crate) fn fold_all(&mut self) {
+        self.clock.advance(crate::limits::FOLD_AGE_MS_MAX);
+        self.historian.step();
+        self.fold.step().expect("nothing of the state fails");
+        _ = self.committer.step().expect("nothing of the journal fails");
+    }
+
     /// Until the feed has all that is durable. False: the disk fails, and it can't read.
     pub(crate) fn read_feed(&mut self) -> bool {
         for _ in 0..10_000 {

@@ -256,3 +256,15 @@ fn power_cuts_leave_no_wrong_index() {
         assert_eq!(keeper.shelf.figures().bytes, bytes_on(&disk), "seed {seed}: everything counts");
     }
 }
+
+/// A wall clock that may be wrong decides about nothing: then only bytes count.
+#[test]
+fn without_a_time_nothing_is_too_old() {
+    let (world, disk, keeper) = indexed(14);
+    let settings = HistorySettings { age_ms_max: 1, ..WIDE };
+    let before = keeper.shelf.figures();
+    assert_eq!(trim(&disk, &keeper.shelf, &settings, None), 0);
+    assert_eq!(keeper.shelf.figures(), before);
+    keeper.trim(settings, Tick(world.now + 10));
+    assert!(keeper.shelf.figures().volumes < before.volumes);
+}
