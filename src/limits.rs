@@ -396,6 +396,8 @@ pub const HISTORY_BYTES_MAX: u64 = 10 << 30;
 pub const HISTORY_BYTES_MAX_DEV: u64 = 256 << 20;
 /// Least of that setting, if it isn't 0.
 pub const HISTORY_BYTES_LEAST: u64 = 16 << 20;
+/// Days for which history is kept. Default of a setting.
+pub const HISTORY_DAYS: u64 = 30;
 /// Days for which history is kept, at most: ten years.
 pub const HISTORY_DAYS_MOST: u64 = 3_650;
 /// ms of a day.
@@ -407,20 +409,41 @@ pub const HISTORY_VOLUME_BYTES_LEAST: u64 = 512 << 10;
 /// The same, at most; of many networks and subnets, whose names stand in each volume, eight times their
 /// bytes.
 pub const HISTORY_VOLUME_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of batches in a block of a volume's index, at least: what a question reads at once, and what one
+/// sieve of 16 KiB is for.
+pub const HISTORY_BLOCK_BYTES: u64 = 256 << 10;
+/// Blocks of an index, about: in larger volumes they are larger, and a sieve lets more pass. While a volume
+/// is written it takes 16 KiB of memory for each.
+pub const HISTORY_BLOCKS_MAX: u64 = 1_024;
+/// Names that the records of a volume give before the next one begins, at least; else a quarter of the names
+/// that it began with. A question may have to hold them, 0.1 KiB each.
+pub const HISTORY_NAMES_GIVEN_LEAST: usize = 64 << 10;
+/// What it costs to find a name, in bytes that a question could have read instead.
+pub const HISTORY_NAME_COST_BYTES: u64 = 1 << 10;
+/// Names that a question remembers when it had to find them.
+pub const HISTORY_NAMES_FOUND_MAX: usize = 16 << 10;
+/// Places of an address for which a question asks the sieves and which it compares one by one; of more it
+/// takes whatever has the number that the address has in any of them, and looks up the name.
+pub const HISTORY_PLACES_MAX: usize = 64;
 /// Bytes that a question reads before it says where to go on: about 100 ms.
 pub const HISTORY_LOOK_BYTES_MAX: u64 = 128 << 20;
 /// Free bytes of the disk below which history grows no more: far from where the server refuses something.
 pub const HISTORY_FREE_BYTES_MIN: u64 = 4 * DISK_FREE_BYTES_MIN;
-/// Bytes of batches that the historian takes from the journal at once.
+/// Bytes of batches that the historian takes from the journal before it looks at anything else.
 pub const HISTORY_READ_BYTES_MAX: usize = 2 << 20;
 /// Bytes that are appended to history before they are synced.
-pub const HISTORY_LOOSE_BYTES_MAX: u64 = 16 << 20;
+pub const HISTORY_LOOSE_BYTES_MAX: u64 = 32 << 20;
 /// Time after which they are, ms, however few they are.
 pub const HISTORY_SYNC_MS: u64 = 1_000;
 /// Pause of the historian between two pieces, ms.
 pub const HISTORY_PAUSE_MS: u64 = 50;
 /// The same while it finds nothing, ms.
 pub const HISTORY_IDLE_MS: u64 = 100;
+/// Nothing of history goes for its age for so long after a start at which the wall clock was far ahead of the
+/// last change: it may be wrong, and somebody has a day to see that.
+pub const HISTORY_SPARED_MS: u64 = DAY_MS;
+/// Pause before it is looked again whether names fit what history may take, ms: all of them are read for that.
+pub const HISTORY_TOO_SMALL_RETRY_MS: u64 = 600_000;
 /// Pause after a disk refused what is history's, ms.
 pub const HISTORY_RETRY_MS: u64 = 10_000;
 /// Journal fill, percent, at which it waits for history no more: below the fill at which the fold runs at

@@ -106,6 +106,10 @@ pub(crate) enum Bug {
     GrowthOfAnyAge,
     /// A pool that is made smaller looks like growth.
     ShiftIsGrowth,
+    /// History says that it has what it didn't sync: the journal forgets it.
+    HistoryNotSynced,
+    /// History that misses a part says that it has all.
+    HistoryGapNotTold,
 }
 
 /// Whether this bug is planted.
@@ -186,6 +190,8 @@ mod tests {
             Bug::LateConfirmRenumbers,
             "allocator::tests::holds::what_ran_out_rests_for_its_token_and_is_taken_back",
         ),
+        (Bug::HistoryNotSynced, SCHEDULES),
+        (Bug::HistoryGapNotTold, SCHEDULES),
         (Bug::RestNotEncoded, SCHEDULES),
         (Bug::RenewedTooLate, SCHEDULES),
         (Bug::HoldRunsOutFree, SCHEDULES),

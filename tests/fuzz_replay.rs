@@ -1,4 +1,4 @@
-//! The committed corpora of the fuzz targets over the journal, the state and the configuration, on
+//! The committed corpora of the fuzz targets over the journal, the state, history and the configuration, on
 //! stable: nothing panics, and what is read survives being written. The protocol's own are
 //! replayed by its crate.
 //!
@@ -6,6 +6,8 @@
 
 #[path = "../fuzz/checks/config.rs"]
 mod config;
+#[path = "../fuzz/checks/history.rs"]
+mod history;
 #[path = "../fuzz/checks/journal.rs"]
 mod journal;
 #[path = "../fuzz/checks/store.rs"]
@@ -55,6 +57,24 @@ fn the_corpus_of_batch_is_read() {
 #[test]
 fn the_corpus_of_row_is_read() {
     replay("row", store::row);
+}
+
+#[test]
+fn the_corpus_of_volume_is_read() {
+    replay("volume", |data| {
+        history::volume(data);
+    });
+}
+
+/// Whole volumes are read, with and without their index, and broken ones are not refused at the door.
+#[test]
+fn volumes_of_the_corpus_tell_something() {
+    if std::env::var("ADDRD_CORPUS").is_ok_and(|what| what == "write") {
+        seeds::write();
+    }
+    let told: BTreeSet<usize> =
+        corpus("volume").iter().map(|(_, data)| history::volume(data)).collect();
+    assert!(told.contains(&0) && told.len() > 2, "{told:?}");
 }
 
 #[test]
@@ -148,8 +168,14 @@ fn objects_belong_to_their_keys_and_tables() {
 /// Seeds: what the golden records and the example of a configuration give.
 mod seeds {
     use super::*;
-    use addrd::journal::{BatchIdentity, BatchSealer};
-    use addrd::model::{Incarnation, Seq, Tick};
+    use addrd::journal::{BatchIdentity, BatchSealer, BatchView, RecordBuffer};
+    use addrd::model::{
+        AllocationPlace, EffectSink, HeldBy, Incarnation, NetworkHandle, ProjectId, Revision, Seq,
+        Slot, SubnetHandle, Tick,
+    };
+    use addrd::store::fake_disk::FakeDisk;
+    use addrd::store::history::{HistorySettings, JournalEnds, LiveNames, Shelf, open};
+    use std::sync::Arc;
 
     pub(super) fn write() {
         let records = golden();
@@ -157,6 +183,7 @@ mod seeds {
         save("batch", batches(&records));
         save("row", rows(&records));
         save("configuration", configurations());
+        save("volume", volumes());
     }
 
     fn save(target: &str, seeds: impl IntoIterator<Item = Vec<u8>>) {
@@ -230,6 +257,77 @@ mod seeds {
         // Slot, instance, deadline, end of quarantine; port, project; principal; token; block bits.
         let rare = [[1; 26].as_slice(), &[1; 32], &[1; 4], &[1; 16], &[1], &[8; 8]].concat();
         [front(0, 0), front(1, 0x3ff), rare, front(31, 0x400)].concat()
+    }
+
+    /// A network, a subnet, allocations that come and go.
+    fn changes(number: u64) -> Vec<Effect> {
+        let golden: Vec<Effect> = golden().iter().map(|record| decode(record).unwrap().0).collect();
+        let (network, subnet) = (NetworkHandle(3), SubnetHandle(1));
+        let place = AllocationPlace { network, subnet, offset: 3, block_bits: 0 };
+        let mut effects = Vec::new();
+        for effect in golden {
+            match effect {
+                Effect::NetworkPut(mut row) if number % 8 == 0 => {
+                    (row.network, row.project) = (network, ProjectId::DEFAULT);
+                    effects.push(Effect::NetworkPut(row));
+                }
+                Effect::SubnetPut(mut row) if number % 8 == 0 => {
+                    (row.network, row.subnet) = (network, subnet);
+                    row.prefix = "10.0.0.0/24".parse().unwrap();
+                    effects.push(Effect::SubnetPut(row));
+                }
+                Effect::AllocationPut(mut row) => {
+                    (row.place, row.owner) = (place, history::OWNER);
+                    effects.push(Effect::AllocationPut(row));
+                }
+                _ => {}
+            }
+        }
+        let held_by = Some(HeldBy { owner: history::OWNER, slot: Slot(1), project: None });
+        effects.push(Effect::AllocationGone { place, revision: Revision(number), held_by });
+        effects
+    }
+
+    /// A volume that is full and has an index, the same without that, torn, and with wrong checksums.
+    fn volumes() -> Vec<Vec<u8>> {
+        let disk = FakeDisk::new();
+        let settings =
+            HistorySettings { block_bytes: 600, ..HistorySettings::new(1 << 30, 32_000) };
+        let identity = (history::SERVER, Incarnation(1));
+        let journal = JournalEnds { first: Seq(1), last: Seq(0) };
+        let (shared, shelf) = (Arc::new(disk.clone()), Arc::new(Shelf::default()));
+        let mut writer = open(shared, settings, identity, shelf, journal, Tick(1)).unwrap();
+        let of = BatchIdentity { server: history::SERVER, incarnation: Incarnation(1), term: 0 };
+        let mut sealer = BatchSealer::new(of, Seq(1), 0);
+        let mut names = LiveNames::default();
+        for number in 0..10 {
+            let mut records = RecordBuffer::default();
+            changes(number).iter().for_each(|effect| records.push(effect));
+            let parts = [records.as_bytes()];
+            let header = sealer.seal(Tick(5 + number), 1, records.record_count(), &parts);
+            let batch = [&header.encode()[..], records.as_bytes()].concat();
+            let view = BatchView::decode(&batch, history::SERVER).unwrap();
+            writer.push(&view, &mut names, Tick(2)).unwrap();
+        }
+        writer.sync().unwrap();
+        writer.close_if_old(Tick(5_000)).unwrap();
+        let files = disk.contents();
+        let log = &files["history-0000000000000001.log"];
+        let index = &files["history-0000000000000001.idx"];
+        let seed = |is_sealed: u8, log: &[u8], index: &[u8]| {
+            let [_, a, b, c] = u32::try_from(log.len()).unwrap().to_be_bytes();
+            [&[is_sealed, a, b, c], log, index].concat()
+        };
+        let mut bad = log.clone();
+        bad[100] ^= 1;
+        vec![
+            seed(1, log, index),
+            seed(0, log, index),
+            seed(1, log, &[]),
+            seed(0, &log[..log.len() - 70], &index[..300]),
+            seed(0, &bad, index),
+            seed(0, &[], &[]),
+        ]
     }
 
     fn configurations() -> Vec<Vec<u8>> {

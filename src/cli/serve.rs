@@ -250,9 +250,8 @@ fn booted(
     let boot = boot(Boot {
         data: config.data_directory.clone(),
         store,
-        history: config.history().map(|(days, bytes_max)| HistorySettings {
-            bytes_max,
-            age_ms_max: days.saturating_mul(limits::DAY_MS),
+        history: config.history().map(|(days, bytes_max)| {
+            HistorySettings::new(bytes_max, days.saturating_mul(limits::DAY_MS))
         }),
         adopts_if_new,
         workers: config.workers(),

@@ -6,8 +6,9 @@ use super::recovery::{Recovery, StartProgress};
 use super::start::{Running, Start, start};
 use super::threads::OnFailure;
 use crate::allocator::{ShardSettings, UsageLevels};
+use crate::limits::HISTORY_SPARED_MS;
 use crate::model::{Seq, ServerId, Tick};
-use crate::store::history::{self, HistorySettings};
+use crate::store::history::HistorySettings;
 use crate::store::{
     Disk, Presence, RealDisk, Recovered, Settings, Store, StoreError, give_up_reserve,
 };
@@ -127,10 +128,8 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
         shard.set_restart_grace(boot.restart_grace_ms);
         shard.set_usage_levels(boot.usage_levels);
     }
-    // What is too old goes for good: a time that may be wrong must not decide that.
-    let keeps_history = boot.history.is_some() && history::exists(&*disk);
     let leases = catalogue.leases() + shards.iter().map(crate::allocator::Shard::leases).sum::<u64>();
-    let has_deadlines = keeps_history || leases > 0;
+    let has_deadlines = leases > 0;
     let jump_ms_max = boot.clock_jump_ms_max;
     let clock = SystemClock::over(boot.hands, recovered.tick, jump_ms_max, has_deadlines);
     let clock_behind_ms = clock.behind_ms(recovered.tick);
@@ -139,6 +138,9 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
         // Nothing that a wrong time could end for good says no; a rest is made up for.
         shards.iter_mut().for_each(|shard| shard.prolong_rests(ahead_ms));
     }
+    // What is too old goes for good: a time that may be wrong must not decide that at once.
+    let spared_ms = if ahead_ms > jump_ms_max { HISTORY_SPARED_MS } else { 0 };
+    let history_spared_until = Tick(clock.tick().0.saturating_add(spared_ms));
     let clock: Arc<dyn Clock> = Arc::new(clock);
     let running = start(Start {
         shards,
@@ -149,6 +151,7 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
         directory: Some(boot.data),
         disk,
         history: boot.history,
+        history_spared_until,
         identity: Identity { server_id: format.server, incarnation: format.incarnation },
         memory_records_max: boot.memory_records_max,
         clock,

@@ -5,20 +5,20 @@ use super::Progress;
 use super::clock::Clock;
 use super::figures::CommitterFigures;
 use super::pressure::Pressure;
-use crate::journal::{BatchView, RecordError, decode};
+use crate::journal::BatchError;
 use crate::limits::{
     HISTORY_FREE_BYTES_MIN, HISTORY_GIVE_UP_PERCENT, HISTORY_LOOSE_BYTES_MAX,
-    HISTORY_READ_BYTES_MAX, HISTORY_RETRY_MS, HISTORY_SYNC_MS,
+    HISTORY_READ_BYTES_MAX, HISTORY_RETRY_MS, HISTORY_SYNC_MS, HISTORY_TOO_SMALL_RETRY_MS,
 };
-use crate::model::{Effect, Incarnation, Seq, ServerId, Tick};
+use crate::model::{Incarnation, Seq, ServerId, Tick};
+use crate::planted::{Bug, is_planted};
 use crate::store::history::{
-    Batches, History, HistorySettings, JournalEnds, LiveNames, Shelf, concerns_names, open,
+    History, HistorySettings, JournalEnds, LiveNames, Refused, Shelf, give_up_oldest, open, trim,
 };
 use crate::store::{Disk, FeedReader, NamesAt, StoreError};
 use addrd_sync::{DurableMark, Level};
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What the historian is made of.
@@ -28,10 +28,10 @@ pub struct HistorianParts {
     pub reader: FeedReader,
     /// Where history is written.
     pub disk: Arc<dyn Disk>,
-    /// Where that is, to watch the free space; `None` on a disk that isn't the system's.
-    pub directory: Option<PathBuf>,
     /// How much of it is kept.
     pub settings: HistorySettings,
+    /// Until then nothing goes for its age.
+    pub spared_until: Tick,
     /// Of which data it is.
     pub identity: (ServerId, Incarnation),
     /// What can be looked up.
@@ -64,6 +64,8 @@ pub struct Historian {
     bytes_short: Option<u64>,
     /// When a volume was given up last because the disk is nearly full.
     gave_up_at: Tick,
+    /// Names don't fit what history may take: nobody waits for it.
+    is_too_small: bool,
 }
 
 enum Phase {
@@ -87,7 +89,7 @@ enum Broken {
     /// The journal or the state can't be read.
     Store(StoreError),
     /// A record can't be read.
-    Record(RecordError),
+    Batch(BatchError),
     /// A file of history can't be read or written.
     Io(io::Error),
     /// Names alone would take more than history may.
@@ -100,7 +102,7 @@ impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Store(error) => error.fmt(f),
-            Self::Record(error) => error.fmt(f),
+            Self::Batch(error) => error.fmt(f),
             Self::Io(error) => error.fmt(f),
             Self::TooSmall => f.write_str(
                 "history_bytes is too small for the names of so many networks and subnets",
@@ -122,6 +124,16 @@ impl From<io::Error> for Broken {
     }
 }
 
+impl From<Refused> for Broken {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Io(error) => Self::Io(error),
+            Refused::Batch(error) => Self::Batch(error),
+            Refused::TooSmall => Self::TooSmall,
+        }
+    }
+}
+
 impl Broken {
     fn is_full(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::StorageFull)
@@ -134,7 +146,17 @@ impl Historian {
     pub const fn new(parts: HistorianParts) -> Self {
         let (phase, bytes_short) = (Phase::Unread(Tick(0)), None);
         let [synced_at, tidied_at, warned_at, gave_up_at] = [Tick(0); 4];
-        Self { parts, phase, synced_at, tidied_at, warned_at, bytes_short, gave_up_at }
+        let is_too_small = false;
+        Self {
+            parts,
+            phase,
+            synced_at,
+            tidied_at,
+            warned_at,
+            bytes_short,
+            gave_up_at,
+            is_too_small,
+        }
     }
 
     /// Whether there is something to take.
@@ -160,11 +182,13 @@ impl Historian {
         self.turned();
         let now = self.parts.clock.tick();
         let done = match &mut self.phase {
-            Phase::Unread(at) if now < *at => Ok(Progress::Idle),
+            Phase::Unread(at) if now < *at => self.tidy(now).map(|()| Progress::Idle),
             Phase::Unread(_) => self.begin(now),
             Phase::Running(_) => self.go_on(now),
         };
         let progress = match done {
+            // It pauses already.
+            Err(_) if matches!(&self.phase, Phase::Unread(at) if now < *at) => Progress::Blocked,
             Ok(progress) => progress,
             Err(error) => self.pause(&error, now),
         };
@@ -206,12 +230,10 @@ impl Historian {
         let mut at = folded;
         while at < last {
             let before = at;
-            let mut effects = Vec::new();
             self.parts.reader.each::<Broken>(at, last, HISTORY_READ_BYTES_MAX, &mut |batch| {
                 at = batch.header().last;
-                effects_of(batch, &mut effects)
+                names.follow(batch).map_err(Broken::Batch)
             })?;
-            effects.iter().for_each(|effect| names.note(effect));
             if at == before {
                 break;
             }
@@ -219,6 +241,7 @@ impl Historian {
         if history.is_too_small_for(&names) {
             return Err(Broken::TooSmall);
         }
+        self.is_too_small = false;
         self.parts.shelf.note_paused(false);
         self.parts.shelf.note_taken(last);
         self.parts.kept.raise(last.0);
@@ -238,29 +261,19 @@ impl Historian {
     fn take(&mut self, now: Tick) -> Result<bool, Broken> {
         let durable = Seq(self.parts.position.get());
         let Phase::Running(running) = &mut self.phase else { return Ok(false) };
-        let last = running.last;
-        if last >= durable {
+        if running.last >= durable {
             return Ok(false);
         }
-        let mut batches = Batches { first: Seq(last.0 + 1), ..Batches::default() };
-        let mut effects = Vec::new();
-        self.parts.reader.each::<Broken>(last, durable, HISTORY_READ_BYTES_MAX, &mut |batch| {
-            let header = batch.header();
-            batches.bytes.extend_from_slice(&header.encode());
-            batches.bytes.extend_from_slice(batch.record_bytes());
-            batches.last = header.last;
-            batches.tick = batches.tick.max(header.tick);
-            effects_of(batch, &mut effects)
+        let Running { history, names, last } = &mut **running;
+        let from = *last;
+        self.parts.reader.each::<Broken>(from, durable, HISTORY_READ_BYTES_MAX, &mut |batch| {
+            history.push(batch, names, now)?;
+            *last = batch.header().last;
+            Ok(())
         })?;
-        if batches.bytes.is_empty() {
-            return Ok(false);
-        }
-        running.history.append(&batches, &running.names, now)?;
-        // A volume begins with the names in front of its first batch.
-        effects.iter().for_each(|effect| running.names.note(effect));
-        running.last = batches.last;
-        self.parts.shelf.note_taken(batches.last);
-        Ok(true)
+        history.write()?;
+        self.parts.shelf.note_taken(*last);
+        Ok(*last > from)
     }
 
     /// Makes durable what was appended, if that is much or a while ago: then the journal may forget it.
@@ -268,47 +281,55 @@ impl Historian {
         let Phase::Running(running) = &mut self.phase else { return Ok(()) };
         let is_late = now.since(self.synced_at) >= HISTORY_SYNC_MS;
         if running.history.loose_bytes() >= HISTORY_LOOSE_BYTES_MAX || is_late {
-            running.history.sync()?;
+            if !is_planted(Bug::HistoryNotSynced) {
+                running.history.sync()?;
+            }
             self.synced_at = now;
             self.parts.kept.raise(running.last.0);
         }
         Ok(())
     }
 
-    /// Lets go what is too old or too much.
+    /// Lets go what is too old or too much, also while history pauses.
     fn tidy(&mut self, now: Tick) -> Result<(), Broken> {
-        let Phase::Running(running) = &mut self.phase else { return Ok(()) };
         if now.since(self.tidied_at) < HISTORY_SYNC_MS && self.tidied_at != Tick(0) {
             return Ok(());
         }
         self.tidied_at = now;
-        // Long before the server has to refuse something, history takes no more of the disk.
-        let short = short_of_space(self.parts.directory.as_deref(), self.bytes_short.is_some());
-        self.bytes_short = match short {
-            true => self.bytes_short.or(Some(self.parts.shelf.figures().bytes)),
-            false => None,
+        let HistorianParts { disk, shelf, settings, spared_until, pressure, .. } = &self.parts;
+        let bytes = || shelf.figures().bytes;
+        // Long before the server has to refuse something, history takes no more of the disk; and it never
+        // takes more than it leaves, so a disk that is small for the setting isn't filled.
+        let free = disk.free_bytes();
+        let least = HISTORY_FREE_BYTES_MIN * if self.bytes_short.is_some() { 2 } else { 1 };
+        self.bytes_short = match free {
+            Some(free) if free < least => self.bytes_short.or(Some(bytes())),
+            _ => None,
         };
-        while self.bytes_short.is_some_and(|most| self.parts.shelf.figures().bytes > most) {
-            if !running.history.give_up_oldest() {
-                break;
-            }
-        }
+        let half = free.map_or(u64::MAX, |free| free.saturating_add(bytes()) / 2);
+        let most = self.bytes_short.unwrap_or(u64::MAX).min(half);
+        while bytes() > most && give_up_oldest(&**disk, shelf) {}
         // If something else fills the disk all the same, history makes room, now and then a volume.
-        let is_full = self.parts.pressure.storage_full.get() != 0;
+        let is_full = pressure.storage_full.get() != 0;
         if is_full && now.since(self.gave_up_at) >= HISTORY_RETRY_MS {
             self.gave_up_at = now;
-            if !running.history.give_up_oldest() {
+            if !give_up_oldest(&**disk, shelf) {
                 return Err(Broken::NoRoom);
             }
         }
-        running.history.close_if_old(now)?;
-        while running.history.trim(now) > 0 {}
+        if let Phase::Running(running) = &mut self.phase {
+            running.history.close_if_old(now)?;
+        }
+        let spared = now < *spared_until;
+        while trim(&**disk, shelf, settings, (!spared).then_some(now)) > 0 {}
         Ok(())
     }
 
     /// History stops for a while. What it had not made durable is in the journal still.
     fn pause(&mut self, error: &Broken, now: Tick) -> Progress {
-        let mut retry_ms = HISTORY_RETRY_MS;
+        self.is_too_small = matches!(error, Broken::TooSmall);
+        let mut retry_ms =
+            if self.is_too_small { HISTORY_TOO_SMALL_RETRY_MS } else { HISTORY_RETRY_MS };
         let unread = Phase::Unread(Tick(0));
         if let Phase::Running(mut running) = std::mem::replace(&mut self.phase, unread) {
             running.history.give_up_volume();
@@ -334,45 +355,22 @@ impl Historian {
         let kept = self.parts.kept.get();
         // While the fold has something to do, the journal isn't full because of history.
         let fold_waits = self.parts.folded.get() >= kept && kept < durable;
-        if self.parts.pressure.journal_percent() < HISTORY_GIVE_UP_PERCENT || !fold_waits {
+        let is_full = self.parts.pressure.journal_percent() >= HISTORY_GIVE_UP_PERCENT;
+        if !(self.is_too_small || is_full && fold_waits) {
             return;
         }
         let now = self.parts.clock.tick();
-        if self.warned_at == Tick(0) || now.since(self.warned_at) >= HISTORY_RETRY_MS {
+        let is_news = self.warned_at == Tick(0) || now.since(self.warned_at) >= HISTORY_RETRY_MS;
+        if is_news && !self.is_too_small {
             self.warned_at = now;
             tracing::warn!(from = kept + 1, to = durable, "history is too slow: it misses a part");
         }
         self.parts.kept.raise(durable);
-        if let Phase::Running(mut running) =
-            std::mem::replace(&mut self.phase, Phase::Unread(Tick(0)))
-        {
+        if let Phase::Running(running) = &mut self.phase {
             running.history.give_up_volume();
+            self.phase = Phase::Unread(Tick(0));
         }
     }
-}
-
-/// Whether the disk has so little space that history must not grow; once it had, twice as much ends it.
-fn short_of_space(directory: Option<&Path>, was_short: bool) -> bool {
-    let least = HISTORY_FREE_BYTES_MIN * if was_short { 2 } else { 1 };
-    // A file system that doesn't say is not full as far as we know; writes fail by themselves.
-    let found = directory.and_then(|directory| rustix::fs::statvfs(directory).ok());
-    found.is_some_and(|found| found.f_bavail.saturating_mul(found.f_frsize) < least)
-}
-
-/// The effects of a batch that concern names: rarely any, so its records are passed over by their heads.
-fn effects_of(batch: &BatchView<'_>, effects: &mut Vec<Effect>) -> Result<(), Broken> {
-    let at = batch.header().first;
-    let mut records = batch.records();
-    while let Some(record) = records.next_raw() {
-        let record = record.map_err(|source| Broken::Store(StoreError::Batch { at, source }))?;
-        if concerns_names(record) {
-            let (effect, _) = decode(record).map_err(Broken::Record)?;
-            if LiveNames::is_changed_by(&effect) {
-                effects.push(effect);
-            }
-        }
-    }
-    Ok(())
 }
 
 impl fmt::Debug for Historian {

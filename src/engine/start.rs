@@ -18,7 +18,7 @@ use super::threads::{self, OnFailure};
 use super::worker::{Shared, Worker};
 use crate::allocator::{Catalogue, Shard};
 use crate::journal::BatchSealer;
-use crate::model::Incarnation;
+use crate::model::{Incarnation, Tick};
 use crate::store::history::{HistorySettings, Looker, Shelf};
 use crate::store::{Checkpointer, Disk, Journal};
 use addrd_sync::{Doorbell, DurableMark, Flag, Level, Waiter, doorbell};
@@ -43,6 +43,8 @@ pub struct Start {
     pub disk: Arc<dyn Disk>,
     /// How much of history is kept; `None` = nothing.
     pub history: Option<HistorySettings>,
+    /// Until then nothing of history goes for its age.
+    pub history_spared_until: Tick,
     /// Identity of the data.
     pub identity: Identity,
     /// Most records in memory.
@@ -258,8 +260,8 @@ fn hire_keepers(
     let historian = Historian::new(HistorianParts {
         reader: start.checkpointer.feed_reader(),
         disk: Arc::clone(&start.disk),
-        directory: start.directory.clone(),
         settings,
+        spared_until: start.history_spared_until,
         identity: (server_id, incarnation),
         shelf: Arc::clone(&shelf),
         position: Arc::clone(&position),

@@ -28,6 +28,7 @@ mod feed;
 mod full;
 mod gate;
 mod jobs;
+mod keeping;
 mod leases;
 mod pressure;
 mod quotas;

@@ -54,6 +54,11 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// Of the system.
     fn lock(&self, name: &str) -> io::Result<bool>;
 
+    /// Bytes that can still be written to it; `None`: it doesn't say.
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// Text that changes when the system starts anew: how long its page cache lives.
     fn boot_id(&self) -> String;
 
@@ -102,6 +107,10 @@ pub trait DiskFile: Debug + Send + Sync + 'static {
     /// Of the system; what was written since the last success may be lost, whatever the next call
     /// says.
     fn sync(&self) -> io::Result<()>;
+
+    /// Asks the system to begin with the writing of what was written here. Nothing waits, and nothing is
+    /// promised.
+    fn begin_write(&self, _offset: u64, _count: u64) {}
 
     /// Asks the system to forget what it holds in memory, so that reading shows the disk.
     ///

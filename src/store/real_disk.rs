@@ -4,6 +4,7 @@ use super::disk::{Disk, DiskFile};
 use rustix::fs::{Advice, FlockOperation, SeekFrom, fadvise, flock, seek};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -107,6 +108,11 @@ impl Disk for RealDisk {
         }
     }
 
+    fn free_bytes(&self) -> Option<u64> {
+        let found = rustix::fs::statvfs(&self.path).ok()?;
+        Some(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
     fn boot_id(&self) -> String {
         let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         id.trim().to_owned()
@@ -154,6 +160,12 @@ impl DiskFile for RealFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn begin_write(&self, offset: u64, count: u64) {
+        // Linux begins to write what is dirty of a range that isn't needed, without waiting for it, and
+        // forgets only what is on the disk already: of a range that was just written, nothing.
+        let _ = fadvise(&self.0, offset, NonZeroU64::new(count), Advice::DontNeed);
     }
 
     fn drop_cache(&self) -> io::Result<()> {

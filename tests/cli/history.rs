@@ -7,14 +7,16 @@ use tempfile::TempDir;
 /// A server that keeps history, and its folder.
 fn keeping() -> (TempDir, Server) {
     let folder = tempfile::tempdir().unwrap();
-    let on = ["--dev", "--set", "history_days=30"];
-    let server = Server::start(&folder.path().join("data"), &on);
+    let server = Server::start(&folder.path().join("data"), &["--dev"]);
     (folder, server)
 }
 
 #[test]
 fn a_server_that_keeps_none_says_so() {
-    let said = Server::dev().addrd("history 10.0.0.9").fails(3);
+    let folder = tempfile::tempdir().unwrap();
+    let off = ["--dev", "--set", "history_days=0"];
+    let server = Server::start(&folder.path().join("data"), &off);
+    let said = server.addrd("history 10.0.0.9").fails(3);
     assert!(said.contains("HISTORY_OFF") && said.contains("history_days"), "{said}");
 }
 
@@ -91,4 +93,39 @@ fn wrong_times_cursors_and_networks_are_told_clearly() {
     let never = server.addrd(never).fails(4);
     assert!(never.contains("now or in history"), "{never}");
     assert_eq!(server.addrd("history 10.0.0.9 -o json").json(), serde_json::json!([]));
+}
+
+#[test]
+fn what_was_there_before_history_was_switched_on_is_seen_when_it_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data, &["--dev", "--set", "history_days=0"]);
+    server.addrd("network create blue").ok();
+    server.addrd("subnet create blue 10.0.0.0/24 --quarantine 1h").ok();
+    for (owner, address) in [("web-1", "10.0.0.9"), ("web-2", "10.0.0.10"), ("web-3", "10.0.0.11")]
+    {
+        server.addrd(&format!("allocate blue --owner {owner} --address {address}")).ok();
+    }
+    server.addrd("release 10.0.0.11").ok();
+    server.end(rustix::process::Signal::TERM);
+    let server = Server::start(&data, &["--dev"]);
+    let told_of = |address: &str| told(&server.addrd(&format!("history {address} -o json")).json());
+    // Nothing has changed since: who holds it now did then.
+    assert_eq!(told_of("10.0.0.9"), pairs(&[]));
+    let then = server.addrd("history 10.0.0.9 --at now -o json").json();
+    assert_eq!(then[0]["owner"], "web-1", "{then}");
+    let before = then[0]["reach"].as_str().unwrap().to_owned();
+    // The first entry of each says whose it was.
+    server.addrd("allocation update 10.0.0.9 --label app=web").ok();
+    server.addrd("release 10.0.0.10").ok();
+    server.addrd("allocate blue --owner web-3 --address 10.0.0.11").ok();
+    assert_eq!(told_of("10.0.0.9"), pairs(&[("changed", "10.0.0.9")]));
+    assert_eq!(told_of("10.0.0.10"), pairs(&[("resting", "10.0.0.10")]));
+    assert_eq!(told_of("10.0.0.11"), pairs(&[("allocated", "10.0.0.11")]));
+    let expected =
+        [("10.0.0.9", "web-1".into()), ("10.0.0.10", "web-2".into()), ("10.0.0.11", Value::Null)];
+    for (address, owner) in expected {
+        let then = server.addrd(&format!("history {address} --at {before} -o json")).json();
+        assert_eq!(then[0]["owner"], owner, "{address}: {then}");
+    }
 }

@@ -6,6 +6,7 @@
 //! `ADDRD_SCHEDULES` sets how many seeds are tried, `ADDRD_SCHEDULE_SEED` tries that one alone. A
 //! failing seed is named in the panic.
 
+mod chronicle;
 mod clients;
 mod hosts;
 mod oracle;
@@ -17,21 +18,26 @@ mod watching;
 
 use super::stage::{DiskOperation, Failure, FakeDisk, Fault, Random, Stage, Whole, blank_disk};
 use super::*;
+use chronicle::Chronicle;
 use clients::Clients;
 use hosts::Hosts;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use terms::Terms;
 use watching::Watcher;
 
-/// Lives of one engine, one after the other, from one seed. How often who watched had the exact state, and how much was
-/// released by reconciliations.
-fn run(blank: &FakeDisk, seed: u64) -> (u64, u64) {
+/// Lives of one engine, one after the other, from one seed. How often who watched had the exact state, how much was
+/// released by reconciliations, and how many entries of history were compared.
+fn run(blank: &FakeDisk, seed: u64) -> [u64; 3] {
     let random = &mut Random::new(seed);
     let mut disk = blank.fork().restart();
     let (mut clients, mut terms) = (Clients::default(), Terms::default());
     let (mut watcher, mut hosts) = (Watcher::default(), Hosts::default());
+    let mut chronicle = Chronicle::new(random);
+    let mut history = FakeDisk::new();
     for life in 0..3 {
-        let mut stage = Stage::recover(disk, 1 + random.below(3) as u16);
+        let workers = 1 + random.below(3) as u16;
+        let mut stage = Stage::recover_with(disk, workers, (history, chronicle.settings));
+        chronicle.begin(&mut stage, random);
         clients.recovered(&stage.whole());
         terms.recovered(&stage.whole(), stage.clock.tick());
         watcher.recovered(&mut stage);
@@ -48,7 +54,8 @@ fn run(blank: &FakeDisk, seed: u64) -> (u64, u64) {
             let operation = DiskOperation::Any;
             stage.disk.plan(Fault { operation, at, failure, for_good: true });
         }
-        let lived = live(&mut stage, (&mut clients, &mut terms, &mut hosts), random);
+        let tenants = (&mut clients, &mut terms, &mut hosts);
+        let lived = live(&mut stage, tenants, &mut chronicle, random);
         let at_rest = match lived {
             // Half of the lives end in the middle of things.
             Ok(true) if random.below(2) == 0 => stage.settle().is_ok().then(|| stage.whole()),
@@ -66,9 +73,11 @@ fn run(blank: &FakeDisk, seed: u64) -> (u64, u64) {
             assert_eq!(waiting, 0, "every request is answered once, life {life}");
             terms::check_ends(whole, stage.clock.tick());
             hosts.check(whole);
+            stage.read_history();
         }
         hosts.count(&stage);
-        disk = stage.crash(random);
+        chronicle.check(&stage, random);
+        (disk, history) = stage.crash_both(random);
         clients.cut_off();
         terms.cut_off();
         hosts.cut_off();
@@ -78,19 +87,22 @@ fn run(blank: &FakeDisk, seed: u64) -> (u64, u64) {
             assert_eq!(again.whole(), before, "at rest everything is on the disk");
         }
     }
-    let mut last = Stage::recover(disk, 2);
+    let mut last = Stage::recover_with(disk, 2, (history, chronicle.settings));
+    last.read_history();
+    chronicle.check(&last, random);
     clients.recovered(&last.whole());
     terms.recovered(&last.whole(), last.clock.tick());
     hosts.recovered(&last.whole());
     hosts.end(&mut last);
     hosts.count(&last);
-    (watcher.agreed, hosts.released)
+    [watcher.agreed, hosts.released, chronicle.compared]
 }
 
 /// Some hundred moves. False: it ends in the middle of things, on purpose.
 fn live(
     stage: &mut Stage,
     (clients, terms, hosts): (&mut Clients, &mut Terms, &mut Hosts),
+    chronicle: &mut Chronicle,
     random: &mut Random,
 ) -> Result<bool, StoreError> {
     for _ in 0..200 + random.below(1_000) {
@@ -101,6 +113,10 @@ fn live(
             _ => {}
         }
         stage.step(random)?;
+        chronicle.note(stage);
+        if random.below(100) == 0 {
+            chronicle.check(stage, random);
+        }
         clients.take_answers(stage.clock.tick());
         terms.take_answers(stage.clock.tick());
         hosts.take_answers(stage.clock.tick());
@@ -124,13 +140,10 @@ fn random_schedules_lose_nothing_and_give_nothing_twice() {
         None => 0..number("ADDRD_SCHEDULES").unwrap_or(60),
     };
     let count = seeds.end - seeds.start;
-    let (mut agreed, mut released) = (0, 0);
+    let mut sums = [0; 3];
     for seed in seeds {
         match catch_unwind(AssertUnwindSafe(|| run(&blank, seed))) {
-            Ok((times, by_calls)) => {
-                agreed += times;
-                released += by_calls;
-            }
+            Ok(counts) => sums.iter_mut().zip(counts).for_each(|(sum, one)| *sum += one),
             Err(panic) => {
                 // Said here, since the panic itself does not know it.
                 report(seed);
@@ -138,7 +151,9 @@ fn random_schedules_lose_nothing_and_give_nothing_twice() {
             }
         }
     }
+    let [agreed, released, compared] = sums;
     assert!(count < 20 || released >= count, "hosts had {released} released in {count} seeds");
+    assert!(count < 20 || compared >= count * 10, "{compared} entries of history in {count} seeds");
     assert!(count < 20 || agreed >= count / 2, "who watches had {agreed} states in {count} seeds");
 }
 

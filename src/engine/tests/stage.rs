@@ -7,13 +7,15 @@ use crate::engine::crew::Crew;
 use crate::engine::feed::{Feed, FeedBounds};
 use crate::engine::fold::{Fold, FoldParts};
 use crate::engine::handle::Inner;
+use crate::engine::historian::{Historian, HistorianParts};
 use crate::engine::sequencer::{Agenda, Borrowing, Lent, Sequencer, loan};
 use crate::engine::worker::{Shared, Work, Worker};
 use crate::limits::CLOCK_GAP_MS_MAX;
 pub(crate) use crate::store::fake_disk::{
     Failure, FakeDisk, Fault, Operation as DiskOperation, Random,
 };
-use crate::store::{Checkpointer, Disk, Store};
+use crate::store::history::{HistorySettings, Shelf};
+use crate::store::{Checkpointer, Disk, FeedReader, Store};
 use addrd_sync::{Class, Consumer, Cost, Level, doorbell};
 
 /// A disk with a new store on it.
@@ -52,6 +54,16 @@ pub(crate) struct Stage {
     committer: Committer,
     fold: Fold,
     pub(super) feeder: Feeder,
+    pub(super) historian: Historian,
+    /// What history has, on a disk of its own: so it can fail alone.
+    pub(super) shelf: Arc<Shelf>,
+    pub(super) history_disk: FakeDisk,
+    /// Now and then journal and disk seem to be full to it.
+    pub(super) is_rough: bool,
+    /// Up to here the fold may go.
+    pub(super) kept: Arc<DurableMark>,
+    /// Reads what is journalled, for whoever keeps a list of it.
+    pub(super) reader: FeedReader,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) disk: FakeDisk,
     /// Holds the lock.
@@ -76,6 +88,15 @@ const SETTINGS: Settings = Settings {
 impl Stage {
     /// Recovers what is on the disk; each state must hold by itself.
     pub(crate) fn recover(disk: FakeDisk, workers: u16) -> Self {
+        Self::recover_with(disk, workers, (FakeDisk::new(), HISTORY))
+    }
+
+    /// The same beside history that there is already.
+    pub(crate) fn recover_with(
+        disk: FakeDisk,
+        workers: u16,
+        (history_disk, settings): (FakeDisk, HistorySettings),
+    ) -> Self {
         let mut store = Store::open(Arc::new(disk.clone()), &SETTINGS).expect("it opens");
         let seeds = ShardSettings { seed: 1, records_max: 1 << 20 };
         let mut recovery = Recovery::new(workers, seeds, Arc::default());
@@ -101,7 +122,13 @@ impl Stage {
         let folded = Arc::new(DurableMark::new(checkpointer.folded().0));
         let crew = Crew::hire(&shared, shards, catalogue);
         let (feed, feeder) = feeder_of(&shared, &checkpointer);
-        let fold = fold_of(&shared, &folded, checkpointer, &held);
+        let reader = checkpointer.feed_reader();
+        let kept = Arc::new(DurableMark::new(0));
+        let identity = (format.server, format.incarnation);
+        let readers = checkpointer.feed_reader();
+        let (historian, shelf) =
+            historian_of((&shared, &folded, &kept), readers, (&history_disk, settings), identity);
+        let fold = fold_of(&shared, &folded, checkpointer, &held).behind(Arc::clone(&kept));
         let committer = committer_of(
             (&shared, &folded),
             (crew.hand_overs, crew.marks),
@@ -142,6 +169,12 @@ impl Stage {
             committer,
             fold,
             feeder,
+            historian,
+            shelf,
+            history_disk,
+            is_rough: false,
+            kept,
+            reader,
             clock,
             disk,
             _held: held,
@@ -153,7 +186,7 @@ impl Stage {
     /// # Errors
     /// The disk failed: the process ends.
     pub(crate) fn step(&mut self, random: &mut Random) -> Result<(), StoreError> {
-        match random.below(11) {
+        match random.below(12) {
             0..4 => {
                 let which = random.below(self.workers.len() as u64) as usize;
                 self.step_worker(which);
@@ -161,12 +194,32 @@ impl Stage {
             4..7 => _ = self.step_sequencer(),
             7 | 8 => _ = self.committer.step()?,
             9 => _ = self.feeder.step(),
+            10 => self.step_historian(random),
             _ => {
                 self.clock.advance(random.below(400).min(self.time_left()));
+                let folded = || self.engine.inner.folded.get();
+                let before = folded();
                 self.fold.step()?;
+                let is_behind = folded() == before || folded() <= self.kept.get();
+                assert!(is_behind, "the journal may not forget what history hasn't");
             }
         }
         Ok(())
+    }
+
+    /// A step of the historian, now and then while the journal or the disk seem to be full.
+    fn step_historian(&mut self, random: &mut Random) {
+        let pressure = Arc::clone(&self.engine.inner.pressure);
+        let (records, full) = (pressure.journal_records.get(), random.below(200));
+        match full {
+            _ if !self.is_rough => {}
+            0 => pressure.journal_records.set(pressure.journal_records_max),
+            1 => pressure.storage_full.set(1),
+            _ => {}
+        }
+        self.historian.step();
+        pressure.journal_records.set(records);
+        pressure.storage_full.set(0);
     }
 
     /// So long the clock may go on without a standstill, which would keep leases from ending.
@@ -278,6 +331,14 @@ impl Stage {
         self.settle().expect("nothing fails yet");
     }
 
+    /// A slice of the fold, a while later.
+    pub(crate) fn fold_all(&mut self) {
+        self.clock.advance(crate::limits::FOLD_AGE_MS_MAX);
+        self.historian.step();
+        self.fold.step().expect("nothing of the state fails");
+        _ = self.committer.step().expect("nothing of the journal fails");
+    }
+
     /// Until the feed has all that is durable. False: the disk fails, and it can't read.
     pub(crate) fn read_feed(&mut self) -> bool {
         for _ in 0..10_000 {
@@ -291,6 +352,21 @@ impl Stage {
         panic!("the feed never comes to rest");
     }
 
+    /// Until history has all that is durable. False: a disk fails, or it pauses.
+    pub(crate) fn read_history(&mut self) -> bool {
+        for _ in 0..10_000 {
+            self.historian.step();
+            let has_failed = self.disk.failed() || self.history_disk.failed();
+            if has_failed || self.shelf.is_paused() {
+                return false;
+            }
+            if self.shelf.taken().0 >= self.engine.inner.position.get() {
+                return true;
+            }
+        }
+        panic!("history never comes to rest");
+    }
+
     /// What is in memory. All states must be where they belong.
     pub(crate) fn whole(&self) -> Whole {
         let parts = self.workers.iter().map(|worker| worker.state().unwrap().snapshot());
@@ -300,7 +376,15 @@ impl Stage {
 
     /// The process ends, with or without the power: the disk for the next one.
     pub(crate) fn crash(self, random: &mut Random) -> FakeDisk {
-        if random.below(4) == 0 { self.disk.restart() } else { self.disk.power_loss(random) }
+        self.crash_both(random).0
+    }
+
+    /// The same with the disk of history.
+    pub(crate) fn crash_both(self, random: &mut Random) -> (FakeDisk, FakeDisk) {
+        match random.below(4) {
+            0 => (self.disk.restart(), self.history_disk.restart()),
+            _ => (self.disk.power_loss(random), self.history_disk.power_loss(random)),
+        }
     }
 }
 
@@ -310,6 +394,35 @@ fn feeder_of(shared: &Shared, checkpointer: &Checkpointer) -> (Arc<Feed>, Feeder
     let (reader, figures) = (checkpointer.feed_reader(), CommitterFigures::new().0);
     let feeder = Feeder::new(Arc::clone(&feed), reader, Arc::clone(&shared.clock), figures);
     (feed, feeder)
+}
+
+/// Volumes end after 20 s or half a MiB, and blocks after a few batches.
+pub(crate) const HISTORY: HistorySettings =
+    HistorySettings { bytes_max: 64 << 20, age_ms_max: 32 * 20_000, block_bytes: 1_500 };
+
+fn historian_of(
+    (shared, folded, kept): (&Shared, &Arc<DurableMark>, &Arc<DurableMark>),
+    reader: FeedReader,
+    (disk, settings): (&FakeDisk, HistorySettings),
+    identity: (ServerId, Incarnation),
+) -> (Historian, Arc<Shelf>) {
+    let shelf = Arc::new(Shelf::new(shared.clock.tick()));
+    let historian = Historian::new(HistorianParts {
+        reader,
+        disk: Arc::new(disk.clone()),
+        settings,
+        spared_until: Tick(0),
+        identity,
+        shelf: Arc::clone(&shelf),
+        position: Arc::clone(&shared.position),
+        folded: Arc::clone(folded),
+        kept: Arc::clone(kept),
+        wanted: Arc::new(Level::new(0)),
+        pressure: Arc::clone(&shared.pressure),
+        clock: Arc::clone(&shared.clock),
+        figures: CommitterFigures::new().0,
+    });
+    (historian, shelf)
 }
 
 fn fold_of(

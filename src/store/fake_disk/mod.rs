@@ -52,6 +52,7 @@ struct World {
     locked: bool,
     plan: Plan,
     lies: Lies,
+    free_bytes: Option<u64>,
 }
 
 impl FakeDisk {
@@ -82,6 +83,11 @@ impl FakeDisk {
     #[must_use]
     pub fn count(&self, operation: Operation) -> u64 {
         self.world().plan.count(operation)
+    }
+
+    /// So many bytes are free, as far as the disk says; what is written doesn't change that.
+    pub fn set_free_bytes(&self, free: Option<u64>) {
+        self.world().free_bytes = free;
     }
 
     /// Whether a planned fault happened.
@@ -253,6 +259,10 @@ impl Disk for FakeDisk {
             verdict.end(())?;
             Ok(!std::mem::replace(&mut world.locked, true))
         })
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        self.world().free_bytes
     }
 
     fn boot_id(&self) -> String {

@@ -1,9 +1,11 @@
 //! Reads every volume once and says what is wrong with them. Changes nothing.
 
-use super::layout::volume_file;
+use super::index::Index;
+use super::layout::{index_file, volume_file};
 use super::open::{files, find_volume, head_of};
 use super::scan::{Piece, scan};
 use super::table::NameTable;
+use super::writer::HistorySettings;
 use crate::model::{Incarnation, Seq, ServerId};
 use crate::store::disk::Disk;
 use std::io;
@@ -43,12 +45,18 @@ fn check_volume(
         find(format!("{name} belongs to other data"));
         return Ok(());
     }
-    let found = find_volume(disk, &head, Seq(u64::MAX))?;
+    let found = find_volume(disk, &head, Seq(u64::MAX), &HistorySettings::new(0, 0))?;
     let volume = &found.volume;
-    let mut names = NameTable::new(&*found.file, volume);
+    let mut names = NameTable::new(&*found.file, volume, None);
     names.each(&mut |_| {})?;
     if names.is_damaged {
         find(format!("{name} has names that can't be read"));
+    }
+    let index = Index::open(disk, head.server, volume)?;
+    let has_file = disk.names()?.contains(&index_file(number));
+    if has_file && !index.map_or(Ok(false), |index| index.is_whole())? {
+        let file = index_file(number);
+        find(format!("{file} is damaged or of another volume; questions read all of {name}"));
     }
     let mut last = Seq(volume.first.0.saturating_sub(1));
     let mut bad_records = 0;

@@ -44,6 +44,14 @@ pub(crate) fn volume_file(number: u64) -> String {
     format!("history-{number:016x}.log")
 }
 
+/// Name of the file of a full volume's index.
+pub(crate) fn index_file(number: u64) -> String {
+    format!("history-{number:016x}{INDEX}")
+}
+
+/// How the name of such a file ends.
+pub(crate) const INDEX: &str = ".idx";
+
 /// Name of the file of a volume that is being begun: it gets its own once its head is durable.
 pub(crate) fn unborn_file(number: u64) -> String {
     format!("history-{number:016x}{UNBORN}")
@@ -54,12 +62,17 @@ pub(crate) const UNBORN: &str = ".new";
 
 /// The number in the name of a volume. `None`: not one of history.
 pub(crate) fn number_in(name: &str) -> Option<u64> {
-    let digits = name.strip_prefix("history-")?.strip_suffix(".log")?;
+    number_before(name, ".log")
+}
+
+/// The number in the name of a file of history that ends so.
+pub(crate) fn number_before(name: &str, ending: &str) -> Option<u64> {
+    let digits = name.strip_prefix("history-")?.strip_suffix(ending)?;
     let is_plain = digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     u64::from_str_radix(digits, 16).ok().filter(|_| is_plain)
 }
 
-fn seal(mut out: Vec<u8>) -> [u8; HEAD_BYTES] {
+pub(super) fn seal(mut out: Vec<u8>) -> [u8; HEAD_BYTES] {
     out.resize(HEAD_BYTES - 4, 0);
     let crc = crc32c(&out);
     out.extend_from_slice(&crc.to_be_bytes());
@@ -67,13 +80,13 @@ fn seal(mut out: Vec<u8>) -> [u8; HEAD_BYTES] {
 }
 
 /// The fields of sealed bytes behind their magic.
-fn open(bytes: &[u8; HEAD_BYTES], magic: [u8; 4]) -> Option<Reader<'_>> {
+pub(super) fn open(bytes: &[u8; HEAD_BYTES], magic: [u8; 4]) -> Option<Reader<'_>> {
     let (checked, sum) = bytes.split_at_checked(HEAD_BYTES - 4)?;
     (crc32c(checked).to_be_bytes() == sum && checked.starts_with(&magic))
         .then(|| Reader::new(checked.get(4..).unwrap_or_default()))
 }
 
-fn rest_is_zero(reader: &mut Reader<'_>) -> Result<bool, Short> {
+pub(super) fn rest_is_zero(reader: &mut Reader<'_>) -> Result<bool, Short> {
     Ok(reader.take(reader.left())?.iter().all(|byte| *byte == 0))
 }
 

@@ -1,7 +1,7 @@
 //! What the numbers in a volume's records stand for: networks, pools and subnets, as entries of fixed
 //! length that a volume carries itself. Knows no file.
 
-use crate::journal::{Reader, RecordKind, Short};
+use crate::journal::{BatchError, BatchView, Reader, RecordKind, Short, decode};
 use crate::model::{
     Effect, Family, NetworkHandle, Prefix, ProjectId, Seq, SubnetHandle, number_of,
 };
@@ -139,7 +139,7 @@ impl Name {
 
 /// Whether a record of this kind can give or end a name: all others are passed over by their kind.
 #[must_use]
-pub fn concerns_names(record: &[u8]) -> bool {
+pub(super) fn concerns_names(record: &[u8]) -> bool {
     let kind = record.get(2).copied().unwrap_or_default();
     kind != RecordKind::AllocationPut as u8 && kind != RecordKind::AllocationGone as u8
 }
@@ -168,14 +168,19 @@ impl LiveNames {
         }
     }
 
-    /// Whether a record changes them.
-    #[must_use]
-    pub fn is_changed_by(effect: &Effect) -> bool {
-        let is_end = matches!(
-            effect,
-            Effect::NetworkGone { .. } | Effect::ObjectGone { .. } | Effect::SubnetGone { .. }
-        );
-        is_end || Name::of(effect, Seq(0)).is_some()
+    /// Follows a batch.
+    ///
+    /// # Errors
+    /// A record can't be read.
+    pub fn follow(&mut self, batch: &BatchView<'_>) -> Result<(), BatchError> {
+        let mut records = batch.records();
+        while let Some(record) = records.next_raw() {
+            let record = record?;
+            if concerns_names(record) {
+                self.note(&decode(record).map_err(BatchError::Record)?.0);
+            }
+        }
+        Ok(())
     }
 
     /// How many there are.

@@ -1,10 +1,14 @@
 //! Finds the volumes of a directory, reads the one that was written last up to where it is whole, and
 //! makes history begin or go on there.
 
-use super::layout::{End, HEAD_BYTES, HEAD_LENGTH, Head, UNBORN, number_in, volume_file};
+use super::index::IndexBuilder;
+use super::layout::{
+    End, HEAD_BYTES, HEAD_LENGTH, Head, INDEX, UNBORN, index_file, number_before, number_in,
+    volume_file,
+};
 use super::scan::{Piece, scan};
 use super::shelf::{Shelf, Volume};
-use super::writer::{History, HistorySettings};
+use super::writer::{History, HistorySettings, write_index};
 use crate::model::{Incarnation, Seq, ServerId, Tick};
 use crate::store::disk::{Disk, DiskFile};
 use std::collections::BTreeSet;
@@ -40,8 +44,8 @@ pub fn open(
     journal: JournalEnds,
     now: Tick,
 ) -> io::Result<History> {
-    remove_unborn(&*disk)?;
     let numbers = files(&*disk)?;
+    remove_strays(&*disk, &numbers)?;
     let mut heads = Vec::new();
     for &number in &numbers {
         match head_of(&*disk, number) {
@@ -64,12 +68,19 @@ pub fn open(
         let next = heads.get(at + 1..).unwrap_or_default().iter().find_map(|(_, head)| *head);
         let found = head.map(|head| {
             let until = until_of(&head, next.as_ref(), identity.1, journal.last);
-            find_volume(&*disk, &head, until)
+            find_volume(&*disk, &head, until, &settings)
         });
         match (head, found) {
             (_, Some(Ok(found))) if !found.volume.is_empty() => {
+                if !found.is_full {
+                    // Of a volume that has no end it can't be.
+                    remove_file(&*disk, &index_file(*number))?;
+                }
                 volumes.push(found.volume);
-                last = Some((found, is_last));
+                // Only the last one can go on: one before it that was left without an end gets an index now.
+                if let Some((before, _)) = last.replace((found, is_last)) {
+                    add_index(&*disk, identity.0, before, &mut volumes);
+                }
             }
             (head, found) => {
                 let is_given_again = head.is_some_and(|head| {
@@ -114,7 +125,7 @@ fn go_on_behind(
         last.file.set_len(volume.end)?;
         last.file.sync()?;
         let bytes = volume.end;
-        history.resume(last.file, Volume { bytes, ..volume });
+        history.resume(last.file, Volume { bytes, ..volume }, last.index);
     }
     Ok(())
 }
@@ -145,19 +156,33 @@ pub(super) fn head_of(disk: &dyn Disk, number: u64) -> io::Result<Option<Head>> 
     Ok(Head::decode(&bytes).filter(|head| head.number == number))
 }
 
-/// Removes volumes whose begin was cut short: nothing was ever in them.
-fn remove_unborn(disk: &dyn Disk) -> io::Result<()> {
-    let names = disk.names()?;
-    let is_unborn = |name: &&String| {
-        let number = name.strip_suffix(UNBORN).map(|name| format!("{name}.log"));
-        number.is_some_and(|name| number_in(&name).is_some())
+/// Removes volumes whose begin was cut short, in which nothing ever was, and indexes without a volume.
+fn remove_strays(disk: &dyn Disk, numbers: &BTreeSet<u64>) -> io::Result<()> {
+    let is_stray = |name: &&String| {
+        let index = number_before(name, INDEX);
+        number_before(name, UNBORN).is_some()
+            || index.is_some_and(|number| !numbers.contains(&number))
     };
-    names.iter().filter(is_unborn).try_for_each(|name| disk.remove(name))
+    disk.names()?.iter().filter(is_stray).try_for_each(|name| disk.remove(name))
+}
+
+/// Gives a volume that nothing is appended to any more the index that it has none of.
+fn add_index(disk: &dyn Disk, server: ServerId, found: Found, volumes: &mut [Volume]) {
+    let number = found.volume.number;
+    let volume = volumes.iter_mut().find(|volume| volume.number == number);
+    if let Some(volume) = volume.filter(|_| !found.is_full) {
+        volume.bytes += write_index(disk, server, &found.volume, found.index);
+    }
+}
+
+/// Bytes of a file; 0 if there is none.
+fn bytes_of(disk: &dyn Disk, name: &str) -> u64 {
+    disk.open(name).and_then(|file| file.len()).unwrap_or(0)
 }
 
 /// A volume of which nothing can be read stays until its time has come, behind the one before it.
 fn unreadable(disk: &dyn Disk, number: u64, before: Option<&Volume>) -> Volume {
-    let bytes = disk.open(&volume_file(number)).and_then(|file| file.len()).unwrap_or(0);
+    let bytes = bytes_of(disk, &volume_file(number)) + bytes_of(disk, &index_file(number));
     let (last, tick) = before.map_or((Seq(0), Tick(0)), |before| (before.last, before.tick));
     Volume {
         number,
@@ -182,10 +207,17 @@ pub(super) struct Found {
     is_full: bool,
     /// There is nothing behind its names.
     is_bare: bool,
+    /// Of what was read, if it isn't full.
+    index: IndexBuilder,
 }
 
 /// Reads the end of a volume, or its batches if it has none.
-pub(super) fn find_volume(disk: &dyn Disk, head: &Head, until: Seq) -> io::Result<Found> {
+pub(super) fn find_volume(
+    disk: &dyn Disk,
+    head: &Head,
+    until: Seq,
+    settings: &HistorySettings,
+) -> io::Result<Found> {
     let file = disk.open(&volume_file(head.number))?;
     let bytes = file.len()?;
     let begin = head.batches_at().min(bytes);
@@ -202,23 +234,27 @@ pub(super) fn find_volume(disk: &dyn Disk, head: &Head, until: Seq) -> io::Resul
         bytes,
         is_damaged: false,
     };
+    let mut index = settings.index(head.names);
     if let Some(end) = end_of(&*file, head, bytes)?.filter(|end| end.last <= until) {
         (volume.last, volume.tick, volume.end) = (end.last, end.tick, end.offset);
-        return Ok(Found { file, volume, is_full: true, is_bare: false });
+        volume.bytes += bytes_of(disk, &index_file(head.number));
+        return Ok(Found { file, volume, is_full: true, is_bare: false, index });
     }
     let piece = Piece { begin, end: bytes, first: Some(head.first) };
-    let scanned = scan(&*file, (head.server, head.incarnation), piece, &mut |batch, _| {
+    let scanned = scan(&*file, (head.server, head.incarnation), piece, &mut |batch, offset| {
         let header = batch.header();
         if header.last > until {
             return ControlFlow::Break(());
         }
+        // What can't be read leaves it without an index.
+        let _ = index.take(batch, offset, &mut |_| {});
         volume.last = header.last;
         volume.tick = volume.tick.max(header.tick);
         ControlFlow::Continue(())
     })?;
     volume.end = scanned.end;
     let is_bare = volume.is_empty() && (bytes <= begin || scanned.is_stopped);
-    Ok(Found { file, volume, is_full: false, is_bare })
+    Ok(Found { file, volume, is_full: false, is_bare, index })
 }
 
 fn end_of(file: &dyn DiskFile, head: &Head, bytes: u64) -> io::Result<Option<End>> {
@@ -232,7 +268,12 @@ fn end_of(file: &dyn DiskFile, head: &Head, bytes: u64) -> io::Result<Option<End
 }
 
 fn remove_volume(disk: &dyn Disk, number: u64) -> io::Result<()> {
-    match disk.remove(&volume_file(number)) {
+    remove_file(disk, &volume_file(number))?;
+    remove_file(disk, &index_file(number))
+}
+
+fn remove_file(disk: &dyn Disk, name: &str) -> io::Result<()> {
+    match disk.remove(name) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }

@@ -1,11 +1,16 @@
 //! Writes history: whole batches behind each other into volumes, which go when they are too old or
 //! take too much. Decides nothing about when; whoever calls paces it.
 
-use super::layout::{End, HEAD_LENGTH, Head, unborn_file, volume_file};
+use super::index::IndexBuilder;
+use super::layout::{End, HEAD_LENGTH, Head, index_file, unborn_file, volume_file};
 use super::name::{LiveNames, NAME_BYTES};
 use super::shelf::{Next, Shelf, Volume};
-use crate::limits::{HISTORY_SPANS, HISTORY_VOLUME_BYTES_LEAST, HISTORY_VOLUME_BYTES_MAX};
+use crate::journal::{BatchError, BatchView};
+use crate::limits::{
+    HISTORY_BLOCK_BYTES, HISTORY_SPANS, HISTORY_VOLUME_BYTES_LEAST, HISTORY_VOLUME_BYTES_MAX,
+};
 use crate::model::{Incarnation, Seq, ServerId, Tick};
+use crate::planted::{Bug, is_planted};
 use crate::store::disk::{Disk, DiskFile};
 use std::io;
 use std::sync::Arc;
@@ -17,31 +22,51 @@ pub struct HistorySettings {
     pub bytes_max: u64,
     /// Age of what is told, ms, at most.
     pub age_ms_max: u64,
+    /// Bytes of batches in a block of an index, at least: [`HISTORY_BLOCK_BYTES`], in tests less.
+    pub block_bytes: u64,
 }
 
 impl HistorySettings {
-    /// Bytes of batches after which the next volume begins.
-    pub(crate) fn volume_bytes(&self) -> u64 {
-        (self.bytes_max / HISTORY_SPANS).clamp(HISTORY_VOLUME_BYTES_LEAST, HISTORY_VOLUME_BYTES_MAX)
+    /// So many bytes and ms.
+    #[must_use]
+    pub const fn new(bytes_max: u64, age_ms_max: u64) -> Self {
+        Self { bytes_max, age_ms_max, block_bytes: HISTORY_BLOCK_BYTES }
+    }
+
+    /// Bytes of batches after which the next volume begins, if it began with so many names: those stand in
+    /// each volume anew, and are to be the smaller part of it.
+    pub(crate) fn volume_bytes(&self, names: u32) -> u64 {
+        let least = HISTORY_VOLUME_BYTES_LEAST.min(self.bytes_max / 4);
+        let own = (self.bytes_max / HISTORY_SPANS).clamp(least, HISTORY_VOLUME_BYTES_MAX);
+        own.max(u64::from(names) * NAME_BYTES as u64 * NAMES_SHARE)
     }
 
     /// Time after which the next volume begins, ms: so much longer than told is something kept.
     pub(crate) const fn volume_ms(&self) -> u64 {
         self.age_ms_max / HISTORY_SPANS
     }
+
+    /// The index of a volume that begins with so many names.
+    pub(super) fn index(&self, names: u32) -> IndexBuilder {
+        IndexBuilder::new(self.block_bytes, self.volume_bytes(names), names)
+    }
 }
 
-/// Some batches that follow each other.
-#[derive(Clone, Debug, Default)]
-pub struct Batches {
-    /// Their bytes, each with its header.
-    pub bytes: Vec<u8>,
-    /// First hand-over.
-    pub first: Seq,
-    /// Last hand-over.
-    pub last: Seq,
-    /// The latest tick.
-    pub tick: Tick,
+/// Why something wasn't appended.
+#[derive(Debug)]
+pub enum Refused {
+    /// The system.
+    Io(io::Error),
+    /// A record can't be read.
+    Batch(BatchError),
+    /// Names alone would take more than history may.
+    TooSmall,
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 /// The volume that is written.
@@ -53,6 +78,7 @@ struct Open {
     synced: Volume,
     /// When it was begun.
     begun: Tick,
+    index: IndexBuilder,
 }
 
 /// Writes history.
@@ -66,6 +92,8 @@ pub struct History {
     incarnation: Incarnation,
     shelf: Arc<Shelf>,
     open: Option<Open>,
+    /// Batches that belong behind the volume that is written, and aren't in its file yet.
+    buffer: Vec<u8>,
     next_number: u64,
     /// A volume whose begin isn't durable yet.
     unborn: Option<u64>,
@@ -92,6 +120,7 @@ impl History {
             incarnation,
             shelf,
             open: None,
+            buffer: Vec::new(),
             next_number,
             unborn: None,
             loose_bytes: 0,
@@ -109,10 +138,10 @@ impl History {
     }
 
     /// Goes on with a volume that was read up to its end.
-    pub(super) fn resume(&mut self, file: Arc<dyn DiskFile>, volume: Volume) {
+    pub(super) fn resume(&mut self, file: Arc<dyn DiskFile>, volume: Volume, index: IndexBuilder) {
         self.expected = Seq(volume.last.0 + 1);
         self.shelf.update_last(volume, true);
-        self.open = Some(Open { file, volume, synced: volume, begun: volume.since });
+        self.open = Some(Open { file, volume, synced: volume, begun: volume.since, index });
         self.since = Tick(volume.tick.0.saturating_add(1));
         self.show_next();
     }
@@ -153,31 +182,71 @@ impl History {
         self.expected
     }
 
-    /// Appends batches; `names` are those behind the last batch that was appended. Durable after
-    /// [`History::sync`].
+    /// Appends a batch; `names` are those in front of it, and follow it. In the file after
+    /// [`History::write`], durable after [`History::sync`].
     ///
     /// # Errors
-    /// Of the system. Then nothing of them counts, and [`History::give_up_volume`] must be called.
-    pub fn append(&mut self, batches: &Batches, names: &LiveNames, now: Tick) -> io::Result<()> {
-        let is_next = batches.first == self.expected;
+    /// [`Refused`]. Then what wasn't durable doesn't count, and [`History::give_up_volume`] must be called.
+    pub fn push(
+        &mut self,
+        batch: &BatchView<'_>,
+        names: &mut LiveNames,
+        now: Tick,
+    ) -> Result<(), Refused> {
+        let header = batch.header();
+        let is_next = header.first == self.expected;
         if self.open.is_some() && (!is_next || self.is_full(now)) {
+            self.write()?;
             self.close()?;
         }
         if self.open.is_none() {
-            self.begin(batches.first, names, now, is_next)?;
+            self.begin(header.first, names, now, is_next)?;
         }
         let Some(open) = &mut self.open else { return Ok(()) };
-        open.file.write_at(open.volume.end, &batches.bytes)?;
-        let count = batches.bytes.len() as u64;
+        let offset = open.volume.end + self.buffer.len() as u64;
+        self.buffer.extend_from_slice(&header.encode());
+        self.buffer.extend_from_slice(batch.record_bytes());
+        let read = open.index.take(batch, offset, &mut |effect| names.note(effect));
+        read.map_err(Refused::Batch)?;
+        open.volume.last = header.last;
+        open.volume.tick = open.volume.tick.max(header.tick);
+        self.expected = Seq(header.last.0 + 1);
+        if self.buffer.len() >= WRITE_BYTES { self.write() } else { Ok(()) }
+    }
+
+    /// Writes what was appended to the file, where it can be read from now on.
+    ///
+    /// # Errors
+    /// As [`History::push`].
+    pub fn write(&mut self) -> Result<(), Refused> {
+        let count = self.buffer.len() as u64;
+        if count == 0 {
+            return Ok(());
+        }
+        let kept = self.open.as_ref().map_or(0, |open| HEAD_LENGTH + open.index.bytes());
+        self.make_room(count + kept)?;
+        let Some(open) = &mut self.open else { return Ok(()) };
+        open.file.write_at(open.volume.end, &self.buffer)?;
+        // The next sync, which has this file alone to wait for, finds most of it written then: the disk
+        // never gets so much at once that the journal waits behind it.
+        open.file.begin_write(open.volume.end, count);
+        self.buffer.clear();
         open.volume.end += count;
         open.volume.bytes += count;
-        open.volume.last = batches.last;
-        open.volume.tick = open.volume.tick.max(batches.tick);
         self.loose_bytes += count;
-        self.expected = Seq(batches.last.0 + 1);
         self.since = Tick(open.volume.tick.0.saturating_add(1));
         self.shelf.update_last(open.volume, true);
         self.show_next();
+        Ok(())
+    }
+
+    /// Lets the oldest volumes go until so many bytes more are no more than all may be.
+    fn make_room(&self, bytes: u64) -> Result<(), Refused> {
+        while self.shelf.figures().bytes.saturating_add(bytes) > self.settings.bytes_max {
+            if !self.give_up_oldest() {
+                return Err(Refused::TooSmall);
+            }
+        }
         Ok(())
     }
 
@@ -185,7 +254,8 @@ impl History {
     ///
     /// # Errors
     /// Of the system, as [`History::append`].
-    pub fn sync(&mut self) -> io::Result<()> {
+    pub fn sync(&mut self) -> Result<(), Refused> {
+        self.write()?;
         if let Some(open) = &mut self.open
             && self.loose_bytes > 0
         {
@@ -198,11 +268,11 @@ impl History {
 
     fn is_full(&self, now: Tick) -> bool {
         let Some(open) = &self.open else { return false };
-        let names = u64::from(open.volume.names) * NAME_BYTES as u64;
-        // Names stand in each volume anew: they are to be the smaller part of it.
-        let least = self.settings.volume_bytes().max(names.saturating_mul(NAMES_SHARE));
+        let bytes = open.volume.end - open.volume.begin + self.buffer.len() as u64;
         let is_old = now.since(open.begun) >= self.settings.volume_ms();
-        open.volume.end - open.volume.begin >= least || (is_old && !open.volume.is_empty())
+        bytes >= self.settings.volume_bytes(open.volume.names)
+            || open.index.is_full()
+            || (is_old && !open.volume.is_empty())
     }
 
     /// Ends the volume that is written, if it is old: what is in it must not stay for ever only because
@@ -210,12 +280,17 @@ impl History {
     ///
     /// # Errors
     /// Of the system, as [`History::append`].
-    pub fn close_if_old(&mut self, now: Tick) -> io::Result<()> {
-        if self.is_full(now) { self.close() } else { Ok(()) }
+    pub fn close_if_old(&mut self, now: Tick) -> Result<(), Refused> {
+        if !self.is_full(now) {
+            return Ok(());
+        }
+        self.write()?;
+        Ok(self.close()?)
     }
 
-    /// Writes the end behind a full volume.
+    /// Writes the end behind a full volume, and its index.
     fn close(&mut self) -> io::Result<()> {
+        debug_assert!(self.buffer.is_empty(), "an end goes behind everything");
         let Some(open) = &self.open else { return Ok(()) };
         let Volume { number, last, tick, end, .. } = open.volume;
         // A disk may write in any order: an end must never be there without what it ends.
@@ -224,14 +299,28 @@ impl History {
         open.file.sync()?;
         self.loose_bytes = 0;
         self.since = Tick(tick.0.saturating_add(1));
-        let bytes = open.volume.bytes + HEAD_LENGTH;
-        self.shelf.update_last(Volume { bytes, ..open.volume }, false);
-        self.open = None;
+        let volume = Volume { bytes: open.volume.bytes + HEAD_LENGTH, ..open.volume };
+        self.shelf.update_last(volume, false);
+        if let Some(open) = self.open.take() {
+            let index = write_index(&*self.disk, self.server, &volume, open.index);
+            self.shelf.update_last(Volume { bytes: volume.bytes + index, ..volume }, false);
+        }
         Ok(())
     }
 
     /// Begins a volume: its head and the names of what there is.
-    fn begin(&mut self, first: Seq, names: &LiveNames, now: Tick, is_next: bool) -> io::Result<()> {
+    fn begin(
+        &mut self,
+        first: Seq,
+        names: &LiveNames,
+        now: Tick,
+        is_next: bool,
+    ) -> Result<(), Refused> {
+        if self.is_too_small_for(names) {
+            return Err(Refused::TooSmall);
+        }
+        self.make_room(HEAD_LENGTH + names.count() as u64 * NAME_BYTES as u64)?;
+        let is_next = is_next || is_planted(Bug::HistoryGapNotTold);
         let since = if is_next { self.since } else { self.since.max(now) };
         let count = u32::try_from(names.count()).unwrap_or(u32::MAX);
         let number = self.next_number;
@@ -280,7 +369,8 @@ impl History {
         self.show_next();
         self.shelf.push(volume, true);
         self.unborn = None;
-        self.open = Some(Open { file, volume, synced: volume, begun: now });
+        let index = self.settings.index(count);
+        self.open = Some(Open { file, volume, synced: volume, begun: now, index });
         Ok(())
     }
 
@@ -288,6 +378,7 @@ impl History {
     /// a volume of their own. Gives the hand-over that has to come next.
     pub fn give_up_volume(&mut self) -> Seq {
         self.loose_bytes = 0;
+        self.buffer.clear();
         let Some(open) = self.open.take() else {
             // The begin of a volume failed: it is on no shelf.
             if let Some(number) = self.unborn.take() {
@@ -312,47 +403,13 @@ impl History {
     }
 
     fn remove(&self, number: u64) {
-        for name in [unborn_file(number), volume_file(number)] {
-            if let Err(error) = self.disk.remove(&name)
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                tracing::warn!(%error, name, "a file of history can't be removed");
-            }
-        }
-    }
-
-    /// Removes what is too old or too much, oldest first; gives how many volumes went.
-    ///
-    /// Shape: a few files; call it again until it says 0.
-    pub fn trim(&mut self, now: Tick) -> usize {
-        let least = Tick(now.0.saturating_sub(self.settings.age_ms_max));
-        self.shelf.set_least(least);
-        for gone in 0..TRIM_VOLUMES {
-            let full = self.shelf.full();
-            let bytes = self.shelf.figures().bytes;
-            let Some(oldest) = full.first() else { return gone };
-            if oldest.tick >= least && bytes <= self.settings.bytes_max {
-                return gone;
-            }
-            self.remove_oldest();
-        }
-        TRIM_VOLUMES
+        remove(&*self.disk, number);
     }
 
     /// Gives the oldest volume up, because there is no space; tells whether there was one beside the
     /// volume that is written.
-    pub fn give_up_oldest(&mut self) -> bool {
-        let has_full = !self.shelf.full().is_empty();
-        if has_full {
-            self.remove_oldest();
-        }
-        has_full
-    }
-
-    fn remove_oldest(&self) {
-        if let Some(gone) = self.shelf.remove_oldest() {
-            self.remove(gone.number);
-        }
+    pub fn give_up_oldest(&self) -> bool {
+        give_up_oldest(&*self.disk, &self.shelf)
     }
 
     /// Whether a volume alone would take more than all may: then nothing is kept.
@@ -363,9 +420,69 @@ impl History {
     }
 }
 
+/// Gives the oldest full volume up; tells whether there was one.
+pub fn give_up_oldest(disk: &dyn Disk, shelf: &Shelf) -> bool {
+    let has_full = !shelf.full().is_empty();
+    if has_full && let Some(gone) = shelf.remove_oldest() {
+        remove(disk, gone.number);
+    }
+    has_full
+}
+
+/// Removes what is too old or too much, oldest first; gives how many volumes went. Without a time nothing
+/// is too old.
+///
+/// Shape: a few files; call it again until it says 0.
+pub fn trim(
+    disk: &dyn Disk,
+    shelf: &Shelf,
+    settings: &HistorySettings,
+    now: Option<Tick>,
+) -> usize {
+    let least = now.map_or(Tick(0), |now| Tick(now.0.saturating_sub(settings.age_ms_max)));
+    shelf.set_least(least);
+    for gone in 0..TRIM_VOLUMES {
+        let full = shelf.full();
+        let bytes = shelf.figures().bytes;
+        let Some(oldest) = full.first() else { return gone };
+        if oldest.tick >= least && bytes <= settings.bytes_max {
+            return gone;
+        }
+        give_up_oldest(disk, shelf);
+    }
+    TRIM_VOLUMES
+}
+
+/// Removes the files of a volume. Its index goes last: without its volume it is removed at the next start.
+fn remove(disk: &dyn Disk, number: u64) {
+    for name in [unborn_file(number), volume_file(number), index_file(number)] {
+        if let Err(error) = disk.remove(&name)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, name, "a file of history can't be removed");
+        }
+    }
+}
+
+/// Writes the index of a full volume, if it is worth one; gives its bytes. Without it questions read more.
+pub(super) fn write_index(
+    disk: &dyn Disk,
+    server: ServerId,
+    volume: &Volume,
+    index: IndexBuilder,
+) -> u64 {
+    index.write(disk, server, volume).unwrap_or_else(|error| {
+        tracing::warn!(%error, number = volume.number, "the index of a part of history isn't written");
+        let _ = disk.remove(&index_file(volume.number));
+        0
+    })
+}
+
 /// Volumes that one trimming removes.
 const TRIM_VOLUMES: usize = 4;
 /// A volume has at least so many times the bytes of its names.
 const NAMES_SHARE: u64 = 8;
 /// Bytes of names that are written at once.
 const PIECE_BYTES: usize = 1 << 20;
+/// Bytes of batches that are.
+const WRITE_BYTES: usize = 1 << 20;

@@ -1,0 +1,116 @@
+//! How the historian gives way: to a disk with little space, to names that don't fit, to a disk that
+//! refuses, to a clock that may be wrong. Serving never waits for it.
+
+use super::stage::{DiskOperation, Failure, FakeDisk, Fault, HISTORY, Stage, blank_disk};
+use super::*;
+use crate::limits::{HISTORY_FREE_BYTES_MIN, HISTORY_SYNC_MS, HISTORY_TOO_SMALL_RETRY_MS};
+use crate::store::history::HistorySettings;
+use addrd_protocol::message::NetworkDelete;
+
+const AGE_MS: u64 = HISTORY.age_ms_max;
+
+/// A stage with networks of five addresses.
+fn stage(settings: HistorySettings) -> Stage {
+    let mut stage = Stage::recover_with(blank_disk(), 1, (FakeDisk::new(), settings));
+    stage.set_up(3);
+    stage
+}
+
+/// Changes, and time: each round ends in a volume of its own.
+fn grow(stage: &mut Stage, rounds: usize) {
+    for _ in 0..rounds {
+        let desk = Arc::new(Desk::default());
+        let both = (1..=5).flat_map(|owner| [allocate(0, 1, owner), release(0, 1, owner)]);
+        send(&stage.engine, &desk, both.collect());
+        stage.settle().expect("nothing of the journal fails");
+        assert_eq!(desk.take(10).len(), 10, "everything is answered");
+        // It takes, syncs, and ends what is old.
+        for _ in 0..3 {
+            stage.historian.step();
+            stage.clock.advance(HISTORY_SYNC_MS);
+        }
+        stage.clock.advance(AGE_MS / 32);
+        stage.historian.step();
+    }
+}
+
+fn bytes(stage: &Stage) -> u64 {
+    stage.shelf.figures().bytes
+}
+
+#[test]
+fn history_has_no_more_than_the_disk_has_free_and_stops_growing_at_a_line() {
+    let mut stage = stage(HISTORY);
+    stage.history_disk.set_free_bytes(Some(100 << 30));
+    grow(&mut stage, 12);
+    let figures = stage.shelf.figures();
+    assert!(figures.volumes >= 12, "{figures:?}");
+    // Below the line it goes on with what is new, and the oldest goes for that.
+    stage.history_disk.set_free_bytes(Some(HISTORY_FREE_BYTES_MIN - 1));
+    grow(&mut stage, 1);
+    let most = bytes(&stage);
+    for _ in 0..8 {
+        grow(&mut stage, 1);
+        // What is written at the moment comes on top.
+        assert!(bytes(&stage) <= most + most / 8, "{} of {most}", bytes(&stage));
+    }
+    let reach = stage.shelf.figures().reach;
+    assert!(reach > figures.reach, "what went is told");
+    // A little more space is no reason to grow again, twice as much is.
+    stage.history_disk.set_free_bytes(Some(HISTORY_FREE_BYTES_MIN + 1));
+    grow(&mut stage, 4);
+    assert!(bytes(&stage) <= most + most / 8);
+    stage.history_disk.set_free_bytes(Some(2 * HISTORY_FREE_BYTES_MIN));
+    grow(&mut stage, 6);
+    assert!(bytes(&stage) > most + most / 8);
+    // So little is free that half of it is less than there is.
+    let free = bytes(&stage) / 3;
+    stage.history_disk.set_free_bytes(Some(free));
+    grow(&mut stage, 2);
+    assert!(bytes(&stage) <= 2 * free, "{} beside {free}", bytes(&stage));
+    assert!(!stage.shelf.is_paused());
+}
+
+#[test]
+fn names_that_do_not_fit_are_waited_for_by_nobody() {
+    let settings = HistorySettings { bytes_max: 5_000, ..HISTORY };
+    let mut stage = stage(settings);
+    grow(&mut stage, 3);
+    assert!(stage.shelf.is_paused(), "names of three networks and subnets take more than a sixteenth");
+    assert_eq!(stage.kept.get(), stage.engine.inner.position.get(), "the fold goes on");
+    assert_eq!(stage.historian.step(), Progress::Idle, "it doesn't read all names each time");
+    // It is looked again, and then nothing is as if it had been there.
+    let desk = Arc::new(Desk::default());
+    let deleted = (2..=3).map(|network| {
+        let delete = NetworkDelete { force: true, expected: Revision(0) };
+        operation(0, network, Opcode::NETWORK_DELETE, Request::NetworkDelete(delete))
+    });
+    send(&stage.engine, &desk, deleted.collect());
+    stage.settle().unwrap();
+    while stage.engine.inner.folded.get() < stage.engine.inner.position.get() {
+        stage.fold_all();
+    }
+    stage.clock.advance(HISTORY_TOO_SMALL_RETRY_MS);
+    let since = stage.clock.tick();
+    grow(&mut stage, 2);
+    let figures = stage.shelf.figures();
+    assert!(!figures.is_paused && figures.volumes > 0, "{figures:?}");
+    assert!(figures.reach >= since, "what is missing is told: {figures:?}");
+}
+
+#[test]
+fn what_is_too_old_goes_also_while_the_disk_refuses() {
+    let mut stage = stage(HISTORY);
+    grow(&mut stage, 4);
+    assert!(stage.shelf.figures().volumes >= 4);
+    let at = stage.history_disk.count(DiskOperation::Write) + 1;
+    let (operation, failure) = (DiskOperation::Write, Failure::Error(5));
+    stage.history_disk.plan(Fault { operation, at, failure, for_good: true });
+    grow(&mut stage, 1);
+    assert!(stage.shelf.is_paused());
+    stage.clock.advance(2 * AGE_MS);
+    stage.historian.step();
+    let figures = stage.shelf.figures();
+    assert_eq!(figures.volumes, 0, "{figures:?}");
+    assert!(stage.history_disk.contents().is_empty());
+}
