@@ -237,6 +237,7 @@ mod tests {
             "allocator::tests::leases::a_lease_ends_at_its_deadline_and_not_before",
         ),
         (Bug::GraceOfHostsIgnored, LIVE),
+        (Bug::GraceOfHostsIgnored, SCHEDULES),
         (
             Bug::EndedClaimKeepsNothing,
             "allocator::tests::reconcile::what_a_host_lists_no_more_has_to_be_missed_twice_again",
@@ -276,6 +277,7 @@ mod tests {
             "allocator::tests::machine::the_shard_agrees_with_a_naive_server",
         ),
         (Bug::TransferPaysNothing, "allocator::tests::quota_machine::quotas_are_exact"),
+        (Bug::TransferKeepsOldKey, SCHEDULES),
         (Bug::TransferFreesNothing, "allocator::tests::quota_machine::quotas_are_exact"),
         (
             Bug::RepeatedTransferUnfenced,

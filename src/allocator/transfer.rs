@@ -165,8 +165,8 @@ impl Shard {
         self.commit_changed(at, row, sink);
         let at = self.ledger.find_at(subnet, offset).expect("what was put just now is there");
         if is_planted(Bug::TransferFreesNothing) && former.project != wanted.held_by.project {
-            let giver = self.account_of(network, former.project);
-            _ = self.pay_from(giver, self.ledger.at(at).block_bits);
+            let block_bits = self.ledger.at(at).block_bits;
+            self.count_allocation(network, former.project, block_bits, false, true);
         }
         self.ledger.restore_grace(at, grace);
         self.note_alive(at);

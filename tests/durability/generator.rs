@@ -501,6 +501,56 @@ impl Generator {
             moves_cursor: random.one_in(2),
             extras: extras(random),
         }));
+        // Not drawn, as in `release`.
+        match revision.0 % 16 {
+            3 => self.hold((key.0, key.1, offset)),
+            11 => self.transfer((key.0, key.1, offset)),
+            _ => {}
+        }
+    }
+
+    /// Under a token and until a time, or confirmed with the lease that it was to have.
+    fn hold(&mut self, key: (u32, u32, u128)) {
+        let mut cell = self.model.cells[&key].clone();
+        cell.changed = self.next_revision(key.0);
+        cell.moves_cursor = false;
+        cell.state = AllocationState::Held;
+        let extras = cell.extras.get_or_insert_default();
+        extras.token = Some(Uuid::from_u128(cell.changed.0.into()));
+        extras.deadline = Some(cell.changed.0);
+        self.push(Effect::AllocationPut(cell.clone()));
+        if cell.changed.0 % 3 == 0 {
+            cell.changed = self.next_revision(key.0);
+            cell.state = AllocationState::Allocated;
+            cell.extras.get_or_insert_default().token = None;
+            self.push(Effect::AllocationPut(cell));
+        }
+    }
+
+    /// Another key and project has the place; the former one may have another at once.
+    fn transfer(&mut self, key: (u32, u32, u128)) {
+        let mut cell = self.model.cells[&key].clone();
+        let former = (cell.owner, cell.slot);
+        let held_by = HeldBy { owner: cell.owner, slot: cell.slot, project: None };
+        cell.owner = OwnerId::from_u128(former.0.0.as_u128() + 1_000);
+        if self.model.keys.contains(&(key.0, cell.owner.0.as_u128(), cell.slot.0)) {
+            return;
+        }
+        cell.changed = self.next_revision(key.0);
+        (cell.revision, cell.moves_cursor) = (cell.changed, false);
+        let extras = cell.extras.get_or_insert_default();
+        (extras.former, extras.manager) = (Some(Box::new(held_by)), Some(text("cni")));
+        extras.project = (cell.changed.0 % 3 == 0).then(|| ProjectId::from_u128(3));
+        let mut again = cell.clone();
+        self.push(Effect::AllocationPut(cell));
+        again.place.offset = 8_192 + again.place.offset % 64;
+        let place = (key.0, key.1, again.place.offset);
+        if again.place.block_bits == 0 && !self.model.cells.contains_key(&place) {
+            (again.owner, again.slot) = former;
+            again.changed = self.next_revision(key.0);
+            (again.revision, again.extras) = (again.changed, None);
+            self.push(Effect::AllocationPut(again));
+        }
     }
 
     /// Few groups, so that they are folded again and again; some far away.

@@ -213,11 +213,11 @@ impl Model {
     }
 }
 
-/// The state keeps neither the trace id nor that a cursor moved.
+/// The state keeps neither the trace id nor the former holder, nor that a cursor moved.
 fn settled(row: &AllocationRow) -> AllocationRow {
     let mut row = AllocationRow { moves_cursor: false, ..row.clone() };
     if let Some(extras) = &mut row.extras {
-        extras.trace = None;
+        (extras.trace, extras.former) = (None, None);
         if **extras == addrd::model::AllocationExtras::default() {
             row.extras = None;
         }

@@ -346,6 +346,7 @@ impl Clients {
         if wish.how == How::Unmake {
             assert_eq!(told, None, "{wish:?}");
             self.begin_rest(wish);
+            self.end_rests_in(wish);
             self.known.insert(wish.thing, Known::Absent);
             return;
         }
@@ -371,6 +372,22 @@ impl Clients {
             let until = Tick(wish.at.0 + REST_MS);
             self.rests.push(Rest { thing: wish.thing, made: made.clone(), until });
         }
+    }
+
+    /// No deletion minds what rests: where a subnet goes, or may have gone, its prefix can come again with everything free.
+    fn end_rests_in(&mut self, wish: &Wish) {
+        let (Thing::Subnet(network, _), How::Unmake) = (wish.thing, wish.how) else { return };
+        let gone = match &wish.before {
+            Known::Present(made) => Some(&made.places),
+            Known::Absent | Known::Unsure => None,
+        };
+        let lies_in = |(address, _): &(u128, u8)| {
+            let holds = |(first, bits): &(u128, u8)| address >> bits == first >> bits;
+            gone.is_none_or(|places| places.iter().any(holds))
+        };
+        self.rests.retain(|rest| {
+            rest.thing.network() != Some(network) || !rest.made.places.iter().any(lies_in)
+        });
     }
 
     /// A thing is there now; nothing else may have what it has.
@@ -499,6 +516,7 @@ impl Clients {
                 let is_undone = wishes.iter().all(|wish| wish.is_undone(&is(&wish.thing)));
                 let now: Vec<_> = wishes.iter().map(|wish| is(&wish.thing)).collect();
                 assert!(is_done || is_undone, "{wishes:?} are in part: {now:?}");
+                wishes.iter().for_each(|wish| self.end_rests_in(wish));
             }
             if let About::Onboarding(subnets) = &about {
                 let before = subnets.iter().filter(|(_, known)| matches!(known, Known::Present(_)));

@@ -4,9 +4,10 @@
 
 use super::*;
 use crate::model::Instance;
+use addrd_protocol::Family;
 use addrd_protocol::message::{
     AllocateExtras, AllocateFlags, AllocationGet, AllocationState, AllocationUpdate, Live,
-    Reconcile,
+    Reconcile, Transfer,
 };
 use addrd_protocol::prefix::number_of;
 use std::collections::BTreeMap;
@@ -37,6 +38,8 @@ struct Pod {
     is_asking: bool,
     /// The server is to be told where it runs.
     must_tell: bool,
+    /// Who is to have its address, once that is answered.
+    heir: Option<u128>,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +67,7 @@ enum Asked {
     Release(u128),
     Tell(u128),
     Look(u128, Option<Has>),
+    Give(u128, u128),
     Part(usize, u64, bool),
     Nothing,
 }
@@ -135,7 +139,8 @@ impl Hosts {
                 let operation = super::requests::release_of(HOSTED, owner, revision);
                 self.post(engine, operation, Asked::Release(owner));
             }
-            3..5 => (pod.host, pod.must_tell) = (1 - pod.host, true),
+            3 => self.give(engine, owner, FIRST_OWNER + u128::from(random.below(PODS))),
+            4 => (pod.host, pod.must_tell) = (1 - pod.host, true),
             // Nobody says that it moved but the host where it is now.
             5 => {
                 pod.host = 1 - pod.host;
@@ -147,6 +152,44 @@ impl Hosts {
                 self.post(engine, look(owner), asked);
             }
         }
+    }
+
+    /// A pod goes on as another one, which has its address from then on.
+    fn give(&mut self, engine: &Engine, owner: u128, heir: u128) {
+        let to = self.pods.entry(heir).or_default();
+        if heir == owner || to.is_asking || to.has.is_some() {
+            return;
+        }
+        to.is_asking = true;
+        to.instance += 1;
+        let to_instance = Some(Instance(to.instance));
+        let pod = self.pods.get_mut(&owner).expect("it gives");
+        let Some((address, revision)) = pod.has else { return };
+        (pod.is_asking, pod.heir) = (true, Some(heir));
+        let transfer = Transfer {
+            address: Family::V4.address(address).expect("it is of IPv4"),
+            fences: Fences { revision: Some(revision), ..Fences::default() },
+            to_owner: Some(OwnerId::from_u128(heir)),
+            to_slot: None,
+            to_instance,
+            to_project: None,
+            owner_name: None,
+        };
+        let request = Request::Transfer(Box::new(transfer));
+        self.post(
+            engine,
+            operation(0, HOSTED, Opcode::TRANSFER, request),
+            Asked::Give(owner, heir),
+        );
+    }
+
+    /// What was given is the heir's now, where the giver ran.
+    fn given(&mut self, owner: u128, heir: u128, has: Has) {
+        let pod = self.pods.get_mut(&owner).expect("it gave");
+        let (before, host) = (pod.has.take(), pod.host);
+        assert_eq!(before.map(|had| had.0), Some(has.0), "{owner} gave {heir} another address");
+        let to = self.pods.get_mut(&heir).expect("it was given");
+        (to.has, to.host) = (Some(has), host);
     }
 
     fn agent_acts(&mut self, engine: &Engine, random: &mut Random) {
@@ -251,8 +294,23 @@ impl Hosts {
                         _ => None,
                     };
                     // It may have ended since it was asked for.
-                    let lives = self.pods.get(&owner).and_then(|pod| pod.has) == had;
+                    let pod = self.pods.get(&owner);
+                    let lives = pod.is_some_and(|pod| pod.has == had && pod.heir.is_none());
                     assert!(!lives || found == had, "{what}");
+                }
+                (Asked::Give(owner, heir), status, reply) => {
+                    for one in [owner, heir] {
+                        self.pods.get_mut(&one).expect("it was asked of").is_asking = false;
+                    }
+                    self.pods.get_mut(&owner).expect("it gives").heir = None;
+                    match (status, reply) {
+                        (Status::OK, Some(Reply::Allocation(is))) => {
+                            self.given(owner, heir, (number_of(&is.address), is.revision));
+                        }
+                        // What a former life of it left.
+                        (Status::KEY_IN_USE, _) => {}
+                        _ => panic!("{what}"),
+                    }
                 }
                 (Asked::Part(host, call, _), Status::OK, Some(Reply::Reconciled(told))) => {
                     let agent = &mut self.agents[host];
@@ -289,6 +347,22 @@ impl Hosts {
     /// What lives must be there. What had no answer is looked at.
     pub(super) fn recovered(&mut self, whole: &Whole) {
         let rows = held(whole);
+        let gifts: Vec<_> = self
+            .pods
+            .iter_mut()
+            .filter_map(|(owner, pod)| {
+                let heir = pod.heir.take()?;
+                Some((*owner, heir))
+            })
+            .collect();
+        for (owner, heir) in gifts {
+            let had = self.pods[&owner].has.map(|has| has.0);
+            let is = rows.get(&heir).filter(|((address, _), _)| Some(*address) == had);
+            if let (false, Some((has, instance))) = (rows.contains_key(&owner), is) {
+                assert_eq!(*instance, self.pods[&heir].instance, "{owner} gave to {heir}");
+                self.given(owner, heir, *has);
+            }
+        }
         for (owner, pod) in &mut self.pods {
             let is = rows.get(owner).copied();
             if let Some(has) = pod.has {
