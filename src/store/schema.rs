@@ -11,7 +11,10 @@ use redb::TableDefinition;
 
 /// Version of everything that is stored. Directories of every version from 1 on are opened by all later servers
 /// (decision 0031); 0 was before the first that was promised.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
+
+/// The first version that was promised. What a directory of it lacks is made when it is opened.
+pub(crate) const FORMAT_VERSION_FIRST: u32 = 1;
 
 /// Table with keys of `N` bytes.
 pub(crate) type Definition<const N: usize> =
@@ -82,6 +85,11 @@ impl StateTable {
         Self::Ports,
         Self::Pins,
     ];
+
+    /// Tables that a state of this format has; they are the first ones.
+    const fn count_in(version: u32) -> usize {
+        if version == FORMAT_VERSION_FIRST { 12 } else { Self::COUNT }
+    }
 
     /// Its place in [`StateTable::ALL`], and so that of its sum.
     pub(crate) const fn place(self) -> usize {
@@ -316,18 +324,20 @@ impl StateMeta {
         seal(META_TABLE, &META_KEY, self.folded, &body)
     }
 
-    /// `Ok(None)` if the row is damaged; the version if it is newer.
-    pub(crate) fn decode(row: &[u8]) -> Result<Option<Self>, u32> {
+    /// The row and the version that it was written in; `Ok(None)` if it is damaged; the version if it is newer.
+    pub(crate) fn decode(row: &[u8]) -> Result<Option<(Self, u32)>, u32> {
         let Some((folded, body)) = open(META_TABLE, &META_KEY, row) else { return Ok(None) };
         let mut reader = Reader::new(body);
         match reader.u32() {
-            Ok(FORMAT_VERSION) => Ok(Self::read(folded, reader).ok()),
+            Ok(version @ FORMAT_VERSION_FIRST..=FORMAT_VERSION) => {
+                Ok(Self::read(folded, reader, version).ok().map(|meta| (meta, version)))
+            }
             Ok(version) => Err(version),
             Err(Short) => Ok(None),
         }
     }
 
-    fn read(folded: Seq, mut reader: Reader<'_>) -> Result<Self, Short> {
+    fn read(folded: Seq, mut reader: Reader<'_>, version: u32) -> Result<Self, Short> {
         let mut meta = Self {
             server: ServerId::from_bytes(reader.array()?),
             incarnation: Incarnation(reader.u32()?),
@@ -341,7 +351,7 @@ impl StateMeta {
             adoption: Tick(reader.u64()?),
             sums: [TableSum::default(); StateTable::COUNT],
         };
-        for table in &mut meta.sums {
+        for table in meta.sums.iter_mut().take(StateTable::count_in(version)) {
             *table = TableSum { rows: reader.u64()?, sum: reader.u64()? };
         }
         if reader.is_empty() { Ok(meta) } else { Err(Short) }
