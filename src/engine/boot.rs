@@ -128,7 +128,8 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
     }
     // What is too old goes for good: a time that may be wrong must not decide that.
     let keeps_history = boot.history.is_some() && history::exists(&*disk);
-    let has_deadlines = keeps_history || shards.iter().any(|shard| shard.leases() > 0);
+    let has_deadlines =
+        keeps_history || shards.iter().any(|shard| shard.leases() > 0 || shard.has_host_leases());
     let jump_ms_max = boot.clock_jump_ms_max;
     let clock = SystemClock::over(boot.hands, recovered.tick, jump_ms_max, has_deadlines);
     let clock_behind_ms = clock.behind_ms(recovered.tick);

@@ -7,7 +7,7 @@
 use super::cells::{GroupKey, settled};
 use super::journal::{Anchor, Place};
 use super::order::sort_by_number;
-use super::schema::GROUP_CELLS;
+use super::schema::{GROUP_CELLS, host_key};
 use crate::journal::{BatchError, BatchView, CellMark, RecordError, cell_mark, decode, encode};
 use crate::model::{
     AllocationRow, Effect, JobId, LevelRow, NetworkHandle, Revision, Seq, SubnetHandle, Thing, Tick,
@@ -103,6 +103,8 @@ pub(crate) enum ObjectKey {
     Thing(Thing, NetworkHandle, Revision),
     /// A job.
     Job(JobId),
+    /// A host lease.
+    HostLease([u8; 32]),
 }
 
 /// Part of the items of a chunk, for one key.
@@ -213,6 +215,16 @@ impl Chunk {
                     None => ObjectKey::Network(row.network),
                 };
                 (key, row.network, row.revision)
+            }
+            Effect::HostLeasePut(row) => {
+                let key = ObjectKey::HostLease(host_key(&row.of));
+                self.objects.push(ObjectItem { key, at });
+                return;
+            }
+            Effect::HostLeaseGone(of) => {
+                let key = ObjectKey::HostLease(host_key(of));
+                self.objects.push(ObjectItem { key, at });
+                return;
             }
             Effect::Adoption { since } => {
                 self.adoption = Some(*since);
@@ -350,7 +362,7 @@ impl Chunk {
         Ok(())
     }
 
-    /// Applies items to a job or a thing: its record, if there still is one.
+    /// Applies items to a job, a thing or a host lease: its record, if there still is one.
     pub(crate) fn fold_record(
         &self,
         items: Items,
@@ -358,7 +370,9 @@ impl Chunk {
     ) -> Result<(), RecordError> {
         for (record, effect) in self.records_of(items) {
             *state = match effect? {
-                Effect::JobGone { .. } | Effect::ThingGone { .. } => None,
+                Effect::JobGone { .. } | Effect::ThingGone { .. } | Effect::HostLeaseGone(_) => {
+                    None
+                }
                 _ => Some(record.to_vec()),
             };
         }

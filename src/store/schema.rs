@@ -4,10 +4,11 @@
 use super::journal::{Anchor, Place};
 use crate::journal::{Reader, Short};
 use crate::model::{
-    Incarnation, JobId, NetworkHandle, Revision, Seq, ServerId, SubnetHandle, Thing, Tick,
+    HostName, Incarnation, JobId, NetworkHandle, Revision, Seq, ServerId, SubnetHandle, Thing, Tick,
 };
 use crc32c::{crc32c, crc32c_append};
 use redb::TableDefinition;
+use uuid::Uuid;
 
 /// Version of everything that is stored. Directories of every version from 1 on are opened by all later servers
 /// (decision 0031); 0 was before the first that was promised.
@@ -48,6 +49,9 @@ pub(crate) const PORTS: Definition<12> = TableDefinition::new("port");
 /// Pins.
 pub(crate) const PINS: Definition<12> = TableDefinition::new("pin");
 
+/// Leases of hosts by project, and a number of manager and host.
+pub(crate) const HOST_LEASES: Definition<32> = TableDefinition::new("host_lease");
+
 /// Key of the only meta row.
 pub(crate) const META_KEY: [u8; 1] = [0];
 
@@ -67,10 +71,11 @@ pub(crate) enum StateTable {
     Hosts = 41,
     Ports = 42,
     Pins = 43,
+    HostLeases = 44,
 }
 
 impl StateTable {
-    pub(crate) const COUNT: usize = 12;
+    pub(crate) const COUNT: usize = 13;
     pub(crate) const ALL: [Self; Self::COUNT] = [
         Self::Networks,
         Self::Revisions,
@@ -84,6 +89,7 @@ impl StateTable {
         Self::Hosts,
         Self::Ports,
         Self::Pins,
+        Self::HostLeases,
     ];
 
     /// Tables that a state of this format has; they are the first ones.
@@ -98,6 +104,7 @@ impl StateTable {
             Self::Hosts => 9,
             Self::Ports => 10,
             Self::Pins => 11,
+            Self::HostLeases => 12,
             first => first as usize,
         }
     }
@@ -126,6 +133,7 @@ impl StateTable {
             Self::Hosts => "host",
             Self::Ports => "port",
             Self::Pins => "pin",
+            Self::HostLeases => "host_lease",
         }
     }
 }
@@ -179,6 +187,20 @@ pub(crate) fn thing_key(network: NetworkHandle, created: Revision) -> [u8; 12] {
 pub(crate) fn split_thing_key(key: &[u8; 12]) -> (NetworkHandle, Revision) {
     let [n0, n1, n2, n3, created @ ..] = *key;
     (NetworkHandle(u32::from_be_bytes([n0, n1, n2, n3])), Revision(u64::from_be_bytes(created)))
+}
+
+/// Key of a host lease: its project, and a version 5 UUID of the texts, each behind its length.
+pub(crate) fn host_key(of: &HostName) -> [u8; 32] {
+    const NAMESPACE: Uuid = Uuid::from_u128(0x0f1b_4c43_6d2e_4f0e_9d3a_5b8c_71e2_a604);
+    let mut name = Vec::with_capacity(512);
+    for text in [&of.manager, &of.host] {
+        name.push(text.len() as u8);
+        name.extend_from_slice(text.as_bytes());
+    }
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(of.project.as_bytes());
+    key[16..].copy_from_slice(Uuid::new_v5(&NAMESPACE, &name).as_bytes());
+    key
 }
 
 pub(crate) const fn job_key(job: JobId) -> [u8; 8] {

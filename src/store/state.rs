@@ -8,10 +8,10 @@ use super::directory::STATE_FILE;
 use super::error::StoreError;
 use super::fold::{Chunk, NetworkGroup, ObjectKey, SubnetGroup};
 use super::schema::{
-    CELLS, CURSORS, EXCLUSIONS, FORMAT_VERSION, HOSTS, JOBS, META, META_KEY, NETWORKS, PINS, PORTS,
-    REVISIONS, SEGMENTS, SUBNETS, StateMeta, StateTable, TEXTS, TableSum, cursor_body, job_key,
-    network_key, open_row, place_key, revision_body, seal_row, split_place_key, subnet_key,
-    thing_key,
+    CELLS, CURSORS, EXCLUSIONS, FORMAT_VERSION, HOST_LEASES, HOSTS, JOBS, META, META_KEY, NETWORKS,
+    PINS, PORTS, REVISIONS, SEGMENTS, SUBNETS, StateMeta, StateTable, TEXTS, TableSum, cursor_body,
+    job_key, network_key, open_row, place_key, revision_body, seal_row, split_place_key,
+    subnet_key, thing_key,
 };
 use crate::journal::{RecordError, decode};
 use crate::limits::STATE_ROW_BYTES_MAX;
@@ -198,6 +198,7 @@ struct Rows<'t> {
     hosts: RowTable<'t, 12>,
     ports: RowTable<'t, 12>,
     pins: RowTable<'t, 12>,
+    host_leases: RowTable<'t, 32>,
     meta: StateMeta,
     applied: Seq,
     dirty_bytes: usize,
@@ -220,6 +221,7 @@ impl<'t> Rows<'t> {
             hosts: transaction.open_table(HOSTS)?,
             ports: transaction.open_table(PORTS)?,
             pins: transaction.open_table(PINS)?,
+            host_leases: transaction.open_table(HOST_LEASES)?,
             meta: meta.clone(),
             applied: Seq(0),
             dirty_bytes: 0,
@@ -255,6 +257,14 @@ impl<'t> Rows<'t> {
                 let mut record = self.job(job)?;
                 chunk.fold_record(items, &mut record).map_err(SliceError::Record)?;
                 self.put_job(job, record.as_deref())?;
+            }
+            ObjectKey::HostLease(key) => {
+                let which = StateTable::HostLeases;
+                let mut record = get(&self.host_leases, which, &key)?;
+                chunk.fold_record(items, &mut record).map_err(SliceError::Record)?;
+                let (table, meta) = (&mut self.host_leases, &mut self.meta);
+                let record = record.as_deref();
+                self.dirty_bytes += set(table, meta, which, &key, self.applied, record)?;
             }
         }
         Ok(end)

@@ -110,6 +110,7 @@ fn read_extra(extras: &mut AllocateExtras, tag: u16, value: &mut Reader<'_>) -> 
         0x800a => extras.label = Some(value.any_text("label")?),
         0x800b => extras.owner_name = Some(value.any_text("owner_name")?),
         0x800c => extras.mac = Some(value.mac("mac")?),
+        0x800d => extras.follow_host = true,
         _ => return Ok(false),
     }
     Ok(true)
@@ -135,6 +136,9 @@ fn write_extras(extras: &AllocateExtras, writer: &mut Writer<'_>) {
     writer.entry_text(0x800a, extras.label.as_ref());
     writer.entry_text(0x800b, extras.owner_name.as_ref());
     writer.entry_mac(0x800c, extras.mac);
+    if extras.follow_host {
+        writer.entry(0x800d, |_| {});
+    }
 }
 
 const REPEATED: u8 = 1;

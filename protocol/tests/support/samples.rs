@@ -122,6 +122,7 @@ fn full_allocate() -> Allocate {
             owner_name: some("web-1"),
             trace: Some(Uuid::from_u128(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c)),
             mac: None,
+            follow_host: false,
         })),
     }
 }
@@ -156,6 +157,7 @@ fn update() -> AllocationUpdate {
         manager_name: Setting::Unset,
         owner_name: Setting::Value(text("")),
         lease_ms: Setting::Unset,
+        follow_host: None,
     }
 }
 
@@ -408,6 +410,7 @@ fn allocation_requests() -> Vec<(&'static str, Request)> {
         manager_name: Setting::Value(text("cluster-b")),
         owner_name: Setting::Null,
         lease_ms: Setting::Unset,
+        follow_host: None,
     };
     let get = |target| Request::AllocationGet(Box::new(AllocationGet { target }));
     let filter = AllocationFilter {

@@ -416,6 +416,7 @@ impl Dice {
             owner_name: self.some(6, Self::text),
             trace: self.some(6, |_| Default::default()),
             mac: None,
+            follow_host: false,
         }
     }
 

@@ -10,6 +10,7 @@ mod deletion;
 mod dice;
 mod fencing;
 mod holds;
+mod host_leases;
 mod leases;
 mod levels;
 mod live_machine;

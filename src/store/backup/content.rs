@@ -143,6 +143,7 @@ pub(super) const fn key_bytes(table: StateTable) -> usize {
     match table {
         StateTable::Networks | StateTable::Revisions => 4,
         StateTable::Subnets | StateTable::Cursors | StateTable::Jobs => 8,
+        StateTable::HostLeases => 32,
         StateTable::Segments | StateTable::Hosts | StateTable::Ports | StateTable::Pins => 12,
         StateTable::Exclusions | StateTable::Cells | StateTable::Texts => 24,
     }

@@ -18,9 +18,9 @@ use crate::store::error::{StoreError, guarded};
 use crate::store::fold::Chunk;
 use crate::store::journal::Place;
 use crate::store::schema::{
-    CELLS, CURSORS, Definition, EXCLUSIONS, FORMAT_VERSION, HOSTS, JOBS, META, META_KEY, NETWORKS,
-    PINS, PORTS, REVISIONS, SEGMENTS, SUBNETS, StateMeta, StateTable, TEXTS, TableSum, open_row,
-    revision_body, seal_row,
+    CELLS, CURSORS, Definition, EXCLUSIONS, FORMAT_VERSION, HOST_LEASES, HOSTS, JOBS, META,
+    META_KEY, NETWORKS, PINS, PORTS, REVISIONS, SEGMENTS, SUBNETS, StateMeta, StateTable, TEXTS,
+    TableSum, open_row, revision_body, seal_row,
 };
 use crate::store::state::{FoldPlace, State};
 use crate::store::{Presence, Settings, create_database, create_journal};
@@ -331,6 +331,7 @@ fn insert_all<'r>(
         StateTable::Hosts => insert(transaction, HOSTS, table, rows, sum),
         StateTable::Ports => insert(transaction, PORTS, table, rows, sum),
         StateTable::Pins => insert(transaction, PINS, table, rows, sum),
+        StateTable::HostLeases => insert(transaction, HOST_LEASES, table, rows, sum),
     }
 }
 
