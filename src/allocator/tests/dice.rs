@@ -479,6 +479,7 @@ impl Dice {
                 1 => Setting::Value(1_000 + self.roll(20_000)),
                 _ => Setting::Unset,
             },
+            follow_host: None,
         }
     }
 

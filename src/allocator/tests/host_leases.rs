@@ -71,7 +71,7 @@ impl World {
         }
     }
 
-    fn take(&mut self, network: u128, request: Allocate) -> Result<Allocated, Status> {
+    fn try_take(&mut self, network: u128, request: Allocate) -> Result<Allocated, Status> {
         match self.apply(network, &Request::Allocate(request)) {
             Ok((_, Reply::Allocated(allocated))) => Ok(allocated),
             Ok(other) => panic!("{other:?}"),
@@ -88,7 +88,7 @@ impl World {
         }
     }
 
-    fn change(&mut self, request: AllocationUpdate) -> Result<Allocation, Status> {
+    fn try_change(&mut self, request: AllocationUpdate) -> Result<Allocation, Status> {
         match self.apply(1, &Request::AllocationUpdate(Box::new(request))) {
             Ok((_, Reply::Allocation(held))) => Ok(*held),
             Ok(other) => panic!("{other:?}"),
@@ -151,13 +151,13 @@ fn world_of(workers: usize) -> World {
 #[test]
 fn what_follows_ends_with_the_lease_of_its_host() {
     let mut world = world_of(2);
-    assert_eq!(world.take(1, follower(1, "n1")), Err(Status::NO_HOST_LEASE));
+    assert_eq!(world.try_take(1, follower(1, "n1")), Err(Status::NO_HOST_LEASE));
     assert_eq!(world.host_refusal(lease("n1", OnEnd::Release, 0)), Status::NO_HOST_LEASE);
     let begun = world.renew_host(lease("n1", OnEnd::Release, 1)).unwrap();
     assert_eq!((begun.was, begun.life, begun.time_left_ms), (HostLeaseState::Absent, 1, LEASE));
-    let first = world.take(1, follower(1, "n1")).unwrap().first;
-    world.take(2, follower(2, "n1")).unwrap();
-    world.take(2, on(3, "cni", "n1")).unwrap();
+    let first = world.try_take(1, follower(1, "n1")).unwrap().first;
+    world.try_take(2, follower(2, "n1")).unwrap();
+    world.try_take(2, on(3, "cni", "n1")).unwrap();
     assert_eq!(first.time_left_ms, LEASE);
     assert!(world.shown(1, 1).unwrap().follows_host);
     world.wait(LEASE - 1);
@@ -171,7 +171,7 @@ fn what_follows_ends_with_the_lease_of_its_host() {
     let renew = RenewOwner { owner: owner(1), instance: None, lease_ms: LEASE };
     assert_eq!(world.refused(1, Request::RenewOwner(renew)).status, Status::EXPIRED);
     assert_eq!(world.host_refusal(lease("n1", OnEnd::Release, 0)), Status::EXPIRED);
-    assert_eq!(world.take(1, follower(4, "n1")), Err(Status::HOST_LEASE_OVER));
+    assert_eq!(world.try_take(1, follower(4, "n1")), Err(Status::HOST_LEASE_OVER));
     world.end_all();
     assert_eq!(world.allocations(), 1, "what does not follow stays");
     assert_eq!(world.leases(), []);
@@ -183,7 +183,7 @@ fn what_follows_ends_with_the_lease_of_its_host() {
 fn a_lease_that_only_reports_ends_nothing_and_is_told_once() {
     let mut world = world_of(2);
     world.renew_host(lease("n1", OnEnd::Report, 1)).unwrap();
-    world.take(1, follower(1, "n1")).unwrap();
+    world.try_take(1, follower(1, "n1")).unwrap();
     world.wait(LEASE);
     assert_eq!(world.end_all(), 1, "one record says so, of all shards");
     let ends: Vec<_> = world.shards.iter_mut().flat_map(Shard::take_host_ends).collect();
@@ -191,7 +191,7 @@ fn a_lease_that_only_reports_ends_nothing_and_is_told_once() {
     assert_eq!(world.shards[0].host_leases(), (1, 1));
     assert_eq!(world.shown(1, 1).unwrap().time_left_ms, 0);
     assert_eq!(world.leases()[0].state, HostLeaseState::Overdue);
-    assert_eq!(world.take(1, follower(2, "n1")), Err(Status::HOST_LEASE_OVER));
+    assert_eq!(world.try_take(1, follower(2, "n1")), Err(Status::HOST_LEASE_OVER));
     world.lose_memory();
     world.wait(RESTART_GRACE_MS + LEASE);
     assert_eq!(world.end_all(), 0, "it was told");
@@ -208,7 +208,7 @@ fn what_followed_a_former_life_never_reaches_the_next_one() {
     for ended_before in [false, true] {
         let mut world = world_of(2);
         world.renew_host(lease("n1", OnEnd::Release, 1)).unwrap();
-        let old = world.take(1, follower(1, "n1")).unwrap().first;
+        let old = world.try_take(1, follower(1, "n1")).unwrap().first;
         world.wait(LEASE);
         if ended_before {
             world.end_all();
@@ -219,7 +219,7 @@ fn what_followed_a_former_life_never_reaches_the_next_one() {
         let stale = world.host_refusal(lease("n1", OnEnd::Release, 1));
         assert_eq!(stale, Status::HOST_LIFE_STALE);
         // The key ends what it had, and takes something of the present life.
-        let new = world.take(1, follower(1, "n1")).unwrap().first;
+        let new = world.try_take(1, follower(1, "n1")).unwrap().first;
         assert!(!new.repeated && new.revision > old.revision);
         world.end_all();
         assert!(world.shown(1, 1).is_some());
@@ -235,7 +235,7 @@ fn what_followed_a_former_life_never_reaches_the_next_one() {
 fn a_new_life_of_a_running_lease_ends_what_followed_the_one_before() {
     let mut world = world_of(1);
     world.renew_host(lease("n1", OnEnd::Release, 1)).unwrap();
-    world.take(1, follower(1, "n1")).unwrap();
+    world.try_take(1, follower(1, "n1")).unwrap();
     assert_eq!(world.renew_host(lease("n1", OnEnd::Release, 1)).unwrap().following, 1, "repeated");
     assert_eq!(world.renew_host(lease("n1", OnEnd::Release, 5)).unwrap().following, 0);
     assert_eq!(world.shown(1, 1), None);
@@ -252,7 +252,7 @@ fn the_earlier_of_both_ends_counts() {
     for (number, lease_ms) in [(1, LEASE / 2), (2, 3 * LEASE)] {
         let mut request = follower(number, "n1");
         request.extras.as_mut().unwrap().lease_ms = Some(lease_ms);
-        world.take(1, request).unwrap();
+        world.try_take(1, request).unwrap();
     }
     assert_eq!(world.shown(1, 1).unwrap().time_left_ms, LEASE / 2);
     assert_eq!(world.shown(1, 2).unwrap().time_left_ms, LEASE);
@@ -269,23 +269,23 @@ fn the_earlier_of_both_ends_counts() {
 fn what_moves_to_another_host_follows_that_one() {
     let mut world = world_of(1);
     world.renew_host(lease("n1", OnEnd::Release, 1)).unwrap();
-    world.take(1, follower(1, "n1")).unwrap();
+    world.try_take(1, follower(1, "n1")).unwrap();
     let to = |host: &str| AllocationUpdate { host: Setting::Value(text(host)), ..update(1) };
-    assert_eq!(world.change(to("n2")), Err(Status::NO_HOST_LEASE));
+    assert_eq!(world.try_change(to("n2")), Err(Status::NO_HOST_LEASE));
     world.wait(LEASE / 2);
     world.renew_host(lease("n2", OnEnd::Release, 7)).unwrap();
-    assert_eq!(world.change(to("n2")).unwrap().time_left_ms, LEASE);
+    assert_eq!(world.try_change(to("n2")).unwrap().time_left_ms, LEASE);
     world.wait(LEASE / 2);
     world.end_all();
     assert!(world.shown(1, 1).is_some(), "the former host is nothing to it");
-    assert_eq!(world.change(to("n1")), Err(Status::NO_HOST_LEASE));
+    assert_eq!(world.try_change(to("n1")), Err(Status::NO_HOST_LEASE));
     let alone = AllocationUpdate { follow_host: Some(false), ..update(1) };
-    assert!(!world.change(alone).unwrap().follows_host);
+    assert!(!world.try_change(alone).unwrap().follows_host);
     world.wait(LEASE);
     world.end_all();
     assert!(world.shown(1, 1).is_some());
     let again = AllocationUpdate { follow_host: Some(true), ..update(1) };
-    assert_eq!(world.change(again), Err(Status::NO_HOST_LEASE));
+    assert_eq!(world.try_change(again), Err(Status::NO_HOST_LEASE));
     world.check();
 }
 
@@ -294,8 +294,8 @@ fn the_end_of_a_host_releases_what_follows_or_lets_it_go() {
     for (on_end, left) in [(OnEnd::Release, 0), (OnEnd::Report, 2)] {
         let mut world = world_of(2);
         world.renew_host(lease("n1", OnEnd::Release, 1)).unwrap();
-        world.take(1, follower(1, "n1")).unwrap();
-        world.take(2, follower(2, "n1")).unwrap();
+        world.try_take(1, follower(1, "n1")).unwrap();
+        world.try_take(2, follower(2, "n1")).unwrap();
         let ended = world.end_host("n1", on_end).unwrap();
         assert_eq!((ended.following, ended.more), (2, false));
         assert_eq!(world.end_host("n1", on_end).unwrap_err().status, Status::NO_HOST_LEASE);
@@ -317,9 +317,9 @@ fn a_restart_gives_grace_to_what_goes_on_and_none_to_what_has_ended() {
     world.renew_host(lease("n1", OnEnd::Release, 1)).unwrap();
     world.renew_host(lease("n2", OnEnd::Release, 1)).unwrap();
     for number in 1..=8 {
-        world.take(1 + number % 2, follower(number, "n1")).unwrap();
+        world.try_take(1 + number % 2, follower(number, "n1")).unwrap();
     }
-    world.take(1, follower(9, "n2")).unwrap();
+    world.try_take(1, follower(9, "n2")).unwrap();
     world.wait(LEASE / 2);
     world.renew_host(lease("n2", OnEnd::Release, 0)).unwrap();
     world.wait(LEASE / 2);
@@ -340,14 +340,14 @@ fn a_restart_gives_grace_to_what_goes_on_and_none_to_what_has_ended() {
 fn nothing_ends_while_the_clock_is_in_doubt_or_owners_retake_theirs() {
     let mut world = world_of(1);
     world.renew_host(lease("n1", OnEnd::Release, 1)).unwrap();
-    world.take(1, follower(1, "n1")).unwrap();
+    world.try_take(1, follower(1, "n1")).unwrap();
     world.shards[0].set_adopting(true);
     world.wait(5 * LEASE);
     assert_eq!(world.end_all(), 0);
     assert_eq!(world.shown(1, 1).unwrap().time_left_ms, 1);
     // The host lives on under another number, and says what it has.
     world.renew_host(lease("n1", OnEnd::Release, 2)).unwrap();
-    assert!(world.take(1, follower(1, "n1")).unwrap().first.repeated);
+    assert!(world.try_take(1, follower(1, "n1")).unwrap().first.repeated);
     world.shards[0].set_adopting(false);
     world.end_all();
     assert!(world.shown(1, 1).is_some(), "it was taken again under the present life");
@@ -364,15 +364,10 @@ fn what_is_held_follows_once_it_is_confirmed() {
         (extras.hold_token, extras.hold_ms) = (Some(TOKEN), Some(10 * LEASE));
         request
     };
-    let held = world.take(1, hold(1)).unwrap().first;
+    let held = world.try_take(1, hold(1)).unwrap().first;
     assert_eq!(held.time_left_ms, 10 * LEASE, "a hold has an end of its own");
     let confirm = |revision| {
-        Request::HoldConfirm(Box::new(HoldEnd {
-            target: key(1),
-            token: TOKEN,
-            revision,
-            release: false,
-        }))
+        Request::HoldConfirm(HoldEnd { target: key(1), token: TOKEN, revision, release: false })
     };
     world.wait(LEASE);
     world.end_all();
@@ -391,8 +386,8 @@ fn who_follows_names_manager_and_host_and_a_transfer_keeps_that() {
     let mut world = world_of(1);
     world.renew_host(lease("n1", OnEnd::Release, 1)).unwrap();
     let bare = allocate_with(1, |extras| extras.follow_host = true);
-    assert_eq!(world.take(1, bare), Err(Status::CONFLICTING_FIELDS));
-    let first = world.take(1, follower(1, "n1")).unwrap().first;
+    assert_eq!(world.try_take(1, bare), Err(Status::CONFLICTING_FIELDS));
+    let first = world.try_take(1, follower(1, "n1")).unwrap().first;
     let fences = Fences { revision: Some(first.revision), ..Fences::default() };
     let transfer = Transfer {
         address: first.address,
