@@ -59,8 +59,29 @@ impl Generator {
                 self.push(Effect::Adoption { since: Tick(random.below(2) * (1 + random.below(9))) })
             }
             52 | 53 => self.cross_level(random),
+            54 => self.host_lease(random),
             _ => self.allocate(random),
         }
+    }
+
+    /// A host lease begins, goes on or is gone.
+    fn host_lease(&mut self, random: &mut Random) {
+        let of = HostName {
+            project: ProjectId::from_u128(1 + u128::from(random.below(2))),
+            manager: text("cni"),
+            host: text(["n1", "n2", "n3"][random.below(3) as usize]),
+        };
+        if random.one_in(4) {
+            return self.push(Effect::HostLeaseGone(Box::new(of)));
+        }
+        let on_end = if random.one_in(2) { OnEnd::Release } else { OnEnd::Report };
+        self.push(Effect::HostLeasePut(Box::new(HostLeaseRow {
+            of,
+            life: 1 + random.below(9),
+            deadline: random.next_u64(),
+            on_end,
+            overdue: random.one_in(3),
+        })));
     }
 
     /// The use of a subnet or pool crosses a level.
@@ -584,6 +605,7 @@ fn extras(random: &mut Random) -> Option<Box<AllocationExtras>> {
         token: random.one_in(4).then(|| Uuid::from_u128(9)),
         trace: random.one_in(4).then(|| Uuid::from_u128(8)),
         host: random.one_in(2).then(|| text("host-1")),
+        follows: random.one_in(8).then(|| 1 + random.below(9)),
         label: random.one_in(2).then(|| text("a=b")),
         ..AllocationExtras::default()
     };

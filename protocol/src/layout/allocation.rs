@@ -17,7 +17,7 @@ use crate::message::list::PageRequest;
 use crate::prefix::Family;
 use crate::setting::Setting;
 use crate::text::{MANAGER_BYTES_MAX, TEXT_BYTES_MAX};
-use crate::wire::{Reader, TAIL_ENTRY_HEADER_BYTES, Writer, limit, within};
+use crate::wire::{Reader, TAIL_ENTRY_HEADER_BYTES, Writer, limit};
 
 /// Bytes of an allocation without its tail.
 pub(super) const ALLOCATION_BYTES: usize = 112;
@@ -156,10 +156,7 @@ fn read_change(update: &mut AllocationUpdate, tag: u16, value: &mut Reader<'_>) 
         }
         0x8006 => update.owner_name = value.setting("owner_name", |r| r.any_text("owner_name"))?,
         0x8007 => update.lease_ms = value.setting("lease_ms", super::renew::read_lease)?,
-        0x8008 => {
-            let follow = within(value.u8("follow_host")?.into(), 0, 1, "follow_host")?;
-            update.follow_host = Some(follow == 1);
-        }
+        0x8008 => update.follow_host = Some(value.bool("follow_host")?),
         _ => return read_fence(&mut update.fences, tag, value),
     }
     Ok(true)

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 mod sample_history;
 mod sample_holds;
+mod sample_host_leases;
 mod sample_managers;
 mod sample_ports;
 mod sample_replies;
@@ -529,6 +530,7 @@ pub(crate) fn requests() -> Vec<RequestSample> {
     samples.extend(sample_rests::requests());
     samples.extend(sample_holds::requests());
     samples.extend(sample_managers::requests());
+    samples.extend(sample_host_leases::requests());
     samples.extend(sample_transfers::requests());
     samples.extend(sample_history::requests());
     samples
