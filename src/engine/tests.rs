@@ -27,6 +27,7 @@ use std::time::Duration;
 mod feed;
 mod full;
 mod gate;
+mod host_leases;
 mod jobs;
 mod leases;
 mod pressure;

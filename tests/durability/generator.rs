@@ -4,14 +4,15 @@
 use crate::model::Model;
 use addrd::model::{
     AddressScopeId, AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, Family,
-    HeldBy, HostRow, Instance, JobId, JobRow, LevelRow, Mac, NetworkHandle, NetworkId, NetworkRow,
-    OwnerId, PinRow, PoolId, PoolRow, PortId, PortRow, ProjectId, ProjectRow, Range, Revision,
-    ScopeRow, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text, Thing,
-    ThingWas, Tick,
+    HeldBy, HostLeaseRow, HostName, HostRow, Instance, JobId, JobRow, LevelRow, Mac, NetworkHandle,
+    NetworkId, NetworkRow, OwnerId, PinRow, PoolId, PoolRow, PortId, PortRow, ProjectId,
+    ProjectRow, Range, Revision, ScopeRow, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId,
+    SubnetRow, Text, Thing, ThingWas, Tick,
 };
 use addrd::store::fake_disk::Random;
 use addrd_protocol::message::{
-    AllocationState, Exclusion, ExclusionMode, IpAllocation, JobKind, Quotas, Strategy, SubnetKind,
+    AllocationState, Exclusion, ExclusionMode, IpAllocation, JobKind, OnEnd, Quotas, Strategy,
+    SubnetKind,
 };
 use uuid::Uuid;
 
@@ -39,7 +40,7 @@ impl Generator {
         if self.model.networks.is_empty() || random.one_in(40) {
             return self.create_network(random);
         }
-        match random.below(54) {
+        match random.below(55) {
             0 => self.delete_network(random),
             1 => self.delete_subnet(random),
             2 | 3 => self.create_subnet(random),

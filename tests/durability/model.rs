@@ -2,8 +2,8 @@
 //! doesn't fit, so a recovered state of two positions at once is found out.
 
 use addrd::model::{
-    AllocationPlace, AllocationRow, Effect, ExclusionRow, HostLeaseRow, HostName, JobRow, LevelRow, NetworkHandle,
-    NetworkRow, Revision, SubnetHandle, SubnetRow, Thing, Tick,
+    AllocationPlace, AllocationRow, Effect, ExclusionRow, HostLeaseRow, HostName, JobRow, LevelRow,
+    NetworkHandle, NetworkRow, Revision, SubnetHandle, SubnetRow, Thing, Tick,
 };
 use addrd::store::Restore;
 use addrd_protocol::prefix::number_of;

@@ -13,22 +13,22 @@ use uuid::Uuid;
 const LEASE: u64 = 10_000;
 const TOKEN: Uuid = Uuid::from_u128(77);
 
-fn lease(host: &str, on_end: OnEnd, begin: u64) -> RenewHost {
+pub(super) fn lease(host: &str, on_end: OnEnd, begin: u64) -> RenewHost {
     RenewHost { manager: text("cni"), host: text(host), lease_ms: LEASE, on_end, begin }
 }
 
 /// A request for an address that follows its host.
-fn follower(number: u128, host: &str) -> Allocate {
+pub(super) fn follower(number: u128, host: &str) -> Allocate {
     let mut request = on(number, "cni", host);
     request.extras.as_mut().unwrap().follow_host = true;
     request
 }
 
-fn key(number: u128) -> Target {
+pub(super) fn key(number: u128) -> Target {
     Target::Key { owner: owner(number), slot: Slot(0) }
 }
 
-fn update(number: u128) -> AllocationUpdate {
+pub(super) fn update(number: u128) -> AllocationUpdate {
     AllocationUpdate {
         target: key(number),
         fences: Fences::default(),
@@ -42,7 +42,7 @@ fn update(number: u128) -> AllocationUpdate {
 }
 
 impl World {
-    fn renew_host(&mut self, request: RenewHost) -> Result<RenewedHost, Box<Failure>> {
+    pub(super) fn renew_host(&mut self, request: RenewHost) -> Result<RenewedHost, Box<Failure>> {
         match self.apply(0, &Request::RenewHost(Box::new(request))) {
             Ok((_, Reply::RenewedHost(renewed))) => Ok(renewed),
             Ok(other) => panic!("{other:?}"),
@@ -50,11 +50,15 @@ impl World {
         }
     }
 
-    fn host_refusal(&mut self, request: RenewHost) -> Status {
+    pub(super) fn host_refusal(&mut self, request: RenewHost) -> Status {
         self.renew_host(request).expect_err("must be refused").status
     }
 
-    fn end_host(&mut self, host: &str, on_end: OnEnd) -> Result<EndedHost, Box<Failure>> {
+    pub(super) fn end_host(
+        &mut self,
+        host: &str,
+        on_end: OnEnd,
+    ) -> Result<EndedHost, Box<Failure>> {
         let request = EndHost { manager: text("cni"), host: text(host), on_end };
         match self.apply(0, &Request::EndHost(Box::new(request))) {
             Ok((_, Reply::EndedHost(ended))) => Ok(ended),
@@ -63,7 +67,7 @@ impl World {
         }
     }
 
-    fn leases(&mut self) -> Vec<HostLease> {
+    pub(super) fn leases(&mut self) -> Vec<HostLease> {
         let list = HostLeaseList { manager: text("cni"), limit: 0, after: None };
         match self.done(0, Request::HostLeaseList(Box::new(list))) {
             Reply::HostLeases(page) => page.items,
@@ -71,7 +75,11 @@ impl World {
         }
     }
 
-    fn try_take(&mut self, network: u128, request: Allocate) -> Result<Allocated, Status> {
+    pub(super) fn try_take(
+        &mut self,
+        network: u128,
+        request: Allocate,
+    ) -> Result<Allocated, Status> {
         match self.apply(network, &Request::Allocate(request)) {
             Ok((_, Reply::Allocated(allocated))) => Ok(allocated),
             Ok(other) => panic!("{other:?}"),
@@ -79,7 +87,7 @@ impl World {
         }
     }
 
-    fn shown(&mut self, network: u128, number: u128) -> Option<Allocation> {
+    pub(super) fn shown(&mut self, network: u128, number: u128) -> Option<Allocation> {
         let get = Request::AllocationGet(Box::new(AllocationGet { target: key(number) }));
         match self.apply(network, &get) {
             Ok((_, Reply::Allocation(held))) => Some(*held),
@@ -88,7 +96,7 @@ impl World {
         }
     }
 
-    fn try_change(&mut self, request: AllocationUpdate) -> Result<Allocation, Status> {
+    pub(super) fn try_change(&mut self, request: AllocationUpdate) -> Result<Allocation, Status> {
         match self.apply(1, &Request::AllocationUpdate(Box::new(request))) {
             Ok((_, Reply::Allocation(held))) => Ok(*held),
             Ok(other) => panic!("{other:?}"),
@@ -97,19 +105,19 @@ impl World {
     }
 
     /// Ends what is over, as idle workers do; how many records that took.
-    fn end_all(&mut self) -> usize {
+    pub(super) fn end_all(&mut self) -> usize {
         let before = self.log.effects.len();
         let Self { shards, at, log, .. } = self;
         shards.iter_mut().for_each(|shard| while shard.step_expiry(at, 4, log) {});
         self.log.effects.len() - before
     }
 
-    fn allocations(&self) -> u64 {
+    pub(super) fn allocations(&self) -> u64 {
         self.shards.iter().map(Shard::allocations).sum()
     }
 
     /// The memory is lost and comes back from all effects, in as many shards.
-    fn lose_memory(&mut self) {
+    pub(super) fn lose_memory(&mut self) {
         let workers = self.shards.len();
         let settings = ShardSettings { seed: 5, records_max: 1 << 20 };
         self.shards = (0..workers).map(|_| Shard::new(settings)).collect();
@@ -140,7 +148,7 @@ impl World {
 }
 
 /// One shard tells, as in an engine.
-fn world_of(workers: usize) -> World {
+pub(super) fn world_of(workers: usize) -> World {
     let mut world = world(workers);
     for (number, shard) in world.shards.iter_mut().enumerate() {
         shard.tell_hosts(number == 0);

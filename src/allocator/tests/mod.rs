@@ -11,6 +11,7 @@ mod dice;
 mod fencing;
 mod holds;
 mod host_leases;
+mod host_machine;
 mod leases;
 mod levels;
 mod live_machine;
