@@ -50,9 +50,6 @@ impl Shard {
             Request::RenewOwner(request) if scope.network == NetworkId::NIL => {
                 ok(Reply::RenewedOwner(self.renew_everywhere(scope.project, request, sink)?))
             }
-            Request::RenewHost(request) => {
-                ok(Reply::RenewedHost(self.renew_host(scope, request, sink)?))
-            }
             Request::Reconcile(request) => {
                 let network = self.network_if_named(scope)?;
                 ok(Reply::Reconciled(Box::new(self.reconcile(scope, network, request)?)))

@@ -21,7 +21,7 @@ pub fn is_spanning(scope: &Scope, request: &Request) -> bool {
         // Every shard behaves otherwise from then on.
         Request::ServerAdopt(_) => true,
         // What follows the host may be in any of them.
-        Request::EndHost(_) => true,
+        Request::RenewHost(_) | Request::EndHost(_) => true,
         _ => needs_no_shard(scope, request),
     }
 }
@@ -87,7 +87,7 @@ pub fn projects_given(request: &Request) -> impl Iterator<Item = ProjectId> {
 pub fn is_gathered(scope: &Scope, request: &Request) -> bool {
     match request {
         Request::NetworkFind(_) | Request::NetworkList(_) | Request::ManagerList(_) => true,
-        Request::RenewHost(_) | Request::HostLeaseList(_) => true,
+        Request::HostLeaseList(_) => true,
         Request::Lookup(_)
         | Request::JobGet(_)
         | Request::JobList(_)

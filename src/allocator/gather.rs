@@ -10,7 +10,7 @@ use addrd_protocol::message::list::PAGE_OBJECTS_MAX;
 use addrd_protocol::message::reconcile::SUSPECTS_MAX;
 use addrd_protocol::message::{
     Cursor as CursorBytes, HostLease, HostLeasePage, HostLeaseState, JobPage, Lookups, ManagerPage,
-    ManagerUse, NetworkPage, Reconciled, RenewedHost, RenewedOwner, Reply, Request, Suspects,
+    ManagerUse, NetworkPage, Reconciled, RenewedOwner, Reply, Request, Suspects,
 };
 use std::collections::BTreeMap;
 
@@ -46,7 +46,6 @@ pub fn merge(at: &At, request: &Request, _scope: &Scope, parts: Vec<Answer>) -> 
         Request::ManagerList(request) => {
             Reply::Managers(Box::new(managers(replies, most(request.limit))))
         }
-        Request::RenewHost(_) => Reply::RenewedHost(renewed_host(replies)),
         Request::HostLeaseList(request) => {
             Reply::HostLeases(Box::new(host_leases(replies, most(request.limit))))
         }
@@ -210,21 +209,6 @@ fn managers(replies: Vec<Reply>, most: usize) -> ManagerPage {
     more |= sums.len() > most;
     let item = |(name, (hosts, allocations))| ManagerUse { name, hosts, allocations };
     ManagerPage { items: sums.into_iter().take(most).map(item).collect(), more }
-}
-
-/// Every shard has the lease; what follows it is spread over them.
-fn renewed_host(replies: Vec<Reply>) -> RenewedHost {
-    let parts = replies.into_iter().filter_map(|reply| match reply {
-        Reply::RenewedHost(part) => Some(part),
-        _ => None,
-    });
-    let all = parts.reduce(|all, part| RenewedHost {
-        time_left_ms: all.time_left_ms.min(part.time_left_ms),
-        following: all.following + part.following,
-        life: all.life.max(part.life),
-        was: if part.was as u8 > all.was as u8 { part.was } else { all.was },
-    });
-    all.unwrap_or_default()
 }
 
 /// Those of the same host are one. Behind the last host of a shard that has more, nothing is complete.

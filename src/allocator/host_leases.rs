@@ -1,8 +1,8 @@
 //! Host leases: begun, renewed, ended, listed; and the job that ends what followed. Reads no clock: the time is
 //! that of the request or slice at hand.
 //!
-//! Every shard has every host's lease and decides for itself, as it does with reconciliation. What follows a
-//! host names a life of it, so that nothing of a former life is ever taken for one of the present.
+//! Every shard has every host's lease. What begins it or lets it go on is decided over all of them; each ends what it has
+//! itself. What follows a host names a life of it, so that nothing of a former life is taken for one of the present.
 //!
 //! Source: docs/decisions/0032-host-leases.md.
 
@@ -11,7 +11,7 @@ use super::host_terms::HostTerm;
 use super::leases::check_lease;
 use super::refusal::{Refused, limit, refuse, refuse_field};
 use super::release::check_manager;
-use super::shard::{At, Scope};
+use super::shard::At;
 use super::subnets::check_page_limit;
 use crate::limits::{EXPIRY_SLICE_RECORD_BYTES_MAX, HOST_LEASES_MAX, RECORD_BYTES_MAX};
 use crate::model::{
@@ -59,92 +59,14 @@ impl Shard {
         self.ledger.hosts.leased() > 0
     }
 
+    /// Allocations that ended with a lease since the last call.
+    pub const fn take_ended(&mut self) -> u32 {
+        std::mem::replace(&mut self.ended, 0)
+    }
+
     /// Ends of host leases since the last call, if this shard tells of them.
     pub fn take_host_ends(&mut self) -> Vec<HostEnd> {
         std::mem::take(&mut self.host_ends)
-    }
-
-    /// Begins the lease of a host, or lets it go on.
-    pub(super) fn renew_host(
-        &mut self,
-        scope: &Scope,
-        request: &RenewHost,
-        sink: &mut impl EffectSink,
-    ) -> Result<RenewedHost, Refused> {
-        check_manager(&request.manager)?;
-        check_lease(request.lease_ms)?;
-        let of = self.host_named(scope.project, &request.manager, &request.host)?;
-        let found = self.find_leased(&of);
-        let term = found.and_then(|host| self.ledger.hosts.host(host).term);
-        let was = self.state_of_term(term.as_ref());
-        let life = match &term {
-            None => self.life_begun(found, request)?,
-            Some(term) => Self::life_renewed(term, was, request)?,
-        };
-        let row = HostLeaseRow {
-            of,
-            life,
-            deadline: self.deadline_of(request.lease_ms),
-            on_end: request.on_end,
-            overdue: false,
-        };
-        // Where only the deadline moves, one record is enough for all.
-        let is_same = |term: &HostTerm| {
-            (term.life, term.on_end, term.overdue) == (life, row.on_end, row.overdue)
-        };
-        let is_more = !term.as_ref().is_some_and(is_same);
-        let effect = Effect::HostLeasePut(Box::new(row));
-        if self.tells_hosts || is_more {
-            sink.push(&effect);
-        }
-        let Effect::HostLeasePut(row) = effect else { return Err(gone()) };
-        self.ledger.hosts.put_lease(&row);
-        let host = self.find_leased(&row.of).ok_or_else(gone)?;
-        let following = self.ledger.hosts.following(host, Some(life));
-        Ok(RenewedHost { time_left_ms: request.lease_ms, following, life, was })
-    }
-
-    /// The life that a first lease begins with.
-    fn life_begun(&self, found: Option<u32>, request: &RenewHost) -> Result<u64, Refused> {
-        if request.begin == 0 {
-            return Err(no_lease(&request.host));
-        }
-        let before = found.map_or(0, |host| self.ledger.hosts.highest_life(host));
-        if request.begin <= before {
-            return Err(stale_life(before));
-        }
-        let leased = self.ledger.hosts.leased();
-        if leased >= HOST_LEASES_MAX {
-            let value = u128::from(leased) + 1;
-            return Err(limit("HOST_LEASES_MAX", value, HOST_LEASES_MAX.into()));
-        }
-        Ok(request.begin)
-    }
-
-    /// The life that a lease goes on with.
-    fn life_renewed(
-        term: &HostTerm,
-        was: HostLeaseState,
-        request: &RenewHost,
-    ) -> Result<u64, Refused> {
-        if request.begin != 0 && request.begin < term.life {
-            return Err(stale_life(term.life));
-        }
-        let is_new = request.begin > term.life;
-        // Nothing ends with a lease that only reports, so a new life of the host has what the one before had.
-        if term.on_end == OnEnd::Report {
-            return Ok(term.life);
-        }
-        if is_new {
-            return Ok(request.begin);
-        }
-        if was == HostLeaseState::Ended && !is_planted(Bug::HostRenewedTooLate) {
-            let message = format_args!(
-                "the lease of the host has ended, and with it what followed: begin a later life"
-            );
-            return Err(refuse(Status::EXPIRED, message));
-        }
-        Ok(term.life)
     }
 
     /// How a lease stands now.
@@ -160,31 +82,24 @@ impl Shard {
         }
     }
 
+    /// The lease of a host here.
+    fn term_of(&self, of: &HostName) -> Option<HostTerm> {
+        self.find_leased(of).and_then(|host| self.ledger.hosts.host(host).term)
+    }
+
     fn find_leased(&self, of: &HostName) -> Option<u32> {
         let manager = self.ledger.hosts.find_manager(of.project, &of.manager)?;
         self.ledger.hosts.find_host(manager, Some(&of.host))
     }
 
-    /// What names a host, if its project is there.
-    fn host_named(
-        &self,
-        project: ProjectId,
-        manager: &Text,
-        host: &Text,
-    ) -> Result<HostName, Refused> {
-        if project != ProjectId::DEFAULT && !self.projects.contains(&project) {
-            return Err(refuse(Status::NOT_FOUND, format_args!("there is no project {project}")));
-        }
-        let (manager, host) = (super::owned(manager), super::owned(host));
-        Ok(HostName { project, manager, host })
-    }
-
     /// Ends what is over of hosts, one of it; whether there was something to look at.
     pub(super) fn step_host(&mut self, sink: &mut impl EffectSink) -> bool {
-        if let Some(&host) = self.ledger.hosts.ending.first() {
+        let is_granted = self.ledger.hosts.terms.granted_until() > self.now.0;
+        if let Some(&host) = self.ledger.hosts.ending.first().filter(|_| !is_granted) {
             match self.ledger.hosts.next_ended(host) {
                 Some(found) => {
                     self.commit_ended(found, sink);
+                    self.ended += 1;
                 }
                 None => {
                     self.ledger.hosts.ending.remove(&host);
@@ -208,18 +123,18 @@ impl Shard {
     /// The lease of a host is over: it is told, or is gone, and with it what followed.
     fn end_term(&mut self, host: u32, term: &HostTerm, sink: &mut impl EffectSink) {
         let Some(of) = self.ledger.hosts.name_of(host) else { return };
-        let (life, on_end) = (term.life, term.on_end);
-        let following = self.ledger.hosts.following(host, Some(life));
+        let HostTerm { since, life, on_end, .. } = *term;
+        let following = self.ledger.hosts.following(host, Some(term));
         if self.tells_hosts {
             self.host_ends.push(HostEnd { of: of.clone(), on_end, following });
         }
         if on_end == OnEnd::Release {
             // Whoever is first writes it: from here on it is so for all of them, also after a restart.
-            sink.push(&Effect::HostLeaseGone(Box::new(of.clone())));
-            self.ledger.hosts.drop_lease(&of);
+            self.ledger.hosts.drop_lease(&of, life);
+            sink.push(&Effect::HostLeaseGone { of: Box::new(of), life });
         } else if self.tells_hosts {
             let deadline = self.ledger.hosts.term_end(term);
-            let row = HostLeaseRow { of, life, deadline, on_end, overdue: true };
+            let row = HostLeaseRow { of, since, life, deadline, on_end, overdue: true };
             self.ledger.hosts.put_lease(&row);
             sink.push(&Effect::HostLeasePut(Box::new(row)));
         } else {
@@ -229,10 +144,9 @@ impl Shard {
 
     /// When [`Shard::step_host`] has something to do next.
     pub(super) fn next_host_end(&self) -> Option<Tick> {
-        if !self.ledger.hosts.ending.is_empty() {
-            return Some(Tick(0));
-        }
-        self.ledger.hosts.next_term().map(|(at, _)| at)
+        let hosts = &self.ledger.hosts;
+        let ending = (!hosts.ending.is_empty()).then_some(Tick(hosts.terms.granted_until()));
+        ending.into_iter().chain(hosts.next_term().map(|(at, _)| at)).min()
     }
 
     /// The life of a host that something new of it follows.
@@ -249,11 +163,10 @@ impl Shard {
             return Err(refuse_field(Status::CONFLICTING_FIELDS, "follow_host", message));
         };
         let of = HostName { project, manager: manager.clone(), host: host.clone() };
-        let found = self.find_leased(&of);
-        let term = found.and_then(|host| self.ledger.hosts.host(host).term);
-        let term = term.ok_or_else(|| no_lease(host))?;
+        let term = self.term_of(&of).ok_or_else(|| no_lease(host))?;
         match self.state_of_term(Some(&term)) {
-            HostLeaseState::Running => Ok(term.life),
+            // Nothing ends with a lease that only reports.
+            HostLeaseState::Running | HostLeaseState::Overdue => Ok(term.life),
             _ => {
                 let message =
                     format_args!("the lease of host {host} is over: it has to be renewed first");
@@ -298,10 +211,10 @@ impl Shard {
         let most = check_page_limit(request.limit, PAGE_OBJECTS_MAX)? as usize;
         let hosts = &self.ledger.hosts;
         let manager = hosts.find_manager(project, &request.manager);
-        let behind =
-            manager.into_iter().flat_map(|at| hosts.hosts_behind(at, request.after.as_ref()));
-        let shown = behind.filter(|(_, of)| of.term.is_some() || !of.following.is_empty());
-        let mut items: Vec<HostLease> = shown
+        let listed = |at| hosts.listed_behind(at, request.after.as_ref());
+        let mut items: Vec<HostLease> = manager
+            .into_iter()
+            .flat_map(listed)
             .take(most + 1)
             .filter_map(|(host, of)| Some((of.name.clone()?, host, of.term)))
             .map(|(name, host, term)| self.shown_lease(name, host, term.as_ref()))
@@ -328,28 +241,18 @@ impl Shard {
         }
     }
 
-    /// The lease of a host is about to be taken away: how it stood, and what follows. With `report` what follows
-    /// is let go, as much as fits a hand-over.
-    fn end_host_here(
-        &mut self,
-        of: &HostName,
-        on_end: OnEnd,
-        sink: &mut impl EffectSink,
-    ) -> EndedHost {
-        let found = self.find_leased(of);
-        let found = found.and_then(|host| Some((host, self.ledger.hosts.host(host).term?)));
-        let Some((host, term)) = found else { return EndedHost::default() };
-        let was = self.state_of_term(Some(&term));
-        let following = self.ledger.hosts.following(host, Some(term.life));
-        let lets_go = on_end == OnEnd::Report && was != HostLeaseState::Ended;
-        while lets_go
-            && sink.bytes() <= EXPIRY_SLICE_RECORD_BYTES_MAX - RECORD_BYTES_MAX
-            && let Some(found) = self.ledger.hosts.next_following(host, term.life)
+    /// Lets go what follows a host, as much as fits behind `start` bytes of records; whether that was all.
+    fn let_all_go(&mut self, of: &HostName, start: usize, sink: &mut impl EffectSink) -> bool {
+        let Some(host) = self.find_leased(of) else { return true };
+        while let Some(term) = self.ledger.hosts.host(host).term
+            && let Some(found) = self.ledger.hosts.next_following(host, &term)
         {
+            if sink.bytes() - start > EXPIRY_SLICE_RECORD_BYTES_MAX - RECORD_BYTES_MAX {
+                return false;
+            }
             self.let_go(found, sink);
         }
-        let more = lets_go && self.ledger.hosts.next_following(host, term.life).is_some();
-        EndedHost { following, was, more }
+        true
     }
 
     /// What follows a host does so no more.
@@ -364,6 +267,135 @@ impl Shard {
     }
 }
 
+/// What all shards have of a host.
+struct Whole {
+    of: HostName,
+    /// Its lease, where there is one.
+    term: Option<HostTerm>,
+    /// How that stands: it has ended if it has in one of them.
+    was: HostLeaseState,
+    /// Allocations that follow it.
+    following: u64,
+    /// The highest life that something follows.
+    highest: u64,
+}
+
+impl Whole {
+    fn look(
+        shards: &mut [&mut Shard],
+        project: ProjectId,
+        (manager, host): (&Text, &Text),
+        at: &At,
+    ) -> Result<Self, Refused> {
+        check_manager(manager)?;
+        let (manager, host) = (super::owned(manager), super::owned(host));
+        let of = HostName { project, manager, host };
+        let (mut term, mut was, mut following, mut highest) = (None, HostLeaseState::Absent, 0, 0);
+        let mut is_missing = false;
+        for shard in shards.iter_mut() {
+            shard.set_time(at);
+            shard.act_for(None);
+            let Some(host) = shard.find_leased(&of) else {
+                is_missing = true;
+                continue;
+            };
+            let here = shard.ledger.hosts.host(host).term;
+            highest = highest.max(shard.ledger.hosts.highest_life(host));
+            let Some(found) = here else {
+                is_missing = true;
+                continue;
+            };
+            following += shard.ledger.hosts.following(host, Some(&found));
+            let state = shard.state_of_term(here.as_ref());
+            if state as u8 > was as u8 {
+                was = state;
+            }
+            term = Some(found);
+        }
+        if term.is_some() && is_missing {
+            was = HostLeaseState::Ended;
+        }
+        Ok(Self { of, term, was, following, highest })
+    }
+
+    /// Refuses a request about another life than the one that goes on.
+    fn check_life(&self, life: u64) -> Result<(), Refused> {
+        match &self.term {
+            Some(term) if life != 0 && life != term.life => Err(stale_life(term.life)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The lives of which what follows is of the present from now on.
+    fn lives(&self, request: &RenewHost, leased: u64) -> Result<(u64, u64), Refused> {
+        let begin = request.begin;
+        let Some(term) = &self.term else {
+            if begin == 0 {
+                return Err(no_lease(&request.host));
+            }
+            if begin <= self.highest {
+                return Err(stale_life(self.highest));
+            }
+            if leased >= HOST_LEASES_MAX {
+                let value = u128::from(leased) + 1;
+                return Err(limit("HOST_LEASES_MAX", value, HOST_LEASES_MAX.into()));
+            }
+            return Ok((begin, begin));
+        };
+        if begin != 0 && begin < term.life {
+            return Err(stale_life(term.life));
+        }
+        if begin > term.life {
+            // Nothing ends with a lease that only reports: what followed it is of the next life too.
+            let since = if term.on_end == OnEnd::Report { term.since } else { begin };
+            return Ok((since, begin));
+        }
+        if self.was == HostLeaseState::Ended && !is_planted(Bug::HostRenewedTooLate) {
+            let message = format_args!(
+                "the lease of the host has ended, and with it what followed: begin a later life"
+            );
+            return Err(refuse(Status::EXPIRED, message));
+        }
+        Ok((term.since, term.life))
+    }
+}
+
+fn put(shards: &mut [&mut Shard], row: HostLeaseRow, sink: &mut impl EffectSink) {
+    shards.iter_mut().for_each(|shard| shard.ledger.hosts.put_lease(&row));
+    sink.push(&Effect::HostLeasePut(Box::new(row)));
+}
+
+/// Begins the lease of a host in all shards, or lets it go on.
+pub(super) fn renew_host(
+    shards: &mut [&mut Shard],
+    project: ProjectId,
+    request: &RenewHost,
+    at: &At,
+    sink: &mut impl EffectSink,
+) -> Result<RenewedHost, Refused> {
+    check_lease(request.lease_ms)?;
+    let is_there = |shard: &&mut Shard| shard.projects.contains(&project);
+    if project != ProjectId::DEFAULT && !shards.iter().all(is_there) {
+        return Err(refuse(Status::NOT_FOUND, format_args!("there is no project {project}")));
+    }
+    let whole = Whole::look(shards, project, (&request.manager, &request.host), at)?;
+    whole.check_life(request.life)?;
+    let leased = shards.iter().map(|shard| shard.ledger.hosts.leased()).max().unwrap_or(0);
+    let (since, life) = whole.lives(request, leased)?;
+    let goes_on = whole.term.is_some_and(|term| term.since == since);
+    let row = HostLeaseRow {
+        of: whole.of,
+        since,
+        life,
+        deadline: at.tick.0.saturating_add(request.lease_ms),
+        on_end: request.on_end,
+        overdue: false,
+    };
+    put(shards, row, sink);
+    let following = if goes_on { whole.following } else { 0 };
+    Ok(RenewedHost { time_left_ms: request.lease_ms, following, life, was: whole.was })
+}
+
 /// Ends the lease of a host in all shards.
 pub(super) fn end_host(
     shards: &mut [&mut Shard],
@@ -372,28 +404,29 @@ pub(super) fn end_host(
     at: &At,
     sink: &mut impl EffectSink,
 ) -> Result<EndedHost, Refused> {
-    check_manager(&request.manager)?;
-    let (manager, host) = (super::owned(&request.manager), super::owned(&request.host));
-    let of = HostName { project, manager, host };
-    let mut all = EndedHost::default();
-    for shard in shards.iter_mut() {
-        shard.set_time(at);
-        shard.act_for(None);
-        let part = shard.end_host_here(&of, request.on_end, sink);
-        all.following += part.following;
-        all.more |= part.more;
-        if all.was == HostLeaseState::Absent {
-            all.was = part.was;
+    let whole = Whole::look(shards, project, (&request.manager, &request.host), at)?;
+    let Some(term) = whole.term else { return Err(no_lease(&request.host)) };
+    whole.check_life(request.life)?;
+    let Whole { of, was, following, .. } = whole;
+    let HostTerm { since, life, .. } = term;
+    if request.on_end == OnEnd::Report {
+        if term.on_end == OnEnd::Release {
+            // First of all nothing of it ends any more, whatever comes in between.
+            let deadline = shards.first().map_or(0, |shard| shard.ledger.hosts.term_end(&term));
+            let (of, on_end) = (of.clone(), OnEnd::Report);
+            let row = HostLeaseRow { of, since, life, deadline, on_end, overdue: false };
+            put(shards, row, sink);
+        }
+        let start = sink.bytes();
+        for shard in shards.iter_mut() {
+            if !shard.let_all_go(&of, start, sink) {
+                return Ok(EndedHost { following, was, more: true });
+            }
         }
     }
-    if all.was == HostLeaseState::Absent {
-        return Err(no_lease(&request.host));
-    }
-    if !all.more {
-        sink.push(&Effect::HostLeaseGone(Box::new(of.clone())));
-        shards.iter_mut().for_each(|shard| shard.ledger.hosts.drop_lease(&of));
-    }
-    Ok(all)
+    shards.iter_mut().for_each(|shard| shard.ledger.hosts.drop_lease(&of, life));
+    sink.push(&Effect::HostLeaseGone { of: Box::new(of), life });
+    Ok(EndedHost { following, was, more: false })
 }
 
 #[cold]
@@ -406,10 +439,4 @@ fn no_lease(host: &Text) -> Refused {
 fn stale_life(life: u64) -> Refused {
     let message = format_args!("life {life} of the host has begun: numbers of lives rise");
     refuse_field(Status::HOST_LIFE_STALE, "begin", message)
-}
-
-/// What was put just now is not there.
-#[cold]
-fn gone() -> Refused {
-    refuse(Status::OUTCOME_UNKNOWN, format_args!("a host lease was lost"))
 }

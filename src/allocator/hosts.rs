@@ -62,6 +62,10 @@ pub(super) struct Hosts {
     /// Hosts that have a lease, and those whose lease is over.
     pub(super) leased: u64,
     pub(super) overdue: u64,
+    /// Hosts that have a lease, by project.
+    pub(super) leased_by: BTreeMap<ProjectId, u64>,
+    /// Hosts that have a lease, or of which something follows a life.
+    pub(super) listed: BTreeMap<(u32, Text), u32>,
 }
 
 /// A manager of a project.
@@ -85,6 +89,8 @@ pub(super) struct Host {
     groups: BTreeMap<GroupKey, u32>,
     /// Those whose members follow it, by life.
     pub(super) following: BTreeSet<(u64, u32)>,
+    /// How many follow each life.
+    pub(super) lives: BTreeMap<u64, u64>,
     /// Its lease.
     pub(super) term: Option<HostTerm>,
     /// What it was told of what lives.
@@ -148,6 +154,8 @@ impl Hosts {
             ending: BTreeSet::new(),
             leased: 0,
             overdue: 0,
+            leased_by: BTreeMap::new(),
+            listed: BTreeMap::new(),
         }
     }
 
@@ -164,6 +172,7 @@ impl Hosts {
             + self.hosts.bytes()
             + self.groups.bytes()
             + self.members.bytes()
+            + self.terms.bytes()
             + (self.managers.count() + self.hosts.count()) as usize * HOST_BYTES
     }
 
@@ -274,19 +283,6 @@ impl Hosts {
         self.group_of(host, place).map_or(0, |group| group.members.into())
     }
 
-    /// One of those that follow a life of a host.
-    pub(super) fn next_following(&self, host: u32, life: u64) -> Option<u32> {
-        let place = *self.hosts.at(host).following.range((life, 0)..=(life, u32::MAX)).next()?;
-        self.first_of(host, place)
-    }
-
-    /// Hosts of a project that have a lease.
-    pub(super) fn leased_of(&self, project: ProjectId) -> u64 {
-        let of = |host: &Host| self.managers.at(host.manager).project;
-        self.hosts.iter().filter(|(_, host)| host.term.is_some() && of(host) == project).count()
-            as u64
-    }
-
     /// Whether another host lists a member.
     pub(super) fn is_claimed(&self, member: u32) -> bool {
         self.claims.contains_key(&member) && !is_planted(Bug::ClaimsIgnored)
@@ -368,15 +364,6 @@ impl Hosts {
         member
     }
 
-    /// Something follows a life of a host.
-    fn follow(&mut self, host: u32, life: u64, network: u32) {
-        let of = self.hosts.at_mut(host);
-        of.following.insert((life, network));
-        if of.term.as_ref().is_none_or(|term| term.life != life) {
-            self.ending.insert(host);
-        }
-    }
-
     /// A host, made if it isn't known.
     pub(super) fn host_of(
         &mut self,
@@ -404,6 +391,7 @@ impl Hosts {
                 claims,
                 queued: None,
                 following: BTreeSet::new(),
+                lives: BTreeMap::new(),
                 term: None,
             };
             let at = self.hosts.insert(made);
@@ -472,11 +460,11 @@ impl Hosts {
         if of.allocations == 0 && of.name.is_some() {
             manager.hosts -= 1;
         }
+        self.unfollow(host, (life, network), first == NIL);
         if first != NIL {
             return;
         }
-        of.groups.remove(&(network, life));
-        of.following.remove(&(life, network));
+        self.hosts.at_mut(host).groups.remove(&(network, life));
         self.groups.remove(group);
         self.drop_if_idle(host);
     }
@@ -613,10 +601,7 @@ impl Hosts {
             }
             members += count;
             let claims = self.claims.values().filter(|claim| claim.host == at).count() as u64;
-            let is_timed = |term: &HostTerm| term.overdue || self.terms.has(at, &term.lease);
-            if !host.term.as_ref().is_none_or(is_timed) {
-                found.push(format!("the lease of host {:?} is out of place", host.name));
-            }
+            self.check_terms(at, host, found);
             let queued = host.queued.is_none_or(|turn| self.empty.get(&turn) == Some(&at));
             if claims != host.claims || !queued {
                 found.push(format!("host {:?} claims {} of {claims}", host.name, host.claims));

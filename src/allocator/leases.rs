@@ -123,6 +123,7 @@ impl Shard {
             };
             if self.is_over(self.ledger.at(handle)) {
                 self.commit_ended(handle, sink);
+                self.ended += 1;
             } else {
                 self.ledger.move_deadline(handle);
             }

@@ -194,6 +194,8 @@ pub struct Shard {
     pub(super) tells_hosts: bool,
     /// Ends that were not told yet: as many as a slice looks at.
     pub(super) host_ends: Vec<super::host_leases::HostEnd>,
+    /// Allocations that ended with a lease and were not counted yet.
+    pub(super) ended: u32,
     /// Records at which creation ends.
     records_most: u64,
 }
@@ -243,6 +245,7 @@ impl Shard {
             adopting: false,
             tells_hosts: true,
             host_ends: Vec::new(),
+            ended: 0,
             records_most: settings.records_max / 100 * RECORDS_FULL_PERCENT,
         }
     }

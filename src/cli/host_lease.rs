@@ -62,6 +62,9 @@ pub(crate) struct Renew {
     #[arg(long, value_name = "LIFE", num_args = 0..=1)]
     #[expect(clippy::option_option, reason = "given, and with a number or without")]
     begin: Option<Option<u64>>,
+    /// Only if this is the last life that began
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    life: u64,
 }
 
 /// What is ended.
@@ -72,6 +75,9 @@ pub(crate) struct End {
     /// What comes of what follows the host: it stays, or is released
     #[arg(long, value_enum, default_value = "report")]
     on_end: EndName,
+    /// Only if this is the last life that began
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    life: u64,
 }
 
 /// What comes of a host.
@@ -169,7 +175,8 @@ async fn renew(session: &Session, renew: Renew) -> Result<(), Fault> {
     let begin = renew.begin.map_or(0, |life| life.unwrap_or_else(manager::number_of_now));
     let Which { host, manager } = renew.which;
     let on_end = renew.on_end.on_end();
-    let request = RenewHost { manager, host, lease_ms: renew.lease, on_end, begin };
+    let request =
+        RenewHost { manager, host, lease_ms: renew.lease, on_end, begin, life: renew.life };
     if session.is_dry("renew the lease of the host so", &request)? {
         return Ok(());
     }
@@ -182,7 +189,7 @@ async fn renew(session: &Session, renew: Renew) -> Result<(), Fault> {
 
 async fn end(session: &Session, end: End) -> Result<(), Fault> {
     let Which { host, manager } = end.which;
-    let request = EndHost { manager, host, on_end: end.on_end.on_end() };
+    let request = EndHost { manager, host, on_end: end.on_end.on_end(), life: end.life };
     if session.is_dry("end the lease of the host so", &request)? {
         return Ok(());
     }

@@ -88,7 +88,7 @@ impl Recovery {
             | Effect::PoolPut(_)
             | Effect::ObjectGone { .. }
             | Effect::HostLeasePut(_)
-            | Effect::HostLeaseGone(_)
+            | Effect::HostLeaseGone { .. }
             | Effect::Adoption { .. } => None,
             Effect::NetworkGone { network, .. } => self.owners.remove(network),
             Effect::SubnetPut(row) => self.owners.get(&row.network).copied(),
@@ -114,7 +114,7 @@ impl Restore for Recovery {
     fn effect(&mut self, effect: &Effect) -> Result<(), String> {
         self.effects += 1;
         self.catalogue.absorb(effect).map_err(|error| error.to_string())?;
-        if matches!(effect, Effect::HostLeasePut(_) | Effect::HostLeaseGone(_)) {
+        if matches!(effect, Effect::HostLeasePut(_) | Effect::HostLeaseGone { .. }) {
             // A host may have something in any network: every shard has all leases.
             let mut all = self.shards.iter_mut();
             return all.try_for_each(|shard| shard.absorb(effect)).map_err(|e| e.to_string());

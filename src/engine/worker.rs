@@ -539,12 +539,9 @@ impl Worker {
 
     /// Ends some of the leases that are over.
     fn expire(&mut self, shard: &mut Shard, at: &At, draft: &mut Draft) {
-        let before = draft.records.record_count();
         shard.step_expiry(at, limits::EXPIRY_SLICE_OBJECTS, &mut draft.records);
+        self.figures.expired(shard.take_ended());
         let ends = shard.take_host_ends();
-        // Of a host lease there is a record too, which ends no allocation.
-        let of_hosts = u32::try_from(ends.len()).unwrap_or(u32::MAX);
-        self.figures.expired((draft.records.record_count() - before).saturating_sub(of_hosts));
         super::host_ends::log(&ends);
     }
 

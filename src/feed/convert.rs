@@ -128,7 +128,7 @@ impl Told<'_> {
             | Effect::JobGone { .. }
             // What came of it is told with what followed it.
             | Effect::HostLeasePut(_)
-            | Effect::HostLeaseGone(_)
+            | Effect::HostLeaseGone { .. }
             // The server's own state, no object.
             | Effect::Adoption { .. } => Ok(()),
         }

@@ -107,7 +107,7 @@ impl Names {
             // Events of it carry what they tell.
             | Effect::LevelPut(_)
             | Effect::HostLeasePut(_)
-            | Effect::HostLeaseGone(_)
+            | Effect::HostLeaseGone { .. }
             | Effect::Adoption { .. } => {}
         }
     }

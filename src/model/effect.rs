@@ -112,7 +112,12 @@ pub enum Effect {
     /// The lease of a host is now so.
     HostLeasePut(Box<HostLeaseRow>),
     /// The host has no lease any more: what followed it has ended.
-    HostLeaseGone(Box<HostName>),
+    HostLeaseGone {
+        /// Whose.
+        of: Box<HostName>,
+        /// The last life that began; a lease of a later one is not meant.
+        life: u64,
+    },
     /// Adoption mode is now so: begun at this tick, or not on (0).
     Adoption {
         /// When it began.

@@ -14,14 +14,16 @@ pub struct HostName {
     pub host: Text,
 }
 
-/// The lease of a host. What follows it names its life; what follows another life has ended.
+/// The lease of a host. What follows it names a life; what follows one that is not of the present has ended.
 ///
 /// Source: docs/decisions/0032-host-leases.md.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostLeaseRow {
     /// Whose.
     pub of: HostName,
-    /// The life of the host that it is of; never 0.
+    /// What follows a life from this one on is of the present; never 0.
+    pub since: u64,
+    /// The last life of the host that began; never below `since`.
     pub life: u64,
     /// Its end, ms since the Unix epoch.
     pub deadline: u64,

@@ -221,7 +221,7 @@ impl Chunk {
                 self.objects.push(ObjectItem { key, at });
                 return;
             }
-            Effect::HostLeaseGone(of) => {
+            Effect::HostLeaseGone { of, .. } => {
                 let key = ObjectKey::HostLease(host_key(of));
                 self.objects.push(ObjectItem { key, at });
                 return;
@@ -370,9 +370,11 @@ impl Chunk {
     ) -> Result<(), RecordError> {
         for (record, effect) in self.records_of(items) {
             *state = match effect? {
-                Effect::JobGone { .. } | Effect::ThingGone { .. } | Effect::HostLeaseGone(_) => {
-                    None
-                }
+                Effect::HostLeaseGone { life, .. } if life_of(state.as_deref()) > life => continue,
+                Effect::HostLeasePut(row) if life_of(state.as_deref()) > row.life => continue,
+                Effect::JobGone { .. }
+                | Effect::ThingGone { .. }
+                | Effect::HostLeaseGone { .. } => None,
                 _ => Some(record.to_vec()),
             };
         }
@@ -403,6 +405,14 @@ impl Chunk {
 fn group_at(arena: &[u8], at: u32) -> Option<GroupKey> {
     let mark = cell_mark(arena.get(at as usize..)?).ok()??;
     Some(GroupKey::at(mark.network, mark.subnet, mark.offset))
+}
+
+/// The last life that began of a host whose lease is stored so; 0 = it has none.
+fn life_of(state: Option<&[u8]>) -> u64 {
+    match state.map(decode) {
+        Some(Ok((Effect::HostLeasePut(row), _))) => row.life,
+        _ => 0,
+    }
 }
 
 /// The record of a subnet or pool with the level of its use. What stands under the number by now may

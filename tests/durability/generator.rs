@@ -73,11 +73,12 @@ impl Generator {
             host: text(["n1", "n2", "n3"][random.below(3) as usize]),
         };
         if random.one_in(4) {
-            return self.push(Effect::HostLeaseGone(Box::new(of)));
+            return self.push(Effect::HostLeaseGone { of: Box::new(of), life: random.below(10) });
         }
         let on_end = if random.one_in(2) { OnEnd::Release } else { OnEnd::Report };
         self.push(Effect::HostLeasePut(Box::new(HostLeaseRow {
             of,
+            since: 1,
             life: 1 + random.below(9),
             deadline: random.next_u64(),
             on_end,

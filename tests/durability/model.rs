@@ -92,11 +92,16 @@ impl Model {
             | Effect::ThingGone { .. } => self.absorb_thing(effect),
             Effect::LevelPut(row) => self.put_level(row),
             Effect::HostLeasePut(row) => {
-                self.host_leases.insert(host_key(&row.of), (**row).clone());
+                let known = self.host_leases.get(&host_key(&row.of));
+                if known.is_none_or(|known| known.life <= row.life) {
+                    self.host_leases.insert(host_key(&row.of), (**row).clone());
+                }
                 Ok(())
             }
-            Effect::HostLeaseGone(of) => {
-                self.host_leases.remove(&host_key(of));
+            Effect::HostLeaseGone { of, life } => {
+                if self.host_leases.get(&host_key(of)).is_some_and(|known| known.life <= *life) {
+                    self.host_leases.remove(&host_key(of));
+                }
                 Ok(())
             }
             Effect::Adoption { since } => {

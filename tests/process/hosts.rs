@@ -27,7 +27,7 @@ const LONG_MS: u64 = 60_000;
 
 fn renewal(host: &str, lease_ms: u64, begin: u64) -> RenewHost {
     let (manager, host) = (text("cni"), text(host));
-    RenewHost { manager, host, lease_ms, on_end: OnEnd::Release, begin }
+    RenewHost { manager, host, lease_ms, on_end: OnEnd::Release, begin, life: 0 }
 }
 
 fn follower(owner: OwnerId, host: &str) -> Allocate {

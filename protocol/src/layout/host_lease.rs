@@ -32,16 +32,17 @@ fn write_place(manager: &Text, host: &Text, writer: &mut Writer<'_>) {
 impl Layout for RenewHost {
     fn read(reader: &mut Reader<'_>) -> Read<Self> {
         let lease_ms = read_lease(reader)?;
-        let begin = reader.u64("begin")?;
+        let (begin, life) = (reader.u64("begin")?, reader.u64("life")?);
         let on_end = reader.numbered("on_end")?;
         reader.zero::<7>("reserved")?;
         let (manager, host) = read_place(reader)?;
-        Ok(Self { manager, host, lease_ms, on_end, begin })
+        Ok(Self { manager, host, lease_ms, on_end, begin, life })
     }
 
     fn write(&self, writer: &mut Writer<'_>) {
         writer.u64(self.lease_ms);
         writer.u64(self.begin);
+        writer.u64(self.life);
         writer.numbered(self.on_end);
         writer.slice(&[0; 7]);
         write_place(&self.manager, &self.host, writer);
@@ -72,13 +73,15 @@ impl Layout for RenewedHost {
 
 impl Layout for EndHost {
     fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let life = reader.u64("life")?;
         let on_end = reader.numbered("on_end")?;
         reader.zero::<7>("reserved")?;
         let (manager, host) = read_place(reader)?;
-        Ok(Self { manager, host, on_end })
+        Ok(Self { manager, host, on_end, life })
     }
 
     fn write(&self, writer: &mut Writer<'_>) {
+        writer.u64(self.life);
         writer.numbered(self.on_end);
         writer.slice(&[0; 7]);
         write_place(&self.manager, &self.host, writer);

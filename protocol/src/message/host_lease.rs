@@ -48,6 +48,9 @@ pub struct RenewHost {
     /// decimal string.
     #[serde(default, with = "super::usage::decimal")]
     pub begin: u64,
+    /// Only if this is the last life that began; 0 = whichever it is. In JSON a decimal string.
+    #[serde(default, with = "super::usage::decimal")]
+    pub life: u64,
 }
 
 /// A lease that goes on.
@@ -57,7 +60,7 @@ pub struct RenewedHost {
     pub time_left_ms: u64,
     /// Allocations that follow it.
     pub following: u64,
-    /// The life of the host that it is of. In JSON a decimal string.
+    /// The last life of the host that began. In JSON a decimal string.
     #[serde(with = "super::usage::decimal")]
     pub life: u64,
     /// How it stood before.
@@ -74,6 +77,9 @@ pub struct EndHost {
     /// What comes of it: with `report` the lease is gone, and what followed it stays as it is.
     #[serde(default)]
     pub on_end: OnEnd,
+    /// Only if this is the last life that began; 0 = whichever it is. In JSON a decimal string.
+    #[serde(default, with = "super::usage::decimal")]
+    pub life: u64,
 }
 
 /// A lease that was ended.
@@ -110,7 +116,7 @@ pub struct HostLease {
     pub time_left_ms: u64,
     /// Allocations that follow it, or still have to be released because of it.
     pub following: u64,
-    /// The life of the host that it is of. In JSON a decimal string.
+    /// The last life of the host that began. In JSON a decimal string.
     #[serde(with = "super::usage::decimal")]
     pub life: u64,
     /// How it stands.

@@ -26,10 +26,11 @@ made_by! {
     RenewHost = |s| Self {
         manager: filled(s, text::MANAGER_BYTES_MAX), host: filled(s, text::TEXT_BYTES_MAX),
         lease_ms: s.lease_ms(), on_end: s.make(), begin: s.make(),
+        life: s.make(),
     };
     EndHost = |s| Self {
         manager: filled(s, text::MANAGER_BYTES_MAX), host: filled(s, text::TEXT_BYTES_MAX),
-        on_end: s.make(),
+        on_end: s.make(), life: s.make(),
     };
     HostLeaseList = |s| Self {
         manager: filled(s, text::MANAGER_BYTES_MAX), limit: s.up_to(1_000) as u32, after: s.make(),

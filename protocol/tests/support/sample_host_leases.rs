@@ -13,11 +13,12 @@ fn renew() -> RenewHost {
         lease_ms: 600_000,
         on_end: OnEnd::Report,
         begin: 0,
+        life: 0,
     }
 }
 
 fn end(on_end: OnEnd) -> EndHost {
-    EndHost { manager: text("cni"), host: text("n1"), on_end }
+    EndHost { manager: text("cni"), host: text("n1"), on_end, life: 7 }
 }
 
 /// Requests of this room.

@@ -140,41 +140,35 @@ impl Shard {
         Ok(self.reply(&asked, first, second))
     }
 
-    /// The life of its host that what a decision makes is to follow.
+    /// The life of its host that what a decision makes is to follow; `None` = as it was.
     fn life_of_new(
         &self,
         network: u32,
         asked: &Asked<'_>,
         decision: &Decision,
     ) -> Result<Option<u64>, Refused> {
-        let mut follows = asked.extras.follow_host;
+        if !asked.extras.follow_host {
+            return Ok(None);
+        }
         let (mut manager, mut host) = (asked.extras.manager.as_ref(), asked.extras.host.as_ref());
+        let project = self.project_asking(network);
         match decision {
             Decision::Fresh(_) => {}
             Decision::TakeOver(held) => {
                 let row = self.ledger.extras_row(self.ledger.at(*held));
-                follows |= row.is_some_and(|row| row.follows.is_some());
                 manager = manager.or(row.and_then(|row| row.manager.as_ref()));
                 host = host.or(row.and_then(|row| row.host.as_ref()));
             }
-            // It may have been made while nobody knew of the present life of the host.
-            Decision::Repeat(held) if follows => {
-                let record = self.ledger.at(*held);
-                let row = self.ledger.extras_row(record).filter(|row| row.follows.is_some());
-                let is_over = self.ledger.lease_end(record).is_some_and(|end| end <= self.now.0);
-                let Some(row) = row.filter(|_| is_over && self.ends_no_lease()) else {
-                    return Ok(None);
-                };
-                let place = (row.manager.as_ref(), row.host.as_ref());
-                let project = self.project_asking(network);
-                return Ok(self.life_to_follow(project, place).ok());
+            // It may have been made before the present life of the host, and gone on by a grace only.
+            Decision::Repeat(held) => {
+                let row = self.ledger.extras_row(self.ledger.at(*held));
+                let place = row.filter(|row| row.follows.is_some());
+                let place = place.map(|row| (row.manager.as_ref(), row.host.as_ref()));
+                return Ok(place.and_then(|place| self.life_to_follow(project, place).ok()));
             }
             _ => return Ok(None),
         }
-        if !follows {
-            return Ok(None);
-        }
-        self.life_to_follow(self.project_asking(network), (manager, host)).map(Some)
+        self.life_to_follow(project, (manager, host)).map(Some)
     }
 
     /// The addresses that are wanted: one, or two with slots s and s + 1.
@@ -403,9 +397,14 @@ impl Shard {
             _ => kept(row.extras),
         };
         row.state = AllocationState::Allocated;
+        let was = row.extras.as_deref().map(|row| (row.manager.clone(), row.host.clone()));
         row.extras = self.merged(row.extras, asked);
-        if let Some(extras) = row.extras.as_mut().filter(|_| asked.life.is_some()) {
-            extras.follows = asked.life;
+        if let Some(extras) = &mut row.extras
+            && asked.life.is_none()
+            && was != Some((extras.manager.clone(), extras.host.clone()))
+        {
+            // Whoever moves it elsewhere says whether it follows there.
+            extras.follows = None;
         }
         row
     }

@@ -4,7 +4,7 @@
 use super::Catalogue;
 use super::transaction::apply_transaction;
 use crate::allocator::Shard;
-use crate::allocator::host_leases::end_host;
+use crate::allocator::host_leases::{end_host, renew_host};
 use crate::allocator::refusal::{Refused, refuse, unsupported, with};
 use crate::allocator::shard::{Answer, At, Scope};
 use crate::model::{
@@ -28,6 +28,10 @@ pub fn apply_spanning(
     if let Request::ServerAdopt(request) = request {
         let adoption = catalogue.adopt(shards, at, request.action, sink);
         return Ok((Status::OK, Reply::Adoption(adoption)));
+    }
+    if let Request::RenewHost(request) = request {
+        let renewed = renew_host(shards, scope.project, request, at, sink)?;
+        return Ok((Status::OK, Reply::RenewedHost(renewed)));
     }
     if let Request::EndHost(request) = request {
         let ended = end_host(shards, scope.project, request, at, sink)?;

@@ -46,7 +46,7 @@ impl Catalogue {
             | Effect::PinPut(_)
             | Effect::ThingGone { .. }
             | Effect::HostLeasePut(_)
-            | Effect::HostLeaseGone(_)
+            | Effect::HostLeaseGone { .. }
             | Effect::Adoption { .. } => {}
         }
     }

@@ -26,6 +26,7 @@ impl Dice {
 /// A lease as a naive server has it.
 #[derive(Clone, Copy, Debug)]
 struct Lease {
+    since: u64,
     life: u64,
     deadline: u64,
     on_end: OnEnd,
@@ -43,20 +44,33 @@ struct Naive {
     leases: [Option<Lease>; HOSTS.len()],
     given: BTreeMap<(u128, u128), Given>,
     life: u64,
+    /// What of no present life ends only then.
+    grace_until: u64,
+}
+
+impl Lease {
+    fn has_ended(&self, now: u64) -> bool {
+        self.on_end == OnEnd::Release && self.deadline <= now
+    }
 }
 
 impl Naive {
-    fn is_over(&self, host: usize, now: u64) -> bool {
-        self.leases[host].is_some_and(|lease| lease.deadline <= now)
+    fn is_of_present(&self, given: &Given) -> bool {
+        let has = |lease: Lease| {
+            given.life.is_some_and(|life| (lease.since..=lease.life).contains(&life))
+        };
+        self.leases[given.host].is_some_and(has)
     }
 
     /// Whether what was given is there still.
     fn is_there(&self, given: &Given, now: u64) -> bool {
-        let Some(life) = given.life else { return true };
-        let Some(lease) = self.leases[given.host].filter(|lease| lease.life == life) else {
-            return false;
-        };
-        lease.on_end == OnEnd::Report || lease.deadline > now
+        if given.life.is_none() {
+            return true;
+        }
+        match self.leases[given.host].filter(|_| self.is_of_present(given)) {
+            Some(lease) => !lease.has_ended(now),
+            None => now < self.grace_until,
+        }
     }
 
     /// Forgets what has ended, as everybody may.
@@ -69,8 +83,7 @@ impl Naive {
             .collect();
         gone.iter().for_each(|key| drop(self.given.remove(key)));
         for host in 0..HOSTS.len() {
-            let ends = |lease: &Lease| lease.on_end == OnEnd::Release && lease.deadline <= now;
-            if self.leases[host].as_ref().is_some_and(ends) {
+            if self.leases[host].is_some_and(|lease| lease.has_ended(now)) {
                 self.leases[host] = None;
             }
         }
@@ -84,35 +97,28 @@ fn renew(world: &mut World, naive: &mut Naive, dice: &mut Dice) {
     naive.life += u64::from(begins);
     let begin = if begins { naive.life } else { 0 };
     let now = world.at.tick.0;
-    let was = naive.leases[host];
-    let is_over = naive.is_over(host, now);
     let answer = world.renew_host(lease(HOSTS[host], on_end, begin));
-    let life = match was {
-        None if !begins => {
-            // A record of the end may be written by now, or not.
+    let was = naive.leases[host];
+    let (since, life) = match was {
+        // A record of the end may be written by now, or not.
+        _ if !begins && was.is_none_or(|was| was.has_ended(now)) => {
             let status = answer.unwrap_err().status;
             assert!(matches!(status, Status::NO_HOST_LEASE | Status::EXPIRED), "{status:?}");
             return;
         }
-        None => begin,
-        Some(was) if was.on_end == OnEnd::Report => was.life,
-        Some(_) if begins => begin,
-        Some(_) if is_over => {
-            assert_eq!(answer.unwrap_err().status, Status::EXPIRED);
-            return;
-        }
-        Some(was) => was.life,
+        Some(was) if !begins => (was.since, was.life),
+        Some(was) if was.on_end == OnEnd::Report => (was.since, begin),
+        _ => (begin, begin),
     };
     let renewed = answer.unwrap();
     assert_eq!(renewed.life, life);
-    let follows = |given: &&Given| given.host == host && given.life == Some(life);
-    let following = naive.given.values().filter(follows).count() as u64;
-    assert_eq!(renewed.following, following);
-    if was.is_some_and(|was| was.on_end == OnEnd::Report) && is_over {
+    let deadline = now + renewed.time_left_ms;
+    if was.is_some_and(|was| was.on_end == OnEnd::Report && was.deadline <= now) {
         assert_eq!(renewed.was, HostLeaseState::Overdue);
     }
-    let deadline = now + renewed.time_left_ms;
-    naive.leases[host] = Some(Lease { life, deadline, on_end });
+    naive.leases[host] = Some(Lease { since, life, deadline, on_end });
+    let follows = |given: &&Given| given.host == host && naive.is_of_present(given);
+    assert_eq!(renewed.following, naive.given.values().filter(follows).count() as u64);
 }
 
 fn allocate_one(world: &mut World, naive: &mut Naive, dice: &mut Dice) {
@@ -124,14 +130,19 @@ fn allocate_one(world: &mut World, naive: &mut Naive, dice: &mut Dice) {
     let now = world.at.tick.0;
     let answer = world.try_take(network, request);
     let held = naive.given.get(&(network, number)).filter(|given| naive.is_there(given, now));
-    if held.is_some() {
+    if let Some(held) = held.cloned() {
         assert!(answer.unwrap().first.repeated);
+        let present = naive.leases[held.host].filter(|lease| !lease.has_ended(now));
+        if let Some(lease) = present.filter(|_| follows && held.life.is_some()) {
+            let given = Given { life: Some(lease.life), ..held };
+            naive.given.insert((network, number), given);
+        }
         return;
     }
     let life = match naive.leases[host] {
         _ if !follows => None,
         None => return assert_eq!(answer, Err(Status::NO_HOST_LEASE)),
-        Some(lease) if lease.deadline <= now => {
+        Some(lease) if lease.has_ended(now) => {
             let status = answer.unwrap_err();
             assert!(matches!(status, Status::HOST_LEASE_OVER | Status::NO_HOST_LEASE));
             return;
@@ -152,7 +163,7 @@ fn move_one(world: &mut World, naive: &mut Naive, dice: &mut Dice) {
     let life = match (held.life, naive.leases[to]) {
         (None, _) => None,
         (life, _) if held.host == to => life,
-        (Some(_), Some(lease)) if lease.deadline > now => Some(lease.life),
+        (Some(_), Some(lease)) if !lease.has_ended(now) => Some(lease.life),
         (Some(_), _) => {
             let status = answer.unwrap_err();
             assert!(matches!(status, Status::HOST_LEASE_OVER | Status::NO_HOST_LEASE));
@@ -167,17 +178,21 @@ fn end_one(world: &mut World, naive: &mut Naive, dice: &mut Dice) {
     let host = dice.roll(3) as usize;
     let on_end = if dice.roll(2) == 0 { OnEnd::Report } else { OnEnd::Release };
     let now = world.at.tick.0;
+    if naive.leases[host].is_some_and(|lease| lease.has_ended(now)) {
+        world.end_all();
+        naive.settle(now);
+    }
     let answer = world.end_host(HOSTS[host], on_end);
-    let Some(lease) = naive.leases[host] else {
-        // What has ended may be there for as long as no record says so.
-        return;
-    };
+    if naive.leases[host].is_none() {
+        return assert_eq!(answer.unwrap_err().status, Status::NO_HOST_LEASE);
+    }
     assert!(!answer.unwrap().more);
-    let has_ended = lease.on_end == OnEnd::Release && lease.deadline <= now;
-    for given in naive.given.values_mut() {
-        let follows = given.host == host && given.life == Some(lease.life);
-        if follows && on_end == OnEnd::Report && !has_ended {
-            given.life = None;
+    if on_end == OnEnd::Report {
+        let of = |naive: &Naive, given: &Given| given.host == host && naive.is_of_present(given);
+        let let_go: Vec<_> =
+            naive.given.iter().filter(|(_, given)| of(naive, given)).map(|(key, _)| *key).collect();
+        for key in let_go {
+            naive.given.insert(key, Given { host, life: None });
         }
     }
     naive.leases[host] = None;
@@ -202,7 +217,7 @@ fn compare(world: &mut World, naive: &Naive) {
 
 fn run(seed: u64) {
     let (mut world, mut dice) = (world_of(2), Dice(seed));
-    let mut naive = Naive { leases: [None; 3], given: BTreeMap::new(), life: 0 };
+    let mut naive = Naive { leases: [None; 3], given: BTreeMap::new(), life: 0, grace_until: 0 };
     for _ in 0..STEPS {
         match dice.roll(20) {
             0..=4 => renew(&mut world, &mut naive, &mut dice),
@@ -223,6 +238,7 @@ fn run(seed: u64) {
                 if dice.roll(2) == 0 {
                     world.lose_memory();
                     let until = world.at.tick.0 + RESTART_GRACE_MS;
+                    naive.grace_until = until;
                     for lease in naive.leases.iter_mut().flatten() {
                         lease.deadline = lease.deadline.max(until);
                     }

@@ -148,7 +148,7 @@ pub(super) fn network_of(effect: &Effect) -> Option<NetworkHandle> {
         | Effect::PoolPut(_)
         | Effect::ObjectGone { .. }
         | Effect::HostLeasePut(_)
-        | Effect::HostLeaseGone(_)
+        | Effect::HostLeaseGone { .. }
         | Effect::Adoption { .. } => None,
     }
 }

@@ -26,7 +26,8 @@ fn follower(id: u64, network: u128, owner: u128, host: &str) -> Operation {
 }
 
 fn lease(id: u64, host: &str, on_end: OnEnd, begin: u64, lease_ms: u64) -> Operation {
-    let body = RenewHost { manager: text("cni"), host: text(host), lease_ms, on_end, begin };
+    let body =
+        RenewHost { manager: text("cni"), host: text(host), lease_ms, on_end, begin, life: 0 };
     operation(id, 0, Opcode::RENEW_HOST, Request::RenewHost(Box::new(body)))
 }
 

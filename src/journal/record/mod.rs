@@ -165,7 +165,7 @@ pub fn encode(effect: &Effect, out: &mut Vec<u8>) {
             port::encode_gone(*network, *revision, *created, was, out);
         }
         Effect::HostLeasePut(row) => host_lease::encode_put(row, out),
-        Effect::HostLeaseGone(of) => host_lease::encode_gone(of, out),
+        Effect::HostLeaseGone { of, life } => host_lease::encode_gone(of, *life, out),
         other => object::encode(other, out),
     }
 }

@@ -616,7 +616,7 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
         ),
         ("pool-put-level", Effect::PoolPut(Box::new(PoolRow { level: 80, ..golden_pool() }))),
         ("host-lease-put", Effect::HostLeasePut(Box::new(hosts::golden()))),
-        ("host-lease-gone", Effect::HostLeaseGone(Box::new(hosts::golden().of))),
+        ("host-lease-gone", Effect::HostLeaseGone { of: Box::new(hosts::golden().of), life: 9 }),
         ("allocation-follows", Effect::AllocationPut(hosts::follower())),
         ("level-put", Effect::LevelPut(levels::golden())),
         ("level-put-pool", Effect::LevelPut(LevelRow { subnet: None, ..levels::golden() })),

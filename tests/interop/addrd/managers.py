@@ -60,9 +60,10 @@ HOST = {
 REQUESTS = {
     "renew_host": Layout(
         ("lease_ms", Number(8, least=1_000, most=315_360_000_000)), ("begin", Number(8, text=True)),
+        ("life", Number(8, text=True)),
         ("on_end", Enumeration(ON_END)), (RESERVED, Reserved(7)), tail=HOST,
     ),
-    "end_host": Layout(("on_end", Enumeration(ON_END)), (RESERVED, Reserved(7)), tail=HOST),
+    "end_host": Layout(("life", Number(8, text=True)), ("on_end", Enumeration(ON_END)), (RESERVED, Reserved(7)), tail=HOST),
     "host_lease_list": Layout(
         ("limit", limit()), (RESERVED, Reserved(4)),
         tail={0x8001: Tag("manager", NeededText(MANAGER_BYTES_MAX), needed=True), 0x8002: Tag("after", Text())},

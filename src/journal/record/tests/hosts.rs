@@ -10,7 +10,7 @@ pub(super) fn golden() -> HostLeaseRow {
         manager: golden_text("m").unwrap(),
         host: golden_text("hh").unwrap(),
     };
-    HostLeaseRow { of, life: 9, deadline: 1, on_end: OnEnd::Release, overdue: false }
+    HostLeaseRow { of, since: 7, life: 9, deadline: 1, on_end: OnEnd::Release, overdue: false }
 }
 
 pub(super) fn follower() -> AllocationRow {
