@@ -80,6 +80,10 @@ pub(crate) enum Bug {
     EndedRestNotFree,
     /// The second call about a host may come at once.
     GraceOfHostsIgnored,
+    /// The lease of a host can be renewed after what followed it has ended.
+    HostRenewedTooLate,
+    /// What follows a former life of a host goes on with the next one.
+    FormerLifeGoesOn,
     /// Asking again for what is held doesn't keep it.
     RepeatKeepsNothing,
     /// A call is complete without its last part.
@@ -235,6 +239,14 @@ mod tests {
         (
             Bug::RenewedTooLate,
             "allocator::tests::leases::a_lease_ends_at_its_deadline_and_not_before",
+        ),
+        (
+            Bug::HostRenewedTooLate,
+            "allocator::tests::host_leases::what_follows_ends_with_the_lease_of_its_host",
+        ),
+        (
+            Bug::FormerLifeGoesOn,
+            "allocator::tests::host_leases::what_followed_a_former_life_never_reaches_the_next_one",
         ),
         (Bug::GraceOfHostsIgnored, LIVE),
         (Bug::GraceOfHostsIgnored, SCHEDULES),

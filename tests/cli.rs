@@ -19,6 +19,8 @@ mod forms;
 mod history;
 #[path = "cli/holds.rs"]
 mod holds;
+#[path = "cli/host_leases.rs"]
+mod host_leases;
 #[path = "cli/leases.rs"]
 mod leases;
 #[path = "cli/levels.rs"]

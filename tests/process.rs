@@ -33,6 +33,8 @@ mod frames;
 mod history;
 #[path = "process/holding.rs"]
 mod holding;
+#[path = "process/hosts.rs"]
+mod hosts;
 #[path = "process/leasing.rs"]
 mod leasing;
 #[path = "process/levels.rs"]

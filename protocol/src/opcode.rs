@@ -141,6 +141,12 @@ opcodes! {
     SUSPECT_LIST = 0x0331, "suspect_list";
     /// Lists managers, or the hosts of one.
     MANAGER_LIST = 0x0332, "manager_list";
+    /// Begins the lease of a host, or lets it go on.
+    RENEW_HOST = 0x0333, "renew_host";
+    /// Ends the lease of a host now.
+    END_HOST = 0x0334, "end_host";
+    /// Lists hosts of a manager that have a lease.
+    HOST_LEASE_LIST = 0x0335, "host_lease_list";
 
     /// Creates a project.
     PROJECT_CREATE = 0x0401, "project_create";
@@ -223,6 +229,7 @@ impl Opcode {
             Self::UNWATCH => NetworkRule::None,
             Self::NETWORK_LIST | Self::NETWORK_FIND | Self::TRANSACTION => NetworkRule::None,
             Self::MANAGER_LIST => NetworkRule::None,
+            Self::RENEW_HOST | Self::END_HOST | Self::HOST_LEASE_LIST => NetworkRule::None,
             Self::RECONCILE | Self::SUSPECT_LIST | Self::RENEW_OWNER => NetworkRule::Optional,
             Self::LOOKUP | Self::SCOPE_GET | Self::POOL_GET => NetworkRule::Optional,
             Self::SCOPE_LIST | Self::POOL_LIST => NetworkRule::None,

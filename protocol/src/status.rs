@@ -159,6 +159,12 @@ statuses! {
     RECONCILE_STALE = 0x0167, 409, "";
     /// The part does not fit those of its call that came before.
     RECONCILE_DIFFERS = 0x0168, 409, "";
+    /// The host has no lease.
+    NO_HOST_LEASE = 0x0169, 404, "";
+    /// The lease of the host is over.
+    HOST_LEASE_OVER = 0x016a, 409, "";
+    /// A later life of the host has begun.
+    HOST_LIFE_STALE = 0x016b, 409, "";
     /// What follows a position is not kept any more, or is of another life of the data: list anew.
     RELIST = 0x0170, 410, "";
     /// The backup is not being fetched any more, or never was.

@@ -262,6 +262,7 @@ fn held() -> Detail {
         host: long,
         manager: Text::new(&"m".repeat(64)).ok(),
         network_project: Some(ProjectId::from_u128(4)),
+        follows_host: true,
     }))
 }
 

@@ -117,6 +117,8 @@ impl Shard {
             }
             Effect::JobPut(row) => self.put_job(row),
             Effect::LevelPut(row) => self.put_level(row),
+            Effect::HostLeasePut(row) => self.ledger.hosts.put_lease(row),
+            Effect::HostLeaseGone { of, life } => self.ledger.hosts.drop_lease(of, *life),
             // The catalogue's, which no shard keeps.
             Effect::ProjectPut(_)
             | Effect::ScopePut(_)

@@ -45,7 +45,8 @@ impl Shard {
             | Request::JobGet(_)
             | Request::JobList(_)
             | Request::SuspectList(_)
-            | Request::ManagerList(_) => self.read_any(at, scope, request),
+            | Request::ManagerList(_)
+            | Request::HostLeaseList(_) => self.read_any(at, scope, request),
             Request::RenewOwner(request) if scope.network == NetworkId::NIL => {
                 ok(Reply::RenewedOwner(self.renew_everywhere(scope.project, request, sink)?))
             }
@@ -232,6 +233,9 @@ impl Shard {
             }
             Request::ManagerList(request) => {
                 Reply::Managers(Box::new(self.manager_list(scope.project, request)?))
+            }
+            Request::HostLeaseList(request) => {
+                Reply::HostLeases(Box::new(self.host_lease_list(scope.project, request)?))
             }
             Request::JobGet(request) => Reply::Job(Box::new(self.job_get(scope, request)?)),
             Request::JobList(request) => Reply::Jobs(Box::new(self.job_list(at, scope, request)?)),

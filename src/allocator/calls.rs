@@ -3,6 +3,7 @@
 //!
 //! Source: docs/decisions/0027-managers.md.
 
+use super::hosts::GroupKey;
 use crate::model::Tick;
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::Reconcile;
@@ -58,8 +59,8 @@ pub(super) struct Mark {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Work {
     pub(super) until: u64,
-    /// Networks in front of this one are done.
-    pub(super) network: u32,
+    /// Groups in front of this one are done.
+    pub(super) from: GroupKey,
     pub(super) era: u64,
 }
 
@@ -157,7 +158,7 @@ impl Calls {
             return;
         }
         if let Some(until) = due {
-            self.work = Some(Work { until, network: 0, era });
+            self.work = Some(Work { until, from: (0, 0), era });
         }
         let (until, grace_ms) = (call.began, call.grace_ms);
         self.mark = Some(Mark { until, complete_at: at, grace_ms, era });

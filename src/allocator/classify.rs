@@ -20,6 +20,8 @@ pub fn is_spanning(scope: &Scope, request: &Request) -> bool {
         Request::ProjectUpdate(_) | Request::Transaction(_) => true,
         // Every shard behaves otherwise from then on.
         Request::ServerAdopt(_) => true,
+        // What follows the host may be in any of them.
+        Request::RenewHost(_) | Request::EndHost(_) => true,
         _ => needs_no_shard(scope, request),
     }
 }
@@ -85,6 +87,7 @@ pub fn projects_given(request: &Request) -> impl Iterator<Item = ProjectId> {
 pub fn is_gathered(scope: &Scope, request: &Request) -> bool {
     match request {
         Request::NetworkFind(_) | Request::NetworkList(_) | Request::ManagerList(_) => true,
+        Request::HostLeaseList(_) => true,
         Request::Lookup(_)
         | Request::JobGet(_)
         | Request::JobList(_)
@@ -114,6 +117,8 @@ pub fn is_mutation(request: &Request) -> bool {
             | Request::AllocationUpdate(_)
             | Request::Renew(_)
             | Request::RenewOwner(_)
+            | Request::RenewHost(_)
+            | Request::EndHost(_)
             | Request::HoldConfirm(_)
             | Request::HoldCancel(_)
             | Request::HoldRelease(_)
@@ -151,6 +156,7 @@ pub fn is_freeing(request: &Request) -> bool {
         Request::ProjectDelete(_) | Request::ScopeDelete(_) | Request::PoolDelete(_) => true,
         Request::PortDelete(_) | Request::PinDelete(_) | Request::SegmentDelete(_) => true,
         Request::Renew(_) | Request::RenewOwner(_) | Request::ServerAdopt(_) => true,
+        Request::RenewHost(_) | Request::EndHost(_) => true,
         Request::HoldConfirm(_) | Request::HoldCancel(_) | Request::HoldRelease(_) => true,
         Request::Batch(batch) => batch.items.iter().all(frees),
         Request::Transaction(all) => all.items.iter().all(|item| frees(&item.operation)),
@@ -187,7 +193,7 @@ pub fn is_reserved_class(request: &Request) -> bool {
 #[must_use]
 pub fn is_renewal(request: &Request) -> bool {
     match request {
-        Request::Renew(_) | Request::RenewOwner(_) => true,
+        Request::Renew(_) | Request::RenewOwner(_) | Request::RenewHost(_) => true,
         Request::Batch(batch) => batch.items.iter().all(renews),
         Request::Transaction(all) => all.items.iter().all(|item| renews(&item.operation)),
         _ => false,

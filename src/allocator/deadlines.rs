@@ -48,6 +48,11 @@ impl Deadlines {
         self.grace_until = self.grace_until.max(until);
     }
 
+    /// The end of the last grace that was granted; 0 = none was.
+    pub(super) const fn granted_until(&self) -> u64 {
+        self.grace_until
+    }
+
     /// When a lease ends, with whatever grace it has.
     #[inline]
     pub(super) fn end_of(&self, lease: &Lease) -> u64 {

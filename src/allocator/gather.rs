@@ -9,8 +9,8 @@ use addrd_protocol::message::allocation::LOOKUPS_MAX;
 use addrd_protocol::message::list::PAGE_OBJECTS_MAX;
 use addrd_protocol::message::reconcile::SUSPECTS_MAX;
 use addrd_protocol::message::{
-    Cursor as CursorBytes, JobPage, Lookups, ManagerPage, ManagerUse, NetworkPage, Reconciled,
-    RenewedOwner, Reply, Request, Suspects,
+    Cursor as CursorBytes, HostLease, HostLeasePage, HostLeaseState, JobPage, Lookups, ManagerPage,
+    ManagerUse, NetworkPage, Reconciled, RenewedOwner, Reply, Request, Suspects,
 };
 use std::collections::BTreeMap;
 
@@ -45,6 +45,9 @@ pub fn merge(at: &At, request: &Request, _scope: &Scope, parts: Vec<Answer>) -> 
         Request::SuspectList(_) => Reply::Suspects(Box::new(suspects(replies))),
         Request::ManagerList(request) => {
             Reply::Managers(Box::new(managers(replies, most(request.limit))))
+        }
+        Request::HostLeaseList(request) => {
+            Reply::HostLeases(Box::new(host_leases(replies, most(request.limit))))
         }
         Request::Lookup(_) => Reply::Lookups(Box::new(lookups(replies))),
         _ => return Err(unsupported("opcode", "this operation over all workers")),
@@ -206,6 +209,38 @@ fn managers(replies: Vec<Reply>, most: usize) -> ManagerPage {
     more |= sums.len() > most;
     let item = |(name, (hosts, allocations))| ManagerUse { name, hosts, allocations };
     ManagerPage { items: sums.into_iter().take(most).map(item).collect(), more }
+}
+
+/// Those of the same host are one. Behind the last host of a shard that has more, nothing is complete.
+fn host_leases(replies: Vec<Reply>, most: usize) -> HostLeasePage {
+    let mut all: BTreeMap<Text, HostLease> = BTreeMap::new();
+    let mut end: Option<Text> = None;
+    for reply in replies {
+        let Reply::HostLeases(page) = reply else { continue };
+        if page.more
+            && let Some(last) = page.items.last().map(|item| item.host.clone())
+        {
+            end = Some(end.map_or_else(|| last.clone(), |end| end.min(last.clone())));
+        }
+        for item in page.items {
+            let Some(so_far) = all.get_mut(&item.host) else {
+                all.insert(item.host.clone(), item);
+                continue;
+            };
+            let following = so_far.following + item.following;
+            // A shard in which something is still to be released says less than one that has the lease.
+            if so_far.life < item.life || so_far.state == HostLeaseState::Ended {
+                *so_far = item;
+            }
+            so_far.following = following;
+        }
+    }
+    let mut more = end.is_some();
+    if let Some(end) = end {
+        all.retain(|host, _| *host <= end);
+    }
+    more |= all.len() > most;
+    HostLeasePage { items: all.into_values().take(most).collect(), more }
 }
 
 fn lookups(replies: Vec<Reply>) -> Lookups {

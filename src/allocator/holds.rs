@@ -87,9 +87,23 @@ impl Shard {
         let mut row = self.ledger.row_of(&self.subnets, at);
         row.changed = self.networks.at(network).next_revision();
         row.state = AllocationState::Allocated;
-        row.extras = confirmed(row.extras);
+        row.extras = self.confirmed_following(network, confirmed(row.extras));
         self.commit_changed(at, row, sink);
         Ok(Some(self.hold_ended(at, late)))
+    }
+
+    /// Rare fields of what is confirmed: if it is to follow its host, then the life that the host has by now. Its caller has
+    /// committed already, so without a lease it follows nothing.
+    fn confirmed_following(
+        &self,
+        network: u32,
+        mut extras: Option<Box<AllocationExtras>>,
+    ) -> Option<Box<AllocationExtras>> {
+        if let Some(extras) = extras.as_mut().filter(|extras| extras.follows.is_some()) {
+            let place = (extras.manager.as_ref(), extras.host.as_ref());
+            extras.follows = self.life_to_follow(self.project_asking(network), place).ok();
+        }
+        extras
     }
 
     /// Ends a hold and frees its address at once; `None` = there is none any more.
@@ -264,11 +278,11 @@ impl Shard {
             let address = self.subnets.at(subnet).address(offset);
             return Err(super::pins::pinned(&address, "target"));
         }
-        self.pay_for(network, [order].into_iter())?;
         let mut row = self.ledger.row_of(&self.subnets, at);
+        row.extras = self.confirmed_following(network, confirmed(row.extras));
+        self.pay_for(network, [order].into_iter())?;
         row.changed = self.networks.at(network).next_revision();
         row.state = AllocationState::Allocated;
-        row.extras = confirmed(row.extras);
         if is_planted(Bug::LateConfirmRenumbers) {
             row.revision = row.changed;
         }

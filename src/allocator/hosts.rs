@@ -11,6 +11,8 @@
 //! Source: docs/decisions/0027-managers.md.
 
 use super::calls::Calls;
+use super::deadlines::Deadlines;
+use super::host_terms::HostTerm;
 use super::slab::{Arena, NIL};
 use crate::limits::{
     CALLS_WITHOUT_GROUP_MAX, CLAIM_MS_MAX, HOSTS_WITHOUT_ALLOCATIONS_MAX, RECONCILE_LOOKS_MAX,
@@ -25,6 +27,10 @@ type HostKey = (u32, Option<Text>);
 
 /// The calls of a host: about one network, by its handle, or about all.
 pub(super) type CallScope = Option<u32>;
+
+/// Which group of a host: a network, by its handle, and the life of the host that its members follow; 0 = they
+/// follow none.
+pub(super) type GroupKey = (u32, u64);
 
 /// Managers, hosts, groups and members of a shard.
 #[derive(Debug)]
@@ -49,6 +55,17 @@ pub(super) struct Hosts {
     turn: u64,
     /// Calls of hosts because of which something is to be released.
     pub(super) releasing: BTreeSet<(u32, CallScope)>,
+    /// Leases of hosts by their ends.
+    pub(super) terms: Deadlines,
+    /// Hosts of which something may follow a life that has ended.
+    pub(super) ending: BTreeSet<u32>,
+    /// Hosts that have a lease, and those whose lease is over.
+    pub(super) leased: u64,
+    pub(super) overdue: u64,
+    /// Hosts that have a lease, by project.
+    pub(super) leased_by: BTreeMap<ProjectId, u64>,
+    /// Hosts that have a lease, or of which something follows a life.
+    pub(super) listed: BTreeMap<(u32, Text), u32>,
 }
 
 /// A manager of a project.
@@ -69,8 +86,13 @@ pub(super) struct Host {
     pub(super) manager: u32,
     pub(super) name: Option<Text>,
     pub(super) allocations: u64,
-    /// Its groups by handle of their network.
-    groups: BTreeMap<u32, u32>,
+    groups: BTreeMap<GroupKey, u32>,
+    /// Those whose members follow it, by life.
+    pub(super) following: BTreeSet<(u64, u32)>,
+    /// How many follow each life.
+    pub(super) lives: BTreeMap<u64, u64>,
+    /// Its lease.
+    pub(super) term: Option<HostTerm>,
     /// What it was told of what lives.
     pub(super) calls: BTreeMap<CallScope, Calls>,
     /// What other hosts have and it lists.
@@ -93,9 +115,12 @@ struct Claim {
 struct Group {
     host: u32,
     network: u32,
+    /// The life of the host that its members follow; 0 = they follow none.
+    life: u64,
     /// The member that was touched longest ago.
     first: u32,
     last: u32,
+    members: u32,
 }
 
 /// An allocation in its group.
@@ -110,7 +135,7 @@ struct Member {
 }
 
 impl Hosts {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             managers: Arena::new(),
             managers_by_name: BTreeMap::new(),
@@ -125,6 +150,12 @@ impl Hosts {
             turn: 0,
             claims_of: BTreeSet::new(),
             releasing: BTreeSet::new(),
+            terms: Deadlines::default(),
+            ending: BTreeSet::new(),
+            leased: 0,
+            overdue: 0,
+            leased_by: BTreeMap::new(),
+            listed: BTreeMap::new(),
         }
     }
 
@@ -141,6 +172,7 @@ impl Hosts {
             + self.hosts.bytes()
             + self.groups.bytes()
             + self.members.bytes()
+            + self.terms.bytes()
             + (self.managers.count() + self.hosts.count()) as usize * HOST_BYTES
     }
 
@@ -215,14 +247,40 @@ impl Hosts {
         (Some(self.managers.at(manager).name.clone()), self.hosts.at(host).name.clone())
     }
 
-    /// The first group of a host at or behind a network, if it is about this network or about all.
-    pub(super) fn group_from(&self, host: u32, scope: CallScope, from: u32) -> Option<(u32, u32)> {
-        let range = match scope {
-            None => from..=u32::MAX,
-            Some(network) if from <= network => network..=network,
-            Some(_) => return None,
-        };
-        self.hosts.at(host).groups.range(range).next().map(|(&network, &group)| (network, group))
+    /// The first group of a host at or behind a place, if it is about this network or about all.
+    pub(super) fn group_from(
+        &self,
+        host: u32,
+        scope: CallScope,
+        from: GroupKey,
+    ) -> Option<(GroupKey, u32)> {
+        let to = (scope.unwrap_or(u32::MAX), u64::MAX);
+        let from = from.max((scope.unwrap_or(0), 0));
+        if from > to {
+            return None;
+        }
+        self.hosts.at(host).groups.range(from..=to).next().map(|(&key, &group)| (key, group))
+    }
+
+    /// Host and life that a member follows; life 0 = it follows none.
+    pub(super) fn life_of(&self, member: u32) -> (u32, u64) {
+        let group = self.groups.at(self.members.at(member).group);
+        (group.host, group.life)
+    }
+
+    fn group_of(&self, host: u32, (life, network): (u64, u32)) -> Option<&Group> {
+        let of = self.hosts.at(host).groups.get(&(network, life))?;
+        Some(self.groups.at(*of))
+    }
+
+    /// The first allocation of what follows a life of a host in a network.
+    pub(super) fn first_of(&self, host: u32, place: (u64, u32)) -> Option<u32> {
+        self.group_of(host, place).map(|group| self.members.at(group.first).allocation)
+    }
+
+    /// How many follow a life of a host in a network.
+    pub(super) fn count_of(&self, host: u32, place: (u64, u32)) -> u64 {
+        self.group_of(host, place).map_or(0, |group| group.members.into())
     }
 
     /// Whether another host lists a member.
@@ -262,11 +320,12 @@ impl Hosts {
         network: u32,
         project: ProjectId,
         texts: (&Text, Option<&Text>),
+        life: u64,
     ) -> bool {
         let group = self.groups.at(self.members.at(member).group);
         let host = self.hosts.at(group.host);
         let manager = self.managers.at(host.manager);
-        group.network == network
+        (group.network, group.life) == (network, life)
             && manager.project == project
             && manager.name == *texts.0
             && host.name.as_ref() == texts.1
@@ -278,9 +337,13 @@ impl Hosts {
         network: u32,
         project: ProjectId,
         texts: (&Text, Option<&Text>),
+        life: u64,
         allocation: u32,
     ) -> u32 {
         let host = self.host_of(project, texts);
+        if life != 0 {
+            self.follow(host, life, network);
+        }
         let of = self.hosts.at_mut(host);
         of.allocations += 1;
         let manager = self.managers.at_mut(of.manager);
@@ -289,10 +352,11 @@ impl Hosts {
             manager.hosts += 1;
         }
         let groups = &mut self.groups;
-        let group = *of
-            .groups
-            .entry(network)
-            .or_insert_with(|| groups.insert(Group { host, network, first: NIL, last: NIL }));
+        let group = *of.groups.entry((network, life)).or_insert_with(|| {
+            let (first, last) = (NIL, NIL);
+            groups.insert(Group { host, network, life, first, last, members: 0 })
+        });
+        groups.at_mut(group).members += 1;
         let stamp = 0;
         let member =
             self.members.insert(Member { allocation, group, next: NIL, previous: NIL, stamp });
@@ -326,6 +390,9 @@ impl Hosts {
                 calls,
                 claims,
                 queued: None,
+                following: BTreeSet::new(),
+                lives: BTreeMap::new(),
+                term: None,
             };
             let at = self.hosts.insert(made);
             self.hosts_by_name.insert((of, name), at);
@@ -384,7 +451,8 @@ impl Hosts {
         self.unlink(member);
         let group = self.members.at(member).group;
         self.members.remove(member);
-        let Group { host, network, first, .. } = *self.groups.at(group);
+        let Group { host, network, life, first, .. } = *self.groups.at(group);
+        self.groups.at_mut(group).members -= 1;
         let of = self.hosts.at_mut(host);
         of.allocations -= 1;
         let manager = self.managers.at_mut(of.manager);
@@ -392,10 +460,11 @@ impl Hosts {
         if of.allocations == 0 && of.name.is_some() {
             manager.hosts -= 1;
         }
+        self.unfollow(host, (life, network), first == NIL);
         if first != NIL {
             return;
         }
-        of.groups.remove(&network);
+        self.hosts.at_mut(host).groups.remove(&(network, life));
         self.groups.remove(group);
         self.drop_if_idle(host);
     }
@@ -410,7 +479,7 @@ impl Hosts {
     /// of those that have no more than calls the oldest is forgotten.
     pub(super) fn drop_if_idle(&mut self, host: u32) {
         let of = self.hosts.at(host);
-        if of.allocations > 0 || of.claims > 0 {
+        if of.allocations > 0 || of.claims > 0 || of.term.is_some() {
             return;
         }
         if of.calls.is_empty() {
@@ -427,7 +496,7 @@ impl Hosts {
         {
             let of = self.hosts.at_mut(oldest);
             of.queued = None;
-            if of.allocations == 0 && of.claims == 0 {
+            if of.allocations == 0 && of.claims == 0 && of.term.is_none() {
                 self.forget(oldest);
             }
         }
@@ -442,7 +511,9 @@ impl Hosts {
             return;
         }
         let is_bare = |scope: &CallScope| {
-            scope.is_some_and(|of_network| !of.groups.contains_key(&of_network))
+            let has =
+                |network| of.groups.range((network, 0)..=(network, u64::MAX)).next().is_some();
+            scope.is_some_and(|network| !has(network))
         };
         if let Some(bare) = of.calls.keys().copied().find(is_bare) {
             of.calls.remove(&bare);
@@ -460,6 +531,7 @@ impl Hosts {
             self.empty.remove(&turn);
         }
         self.hosts_by_name.remove(&key);
+        self.ending.remove(&host);
         self.hosts.remove(host);
         let of = self.managers.at_mut(manager);
         of.known -= 1;
@@ -503,7 +575,7 @@ impl Hosts {
         let mut members = 0;
         for (at, host) in self.hosts.iter() {
             let mut count = 0;
-            for (&network, &group) in &host.groups {
+            for (&(network, life), &group) in &host.groups {
                 let group = self.groups.at(group);
                 let (mut member, mut previous, mut stamp) = (group.first, NIL, 0);
                 while member != NIL {
@@ -517,7 +589,10 @@ impl Hosts {
                     count += 1;
                     (previous, stamp, member) = (member, one.stamp, one.next);
                 }
-                if group.last != previous || (group.host, group.network) != (at, network) {
+                let place = (group.host, group.network, group.life);
+                let follows = host.following.contains(&(life, network));
+                if group.last != previous || place != (at, network, life) || follows != (life != 0)
+                {
                     found.push(format!("a group of host {:?} is wrong", host.name));
                 }
             }
@@ -526,6 +601,7 @@ impl Hosts {
             }
             members += count;
             let claims = self.claims.values().filter(|claim| claim.host == at).count() as u64;
+            self.check_terms(at, host, found);
             let queued = host.queued.is_none_or(|turn| self.empty.get(&turn) == Some(&at));
             if claims != host.claims || !queued {
                 found.push(format!("host {:?} claims {} of {claims}", host.name, host.claims));
@@ -533,6 +609,14 @@ impl Hosts {
         }
         if members != u64::from(self.members.count()) {
             found.push(format!("hosts have {members} of {} members", self.members.count()));
+        }
+        let terms: Vec<&HostTerm> =
+            self.hosts.iter().filter_map(|(_, host)| host.term.as_ref()).collect();
+        let overdue = terms.iter().filter(|term| term.overdue).count() as u64;
+        let leased = terms.len() as u64;
+        let timed = self.terms.count() as u64;
+        if (leased, overdue, timed) != (self.leased, self.overdue, leased - overdue) {
+            found.push(format!("{leased} host leases, {overdue} overdue, {timed} in order"));
         }
         let queued = self.hosts.iter().filter(|(_, host)| host.queued.is_some()).count();
         if (self.claims.len(), queued) != (self.claims_of.len(), self.empty.len()) {

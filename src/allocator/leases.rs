@@ -85,6 +85,7 @@ impl Shard {
     /// What has a lease by now keeps it at least until then.
     pub fn grant_grace(&mut self, until: Tick) {
         self.ledger.deadlines.grant(until.0);
+        self.ledger.hosts.terms.grant(until.0);
     }
 
     /// Live allocations that have a lease.
@@ -96,8 +97,9 @@ impl Shard {
     /// When [`Shard::step_expiry`] has something to look at next.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Tick> {
-        let first = self.ledger.deadlines.first().filter(|_| !self.ends_no_lease());
-        first.map(|(at, _)| Tick(at))
+        let first = self.ledger.deadlines.first().map(|(at, _)| Tick(at));
+        let next = first.into_iter().chain(self.next_host_end()).min();
+        next.filter(|_| !self.ends_no_lease())
     }
 
     /// Ends leases that are over, of at most `objects` that it looks at; whether there may be more.
@@ -110,12 +112,19 @@ impl Shard {
             if sink.bytes() - start > EXPIRY_SLICE_RECORD_BYTES_MAX - RECORD_BYTES_MAX {
                 return true;
             }
-            let is_due = self.next_expiry().is_some_and(|next| next <= at.tick);
-            let Some((_, handle)) = self.ledger.deadlines.first().filter(|_| is_due) else {
+            if self.ends_no_lease() {
+                return false;
+            }
+            let own = self.ledger.deadlines.first().filter(|(end, _)| *end <= at.tick.0);
+            let Some((_, handle)) = own else {
+                if self.step_host(sink) {
+                    continue;
+                }
                 return false;
             };
             if self.is_over(self.ledger.at(handle)) {
                 self.commit_ended(handle, sink);
+                self.ended += 1;
             } else {
                 self.ledger.move_deadline(handle);
             }
@@ -137,7 +146,7 @@ impl Shard {
     }
 
     /// The clock is in doubt, or who holds what is.
-    const fn ends_no_lease(&self) -> bool {
+    pub(super) const fn ends_no_lease(&self) -> bool {
         self.expiry_stopped || self.adopting
     }
 
@@ -368,7 +377,7 @@ impl Shard {
     ) -> bool {
         let record = self.ledger.at(at);
         let is_held = record.state() == AllocationState::Held;
-        if is_held || self.ledger.lease_end(record).is_none() {
+        if is_held || self.ledger.own_end(record).is_none() {
             return false;
         }
         let mut row = self.ledger.row_of(&self.subnets, at);

@@ -260,6 +260,7 @@ impl Ledger {
         record.revision = row.revision;
         record.instance = row.instance;
         record.set_state(row.state);
+        record.set_follows(row.extras.as_deref().is_some_and(|extras| extras.follows.is_some()));
         let offset_high = (row.place.offset >> 96) as u32;
         let kept = row.extras.as_deref().and_then(stored_extras);
         let changed = if row.changed == row.revision { Revision(0) } else { row.changed };
@@ -307,11 +308,12 @@ impl Ledger {
             Some((row, manager)) => {
                 let project = row.project.unwrap_or(place.project);
                 let texts = (manager, row.host.as_ref());
-                if old != NIL && self.hosts.is_at(old, network, project, texts) {
+                let life = row.follows.filter(|_| row.host.is_some()).unwrap_or(0);
+                if old != NIL && self.hosts.is_at(old, network, project, texts, life) {
                     self.hosts.touch(old);
                     old
                 } else {
-                    self.hosts.enter(network, project, texts, handle)
+                    self.hosts.enter(network, project, texts, life, handle)
                 }
             }
         };
@@ -413,9 +415,23 @@ impl Ledger {
         }
     }
 
-    /// When the lease of an allocation ends, ms since the Unix epoch, with whatever grace it has.
+    /// When an allocation ends, ms since the Unix epoch, with whatever grace it has: by its own lease, or with
+    /// that of the host that it follows.
     #[inline]
     pub(super) fn lease_end(&self, record: &Record) -> Option<u64> {
+        let own = self.own_end(record);
+        if !record.follows() {
+            return own;
+        }
+        let member = self.member_of(record);
+        // What is held under a token follows nothing yet.
+        let of_host = if member == NIL { None } else { self.hosts.end_of_member(member) };
+        own.into_iter().chain(of_host).min()
+    }
+
+    /// When the own lease of an allocation ends, ms since the Unix epoch, with whatever grace it has.
+    #[inline]
+    pub(super) fn own_end(&self, record: &Record) -> Option<u64> {
         let lease = &self.extras(record)?.lease;
         (lease.deadline != 0).then(|| self.deadlines.end_of(lease))
     }

@@ -19,6 +19,8 @@ mod gather;
 mod growth;
 mod guests;
 mod holds;
+mod host_leases;
+mod host_terms;
 mod hosts;
 mod index;
 mod jobs;
@@ -65,6 +67,7 @@ pub use classify::{
     needs_no_shard, projects_given,
 };
 pub use gather::merge;
+pub use host_leases::HostEnd;
 pub use jobs::JobProgress;
 pub use levels::{Crossed, Crossing, LevelCounts, UsageLevels};
 pub use shard::{Answer, At, Scope, Shard, ShardCounters, ShardSettings};

@@ -46,6 +46,7 @@ impl Shard {
             host: extras.host,
             manager: extras.manager,
             network_project: extras.project.map(|_| network.project),
+            follows_host: extras.follows.is_some(),
         }
     }
 

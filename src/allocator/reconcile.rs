@@ -6,7 +6,7 @@
 
 use super::Shard;
 use super::calls::{Fit, Work};
-use super::hosts::CallScope;
+use super::hosts::{CallScope, GroupKey};
 use super::refusal::{Refused, limit, out_of_range, refuse_field, unsupported};
 use super::release::check_manager;
 use super::shard::{At, Scope};
@@ -171,16 +171,16 @@ impl Shard {
         is_meant: impl Fn(u32) -> bool,
     ) -> u64 {
         let hosts = &self.ledger.hosts;
-        let (mut count, mut from) = (0, 0);
+        let (mut count, mut from) = (0, (0, 0));
         while *looks > 0
-            && let Some((network, group)) = hosts.group_from(host, calls_of, from)
+            && let Some((key, group)) = hosts.group_from(host, calls_of, from)
         {
             *looks -= 1;
             for (member, _) in hosts.untouched(group, until).take(*looks) {
                 *looks -= 1;
                 count += u64::from(!hosts.is_claimed(member) && is_meant(member));
             }
-            let Some(next) = network.checked_add(1) else { break };
+            let Some(next) = behind(key) else { break };
             from = next;
         }
         count
@@ -319,13 +319,13 @@ impl Shard {
         let work = self.ledger.hosts.host(host).calls.get(&calls_of)?.work;
         let work = work.filter(|work| work.era == era && !is_adopting);
         let next = work.and_then(|work| {
-            let (network, group) = self.ledger.hosts.group_from(host, calls_of, work.network)?;
-            Some((work, network, self.ledger.hosts.untouched(group, work.until).next()))
+            let (key, group) = self.ledger.hosts.group_from(host, calls_of, work.from)?;
+            Some((work, key, self.ledger.hosts.untouched(group, work.until).next()))
         });
         match next {
-            Some((work, network, None)) if network < u32::MAX => {
+            Some((work, key, None)) if key != (u32::MAX, u64::MAX) => {
                 let calls = self.ledger.hosts.host_mut(host).calls.get_mut(&calls_of)?;
-                calls.work = Some(Work { network: network + 1, ..work });
+                calls.work = Some(Work { from: behind(key)?, ..work });
                 None
             }
             Some((_, _, Some((member, _)))) if self.ledger.hosts.is_claimed(member) => {
@@ -335,9 +335,9 @@ impl Shard {
                 self.ledger.hosts.touch(member);
                 None
             }
-            Some((work, network, Some((_, found)))) => {
+            Some((work, from, Some((_, found)))) => {
                 let calls = self.ledger.hosts.host_mut(host).calls.get_mut(&calls_of)?;
-                calls.work = Some(Work { network, ..work });
+                calls.work = Some(Work { from, ..work });
                 if let Some(call) = &mut calls.last {
                     call.released += 1;
                 }
@@ -400,9 +400,9 @@ impl Shard {
             let mark = hosts.host(host).calls.get(&of).and_then(|calls| calls.mark(hosts.era));
             mark.map_or(0, |mark| mark.until)
         };
-        let mut from = 0;
-        while let Some((network, group)) = hosts.group_from(host, calls_of, from) {
-            let until = mark(None).max(mark(Some(network)));
+        let mut from = (0, 0);
+        while let Some((key, group)) = hosts.group_from(host, calls_of, from) {
+            let until = mark(None).max(mark(Some(key.0)));
             for (member, one) in hosts.untouched(group, until) {
                 *looks = looks.saturating_sub(1);
                 if *looks == 0 || found.allocations.len() >= SUSPECTS_MAX {
@@ -414,7 +414,7 @@ impl Shard {
                 }
             }
             *looks = looks.saturating_sub(1);
-            let Some(next) = network.checked_add(1).filter(|_| *looks > 0) else { return };
+            let Some(next) = behind(key).filter(|_| *looks > 0) else { return };
             from = next;
         }
     }
@@ -455,6 +455,14 @@ impl Shard {
         let more = items.len() > most;
         items.truncate(most);
         Ok(ManagerPage { items, more })
+    }
+}
+
+/// The place behind a group of a host.
+fn behind((network, life): GroupKey) -> Option<GroupKey> {
+    match life.checked_add(1) {
+        Some(life) => Some((network, life)),
+        None => network.checked_add(1).map(|network| (network, 0)),
     }
 }
 

@@ -8,8 +8,10 @@ use addrd_protocol::message::AllocationState;
 const _: () = assert!(size_of::<Record>() == 64, "a plain allocation is one cache line");
 
 /// Bits 0 to 1 of `flags`: the state. Bit 2: [`Record::is_home`]. Bits 3 to 4: [`Record::holder`].
+/// Bit 5: [`Record::follows`].
 const STATE_MASK: u8 = 0b11;
 const HOME: u8 = 0b100;
+const FOLLOWS: u8 = 0b10_0000;
 const HOLDER_SHIFT: u32 = 3;
 const HOLDER_MASK: u8 = 0b11 << HOLDER_SHIFT;
 
@@ -144,6 +146,16 @@ impl Record {
 
     pub(super) const fn set_holder(&mut self, holder: Holder) {
         self.flags = self.flags & !HOLDER_MASK | (holder as u8) << HOLDER_SHIFT;
+    }
+
+    /// Whether it follows its host.
+    #[inline]
+    pub(super) const fn follows(&self) -> bool {
+        self.flags & FOLLOWS != 0
+    }
+
+    pub(super) const fn set_follows(&mut self, follows: bool) {
+        self.flags = self.flags & !FOLLOWS | if follows { FOLLOWS } else { 0 };
     }
 
     /// Whether the owner is found by this one of its allocations.

@@ -81,7 +81,14 @@ impl Shard {
         }
         let mut row = self.ledger.row_of(&self.subnets, at);
         let mut extras = row.extras.take().unwrap_or_default();
+        if request.follow_host == Some(true) && self.port_of(at).is_some() {
+            let message = format_args!("an address of a port goes with its port");
+            return Err(refuse_field(Status::HELD_BY_OBJECT, "follow_host", message));
+        }
+        let was = (extras.manager.clone(), extras.host.clone());
         let is_new = write_settings(&mut extras, request) | self.write_lease(&mut extras, request);
+        let (was, asked) = ((was.0.as_ref(), was.1.as_ref()), request.follow_host);
+        let is_new = is_new | self.follow(self.project_asking(network), was, asked, &mut extras)?;
         if !is_new {
             self.note_alive(at);
             let mut unchanged = self.allocation(at);

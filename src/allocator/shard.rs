@@ -192,6 +192,12 @@ pub struct Shard {
     pub(super) restoring: bool,
     /// Adoption mode: nothing is chosen here, since not all who hold something may be known.
     pub(super) adopting: bool,
+    /// It tells of the ends of host leases, and writes of them what only one shard has to.
+    pub(super) tells_hosts: bool,
+    /// Ends that were not told yet: as many as a slice looks at.
+    pub(super) host_ends: Vec<super::host_leases::HostEnd>,
+    /// Allocations that ended with a lease and were not counted yet.
+    pub(super) ended: u32,
     /// Records at which creation ends.
     records_most: u64,
 }
@@ -240,6 +246,9 @@ impl Shard {
             rest_budget: 0,
             restoring: false,
             adopting: false,
+            tells_hosts: true,
+            host_ends: Vec::new(),
+            ended: 0,
             records_most: settings.records_max / 100 * RECORDS_FULL_PERCENT,
         }
     }

@@ -156,6 +156,10 @@ impl Shard {
         (row.owner, row.slot) = (wanted.held_by.owner, wanted.held_by.slot);
         row.instance = wanted.instance;
         let mut extras = row.extras.take().unwrap_or_default();
+        if extras.project != wanted.held_by.project {
+            // Its host is another project's from now on, if there is one of that name at all.
+            extras.follows = None;
+        }
         extras.project = wanted.held_by.project;
         if request.to_owner.is_some() {
             extras.owner_name.clone_from(&request.owner_name);

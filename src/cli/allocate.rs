@@ -85,6 +85,9 @@ pub(crate) struct Allocate {
     /// It ends so long from now on, unless it is renewed: 90s, 15m, 1h, 7d
     #[arg(long, value_name = "DURATION", value_parser = duration::lease)]
     lease: Option<u64>,
+    /// It ends with the lease of its host at the latest (addrd host-lease renew); needs --manager and --host
+    #[arg(long, requires_all = ["manager", "host"], conflicts_with = "pool")]
+    follow_host: bool,
     /// Hold it under this token until it is confirmed: an id, or any text
     #[arg(long, value_name = "TEXT", value_parser = hold::token, conflicts_with_all = ["lease", "takeover", "pool"])]
     hold: Option<Uuid>,
@@ -284,6 +287,7 @@ impl Allocate {
             label: self.label.clone(),
             owner_name: owner.name.clone(),
             mac: self.mac,
+            follow_host: self.follow_host,
             ..AllocateExtras::default()
         };
         let strategy = match (self.address, self.strategy) {

@@ -112,6 +112,12 @@ pub(crate) struct Update {
     /// It has no end any more
     #[arg(long, conflicts_with = "lease")]
     no_lease: bool,
+    /// It ends with the lease of its host at the latest (addrd host-lease renew)
+    #[arg(long)]
+    follow_host: bool,
+    /// It follows its host no more
+    #[arg(long, conflicts_with = "follow_host")]
+    no_follow_host: bool,
     /// New owner name; the owner itself stays
     #[arg(long, value_parser = network::text)]
     owner_name: Option<Text>,
@@ -179,8 +185,13 @@ async fn update(session: &Session, update: Update) -> Result<(), Fault> {
     let manager_name = setting(update.new_manager, update.no_manager);
     let owner_name = setting(update.owner_name, update.no_owner_name);
     let lease_ms = setting(update.lease, update.no_lease);
+    let follow_host = match (update.follow_host, update.no_follow_host) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    };
     let texts = [&label, &host, &manager_name, &owner_name];
-    if texts.iter().all(|text| text.is_unset()) && lease_ms.is_unset() {
+    if texts.iter().all(|text| text.is_unset()) && lease_ms.is_unset() && follow_host.is_none() {
         return Err(Fault::Usage("nothing to change is given".to_owned()));
     }
     let client = update.target.client(session.client().await?);
@@ -194,6 +205,7 @@ async fn update(session: &Session, update: Update) -> Result<(), Fault> {
         manager_name,
         owner_name,
         lease_ms,
+        follow_host,
     };
     if session.is_dry("change the allocation so", &request)? {
         return Ok(());

@@ -186,7 +186,7 @@ pub(crate) async fn reconcile(session: &Session, reconcile: Reconcile) -> Result
 
 /// A number that rises from call to call, whoever makes them.
 #[expect(clippy::disallowed_methods, reason = "processes that share nothing but a clock")]
-fn number_of_now() -> u64 {
+pub(super) fn number_of_now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }

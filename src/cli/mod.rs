@@ -18,6 +18,7 @@ mod global;
 mod held;
 mod history;
 mod hold;
+mod host_lease;
 mod job;
 mod lookup;
 mod manager;
@@ -107,6 +108,9 @@ enum Command {
     /// Hosts mapped to segments: create, list, delete.
     #[command(subcommand)]
     Host(segment::Host),
+    /// Leases of hosts, which allocations follow: renew, end, list.
+    #[command(subcommand)]
+    HostLease(host_lease::HostLease),
     /// Managers that keep allocations: list, hosts.
     #[command(subcommand)]
     Manager(manager::Manager),
@@ -244,6 +248,7 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         Command::Segment(segment) => segment::run(session, segment).await,
         Command::Host(host) => segment::run_host(session, host).await,
         Command::Pin(pin) => pin::run(session, pin).await,
+        Command::HostLease(lease) => host_lease::run(session, lease).await,
         Command::Manager(manager) => manager::run(session, manager).await,
         Command::Reconcile(reconcile) => manager::reconcile(session, reconcile).await,
         Command::Suspect(suspect) => manager::suspects(session, suspect).await,

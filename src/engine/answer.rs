@@ -65,7 +65,9 @@ pub(super) fn fits(operation: &Operation, bytes: usize) -> bool {
         Request::Transaction(all) => {
             all.items.iter().map(|item| item_record_bytes_max(&item.operation)).sum()
         }
-        Request::SubnetOnboard(_) | Request::RenewOwner(_) => limits::HAND_OVER_RECORD_BYTES_MAX,
+        Request::SubnetOnboard(_) | Request::RenewOwner(_) | Request::EndHost(_) => {
+            limits::HAND_OVER_RECORD_BYTES_MAX
+        }
         _ => return true,
     };
     let most = most.saturating_add(limits::ENDED_RECORD_BYTES_MAX);

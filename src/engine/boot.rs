@@ -129,7 +129,8 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
         shard.set_usage_levels(boot.usage_levels);
     }
     let leases = catalogue.leases() + shards.iter().map(crate::allocator::Shard::leases).sum::<u64>();
-    let has_deadlines = leases > 0;
+    let has_deadlines =
+        leases > 0 || shards.iter().any(crate::allocator::Shard::has_host_leases);
     let jump_ms_max = boot.clock_jump_ms_max;
     let clock = SystemClock::over(boot.hands, recovered.tick, jump_ms_max, has_deadlines);
     let clock_behind_ms = clock.behind_ms(recovered.tick);

@@ -52,9 +52,13 @@ pub enum Scalar {
     Hosts = 13,
     /// Suspects that the worker released.
     SuspectsReleased = 14,
+    /// Hosts that have a lease.
+    HostLeases = 15,
+    /// Hosts whose lease is over.
+    HostLeasesOverdue = 16,
 }
 
-const SCALARS: usize = 15;
+const SCALARS: usize = 17;
 
 /// The writing end of a deciding thread.
 #[derive(Debug)]
@@ -184,6 +188,9 @@ impl WorkerFigures {
         self.scalars.set(Scalar::Resting as usize, shard.resting());
         self.scalars.set(Scalar::Holds as usize, shard.holds());
         self.scalars.set(Scalar::Hosts as usize, shard.hosts());
+        let (leased, overdue) = shard.host_leases();
+        self.scalars.set(Scalar::HostLeases as usize, leased);
+        self.scalars.set(Scalar::HostLeasesOverdue as usize, overdue);
         self.scalars.set(Scalar::Networks as usize, networks);
         self.scalars.set(Scalar::Subnets as usize, subnets);
         self.scalars.set(Scalar::Allocations as usize, allocations);

@@ -17,6 +17,7 @@ mod handle;
 pub mod handover;
 mod historian;
 mod history;
+mod host_ends;
 mod late;
 mod levels;
 pub mod operation;

@@ -87,6 +87,8 @@ impl Recovery {
             | Effect::ScopePut(_)
             | Effect::PoolPut(_)
             | Effect::ObjectGone { .. }
+            | Effect::HostLeasePut(_)
+            | Effect::HostLeaseGone { .. }
             | Effect::Adoption { .. } => None,
             Effect::NetworkGone { network, .. } => self.owners.remove(network),
             Effect::SubnetPut(row) => self.owners.get(&row.network).copied(),
@@ -112,6 +114,11 @@ impl Restore for Recovery {
     fn effect(&mut self, effect: &Effect) -> Result<(), String> {
         self.effects += 1;
         self.catalogue.absorb(effect).map_err(|error| error.to_string())?;
+        if matches!(effect, Effect::HostLeasePut(_) | Effect::HostLeaseGone { .. }) {
+            // A host may have something in any network: every shard has all leases.
+            let mut all = self.shards.iter_mut();
+            return all.try_for_each(|shard| shard.absorb(effect)).map_err(|e| e.to_string());
+        }
         match self.owner_of(effect).and_then(|owner| self.shards.get_mut(usize::from(owner.0))) {
             Some(shard) => shard.absorb(effect).map_err(|error| error.to_string()),
             None => Ok(()),

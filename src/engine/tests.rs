@@ -27,6 +27,7 @@ use std::time::Duration;
 mod feed;
 mod full;
 mod gate;
+mod host_leases;
 mod jobs;
 mod keeping;
 mod leases;
@@ -469,6 +470,7 @@ fn however_much_one_rendezvous_answers_goes_out_in_pieces() {
             manager_name: Setting::Unset,
             owner_name: Setting::Unset,
             lease_ms: Setting::Unset,
+            follow_host: None,
         }))
     };
     let all: Vec<TransactionItem> = (1..=1_024).map(|owner| placed(1, update(owner))).collect();

@@ -150,6 +150,7 @@ impl Worker {
         // Downtime is not the fault of those who would have renewed meanwhile.
         let marked = parts.shared.clock.tick();
         parts.shard.grant_restart_grace(marked);
+        parts.shard.tell_hosts(parts.source == 0);
         if let Some(counts) = parts.shard.level_counts() {
             parts.figures.levels(counts);
         }
@@ -290,7 +291,8 @@ impl Worker {
     /// Whether the journal has to learn what time it is: what has a lease or rests is judged by that
     /// after a restart. At the end it always does.
     fn is_mark_due(&self) -> bool {
-        let has_times = |shard: &Shard| shard.leases() + shard.resting() > 0;
+        let has_times =
+            |shard: &Shard| shard.leases() + shard.resting() > 0 || shard.has_host_leases();
         let has_times = self.shard.as_deref().is_some_and(has_times);
         let age = self.shared.clock.tick().since(self.marked);
         let is_last = self.intake.is_finished() && !self.has_marked_end;
@@ -537,9 +539,10 @@ impl Worker {
 
     /// Ends some of the leases that are over.
     fn expire(&mut self, shard: &mut Shard, at: &At, draft: &mut Draft) {
-        let before = draft.records.record_count();
         shard.step_expiry(at, limits::EXPIRY_SLICE_OBJECTS, &mut draft.records);
-        self.figures.expired(draft.records.record_count() - before);
+        self.figures.expired(shard.take_ended());
+        let ends = shard.take_host_ends();
+        super::host_ends::log(&ends);
     }
 
     /// Releases some of what two reconciliations missed.

@@ -126,6 +126,9 @@ impl Told<'_> {
             | Effect::ThingGone { .. }
             // Who watches has seen it done.
             | Effect::JobGone { .. }
+            // What came of it is told with what followed it.
+            | Effect::HostLeasePut(_)
+            | Effect::HostLeaseGone { .. }
             // The server's own state, no object.
             | Effect::Adoption { .. } => Ok(()),
         }
@@ -452,6 +455,7 @@ impl Told<'_> {
             host: extras.host,
             manager: extras.manager,
             network_project: extras.project.map(|_| spot.place.project),
+            follows_host: extras.follows.is_some(),
         }
     }
 

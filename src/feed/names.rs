@@ -106,6 +106,8 @@ impl Names {
             | Effect::JobGone { .. }
             // Events of it carry what they tell.
             | Effect::LevelPut(_)
+            | Effect::HostLeasePut(_)
+            | Effect::HostLeaseGone { .. }
             | Effect::Adoption { .. } => {}
         }
     }

@@ -4,6 +4,7 @@
 use super::catalogue::{ObjectRef, PoolRow, ProjectRow, ScopeRow};
 use super::departed::{HeldBy, ThingWas};
 use super::handle::{NetworkHandle, SubnetHandle};
+use super::host_lease::{HostLeaseRow, HostName};
 use super::port::{HostRow, PinRow, PortRow, SegmentRow};
 use super::tick::Tick;
 use addrd_protocol::message::{
@@ -108,6 +109,15 @@ pub enum Effect {
     },
     /// The use of a subnet or subnet pool has crossed a level.
     LevelPut(LevelRow),
+    /// The lease of a host is now so.
+    HostLeasePut(Box<HostLeaseRow>),
+    /// The host has no lease any more: what followed it has ended.
+    HostLeaseGone {
+        /// Whose.
+        of: Box<HostName>,
+        /// The last life that began; a lease of a later one is not meant.
+        life: u64,
+    },
     /// Adoption mode is now so: begun at this tick, or not on (0).
     Adoption {
         /// When it began.
@@ -288,6 +298,8 @@ pub struct AllocationExtras {
     pub trace: Option<uuid::Uuid>,
     /// Who held it until this record, if it was transferred; in the journal only, not in the state.
     pub former: Option<Box<HeldBy>>,
+    /// The life of its host whose lease it follows, never 0: it ends with that at the latest.
+    pub follows: Option<u64>,
     /// The system that keeps it here.
     pub manager: Option<Text>,
     /// The machine that it lives on.

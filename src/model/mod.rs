@@ -4,6 +4,7 @@ mod catalogue;
 mod departed;
 mod effect;
 mod handle;
+mod host_lease;
 mod port;
 mod tick;
 
@@ -20,5 +21,6 @@ pub use effect::{
     LevelRow, NetworkRow, SubnetRow,
 };
 pub use handle::{NetworkHandle, SubnetHandle, WorkerId, worker_of};
+pub use host_lease::{HostLeaseRow, HostName};
 pub use port::{HostRow, PinRow, PortRow, SegmentRow, Thing};
 pub use tick::Tick;

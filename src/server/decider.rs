@@ -107,6 +107,10 @@ pub struct Figures {
     pub leases_ended: u64,
     /// Hosts that have allocations, counted once a worker.
     pub hosts: u64,
+    /// Hosts that have a lease.
+    pub host_leases: u64,
+    /// Hosts whose lease is over.
+    pub host_leases_overdue: u64,
     /// Suspects that were released.
     pub suspects_released: u64,
     /// Addresses and blocks that rest.
@@ -154,6 +158,8 @@ impl Figures {
             leases: 0,
             leases_ended: 0,
             hosts: 0,
+            host_leases: 0,
+            host_leases_overdue: 0,
             suspects_released: 0,
             resting: 0,
             holds: 0,
@@ -288,6 +294,8 @@ fn figures_of(engine: &Engine) -> Figures {
         sum.leases += scalar(Scalar::Leases);
         sum.leases_ended += scalar(Scalar::LeasesEnded);
         sum.hosts += scalar(Scalar::Hosts);
+        sum.host_leases += scalar(Scalar::HostLeases);
+        sum.host_leases_overdue += scalar(Scalar::HostLeasesOverdue);
         sum.suspects_released += scalar(Scalar::SuspectsReleased);
         sum.resting += scalar(Scalar::Resting);
         sum.holds += scalar(Scalar::Holds);

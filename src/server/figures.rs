@@ -76,6 +76,8 @@ fn deciding<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figur
     keeping(exporter, shared, figures.history);
     watching(exporter, &shared.decider.feed().figures());
     exporter.gauge(&m::HOSTS, &[], wide(figures.hosts));
+    exporter.gauge(&m::HOST_LEASES, &[], wide(figures.host_leases));
+    exporter.gauge(&m::HOST_LEASES_OVERDUE, &[], wide(figures.host_leases_overdue));
     exporter.counter(&m::SUSPECTS_RELEASED, &[], figures.suspects_released);
     exporter.gauge(&m::RESTING, &[], wide(figures.resting));
     exporter.gauge(&m::HOLDS, &[], wide(figures.holds));

@@ -20,8 +20,9 @@ const TOKEN: u16 = 1 << 7;
 const BLOCK_BITS: u16 = 1 << 8;
 const CHANGED: u16 = 1 << 9;
 const TEXTS: u16 = 1 << 10;
+const FOLLOWS: u16 = 1 << 11;
 const ITEM: u16 = 1 << 12;
-const KNOWN: u16 = (1 << 11) - 1 | ITEM;
+const KNOWN: u16 = (1 << 13) - 1;
 
 // Presence bits of a text row.
 const MANAGER: u8 = 1;
@@ -100,6 +101,9 @@ fn encode_rare(presence: u16, cell: &AllocationRow, out: &mut Vec<u8>) {
     if presence & CHANGED != 0 {
         out.extend_from_slice(&cell.changed.0.to_be_bytes());
     }
+    if let Some(life) = cell.extras.as_deref().and_then(|extras| extras.follows) {
+        out.extend_from_slice(&life.to_be_bytes());
+    }
 }
 
 fn presence_of(cell: &AllocationRow) -> u16 {
@@ -116,6 +120,7 @@ fn presence_of(cell: &AllocationRow) -> u16 {
         | bit(extras.principal.is_some(), PRINCIPAL)
         | bit(extras.token.is_some(), TOKEN)
         | bit(extras.token.is_some() && extras.item.is_some(), ITEM)
+        | bit(extras.follows.is_some(), FOLLOWS)
         | bit(has_texts(extras), TEXTS)
 }
 
@@ -237,6 +242,11 @@ fn decode_rare(
     if has(CHANGED) {
         cell.changed = Revision(reader.u64()?);
         only(cell.changed != cell.revision, "changed")?;
+    }
+    if has(FOLLOWS) {
+        let life = reader.u64()?;
+        only(life != 0, "life")?;
+        cell.extras.get_or_insert_default().follows = Some(life);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use super::disk::{Disk, DiskFile, write_zeros};
 use super::error::StoreError;
-use super::schema::FORMAT_VERSION;
+use super::schema::{FORMAT_VERSION, FORMAT_VERSION_FIRST};
 use crate::model::{Incarnation, ServerId};
 use crc32c::crc32c;
 use std::io;
@@ -51,7 +51,8 @@ impl Format {
         format!("{body}checksum {:08x}\n", crc32c(body.as_bytes()))
     }
 
-    pub(crate) fn parse(text: &str) -> Result<Self, StoreError> {
+    /// What the file says, and in which version.
+    pub(crate) fn parse(text: &str) -> Result<(Self, u32), StoreError> {
         let damaged = |what: &str| StoreError::damaged(FORMAT, what);
         let rest = text.strip_prefix(TITLE).and_then(|rest| rest.strip_prefix("\nformat "));
         let rest = rest.ok_or_else(|| damaged("it doesn't begin as it should"))?;
@@ -61,8 +62,8 @@ impl Format {
             return Err(damaged("its checksum is wrong"));
         }
         let (version, _) = rest.split_once('\n').unwrap_or((rest, ""));
-        match version.parse::<u32>() {
-            Ok(FORMAT_VERSION) => {}
+        let version = match version.parse::<u32>() {
+            Ok(version @ FORMAT_VERSION_FIRST..=FORMAT_VERSION) => version,
             Ok(version) if version > FORMAT_VERSION => {
                 let what = format!("format {version}, known up to {FORMAT_VERSION}");
                 return Err(StoreError::Newer { file: FORMAT.to_owned(), what });
@@ -73,14 +74,14 @@ impl Format {
                 return Err(damaged(what));
             }
             _ => return Err(damaged("its version is none that ever was")),
-        }
+        };
         let field =
             |name: &str| body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         let server = field("server").and_then(|text| text.parse().ok());
         let incarnation = field("incarnation").and_then(|text| text.parse().ok());
         match (server, incarnation) {
             (Some(server), Some(incarnation)) => {
-                Ok(Self { server, incarnation: Incarnation(incarnation) })
+                Ok((Self { server, incarnation: Incarnation(incarnation) }, version))
             }
             _ => Err(damaged("a field is missing")),
         }
@@ -172,6 +173,17 @@ pub(crate) fn publish(disk: &dyn Disk, format: Format, reserve: bool) -> Result<
     settle(disk)
 }
 
+/// Writes `FORMAT` anew, in the version of today: from here on an older server refuses the directory.
+pub(crate) fn raise(disk: &dyn Disk, format: Format) -> Result<(), StoreError> {
+    let new = temporary(FORMAT);
+    // A crash may have left it.
+    remove(disk, &new)?;
+    write_file(disk, &new, format.to_text().as_bytes())?;
+    settle(disk)?;
+    disk.rename(&new, FORMAT).map_err(StoreError::io(FORMAT, "renaming"))?;
+    settle(disk)
+}
+
 fn write_file(disk: &dyn Disk, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
     let file = disk.create(name).map_err(StoreError::io(name, "creating"))?;
     file.write_at(0, bytes).map_err(StoreError::io(name, "writing"))?;
@@ -210,7 +222,7 @@ pub(crate) fn settle(disk: &dyn Disk) -> Result<(), StoreError> {
 }
 
 /// Reads `FORMAT`.
-pub(crate) fn read_format(disk: &dyn Disk) -> Result<Format, StoreError> {
+pub(crate) fn read_format(disk: &dyn Disk) -> Result<(Format, u32), StoreError> {
     let file = disk.open(FORMAT).map_err(StoreError::io(FORMAT, "opening"))?;
     let bytes = read_whole(&file).map_err(StoreError::io(FORMAT, "reading"))?;
     let text = String::from_utf8(bytes);
@@ -275,13 +287,26 @@ mod tests {
     fn format_reads_back_and_any_change_is_noticed() {
         let format = Format { server: ServerId::from_u128(77), incarnation: Incarnation(3) };
         let text = format.to_text();
-        assert_eq!(Format::parse(&text).unwrap(), format);
+        assert_eq!(Format::parse(&text).unwrap(), (format, FORMAT_VERSION));
         for at in 0..text.len() {
             let mut bad = text.clone().into_bytes();
             bad[at] ^= 1;
             let error = Format::parse(&String::from_utf8(bad).unwrap()).unwrap_err();
             assert!(matches!(error, StoreError::Damaged { .. }), "byte {at}: {error}");
             assert!(Format::parse(&text[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn the_formats_before_are_read_and_told_apart() {
+        let format = Format { server: ServerId::from_u128(77), incarnation: Incarnation(3) };
+        let today = format.to_text();
+        let (body, _) = today.rsplit_once("checksum ").unwrap();
+        for version in FORMAT_VERSION_FIRST..=FORMAT_VERSION {
+            let body =
+                body.replace(&format!("format {FORMAT_VERSION}\n"), &format!("format {version}\n"));
+            let text = format!("{body}checksum {:08x}\n", crc32c(body.as_bytes()));
+            assert_eq!(Format::parse(&text).unwrap(), (format, version));
         }
     }
 

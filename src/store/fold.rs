@@ -7,7 +7,7 @@
 use super::cells::{GroupKey, settled};
 use super::journal::{Anchor, Place};
 use super::order::sort_by_number;
-use super::schema::GROUP_CELLS;
+use super::schema::{GROUP_CELLS, host_key};
 use crate::journal::{BatchError, BatchView, CellMark, RecordError, cell_mark, decode, encode};
 use crate::model::{
     AllocationRow, Effect, JobId, LevelRow, NetworkHandle, Revision, Seq, SubnetHandle, Thing, Tick,
@@ -103,6 +103,8 @@ pub(crate) enum ObjectKey {
     Thing(Thing, NetworkHandle, Revision),
     /// A job.
     Job(JobId),
+    /// A host lease.
+    HostLease([u8; 32]),
 }
 
 /// Part of the items of a chunk, for one key.
@@ -213,6 +215,16 @@ impl Chunk {
                     None => ObjectKey::Network(row.network),
                 };
                 (key, row.network, row.revision)
+            }
+            Effect::HostLeasePut(row) => {
+                let key = ObjectKey::HostLease(host_key(&row.of));
+                self.objects.push(ObjectItem { key, at });
+                return;
+            }
+            Effect::HostLeaseGone { of, .. } => {
+                let key = ObjectKey::HostLease(host_key(of));
+                self.objects.push(ObjectItem { key, at });
+                return;
             }
             Effect::Adoption { since } => {
                 self.adoption = Some(*since);
@@ -350,7 +362,7 @@ impl Chunk {
         Ok(())
     }
 
-    /// Applies items to a job or a thing: its record, if there still is one.
+    /// Applies items to a job, a thing or a host lease: its record, if there still is one.
     pub(crate) fn fold_record(
         &self,
         items: Items,
@@ -358,7 +370,11 @@ impl Chunk {
     ) -> Result<(), RecordError> {
         for (record, effect) in self.records_of(items) {
             *state = match effect? {
-                Effect::JobGone { .. } | Effect::ThingGone { .. } => None,
+                Effect::HostLeaseGone { life, .. } if life_of(state.as_deref()) > life => continue,
+                Effect::HostLeasePut(row) if life_of(state.as_deref()) > row.life => continue,
+                Effect::JobGone { .. }
+                | Effect::ThingGone { .. }
+                | Effect::HostLeaseGone { .. } => None,
                 _ => Some(record.to_vec()),
             };
         }
@@ -389,6 +405,14 @@ impl Chunk {
 fn group_at(arena: &[u8], at: u32) -> Option<GroupKey> {
     let mark = cell_mark(arena.get(at as usize..)?).ok()??;
     Some(GroupKey::at(mark.network, mark.subnet, mark.offset))
+}
+
+/// The last life that began of a host whose lease is stored so; 0 = it has none.
+fn life_of(state: Option<&[u8]>) -> u64 {
+    match state.map(decode) {
+        Some(Ok((Effect::HostLeasePut(row), _))) => row.life,
+        _ => 0,
+    }
 }
 
 /// The record of a subnet or pool with the level of its use. What stands under the number by now may

@@ -251,6 +251,7 @@ impl Restore for Inspector<'_> {
                 self.subnets.insert((row.handle, SubnetHandle(0)), whole(row.family));
             }
             Effect::JobPut(_) => self.report.jobs += 1,
+            Effect::HostLeasePut(_) => {}
             // Everything is folded: there are only rows.
             _ => self.report.find("a record behind the fold"),
         }

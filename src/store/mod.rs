@@ -105,6 +105,8 @@ pub struct Store {
     /// What folds them.
     pub checkpointer: Checkpointer,
     format: Format,
+    /// The version that `FORMAT` has.
+    version: u32,
     disk: Arc<dyn Disk>,
     /// There is a mark of distrust; it goes when all of the state was read.
     distrusted: bool,
@@ -200,14 +202,14 @@ impl Store {
         check_state: bool,
     ) -> Result<Self, StoreError> {
         directory::settle(&*disk)?;
-        let format = directory::read_format(&*disk)?;
+        let (format, version) = directory::read_format(&*disk)?;
         let distrusted = directory::heed_distrust(&*disk)?;
         let state = open_state(&disk, settings, format, check_state || distrusted)?;
         let journal = open_journal(&disk, settings, format, &state.meta)?;
         check_join(&journal.position(), &state.meta)?;
         let checkpointer =
             Checkpointer::new(state, Box::new(journal.source()), settings.fold_slice_bytes);
-        Ok(Self { journal, checkpointer, format, disk, distrusted })
+        Ok(Self { journal, checkpointer, format, version, disk, distrusted })
     }
 
     /// Gives the whole state to a visitor, once, before anything is appended or folded. The files
@@ -227,6 +229,12 @@ impl Store {
     fn release(&mut self) -> Result<(), StoreError> {
         self.journal.release().map_err(StoreError::io(JOURNAL_FILE, "writing"))?;
         self.checkpointer.release().map_err(StoreError::io(STATE_FILE, "writing"))?;
+        if self.version < FORMAT_VERSION {
+            // First: nothing is written that the server of before could not read while it would open it.
+            directory::raise(&*self.disk, self.format)?;
+            self.version = FORMAT_VERSION;
+        }
+        guarded(STATE_FILE, || self.checkpointer.state.raise())?;
         if std::mem::take(&mut self.distrusted) {
             directory::trust_again(&*self.disk)?;
         }

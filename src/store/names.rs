@@ -94,7 +94,8 @@ fn position(transaction: &ReadTransaction) -> Result<NamesAt, StoreError> {
     let table = transaction.open_table(META).map_err(reading)?;
     let row = table.get(&META_KEY).map_err(reading)?;
     let meta = row.and_then(|row| StateMeta::decode(row.value()).ok().flatten());
-    let meta = meta.ok_or_else(|| StoreError::damaged(STATE_FILE, "its meta row is unreadable"))?;
+    let meta = meta.ok_or_else(|| StoreError::damaged(STATE_FILE, "its meta row is unreadable"));
+    let (meta, _) = meta?;
     Ok(NamesAt { folded: meta.folded, complete: meta.chunk_last.max(meta.folded) })
 }
 

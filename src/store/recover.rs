@@ -14,21 +14,21 @@ use super::fold::{Chunk, Items, NetworkGroup, ObjectKey, SubnetGroup};
 use super::journal::{Journal, JournalSource};
 use super::row::read_object;
 use super::schema::{
-    CELLS, CURSORS, EXCLUSIONS, HOSTS, JOBS, NETWORKS, PINS, PORTS, REVISIONS, SEGMENTS, SUBNETS,
-    StateTable, TEXTS, TableSum, job_key, network_key, open_row, place_key, split_place_key,
-    split_subnet_key, split_thing_key, subnet_key, thing_key,
+    CELLS, CURSORS, EXCLUSIONS, HOST_LEASES, HOSTS, JOBS, NETWORKS, PINS, PORTS, REVISIONS,
+    SEGMENTS, SUBNETS, StateTable, TEXTS, TableSum, job_key, network_key, open_row, place_key,
+    split_place_key, split_subnet_key, split_thing_key, subnet_key, thing_key,
 };
 use super::state::FoldPlace;
 use crate::journal::decode;
 use crate::model::{Effect, JobId, NetworkHandle, Revision, Seq, SubnetHandle, Thing, Tick};
-use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable};
+use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableError};
 use std::iter::Peekable;
 use std::ops::ControlFlow;
 
 /// Takes the state as it was.
 ///
 /// First rows: networks, pools, scopes and projects by number; subnets, each with its exclusions and its cursor; segments, hosts, ports and
-/// pins; allocations by place; jobs; then the last revision of every network. Then the journal's records in order.
+/// pins; allocations by place; jobs; host leases; then the last revision of every network. Then the journal's records in order.
 pub trait Restore {
     /// Absorbs an effect.
     ///
@@ -200,6 +200,8 @@ struct Loader<'c> {
     cells: Rows<24>,
     texts: Rows<24>,
     jobs: Rows<8>,
+    /// `None` in a state of the format before, which had none.
+    host_leases: Option<Rows<32>>,
     things: [Rows<12>; Thing::ALL.len()],
     sums: [TableSum; StateTable::COUNT],
 }
@@ -223,6 +225,10 @@ impl<'c> Loader<'c> {
             cells: transaction.open_table(CELLS).map_err(reading)?,
             texts: transaction.open_table(TEXTS).map_err(reading)?,
             jobs: transaction.open_table(JOBS).map_err(reading)?,
+            host_leases: match transaction.open_table(HOST_LEASES) {
+                Err(TableError::TableDoesNotExist(_)) => None,
+                opened => Some(opened.map_err(reading)?),
+            },
             things: [
                 transaction.open_table(SEGMENTS).map_err(reading)?,
                 transaction.open_table(HOSTS).map_err(reading)?,
@@ -239,6 +245,7 @@ impl<'c> Loader<'c> {
         self.load_things(visitor)?;
         self.load_cells(visitor)?;
         self.load_jobs(visitor)?;
+        self.load_host_leases(visitor)?;
         self.load_revisions(visitor)
     }
 
@@ -419,6 +426,26 @@ impl<'c> Loader<'c> {
             }
             emit(visitor, StateTable::Jobs, &job_key(job), row.as_deref())
         })
+    }
+}
+
+impl Loader<'_> {
+    fn load_host_leases(&mut self, visitor: &mut dyn Restore) -> Result<(), StoreError> {
+        let items = self.object_items(|key| match key {
+            ObjectKey::HostLease(key) => Some(key),
+            _ => None,
+        });
+        let (chunk, which) = (self.chunk, StateTable::HostLeases);
+        let each = |key: [u8; 32], mut row: Option<Vec<u8>>, items: Option<Items>| {
+            if let Some(items) = items {
+                chunk.fold_record(items, &mut row).map_err(bad_record)?;
+            }
+            emit(visitor, which, &key, row.as_deref())
+        };
+        match &self.host_leases {
+            Some(table) => merge(rows_of(table, which, &mut self.sums, |key| *key)?, items, each),
+            None => merge(std::iter::empty(), items, each),
+        }
     }
 }
 

@@ -4,8 +4,8 @@
 use super::cells::{GroupKey, decode_cells, decode_texts, encode_cells, encode_texts};
 use super::ring::Title;
 use super::schema::{
-    StateMeta, StateTable, job_key, network_key, open_row, place_key, seal_meta, seal_row,
-    split_place_key, subnet_key, thing_key,
+    FORMAT_VERSION, StateMeta, StateTable, host_key, job_key, network_key, open_row, place_key,
+    seal_meta, seal_row, split_place_key, subnet_key, thing_key,
 };
 use crate::journal::{RecordError, decode, encode};
 use crate::model::{AllocationExtras, Effect, Seq};
@@ -41,6 +41,7 @@ pub(crate) fn read_object(
             place_key(row.network, row.subnet, number) == key
         }
         (StateTable::Jobs, Effect::JobPut(row)) => job_key(row.job) == key,
+        (StateTable::HostLeases, Effect::HostLeasePut(row)) => host_key(&row.of) == key,
         _ => false,
     };
     if belongs { Ok(effect) } else { Err(RecordError::Field("key of a row")) }
@@ -99,6 +100,8 @@ fn reread_cells(key: &[u8], body: &[u8], texts: &[u8]) -> Option<Vec<u8>> {
 
 /// A meta row is its own envelope: the body is all behind the checksum.
 fn reread_meta(body: &[u8]) -> Option<Vec<u8>> {
-    let again = StateMeta::decode(&seal_meta(body)?).ok()??.encode();
+    let (meta, version) = StateMeta::decode(&seal_meta(body)?).ok()??;
+    // What is of an older format is written in that of today.
+    let again = (version == FORMAT_VERSION).then(|| meta.encode())?;
     Some(again.get(4..)?.to_vec())
 }

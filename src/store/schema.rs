@@ -4,14 +4,18 @@
 use super::journal::{Anchor, Place};
 use crate::journal::{Reader, Short};
 use crate::model::{
-    Incarnation, JobId, NetworkHandle, Revision, Seq, ServerId, SubnetHandle, Thing, Tick,
+    HostName, Incarnation, JobId, NetworkHandle, Revision, Seq, ServerId, SubnetHandle, Thing, Tick,
 };
 use crc32c::{crc32c, crc32c_append};
 use redb::TableDefinition;
+use uuid::Uuid;
 
 /// Version of everything that is stored. Directories of every version from 1 on are opened by all later servers
 /// (decision 0031); 0 was before the first that was promised.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
+
+/// The first version that was promised. What a directory of it lacks is made when it is opened.
+pub(crate) const FORMAT_VERSION_FIRST: u32 = 1;
 
 /// Table with keys of `N` bytes.
 pub(crate) type Definition<const N: usize> =
@@ -45,6 +49,9 @@ pub(crate) const PORTS: Definition<12> = TableDefinition::new("port");
 /// Pins.
 pub(crate) const PINS: Definition<12> = TableDefinition::new("pin");
 
+/// Leases of hosts by project, and a number of manager and host.
+pub(crate) const HOST_LEASES: Definition<32> = TableDefinition::new("host_lease");
+
 /// Key of the only meta row.
 pub(crate) const META_KEY: [u8; 1] = [0];
 
@@ -64,10 +71,11 @@ pub(crate) enum StateTable {
     Hosts = 41,
     Ports = 42,
     Pins = 43,
+    HostLeases = 44,
 }
 
 impl StateTable {
-    pub(crate) const COUNT: usize = 12;
+    pub(crate) const COUNT: usize = 13;
     pub(crate) const ALL: [Self; Self::COUNT] = [
         Self::Networks,
         Self::Revisions,
@@ -81,7 +89,13 @@ impl StateTable {
         Self::Hosts,
         Self::Ports,
         Self::Pins,
+        Self::HostLeases,
     ];
+
+    /// Tables that a state of this format has; they are the first ones.
+    const fn count_in(version: u32) -> usize {
+        if version == FORMAT_VERSION_FIRST { 12 } else { Self::COUNT }
+    }
 
     /// Its place in [`StateTable::ALL`], and so that of its sum.
     pub(crate) const fn place(self) -> usize {
@@ -90,6 +104,7 @@ impl StateTable {
             Self::Hosts => 9,
             Self::Ports => 10,
             Self::Pins => 11,
+            Self::HostLeases => 12,
             first => first as usize,
         }
     }
@@ -118,6 +133,7 @@ impl StateTable {
             Self::Hosts => "host",
             Self::Ports => "port",
             Self::Pins => "pin",
+            Self::HostLeases => "host_lease",
         }
     }
 }
@@ -171,6 +187,20 @@ pub(crate) fn thing_key(network: NetworkHandle, created: Revision) -> [u8; 12] {
 pub(crate) fn split_thing_key(key: &[u8; 12]) -> (NetworkHandle, Revision) {
     let [n0, n1, n2, n3, created @ ..] = *key;
     (NetworkHandle(u32::from_be_bytes([n0, n1, n2, n3])), Revision(u64::from_be_bytes(created)))
+}
+
+/// Key of a host lease: its project, and a version 5 UUID of the texts, each behind its length.
+pub(crate) fn host_key(of: &HostName) -> [u8; 32] {
+    const NAMESPACE: Uuid = Uuid::from_u128(0x0f1b_4c43_6d2e_4f0e_9d3a_5b8c_71e2_a604);
+    let mut name = Vec::with_capacity(512);
+    for text in [&of.manager, &of.host] {
+        name.push(text.len() as u8);
+        name.extend_from_slice(text.as_bytes());
+    }
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(of.project.as_bytes());
+    key[16..].copy_from_slice(Uuid::new_v5(&NAMESPACE, &name).as_bytes());
+    key
 }
 
 pub(crate) const fn job_key(job: JobId) -> [u8; 8] {
@@ -316,18 +346,20 @@ impl StateMeta {
         seal(META_TABLE, &META_KEY, self.folded, &body)
     }
 
-    /// `Ok(None)` if the row is damaged; the version if it is newer.
-    pub(crate) fn decode(row: &[u8]) -> Result<Option<Self>, u32> {
+    /// The row and the version that it was written in; `Ok(None)` if it is damaged; the version if it is newer.
+    pub(crate) fn decode(row: &[u8]) -> Result<Option<(Self, u32)>, u32> {
         let Some((folded, body)) = open(META_TABLE, &META_KEY, row) else { return Ok(None) };
         let mut reader = Reader::new(body);
         match reader.u32() {
-            Ok(FORMAT_VERSION) => Ok(Self::read(folded, reader).ok()),
+            Ok(version @ FORMAT_VERSION_FIRST..=FORMAT_VERSION) => {
+                Ok(Self::read(folded, reader, version).ok().map(|meta| (meta, version)))
+            }
             Ok(version) => Err(version),
             Err(Short) => Ok(None),
         }
     }
 
-    fn read(folded: Seq, mut reader: Reader<'_>) -> Result<Self, Short> {
+    fn read(folded: Seq, mut reader: Reader<'_>, version: u32) -> Result<Self, Short> {
         let mut meta = Self {
             server: ServerId::from_bytes(reader.array()?),
             incarnation: Incarnation(reader.u32()?),
@@ -341,7 +373,7 @@ impl StateMeta {
             adoption: Tick(reader.u64()?),
             sums: [TableSum::default(); StateTable::COUNT],
         };
-        for table in &mut meta.sums {
+        for table in meta.sums.iter_mut().take(StateTable::count_in(version)) {
             *table = TableSum { rows: reader.u64()?, sum: reader.u64()? };
         }
         if reader.is_empty() { Ok(meta) } else { Err(Short) }

@@ -8,9 +8,10 @@ use super::directory::STATE_FILE;
 use super::error::StoreError;
 use super::fold::{Chunk, NetworkGroup, ObjectKey, SubnetGroup};
 use super::schema::{
-    CELLS, CURSORS, EXCLUSIONS, HOSTS, JOBS, META, META_KEY, NETWORKS, PINS, PORTS, REVISIONS,
-    SEGMENTS, SUBNETS, StateMeta, StateTable, TEXTS, TableSum, cursor_body, job_key, network_key,
-    open_row, place_key, revision_body, seal_row, split_place_key, subnet_key, thing_key,
+    CELLS, CURSORS, EXCLUSIONS, FORMAT_VERSION, HOST_LEASES, HOSTS, JOBS, META, META_KEY, NETWORKS,
+    PINS, PORTS, REVISIONS, SEGMENTS, SUBNETS, StateMeta, StateTable, TEXTS, TableSum, cursor_body,
+    job_key, network_key, open_row, place_key, revision_body, seal_row, split_place_key,
+    subnet_key, thing_key,
 };
 use crate::journal::{RecordError, decode};
 use crate::limits::STATE_ROW_BYTES_MAX;
@@ -26,6 +27,8 @@ pub(crate) struct State {
     pub(crate) database: Arc<QuietDatabase>,
     pub(crate) backend: Backend,
     pub(crate) meta: StateMeta,
+    /// The format that the file is in: of before until it is raised.
+    pub(crate) version: u32,
 }
 
 impl fmt::Debug for State {
@@ -54,6 +57,23 @@ impl State {
         run().map_err(StoreError::redb(STATE_FILE, "creating"))
     }
 
+    /// Makes what the format of before lacks: its tables are empty.
+    pub(crate) fn raise(&mut self) -> Result<(), StoreError> {
+        if self.version == FORMAT_VERSION {
+            return Ok(());
+        }
+        let run = || -> Result<(), redb::Error> {
+            let mut transaction = self.database.begin_write()?;
+            transaction.set_quick_repair(true);
+            Rows::open(&transaction, &self.meta)?;
+            transaction.open_table(META)?.insert(&META_KEY, self.meta.encode().as_slice())?;
+            Ok(transaction.commit()?)
+        };
+        run().map_err(StoreError::redb(STATE_FILE, "raising the format of"))?;
+        self.version = FORMAT_VERSION;
+        Ok(())
+    }
+
     /// Takes over an opened database.
     pub(crate) fn open(database: QuietDatabase, backend: Backend) -> Result<Self, StoreError> {
         let read = || -> Result<Option<Vec<u8>>, redb::Error> {
@@ -63,7 +83,9 @@ impl State {
         let row = read().map_err(StoreError::redb(STATE_FILE, "reading"))?;
         let row = row.ok_or_else(|| StoreError::damaged(STATE_FILE, "its meta row is missing"))?;
         match StateMeta::decode(&row) {
-            Ok(Some(meta)) => Ok(Self { database: Arc::new(database), backend, meta }),
+            Ok(Some((meta, version))) => {
+                Ok(Self { database: Arc::new(database), backend, meta, version })
+            }
             Ok(None) => Err(StoreError::damaged(STATE_FILE, "its meta row has a wrong checksum")),
             Err(version) => Err(StoreError::Newer {
                 file: STATE_FILE.to_owned(),
@@ -176,6 +198,7 @@ struct Rows<'t> {
     hosts: RowTable<'t, 12>,
     ports: RowTable<'t, 12>,
     pins: RowTable<'t, 12>,
+    host_leases: RowTable<'t, 32>,
     meta: StateMeta,
     applied: Seq,
     dirty_bytes: usize,
@@ -198,6 +221,7 @@ impl<'t> Rows<'t> {
             hosts: transaction.open_table(HOSTS)?,
             ports: transaction.open_table(PORTS)?,
             pins: transaction.open_table(PINS)?,
+            host_leases: transaction.open_table(HOST_LEASES)?,
             meta: meta.clone(),
             applied: Seq(0),
             dirty_bytes: 0,
@@ -233,6 +257,14 @@ impl<'t> Rows<'t> {
                 let mut record = self.job(job)?;
                 chunk.fold_record(items, &mut record).map_err(SliceError::Record)?;
                 self.put_job(job, record.as_deref())?;
+            }
+            ObjectKey::HostLease(key) => {
+                let which = StateTable::HostLeases;
+                let mut record = get(&self.host_leases, which, &key)?;
+                chunk.fold_record(items, &mut record).map_err(SliceError::Record)?;
+                let (table, meta) = (&mut self.host_leases, &mut self.meta);
+                let record = record.as_deref();
+                self.dirty_bytes += set(table, meta, which, &key, self.applied, record)?;
             }
         }
         Ok(end)

@@ -170,6 +170,10 @@ metrics! {
         "leases that ended without being renewed", "it rises faster than workloads end";
     HOSTS: Gauge "addrd_hosts" [] "hosts",
         "hosts of managers that have allocations, counted once a worker", "";
+    HOST_LEASES: Gauge "addrd_host_leases" [] "hosts",
+        "hosts that have a lease", "near 100,000, the most there may be";
+    HOST_LEASES_OVERDUE: Gauge "addrd_host_leases_overdue" [] "hosts",
+        "hosts whose lease is over and was set to be reported", "above 0: `addrd host-lease list` says which";
     SUSPECTS_RELEASED: Counter "addrd_suspects_released_total" [] "allocations",
         "allocations that were released because two reconciliations of their host missed them", "it rises faster than workloads end: look at what managers list";
     WATCHERS: Gauge "addrd_watchers" [] "watches",

@@ -4,14 +4,15 @@
 use crate::model::Model;
 use addrd::model::{
     AddressScopeId, AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, Family,
-    HeldBy, HostRow, Instance, JobId, JobRow, LevelRow, Mac, NetworkHandle, NetworkId, NetworkRow,
-    OwnerId, PinRow, PoolId, PoolRow, PortId, PortRow, ProjectId, ProjectRow, Range, Revision,
-    ScopeRow, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text, Thing,
-    ThingWas, Tick,
+    HeldBy, HostLeaseRow, HostName, HostRow, Instance, JobId, JobRow, LevelRow, Mac, NetworkHandle,
+    NetworkId, NetworkRow, OwnerId, PinRow, PoolId, PoolRow, PortId, PortRow, ProjectId,
+    ProjectRow, Range, Revision, ScopeRow, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId,
+    SubnetRow, Text, Thing, ThingWas, Tick,
 };
 use addrd::store::fake_disk::Random;
 use addrd_protocol::message::{
-    AllocationState, Exclusion, ExclusionMode, IpAllocation, JobKind, Quotas, Strategy, SubnetKind,
+    AllocationState, Exclusion, ExclusionMode, IpAllocation, JobKind, OnEnd, Quotas, Strategy,
+    SubnetKind,
 };
 use uuid::Uuid;
 
@@ -39,7 +40,7 @@ impl Generator {
         if self.model.networks.is_empty() || random.one_in(40) {
             return self.create_network(random);
         }
-        match random.below(54) {
+        match random.below(55) {
             0 => self.delete_network(random),
             1 => self.delete_subnet(random),
             2 | 3 => self.create_subnet(random),
@@ -59,8 +60,30 @@ impl Generator {
                 self.push(Effect::Adoption { since: Tick(random.below(2) * (1 + random.below(9))) })
             }
             52 | 53 => self.cross_level(random),
+            54 => self.host_lease(random),
             _ => self.allocate(random),
         }
+    }
+
+    /// A host lease begins, goes on or is gone.
+    fn host_lease(&mut self, random: &mut Random) {
+        let of = HostName {
+            project: ProjectId::from_u128(1 + u128::from(random.below(2))),
+            manager: text("cni"),
+            host: text(["n1", "n2", "n3"][random.below(3) as usize]),
+        };
+        if random.one_in(4) {
+            return self.push(Effect::HostLeaseGone { of: Box::new(of), life: random.below(10) });
+        }
+        let on_end = if random.one_in(2) { OnEnd::Release } else { OnEnd::Report };
+        self.push(Effect::HostLeasePut(Box::new(HostLeaseRow {
+            of,
+            since: 1,
+            life: 1 + random.below(9),
+            deadline: random.next_u64(),
+            on_end,
+            overdue: random.one_in(3),
+        })));
     }
 
     /// The use of a subnet or pool crosses a level.
@@ -634,6 +657,7 @@ fn extras(random: &mut Random) -> Option<Box<AllocationExtras>> {
         token: random.one_in(4).then(|| Uuid::from_u128(9)),
         trace: random.one_in(4).then(|| Uuid::from_u128(8)),
         host: random.one_in(2).then(|| text("host-1")),
+        follows: random.one_in(8).then(|| 1 + random.below(9)),
         label: random.one_in(2).then(|| text("a=b")),
         ..AllocationExtras::default()
     };

@@ -2,8 +2,8 @@
 //! doesn't fit, so a recovered state of two positions at once is found out.
 
 use addrd::model::{
-    AllocationPlace, AllocationRow, Effect, ExclusionRow, JobRow, LevelRow, NetworkHandle,
-    NetworkRow, Revision, SubnetHandle, SubnetRow, Thing, Tick,
+    AllocationPlace, AllocationRow, Effect, ExclusionRow, HostLeaseRow, HostName, JobRow, LevelRow,
+    NetworkHandle, NetworkRow, Revision, SubnetHandle, SubnetRow, Thing, Tick,
 };
 use addrd::store::Restore;
 use addrd_protocol::prefix::number_of;
@@ -26,6 +26,8 @@ pub(crate) struct Model {
     pub(crate) jobs: BTreeMap<u64, JobRow>,
     pub(crate) revisions: BTreeMap<u32, u64>,
     pub(crate) cursors: BTreeMap<SubnetKey, u128>,
+    /// Host leases, by what names the host.
+    pub(crate) host_leases: BTreeMap<(u128, String, String), HostLeaseRow>,
     /// When adoption mode began.
     pub(crate) adoption: Tick,
 }
@@ -89,6 +91,19 @@ impl Model {
             | Effect::PinPut(_)
             | Effect::ThingGone { .. } => self.absorb_thing(effect),
             Effect::LevelPut(row) => self.put_level(row),
+            Effect::HostLeasePut(row) => {
+                let known = self.host_leases.get(&host_key(&row.of));
+                if known.is_none_or(|known| known.life <= row.life) {
+                    self.host_leases.insert(host_key(&row.of), (**row).clone());
+                }
+                Ok(())
+            }
+            Effect::HostLeaseGone { of, life } => {
+                if self.host_leases.get(&host_key(of)).is_some_and(|known| known.life <= *life) {
+                    self.host_leases.remove(&host_key(of));
+                }
+                Ok(())
+            }
             Effect::Adoption { since } => {
                 self.adoption = *since;
                 Ok(())
@@ -245,4 +260,9 @@ impl Restore for Model {
     fn cursor(&mut self, network: NetworkHandle, subnet: SubnetHandle, cursor: u128) {
         self.cursors.insert((network.0, subnet.0), cursor);
     }
+}
+
+/// What names a host.
+fn host_key(of: &HostName) -> (u128, String, String) {
+    (of.project.0.as_u128(), of.manager.to_string(), of.host.to_string())
 }

@@ -178,6 +178,11 @@ fn directories_of_every_format_open_with_all_that_is_in_them() {
         }
         for format in 1..=FORMAT_VERSION {
             let site = Site::new();
+            // That of today is written when it leaves the house.
+            let is_open = format == FORMAT_VERSION && !file(format, "packed").exists();
+            if is_open {
+                continue;
+            }
             let packed = std::fs::read(file(format, "packed")).expect("a fixture for each format");
             unpack(&packed, &site.data());
             // Read first by who changes nothing.

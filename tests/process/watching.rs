@@ -93,6 +93,7 @@ async fn churn(client: Client, number: u64, mut choices: Choices, count: Arc<Mut
                     manager_name: Setting::Unset,
                     owner_name: Setting::Unset,
                     lease_ms: Setting::Unset,
+                    follow_host: None,
                 };
                 client.allocation_update(NETWORK, update).await.is_ok()
             }

@@ -356,6 +356,20 @@ pub(crate) const ROWS: &[Row] = &[
         r#"- reconcile {"manager": "cni", "host": "n1", "call": "8", "parts": 2}
            - reconcile {"manager": "cni", "host": "n1", "call": "8", "parts": 3}"#,
     ),
+    requests(
+        Status::NO_HOST_LEASE,
+        r#"- renew_host {"manager": "cni", "host": "n1", "lease_ms": 60000}"#,
+    ),
+    test(
+        Status::HOST_LEASE_OVER,
+        "src/allocator/tests/host_leases.rs",
+        "what_follows_ends_with_the_lease_of_its_host",
+    ),
+    requests(
+        Status::HOST_LIFE_STALE,
+        r#"- renew_host {"manager": "cni", "host": "n1", "lease_ms": 60000, "begin": "7"}
+           - renew_host {"manager": "cni", "host": "n1", "lease_ms": 60000, "begin": "6"}"#,
+    ),
     requests(Status::RELIST, r#"- watch {"from": {"incarnation": 77, "position": "1"}}"#),
     requests(Status::BACKUP_OVER, r#"- backup_read {"backup_id": "b0", "block": 5}"#),
     requests(Status::HISTORY_OFF, r#"- history {"subject": {"address": "10.0.0.2"}}"#),

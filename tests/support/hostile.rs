@@ -128,6 +128,7 @@ pub(crate) fn requests(choices: &mut Choices) -> Vec<Request> {
         manager_name: Setting::Null,
         owner_name: Setting::Unset,
         lease_ms: Setting::Unset,
+        follow_host: None,
     };
     let items = vec![
         BatchItem::Allocate(allocate.clone()),

@@ -249,5 +249,6 @@ fn relabel(key: &Key, revision: Revision, label: &str) -> AllocationUpdate {
         manager_name: Setting::Unset,
         owner_name: Setting::Unset,
         lease_ms: Setting::Unset,
+        follow_host: None,
     }
 }

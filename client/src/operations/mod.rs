@@ -4,6 +4,7 @@ mod allocation;
 mod catalogue;
 mod history;
 mod hold;
+mod host_lease;
 mod job;
 mod manager;
 mod network;

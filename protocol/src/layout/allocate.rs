@@ -108,6 +108,7 @@ fn read_extra(extras: &mut AllocateExtras, tag: u16, value: &mut Reader<'_>) -> 
         0x800a => extras.label = Some(value.any_text("label")?),
         0x800b => extras.owner_name = Some(value.any_text("owner_name")?),
         0x800c => extras.mac = Some(value.mac("mac")?),
+        0x800d => extras.follow_host = true,
         0x8010 => extras.hold_item = Some(value.u16("hold_item")?),
         _ => return Ok(false),
     }
@@ -134,6 +135,9 @@ fn write_extras(extras: &AllocateExtras, writer: &mut Writer<'_>) {
     writer.entry_text(0x800a, extras.label.as_ref());
     writer.entry_text(0x800b, extras.owner_name.as_ref());
     writer.entry_mac(0x800c, extras.mac);
+    if extras.follow_host {
+        writer.entry(0x800d, |_| {});
+    }
     if let Some(item) = extras.hold_item {
         writer.entry(0x8010, |w| w.u16(item));
     }

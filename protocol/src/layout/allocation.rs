@@ -27,7 +27,8 @@ pub(crate) const ALLOCATION_BYTES_MAX: usize = ALLOCATION_BYTES
     + TAIL_ENTRY_HEADER_BYTES
     + MANAGER_BYTES_MAX
     + TAIL_ENTRY_HEADER_BYTES
-    + ID_BYTES;
+    + ID_BYTES
+    + TAIL_ENTRY_HEADER_BYTES;
 /// Bytes of an id.
 const ID_BYTES: usize = 16;
 /// Bytes of a subnet's place.
@@ -58,6 +59,7 @@ impl Layout for Allocation {
             host: None,
             manager: None,
             network_project: None,
+            follows_host: false,
         };
         reader.tail(|tag, value| {
             match tag {
@@ -66,6 +68,7 @@ impl Layout for Allocation {
                 0x0003 => allocation.host = Some(value.any_text("host")?),
                 0x0004 => allocation.manager = Some(value.text(MANAGER_BYTES_MAX, "manager")?),
                 0x0005 => allocation.network_project = Some(value.id("network_project")?),
+                0x0006 => allocation.follows_host = true,
                 _ => return Ok(false),
             }
             Ok(true)
@@ -93,6 +96,9 @@ impl Layout for Allocation {
         writer.entry_text(0x0003, self.host.as_ref());
         writer.entry_text(0x0004, self.manager.as_ref());
         writer.entry_id(0x0005, self.network_project.as_ref().map(|id| id.as_bytes()));
+        if self.follows_host {
+            writer.entry(0x0006, |_| {});
+        }
     }
 }
 
@@ -119,6 +125,7 @@ impl Layout for AllocationUpdate {
             manager_name: Setting::Unset,
             owner_name: Setting::Unset,
             lease_ms: Setting::Unset,
+            follow_host: None,
         };
         reader.tail(|tag, value| read_change(&mut update, tag, value))?;
         check_fences(&update.target, &update.fences, false)?;
@@ -133,6 +140,9 @@ impl Layout for AllocationUpdate {
         writer.entry_text_setting(0x8005, &self.manager_name);
         writer.entry_text_setting(0x8006, &self.owner_name);
         writer.entry_setting(0x8007, &self.lease_ms, |w, ms| w.u64(*ms));
+        if let Some(follow) = self.follow_host {
+            writer.entry(0x8008, |w| w.u8(follow.into()));
+        }
     }
 }
 
@@ -146,6 +156,7 @@ fn read_change(update: &mut AllocationUpdate, tag: u16, value: &mut Reader<'_>) 
         }
         0x8006 => update.owner_name = value.setting("owner_name", |r| r.any_text("owner_name"))?,
         0x8007 => update.lease_ms = value.setting("lease_ms", super::renew::read_lease)?,
+        0x8008 => update.follow_host = Some(value.bool("follow_host")?),
         _ => return read_fence(&mut update.fences, tag, value),
     }
     Ok(true)

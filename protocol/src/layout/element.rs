@@ -46,8 +46,8 @@ mod numbers {
     use super::{AllocationState, Family, FamilyChoice, Strategy};
     use crate::message::{
         AdoptAction, BatchMode, CandidateReason, EventKind, ExclusionMode, GoAwayReason,
-        HistoryKind, IpAllocation, Ipv6Mode, JobKind, JobState, PrefixChoice, QuotaResource,
-        SubnetKind, WatchEndReason,
+        HistoryKind, HostLeaseState, IpAllocation, Ipv6Mode, JobKind, JobState, OnEnd,
+        PrefixChoice, QuotaResource, SubnetKind, WatchEndReason,
     };
 
     numbered! {
@@ -56,6 +56,8 @@ mod numbers {
         Strategy: Default Lowest Next Random Hashed Exact Eui64;
         AllocationState: Free Held Allocated Quarantined;
         SubnetKind: Broadcast Routed;
+        OnEnd: Report Release;
+        HostLeaseState: Absent Running Overdue Ended;
         ExclusionMode: Automatic Everyone;
         BatchMode: Independent AllOrNothing;
         GoAwayReason: Shutdown SessionReplaced Idle SlowReader;

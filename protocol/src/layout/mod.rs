@@ -9,6 +9,7 @@ pub(crate) mod element;
 pub(crate) mod failure;
 mod history;
 mod hold;
+mod host_lease;
 mod job;
 mod list;
 mod network;

@@ -31,7 +31,7 @@ impl Layout for Live {
 }
 
 /// What a request can't be without.
-fn needed(text: Option<Text>, field: &'static str) -> Read<Text> {
+pub(super) fn needed(text: Option<Text>, field: &'static str) -> Read<Text> {
     text.filter(|text| !text.is_empty()).ok_or(DecodeError::new(Fault::Missing, field))
 }
 

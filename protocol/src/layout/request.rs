@@ -86,6 +86,9 @@ requests! {
     RECONCILE => Reconcile;
     SUSPECT_LIST => SuspectList;
     MANAGER_LIST => ManagerList;
+    RENEW_HOST => RenewHost;
+    END_HOST => EndHost;
+    HOST_LEASE_LIST => HostLeaseList;
     PROJECT_CREATE => ProjectCreate;
     PROJECT_GET => ProjectGet;
     PROJECT_LIST => ProjectList;

@@ -148,6 +148,9 @@ pub struct AllocateExtras {
     /// MAC from which strategy `eui64` makes the address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mac: Option<Mac>,
+    /// It ends with the lease of its host at the latest; needs manager and host.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub follow_host: bool,
     /// Trace id for history; not a critical tag.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<uuid::Uuid>,

@@ -69,6 +69,9 @@ pub struct Allocation {
     /// The project of its network or subnet pool, if that is not its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_project: Option<ProjectId>,
+    /// It ends with the lease of its host at the latest.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follows_host: bool,
 }
 
 impl Allocation {
@@ -85,6 +88,7 @@ impl Allocation {
             label: None,
             host: None,
             manager: None,
+            follows_host: false,
             ..self
         }
     }
@@ -121,6 +125,9 @@ pub struct AllocationUpdate {
     /// this.
     #[serde(default, skip_serializing_if = "Setting::is_unset")]
     pub lease_ms: Setting<u64>,
+    /// Unset = unchanged; whether it ends with the lease of its host at the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow_host: Option<bool>,
 }
 
 /// What a list shows; every given field must match.

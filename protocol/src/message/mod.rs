@@ -8,6 +8,7 @@ pub mod connection;
 pub mod failure;
 pub mod history;
 pub mod hold;
+pub mod host_lease;
 pub mod job;
 pub mod list;
 pub mod network;
@@ -44,6 +45,10 @@ pub use connection::{
 pub use failure::{Candidate, CandidateReason, Detail, Failure, QuotaResource};
 pub use history::{History, HistoryEntry, HistoryKind, HistoryPage, HistorySubject};
 pub use hold::{HoldEnd, HoldEnded, HoldRelease};
+pub use host_lease::{
+    EndHost, EndedHost, HostLease, HostLeaseList, HostLeasePage, HostLeaseState, OnEnd, RenewHost,
+    RenewedHost,
+};
 pub use job::{Job, JobGet, JobKind, JobList, JobPage, JobState};
 pub use list::{Cursor, PageRequest};
 pub use network::{
@@ -210,6 +215,12 @@ pub enum Request {
     SuspectList(Box<SuspectList>),
     /// [`Opcode::MANAGER_LIST`].
     ManagerList(Box<ManagerList>),
+    /// [`Opcode::RENEW_HOST`].
+    RenewHost(Box<RenewHost>),
+    /// [`Opcode::END_HOST`].
+    EndHost(Box<EndHost>),
+    /// [`Opcode::HOST_LEASE_LIST`].
+    HostLeaseList(Box<HostLeaseList>),
     /// [`Opcode::PROJECT_CREATE`].
     ProjectCreate(Box<ProjectCreate>),
     /// [`Opcode::PROJECT_GET`].
@@ -338,6 +349,12 @@ pub enum Reply {
     Suspects(Box<Suspects>),
     /// To [`Request::ManagerList`].
     Managers(Box<ManagerPage>),
+    /// To [`Request::RenewHost`].
+    RenewedHost(RenewedHost),
+    /// To [`Request::EndHost`].
+    EndedHost(EndedHost),
+    /// To [`Request::HostLeaseList`].
+    HostLeases(Box<HostLeasePage>),
     /// To project create, get, update.
     Project(Box<Project>),
     /// To [`Request::ProjectList`].

@@ -215,6 +215,8 @@ made_by! {
     BatchMode = |s| s.pick(&[Self::Independent, Self::AllOrNothing]);
     PrefixChoice = |s| s.pick(&[Self::Exact, Self::Length, Self::DefaultLength]);
     AdoptAction = |s| s.pick(&[Self::Begin, Self::End]);
+    OnEnd = |s| s.pick(&[Self::Report, Self::Release]);
+    HostLeaseState = |s| s.pick(&[Self::Absent, Self::Running, Self::Overdue, Self::Ended]);
     JobKind = |s| s.pick(&[Self::NetworkDelete, Self::SubnetDelete, Self::SubnetFill]);
     JobState = |s| s.pick(&[Self::Running, Self::Done]);
     IpAddr = |s| { let family = s.make(); s.address_of(family) };
@@ -300,6 +302,7 @@ made_by! {
             owner: s.make(), slot: s.make(), instance: s.make(), revision: s.make(),
             time_left_ms: s.make(), repeated: s.make(), owner_name: s.make(), label: s.make(),
             host: s.make(), manager: s.maybe(Source::manager), network_project: s.make(),
+            follows_host: s.make(),
         }
     };
     BatchItem = |s| match s.byte() % 11 {
@@ -409,7 +412,7 @@ made_of_fields! {
         subnets = |s| s.list(allocate::CANDIDATES_MAX), exact, preferred, limit,
         lease_ms = |s| s.maybe(Source::lease_ms), hold_token,
         hold_ms = |s| s.maybe(|s| s.up_to(315_360_000_000).max(1_000)), hold_item,
-        manager = |s| s.maybe(Source::manager), host, label, owner_name, trace, mac,
+        manager = |s| s.maybe(Source::manager), host, label, owner_name, trace, mac, follow_host,
     }
     Service {
         ipv6_ra_mode, ipv6_address_mode,
@@ -674,6 +677,9 @@ pub(crate) fn request(opcode: Opcode, s: &mut Source) -> Option<Request> {
         Opcode::RECONCILE => Request::Reconcile(s.make()),
         Opcode::SUSPECT_LIST => Request::SuspectList(s.make()),
         Opcode::MANAGER_LIST => Request::ManagerList(s.make()),
+        Opcode::RENEW_HOST => Request::RenewHost(s.make()),
+        Opcode::END_HOST => Request::EndHost(s.make()),
+        Opcode::HOST_LEASE_LIST => Request::HostLeaseList(s.make()),
         Opcode::PROJECT_CREATE => Request::ProjectCreate(s.make()),
         Opcode::PROJECT_GET => Request::ProjectGet(s.make()),
         Opcode::PROJECT_LIST => Request::ProjectList(s.make()),
@@ -765,6 +771,9 @@ pub(crate) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
         Opcode::RECONCILE => Reply::Reconciled(s.make()),
         Opcode::SUSPECT_LIST => Reply::Suspects(s.make()),
         Opcode::MANAGER_LIST => Reply::Managers(s.make()),
+        Opcode::RENEW_HOST => Reply::RenewedHost(s.make()),
+        Opcode::END_HOST => Reply::EndedHost(s.make()),
+        Opcode::HOST_LEASE_LIST => Reply::HostLeases(s.make()),
         Opcode::PROJECT_CREATE | Opcode::PROJECT_GET | Opcode::PROJECT_UPDATE => {
             Reply::Project(s.make())
         }

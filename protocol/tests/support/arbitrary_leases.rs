@@ -19,7 +19,7 @@ made_by! {
         Self {
             target, fences, label: s.make(), host: s.make(),
             manager_name: s.setting(Source::manager), owner_name: s.make(),
-            lease_ms: s.setting(Source::lease_ms),
+            lease_ms: s.setting(Source::lease_ms), follow_host: s.make(),
         }
     };
     Renew = |s| {

@@ -22,7 +22,29 @@ made_by! {
     };
 }
 
+made_by! {
+    RenewHost = |s| Self {
+        manager: filled(s, text::MANAGER_BYTES_MAX), host: filled(s, text::TEXT_BYTES_MAX),
+        lease_ms: s.lease_ms(), on_end: s.make(), begin: s.make(),
+        life: s.make(),
+    };
+    EndHost = |s| Self {
+        manager: filled(s, text::MANAGER_BYTES_MAX), host: filled(s, text::TEXT_BYTES_MAX),
+        on_end: s.make(), life: s.make(),
+    };
+    HostLeaseList = |s| Self {
+        manager: filled(s, text::MANAGER_BYTES_MAX), limit: s.up_to(1_000) as u32, after: s.make(),
+    };
+    HostLease = |s| Self {
+        host: filled(s, text::TEXT_BYTES_MAX), time_left_ms: s.make(), following: s.make(),
+        life: s.make(), state: s.make(), on_end: s.make(),
+    };
+}
+
 made_of_fields! {
+    RenewedHost { time_left_ms, following, life, was }
+    EndedHost { following, was, more }
+    HostLeasePage { items = |s| s.list(4), more }
     Live { owner, slot, instance }
     Reconciled {
         call, complete, parts_missing, too_early, releasing, more, listed, elsewhere,

@@ -72,6 +72,7 @@ pub(super) fn allocation() -> Allocation {
         host: None,
         manager: None,
         network_project: None,
+        follows_host: false,
     }
 }
 
@@ -523,6 +524,7 @@ pub(crate) fn replies() -> Vec<ReplySample> {
     samples.extend(sample_rests::replies());
     samples.extend(sample_holds::replies());
     samples.extend(sample_managers::replies());
+    samples.extend(sample_host_leases::replies());
     samples.extend(sample_transfers::replies());
     samples.extend(sample_history::replies());
     samples

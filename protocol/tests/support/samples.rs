@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 mod sample_history;
 mod sample_holds;
+mod sample_host_leases;
 mod sample_managers;
 mod sample_ports;
 mod sample_replies;
@@ -123,6 +124,7 @@ fn full_allocate() -> Allocate {
             owner_name: some("web-1"),
             trace: Some(Uuid::from_u128(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c)),
             mac: None,
+            follow_host: false,
         })),
     }
 }
@@ -157,6 +159,7 @@ fn update() -> AllocationUpdate {
         manager_name: Setting::Unset,
         owner_name: Setting::Value(text("")),
         lease_ms: Setting::Unset,
+        follow_host: None,
     }
 }
 
@@ -409,6 +412,7 @@ fn allocation_requests() -> Vec<(&'static str, Request)> {
         manager_name: Setting::Value(text("cluster-b")),
         owner_name: Setting::Null,
         lease_ms: Setting::Unset,
+        follow_host: None,
     };
     let get = |target| Request::AllocationGet(Box::new(AllocationGet { target }));
     let filter = AllocationFilter {
@@ -527,6 +531,7 @@ pub(crate) fn requests() -> Vec<RequestSample> {
     samples.extend(sample_rests::requests());
     samples.extend(sample_holds::requests());
     samples.extend(sample_managers::requests());
+    samples.extend(sample_host_leases::requests());
     samples.extend(sample_transfers::requests());
     samples.extend(sample_history::requests());
     samples

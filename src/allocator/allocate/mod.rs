@@ -128,6 +128,11 @@ impl Shard {
             | Decision::Complete(_) => None,
         };
         let orders = [order(&first.1), second.as_ref().and_then(|(_, decision)| order(decision))];
+        let life = self.life_of_new(network, &asked, &first.1)?;
+        let life_of_second = match &second {
+            Some((_, decision)) => self.life_of_new(network, &asked, decision)?,
+            None => None,
+        };
         if orders != [None; 2] {
             self.check_room_for_records()?;
             if asked.extras.hold_token.is_some() {
@@ -135,9 +140,42 @@ impl Shard {
             }
             self.pay_for(network, orders.into_iter().flatten())?;
         }
+        let asked = Asked { life, ..asked };
         let first = self.carry_out(network, &asked, &first.0, first.1, sink);
+        let asked = Asked { life: life_of_second, ..asked };
         let second = second.map(|(want, how)| self.carry_out(network, &asked, &want, how, sink));
         Ok(self.reply(&asked, first, second))
+    }
+
+    /// The life of its host that what a decision makes is to follow; `None` = as it was.
+    fn life_of_new(
+        &self,
+        network: u32,
+        asked: &Asked<'_>,
+        decision: &Decision,
+    ) -> Result<Option<u64>, Refused> {
+        if !asked.extras.follow_host {
+            return Ok(None);
+        }
+        let (mut manager, mut host) = (asked.extras.manager.as_ref(), asked.extras.host.as_ref());
+        let project = self.project_asking(network);
+        match decision {
+            Decision::Fresh(_) => {}
+            Decision::TakeOver(held) => {
+                let row = self.ledger.extras_row(self.ledger.at(*held));
+                manager = manager.or(row.and_then(|row| row.manager.as_ref()));
+                host = host.or(row.and_then(|row| row.host.as_ref()));
+            }
+            // It may have been made before the present life of the host, and gone on by a grace only.
+            Decision::Repeat(held) => {
+                let row = self.ledger.extras_row(self.ledger.at(*held));
+                let place = row.filter(|row| row.follows.is_some());
+                let place = place.map(|row| (row.manager.as_ref(), row.host.as_ref()));
+                return Ok(place.and_then(|place| self.life_to_follow(project, place).ok()));
+            }
+            _ => return Ok(None),
+        }
+        self.life_to_follow(project, (manager, host)).map(Some)
     }
 
     /// The addresses that are wanted: one, or two with slots s and s + 1.
@@ -299,6 +337,14 @@ impl Shard {
         let revision = self.networks.at(network).next_revision();
         match decision {
             Decision::Repeat(record) => {
+                let follows =
+                    self.ledger.extras_row(self.ledger.at(record)).and_then(|r| r.follows);
+                if asked.life.is_some() && asked.life != follows {
+                    let mut row = self.ledger.row_of(&self.subnets, record);
+                    row.changed = revision;
+                    row.extras.get_or_insert_default().follows = asked.life;
+                    self.commit_changed(record, row, sink);
+                }
                 self.note_alive(record);
                 self.note_elsewhere(record, asked.extras);
                 Done::was(record, true)
@@ -358,7 +404,15 @@ impl Shard {
             _ => kept(row.extras),
         };
         row.state = AllocationState::Allocated;
+        let was = row.extras.as_deref().map(|row| (row.manager.clone(), row.host.clone()));
         row.extras = self.merged(row.extras, asked);
+        if let Some(extras) = &mut row.extras
+            && asked.life.is_none()
+            && was != Some((extras.manager.clone(), extras.host.clone()))
+        {
+            // Whoever moves it elsewhere says whether it follows there.
+            extras.follows = None;
+        }
         row
     }
 
@@ -436,6 +490,9 @@ impl Shard {
         let given = asked.extras;
         let mut row = old.unwrap_or_default();
         row.trace = given.trace;
+        if asked.life.is_some() {
+            row.follows = asked.life;
+        }
         if let Some(lease_ms) = given.lease_ms {
             row.deadline = Some(self.deadline_of(lease_ms));
         }

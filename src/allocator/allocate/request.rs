@@ -27,6 +27,7 @@ const PLAIN: &AllocateExtras = &AllocateExtras {
     owner_name: None,
     trace: None,
     mac: None,
+    follow_host: false,
 };
 
 /// A checked request.
@@ -34,6 +35,8 @@ const PLAIN: &AllocateExtras = &AllocateExtras {
 pub(super) struct Asked<'a> {
     pub(super) request: &'a Allocate,
     pub(super) extras: &'a AllocateExtras,
+    /// The life of its host that what is made follows.
+    pub(super) life: Option<u64>,
 }
 
 /// One address that is wanted.
@@ -55,14 +58,15 @@ impl<'a> Asked<'a> {
     /// Of a request that deciding code made itself.
     pub(super) const fn trusted(request: &'a Allocate, extras: Option<&'a AllocateExtras>) -> Self {
         match extras {
-            Some(extras) => Self { request, extras },
-            None => Self { request, extras: PLAIN },
+            Some(extras) => Self { request, extras, life: None },
+            None => Self { request, extras: PLAIN, life: None },
         }
     }
 
     /// Checks what can be checked without state.
     pub(super) fn new(request: &'a Allocate) -> Result<Self, Refused> {
-        let asked = Self { request, extras: request.extras.as_deref().unwrap_or(PLAIN) };
+        let extras = request.extras.as_deref().unwrap_or(PLAIN);
+        let asked = Self { request, extras, life: None };
         if request.extras.is_some() {
             asked.check_extras()?;
         }

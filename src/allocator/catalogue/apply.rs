@@ -4,12 +4,13 @@
 use super::Catalogue;
 use super::transaction::apply_transaction;
 use crate::allocator::Shard;
-use crate::allocator::refusal::{Refused, refuse, unsupported};
+use crate::allocator::host_leases::{end_host, renew_host};
+use crate::allocator::refusal::{Refused, refuse, unsupported, with};
 use crate::allocator::shard::{Answer, At, Scope};
 use crate::model::{
     AddressScopeId, Effect, EffectSink, JobRow, NetworkHandle, PoolId, ProjectId, Status, worker_of,
 };
-use addrd_protocol::message::{JobKind, Reply, Request};
+use addrd_protocol::message::{Detail, JobKind, Reply, Request};
 
 /// Applies a request for which [`crate::allocator::is_spanning`] holds. `shards` are all shards, by
 /// worker; none are needed where [`crate::allocator::needs_no_shard`] holds.
@@ -27,6 +28,14 @@ pub fn apply_spanning(
     if let Request::ServerAdopt(request) = request {
         let adoption = catalogue.adopt(shards, at, request.action, sink);
         return Ok((Status::OK, Reply::Adoption(adoption)));
+    }
+    if let Request::RenewHost(request) = request {
+        let renewed = renew_host(shards, scope.project, request, at, sink)?;
+        return Ok((Status::OK, Reply::RenewedHost(renewed)));
+    }
+    if let Request::EndHost(request) = request {
+        let ended = end_host(shards, scope.project, request, at, sink)?;
+        return Ok((Status::OK, Reply::EndedHost(ended)));
     }
     catalogue.restoring = scope.restoring;
     if let Request::Transaction(request) = request {
@@ -149,6 +158,9 @@ impl Catalogue {
             }
             Request::ProjectDelete(request) => {
                 let as_guest = shards.iter().map(|shard| shard.guest_count(project)).sum();
+                let leases = |shard: &&mut Shard| shard.ledger.hosts.leased_of(project);
+                let leased = shards.iter().map(leases).max().unwrap_or(0);
+                check_no_host_leases(leased)?;
                 (self.project_delete(project, as_guest, request, sink)?, false)
             }
             _ => return Err(unsupported("opcode", "this operation over all workers")),
@@ -233,6 +245,15 @@ impl Catalogue {
         };
         Ok((Status::OK, reply))
     }
+}
+
+/// Refuses to delete a project whose hosts have leases.
+fn check_no_host_leases(count: u64) -> Result<(), Refused> {
+    if count == 0 {
+        return Ok(());
+    }
+    let message = format_args!("{count} hosts of the project have leases: end them first");
+    Err(with(refuse(Status::IN_USE, message), Detail::Count { count: count.into() }))
 }
 
 /// Whether a request is one on a project that concerns every shard.

@@ -45,6 +45,8 @@ impl Catalogue {
             | Effect::PortPut(_)
             | Effect::PinPut(_)
             | Effect::ThingGone { .. }
+            | Effect::HostLeasePut(_)
+            | Effect::HostLeaseGone { .. }
             | Effect::Adoption { .. } => {}
         }
     }

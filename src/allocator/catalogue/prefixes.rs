@@ -129,6 +129,12 @@ impl Catalogue {
         request: &AllocationUpdate,
         sink: &mut impl EffectSink,
     ) -> Result<Allocation, Refused> {
+        if request.follow_host == Some(true) {
+            return Err(unsupported(
+                "follow_host",
+                "a prefix of a subnet pool that follows a host",
+            ));
+        }
         self.check_own(pool, network, "target", &request.target)?;
         self.prefixes_decide(sink, |prefixes, tee| prefixes.allocation_update(network, request, tee))
     }
@@ -390,6 +396,9 @@ fn check_fields(pool: &Pool, request: &Allocate) -> Result<(), Refused> {
     }
     if extras.is_some_and(|extras| extras.hold_token.is_some()) {
         return Err(unsupported("hold_token", "a hold of a prefix of a subnet pool"));
+    }
+    if extras.is_some_and(|extras| extras.follow_host) {
+        return Err(unsupported("follow_host", "a prefix of a subnet pool that follows a host"));
     }
     if request.flags.want_subnet {
         return conflict("want_subnet", "the settings of a subnet");

@@ -422,6 +422,7 @@ impl Dice {
             owner_name: self.some(6, Self::text),
             trace: self.some(6, |_| Default::default()),
             mac: None,
+            follow_host: false,
         }
     }
 
@@ -484,6 +485,7 @@ impl Dice {
                 1 => Setting::Value(1_000 + self.roll(20_000)),
                 _ => Setting::Unset,
             },
+            follow_host: None,
         }
     }
 

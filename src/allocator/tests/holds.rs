@@ -357,6 +357,7 @@ fn fields_that_do_not_go_with_a_hold_are_refused() {
         manager_name: Setting::Unset,
         owner_name: Setting::Unset,
         lease_ms: Setting::Null,
+        follow_host: None,
     };
     let refused = world.refused(1, Request::AllocationUpdate(Box::new(update)));
     assert_eq!(refused.status, Status::CONFLICTING_FIELDS);

@@ -257,6 +257,7 @@ fn a_lease_is_given_and_taken_away_by_an_update() {
             manager_name: Setting::Unset,
             owner_name: Setting::Unset,
             lease_ms,
+            follow_host: None,
         }))
     };
     let Reply::Allocation(given) = world.done(1, update(Setting::Value(5_000))) else { panic!() };

@@ -272,6 +272,7 @@ impl Clusters {
             manager_name: Setting::Unset,
             owner_name: Setting::Unset,
             lease_ms: Setting::Unset,
+            follow_host: None,
         };
         let answer = self.world.apply(pod.network, &Request::AllocationUpdate(Box::new(update)));
         assert!(answer.is_ok() || !pod.alive, "{answer:?}");

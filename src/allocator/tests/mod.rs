@@ -11,6 +11,8 @@ mod dice;
 mod fencing;
 mod hold_items;
 mod holds;
+mod host_leases;
+mod host_machine;
 mod leases;
 mod levels;
 mod live_machine;

@@ -179,6 +179,7 @@ fn whatever_touches_a_suspect_clears_it() {
         manager_name: Setting::Unset,
         owner_name: Setting::Unset,
         lease_ms: Setting::Unset,
+        follow_host: None,
     };
     let same = AllocationUpdate { label: Setting::Null, ..update.clone() };
     let takeover = Allocate {
@@ -398,6 +399,7 @@ fn managers_and_hosts_are_counted_while_something_names_them() {
         manager_name: Setting::Value(text("b")),
         owner_name: Setting::Unset,
         lease_ms: Setting::Unset,
+        follow_host: None,
     };
     world.done(1, Request::AllocationUpdate(Box::new(moved)));
     assert_eq!(world.managers(Some("b")).len(), 3);

@@ -147,6 +147,8 @@ pub(super) fn network_of(effect: &Effect) -> Option<NetworkHandle> {
         | Effect::ScopePut(_)
         | Effect::PoolPut(_)
         | Effect::ObjectGone { .. }
+        | Effect::HostLeasePut(_)
+        | Effect::HostLeaseGone { .. }
         | Effect::Adoption { .. } => None,
     }
 }

@@ -269,6 +269,7 @@ fn nobody_touches_what_another_project_holds() {
         manager_name: Setting::Unset,
         owner_name: Setting::Unset,
         lease_ms: Setting::Unset,
+        follow_host: None,
     };
     let requests = [
         Request::Release(release_at(fences)),

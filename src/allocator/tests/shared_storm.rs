@@ -174,6 +174,7 @@ impl Storm {
                 manager_name: Setting::Unset,
                 owner_name: Setting::Unset,
                 lease_ms: Setting::Unset,
+                follow_host: None,
             })),
             8..10 => BatchItem::PortCreate(Box::new(PortCreate {
                 mac: dice.once_in(2).then(|| Mac([0xfa, 0, 0, 0, 0, dice.roll(5) as u8])),

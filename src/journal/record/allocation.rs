@@ -22,9 +22,11 @@ const STATE_MASK: u8 = 0b1100;
 const MOVES_CURSOR: u8 = 0b1_0000;
 /// The state of what is gone, if it was nobody's.
 const RESTED: u8 = (AllocationState::Quarantined as u8) << STATE_SHIFT;
+/// It follows a life of its host, which stands behind everything else.
+const FOLLOWS: u8 = 0b10_0000;
 /// A number of an item stands behind the token.
 const ITEM: u8 = 0b100_0000;
-const FLAGS_PUT: u8 = WIDTH_MASK | STATE_MASK | MOVES_CURSOR | ITEM;
+const FLAGS_PUT: u8 = WIDTH_MASK | STATE_MASK | MOVES_CURSOR | FOLLOWS | ITEM;
 
 // Presence bits; optional fields follow the fixed ones in this order.
 const SLOT: u16 = 1;
@@ -70,7 +72,8 @@ pub(super) fn encode_put(row: &AllocationRow, out: &mut Vec<u8>) {
         flags: width_of(row.place.offset)
             | ((row.state as u8) << STATE_SHIFT)
             | if row.moves_cursor { MOVES_CURSOR } else { 0 }
-            | if item_of(row).is_some() { ITEM } else { 0 },
+            | if item_of(row).is_some() { ITEM } else { 0 }
+            | if follows_of(row).is_some() { FOLLOWS } else { 0 },
         presence: presence_of(row),
         network: row.place.network,
         revision: row.changed,
@@ -82,7 +85,14 @@ pub(super) fn encode_put(row: &AllocationRow, out: &mut Vec<u8>) {
     if head.presence != 0 {
         encode_rare(&head, row, out);
     }
+    if let Some(life) = follows_of(row) {
+        out.extend_from_slice(&life.to_be_bytes());
+    }
     finish(out, start);
+}
+
+fn follows_of(row: &AllocationRow) -> Option<u64> {
+    row.extras.as_deref().and_then(|extras| extras.follows)
 }
 
 pub(super) fn decode_put(head: &Head, body: &mut Reader<'_>) -> Result<Effect, RecordError> {
@@ -103,6 +113,11 @@ pub(super) fn decode_put(head: &Head, body: &mut Reader<'_>) -> Result<Effect, R
     };
     if head.presence != 0 {
         decode_rare(head, body, &mut row)?;
+    }
+    if head.flags & FOLLOWS != 0 {
+        let life = body.u64()?;
+        non_zero(life != 0, "life")?;
+        row.extras.get_or_insert_default().follows = Some(life);
     }
     Ok(Effect::AllocationPut(row))
 }

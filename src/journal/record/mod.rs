@@ -4,6 +4,7 @@
 mod allocation;
 mod catalogue;
 mod field;
+mod host_lease;
 mod level;
 mod object;
 mod port;
@@ -63,6 +64,10 @@ pub enum RecordKind {
     Adoption = 60,
     /// [`Effect::LevelPut`].
     LevelPut = 70,
+    /// [`Effect::HostLeasePut`].
+    HostLeasePut = 71,
+    /// [`Effect::HostLeaseGone`].
+    HostLeaseGone = 72,
 }
 
 impl RecordKind {
@@ -91,6 +96,8 @@ impl RecordKind {
             46 => Self::ThingGone,
             60 => Self::Adoption,
             70 => Self::LevelPut,
+            71 => Self::HostLeasePut,
+            72 => Self::HostLeaseGone,
             _ => return None,
         })
     }
@@ -157,6 +164,8 @@ pub fn encode(effect: &Effect, out: &mut Vec<u8>) {
         Effect::ThingGone { network, revision, created, was } => {
             port::encode_gone(*network, *revision, *created, was, out);
         }
+        Effect::HostLeasePut(row) => host_lease::encode_put(row, out),
+        Effect::HostLeaseGone { of, life } => host_lease::encode_gone(of, *life, out),
         other => object::encode(other, out),
     }
 }
@@ -177,6 +186,8 @@ pub fn decode(bytes: &[u8]) -> Result<(Effect, usize), RecordError> {
         RecordKind::HostPut => port::decode_host(&head, &mut body)?,
         RecordKind::PinPut => port::decode_pin(&head, &mut body)?,
         RecordKind::ThingGone => port::decode_gone(&head, &mut body)?,
+        RecordKind::HostLeasePut => host_lease::decode_put(&head, &mut body)?,
+        RecordKind::HostLeaseGone => host_lease::decode_gone(&head, &mut body)?,
         _ => object::decode(&head, &mut body)?,
     };
     if body.is_empty() { Ok((effect, used)) } else { Err(RecordError::Trailing) }

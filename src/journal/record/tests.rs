@@ -2,6 +2,7 @@
 
 mod allocations;
 mod departed;
+mod hosts;
 mod levels;
 mod projects;
 
@@ -96,6 +97,7 @@ fn extras() -> impl Strategy<Value = Option<Box<AllocationExtras>>> {
             item: token.and(item),
             principal,
             trace,
+            follows: deadline.filter(|life| life % 3 == 1),
             former: former.map(Box::new),
             manager,
             host,
@@ -615,6 +617,9 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
             Effect::SubnetPut(Box::new(SubnetRow { level: 95, ..golden_subnet() })),
         ),
         ("pool-put-level", Effect::PoolPut(Box::new(PoolRow { level: 80, ..golden_pool() }))),
+        ("host-lease-put", Effect::HostLeasePut(Box::new(hosts::golden()))),
+        ("host-lease-gone", Effect::HostLeaseGone { of: Box::new(hosts::golden().of), life: 9 }),
+        ("allocation-follows", Effect::AllocationPut(hosts::follower())),
         ("level-put", Effect::LevelPut(levels::golden())),
         ("level-put-pool", Effect::LevelPut(LevelRow { subnet: None, ..levels::golden() })),
         ("pin-put", Effect::PinPut(Box::new(golden_pin()))),

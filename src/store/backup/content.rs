@@ -5,7 +5,7 @@ use super::block::{BackupFault, BlockChain};
 use crate::journal::{BatchView, Reader, Short};
 use crate::limits::{BATCH_HEADER_BYTES, STATE_ROW_BYTES_MAX};
 use crate::model::{Incarnation, Seq, ServerId, Tick};
-use crate::store::schema::{FORMAT_VERSION, StateMeta, StateTable, open_row};
+use crate::store::schema::{FORMAT_VERSION, FORMAT_VERSION_FIRST, StateMeta, StateTable, open_row};
 
 /// Whose backup it is, and where the state stood when it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl BackupBegin {
         let mut reader = Reader::new(payload);
         let short = |_: Short| chain.damaged("the block before it is short");
         let version = reader.u32().map_err(short)?;
-        if version != FORMAT_VERSION {
+        if !(FORMAT_VERSION_FIRST..=FORMAT_VERSION).contains(&version) {
             return Err(BackupFault::Newer(version));
         }
         let read = |reader: &mut Reader<'_>| -> Result<Self, Short> {
@@ -149,6 +149,7 @@ pub(super) const fn key_bytes(table: StateTable) -> usize {
     match table {
         StateTable::Networks | StateTable::Revisions => 4,
         StateTable::Subnets | StateTable::Cursors | StateTable::Jobs => 8,
+        StateTable::HostLeases => 32,
         StateTable::Segments | StateTable::Hosts | StateTable::Ports | StateTable::Pins => 12,
         StateTable::Exclusions | StateTable::Cells | StateTable::Texts => 24,
     }

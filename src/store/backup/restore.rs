@@ -18,9 +18,9 @@ use crate::store::error::{StoreError, guarded};
 use crate::store::fold::Chunk;
 use crate::store::journal::Place;
 use crate::store::schema::{
-    CELLS, CURSORS, Definition, EXCLUSIONS, HOSTS, JOBS, META, META_KEY, NETWORKS, PINS, PORTS,
-    REVISIONS, SEGMENTS, SUBNETS, StateMeta, StateTable, TEXTS, TableSum, open_row, revision_body,
-    seal_row,
+    CELLS, CURSORS, Definition, EXCLUSIONS, FORMAT_VERSION, HOST_LEASES, HOSTS, JOBS, META,
+    META_KEY, NETWORKS, PINS, PORTS, REVISIONS, SEGMENTS, SUBNETS, StateMeta, StateTable, TEXTS,
+    TableSum, open_row, revision_body, seal_row,
 };
 use crate::store::state::{FoldPlace, State};
 use crate::store::{Presence, Settings, create_database, create_journal};
@@ -150,7 +150,12 @@ pub fn restore_backup(
         create_database(disk, STATE_FILE, settings.state_bytes, settings.state_cache_bytes)?;
     let meta = meta_of(&begin, format);
     guarded(STATE_FILE, || State::create(&database, &meta))?;
-    let mut state = State { database: Arc::new(QuietDatabase::new(database)), backend, meta };
+    let mut state = State {
+        database: Arc::new(QuietDatabase::new(database)),
+        backend,
+        meta,
+        version: FORMAT_VERSION,
+    };
     let mut rows = RowWriter { state: &mut state, pending: Vec::new(), bytes: 0 };
     same(summary, read_backup(file, &mut rows)?)?;
     rows.write()?;
@@ -326,6 +331,7 @@ fn insert_all<'r>(
         StateTable::Hosts => insert(transaction, HOSTS, table, rows, sum),
         StateTable::Ports => insert(transaction, PORTS, table, rows, sum),
         StateTable::Pins => insert(transaction, PINS, table, rows, sum),
+        StateTable::HostLeases => insert(transaction, HOST_LEASES, table, rows, sum),
     }
 }
 

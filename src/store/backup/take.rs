@@ -10,8 +10,8 @@ use crate::store::checkpoint::Checkpointer;
 use crate::store::directory::STATE_FILE;
 use crate::store::error::{StoreError, guarded};
 use crate::store::schema::{
-    CELLS, CURSORS, Definition, EXCLUSIONS, GROUP_CELLS, HOSTS, JOBS, NETWORKS, PINS, PORTS,
-    REVISIONS, SEGMENTS, SUBNETS, StateTable, TEXTS, open_row, place_key, split_place_key,
+    CELLS, CURSORS, Definition, EXCLUSIONS, GROUP_CELLS, HOST_LEASES, HOSTS, JOBS, NETWORKS, PINS,
+    PORTS, REVISIONS, SEGMENTS, SUBNETS, StateTable, TEXTS, open_row, place_key, split_place_key,
 };
 use redb::{ReadTransaction, ReadableDatabase};
 use std::ops::{Bound, ControlFlow};
@@ -30,6 +30,7 @@ const TABLES: [StateTable; StateTable::COUNT - 1] = [
     StateTable::Hosts,
     StateTable::Ports,
     StateTable::Pins,
+    StateTable::HostLeases,
 ];
 
 /// Bytes of a group of cells with all its texts.
@@ -247,6 +248,7 @@ impl Backup {
             StateTable::Hosts => self.scan(transaction, HOSTS, table, payload),
             StateTable::Ports => self.scan(transaction, PORTS, table, payload),
             StateTable::Pins => self.scan(transaction, PINS, table, payload),
+            StateTable::HostLeases => self.scan(transaction, HOST_LEASES, table, payload),
             // With their cells.
             StateTable::Texts => Ok(true),
         }

@@ -2,7 +2,7 @@
 
 from .layout import Items, Layout, Tag
 from .parts import RESERVED, limit, revision
-from .values import Count, Fault, Flags, Id, ListOf, Number, Reserved, Text
+from .values import Count, Enumeration, Fault, Flags, Id, ListOf, Number, Reserved, Text
 
 MANAGER_BYTES_MAX = 64
 LIVE_MAX = 2_048
@@ -51,7 +51,23 @@ RECONCILE = Layout(
     },
     gather=gather_part,
 )
+ON_END = {0: "report", 1: "release"}
+HOST_LEASE_STATES = {0: "absent", 1: "running", 2: "overdue", 3: "ended"}
+HOST = {
+    0x8001: Tag("manager", NeededText(MANAGER_BYTES_MAX), needed=True),
+    0x8002: Tag("host", NeededText(), needed=True),
+}
 REQUESTS = {
+    "renew_host": Layout(
+        ("lease_ms", Number(8, least=1_000, most=315_360_000_000)), ("begin", Number(8, text=True)),
+        ("life", Number(8, text=True)),
+        ("on_end", Enumeration(ON_END)), (RESERVED, Reserved(7)), tail=HOST,
+    ),
+    "end_host": Layout(("life", Number(8, text=True)), ("on_end", Enumeration(ON_END)), (RESERVED, Reserved(7)), tail=HOST),
+    "host_lease_list": Layout(
+        ("limit", limit()), (RESERVED, Reserved(4)),
+        tail={0x8001: Tag("manager", NeededText(MANAGER_BYTES_MAX), needed=True), 0x8002: Tag("after", Text())},
+    ),
     "reconcile": RECONCILE,
     "suspect_list": Layout(tail={0x8001: Tag("manager", Text(MANAGER_BYTES_MAX)), 0x8002: Tag("host", Text())}),
     "manager_list": Layout(
@@ -72,6 +88,24 @@ MANAGERS = Layout(
 )
 
 
+RENEWED_HOST = Layout(
+    ("time_left_ms", Number(8)), ("following", Number(8)), ("life", revision()), ("was", Enumeration(HOST_LEASE_STATES)),
+    (RESERVED, Reserved(7)),
+)
+ENDED_HOST = Layout(
+    ("following", Number(8)), (None, Flags(2, "more")), ("was", Enumeration(HOST_LEASE_STATES)), (RESERVED, Reserved(5)),
+)
+HOST_LEASE = Layout(
+    ("time_left_ms", Number(8)), ("following", Number(8)), ("life", revision()),
+    ("state", Enumeration(HOST_LEASE_STATES)), ("on_end", Enumeration(ON_END)), (RESERVED, Reserved(6)),
+    tail={0x0001: Tag("host", NeededText(), needed=True)},
+)
+HOST_LEASES = Layout(
+    ("items", Count(4, most=PAGE_MAX)), (None, Flags(2, "more")), (RESERVED, Reserved(2)),
+    items=[Items("items", HOST_LEASE)],
+)
+
+
 def replies(allocation):
     """Replies of this room; a suspect is shown as an allocation."""
     suspects = Layout(
@@ -81,4 +115,6 @@ def replies(allocation):
     return {
         "reconcile": ("reconciled", RECONCILED), "suspect_list": ("suspects", suspects),
         "manager_list": ("managers", MANAGERS),
+        "renew_host": ("renewed_host", RENEWED_HOST), "end_host": ("ended_host", ENDED_HOST),
+        "host_lease_list": ("host_leases", HOST_LEASES),
     }

@@ -5,8 +5,8 @@ import ipaddress
 from .layout import Items, Layout, Tag
 from .tables import QUOTA_MAX, STATES
 from .values import (
-    Count, Cursor, Enumeration, Fault, Flags, Id, Name, Number, Prefix, Reserved, Text, address_of,
-    prefix_of, prefix_parts,
+    Count, Cursor, Enumeration, Fault, Flags, Id, Name, Number, Prefix, Present, Reserved, Text,
+    address_of, prefix_of, prefix_parts,
 )
 
 MANAGER_BYTES_MAX = 64
@@ -166,6 +166,7 @@ ALLOCATION = Layout(
         0x0003: Tag("host", Text()),
         0x0004: Tag("manager", Text(MANAGER_BYTES_MAX)),
         0x0005: Tag("network_project", Id()),
+        0x0006: Tag("follows_host", Present()),
     },
     gather=gather_address, scatter=scatter_address,
 )

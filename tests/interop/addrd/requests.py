@@ -13,8 +13,8 @@ from .tables import (
     BATCH_MODES, EXCLUSION_MODES, FAMILIES, LOOKUP_KINDS, ONE_FAMILY, PREFIX_CHOICES, QUOTAS, STATES, STRATEGIES, SUBNET_KINDS,
 )
 from .values import (
-    Address, Count, Cursor, Enumeration, Fault, Flags, Id, ListOf, Mac, Name, Number, Prefix, Range, Reserved, Route,
-    Setting, Text, address_of, boolean,
+    Address, Count, Cursor, Enumeration, Fault, Flags, Id, ListOf, Mac, Name, Number, Prefix, Present, Range, Reserved,
+    Route, Setting, Text, address_of, boolean,
 )
 
 SINGLE = 255
@@ -197,6 +197,7 @@ ALLOCATE = Layout(
         0x800A: Tag("label", Text()),
         0x800B: Tag("owner_name", Text()),
         0x800C: Tag("mac", Mac(zero=False)),
+        0x800D: Tag("follow_host", Present()),
         0x8010: Tag("hold_item", Number(2)),
     },
     gather=gather_allocate, scatter=lambda value: {"length": SINGLE} | value,
@@ -223,6 +224,7 @@ ALLOCATION_UPDATE = Layout(
         0x8005: Tag("manager_name", Setting(manager())),
         0x8006: Tag("owner_name", Setting(Text())),
         0x8007: Tag("lease_ms", Setting(Number(8, **DURATION))),
+        0x8008: Tag("follow_host", boolean()),
     },
     gather=gather_fences, scatter=scatter_fences,
 )

@@ -60,6 +60,9 @@ OPCODES = {
     0x0330: "reconcile",
     0x0331: "suspect_list",
     0x0332: "manager_list",
+    0x0333: "renew_host",
+    0x0334: "end_host",
+    0x0335: "host_lease_list",
     0x0401: "project_create",
     0x0402: "project_get",
     0x0403: "project_list",
@@ -95,7 +98,7 @@ OPCODES = {
 
 NETWORK_NONE = (
     "hello", "ping", "server_status", "job_get", "job_list", "clock_accept", "server_adopt", "backup_read", "network_list",
-    "network_find", "transaction", "unwatch", "manager_list",
+    "network_find", "transaction", "unwatch", "manager_list", "renew_host", "end_host", "host_lease_list",
     "project_create", "project_get", "project_list", "project_update", "project_delete", "scope_list", "pool_list",
 )
 NETWORK_OPTIONAL = (
@@ -167,6 +170,9 @@ STATUSES = {
     0x0166: "HOLD_LIMIT",
     0x0167: "RECONCILE_STALE",
     0x0168: "RECONCILE_DIFFERS",
+    0x0169: "NO_HOST_LEASE",
+    0x016A: "HOST_LEASE_OVER",
+    0x016B: "HOST_LIFE_STALE",
     0x0170: "RELIST",
     0x0190: "BACKUP_OVER",
     0x0191: "HISTORY_OFF",

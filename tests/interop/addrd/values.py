@@ -139,6 +139,16 @@ class Flags:
         return bits.to_bytes(self.size, "big")
 
 
+class Present:
+    """What is true if it is there at all."""
+
+    def read(self, reader, field):
+        return True
+
+    def write(self, value):
+        return b""
+
+
 class Id:
     """16 bytes, in JSON the text of a UUID."""
 

@@ -13,6 +13,7 @@ pub(super) fn golden_full() -> AllocationRow {
         principal: Some(6),
         trace: Some(Uuid::from_u128(7)),
         former: None,
+        follows: None,
         manager: golden_text("m"),
         host: golden_text("hh"),
         label: golden_text("k=v"),

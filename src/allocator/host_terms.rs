@@ -1,0 +1,267 @@
+//! Leases of hosts beside what they have: one deadline each, and what follows a life that its host's lease is not
+//! of, which has ended. Decides nothing, reads no clock.
+//!
+//! Source: docs/decisions/0032-host-leases.md.
+
+use super::deadlines::Lease;
+use super::hosts::{Host, Hosts};
+use super::slab::NIL;
+use crate::model::{HostLeaseRow, HostName, ProjectId, Tick};
+use crate::planted::{Bug, is_planted};
+use addrd_protocol::message::OnEnd;
+
+/// The lease of a host.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HostTerm {
+    /// The first life of which what follows is of the present, and the last one that began.
+    pub(super) since: u64,
+    pub(super) life: u64,
+    pub(super) on_end: OnEnd,
+    /// Its end was told.
+    pub(super) overdue: bool,
+    /// Its end; in no order any more once it is overdue.
+    pub(super) lease: Lease,
+    deadline: u64,
+}
+
+impl HostTerm {
+    /// Whether what follows a life goes on with this lease.
+    pub(super) fn has(&self, life: u64) -> bool {
+        (self.since..=self.life).contains(&life) || is_planted(Bug::FormerLifeGoesOn)
+    }
+}
+
+impl Hosts {
+    /// Hosts that have a lease.
+    pub(super) const fn leased(&self) -> u64 {
+        self.leased
+    }
+
+    /// Hosts whose lease is over, and that was told.
+    pub(super) const fn overdue(&self) -> u64 {
+        self.overdue
+    }
+
+    /// Hosts of a project that have a lease.
+    pub(super) fn leased_of(&self, project: ProjectId) -> u64 {
+        self.leased_by.get(&project).copied().unwrap_or(0)
+    }
+
+    /// When the lease of a host ends, with whatever grace it has.
+    pub(super) fn term_end(&self, term: &HostTerm) -> u64 {
+        if term.overdue { term.deadline } else { self.terms.end_of(&term.lease) }
+    }
+
+    /// When what follows a host ends because of that; `None` = it doesn't. What is of no present life ends as soon as
+    /// no grace goes on: not everybody who has it may have been heard.
+    pub(super) fn end_of_member(&self, member: u32) -> Option<u64> {
+        let (host, life) = self.life_of(member);
+        if life == 0 {
+            return None;
+        }
+        match &self.host(host).term {
+            Some(term) if term.has(life) => match term.on_end {
+                OnEnd::Report => None,
+                OnEnd::Release => Some(self.term_end(term)),
+            },
+            _ => Some(self.terms.granted_until()),
+        }
+    }
+
+    /// The lease of a host is now so, unless a later life of it is known.
+    pub(super) fn put_lease(&mut self, row: &HostLeaseRow) {
+        let host = self.host_of(row.of.project, (&row.of.manager, Some(&row.of.host)));
+        if self.host(host).term.is_some_and(|term| term.life > row.life) {
+            return;
+        }
+        let old = self.take_term(host);
+        let lease = match row.overdue {
+            true => {
+                self.terms.forget(host, &old);
+                self.overdue += 1;
+                Lease::default()
+            }
+            false => self.terms.set(host, old, row.deadline),
+        };
+        self.leased += 1;
+        *self.leased_by.entry(row.of.project).or_default() += 1;
+        let HostLeaseRow { since, life, on_end, overdue, deadline, .. } = *row;
+        self.host_mut(host).term = Some(HostTerm { since, life, on_end, overdue, lease, deadline });
+        self.look_for_ended(host);
+        self.enlist(host);
+    }
+
+    /// The host has no lease any more, unless that is of a later life than this.
+    pub(super) fn drop_lease(&mut self, of: &HostName, life: u64) {
+        let manager = self.find_manager(of.project, &of.manager);
+        let host = manager.and_then(|manager| self.find_host(manager, Some(&of.host)));
+        let Some(host) = host else { return };
+        if self.host(host).term.is_none_or(|term| term.life > life) {
+            return;
+        }
+        let old = self.take_term(host);
+        self.terms.forget(host, &old);
+        self.look_for_ended(host);
+        self.enlist(host);
+        self.drop_if_idle(host);
+    }
+
+    fn take_term(&mut self, host: u32) -> Lease {
+        let Some(old) = self.host_mut(host).term.take() else { return Lease::default() };
+        let project = self.manager(self.host(host).manager).project;
+        self.leased -= 1;
+        self.overdue -= u64::from(old.overdue);
+        if let Some(count) = self.leased_by.get_mut(&project) {
+            *count -= 1;
+            if *count == 0 {
+                self.leased_by.remove(&project);
+            }
+        }
+        old.lease
+    }
+
+    /// Its end is known here, though no record of it is written here.
+    pub(super) fn note_overdue(&mut self, host: u32) {
+        let Some(mut term) = self.host_mut(host).term.take() else { return };
+        term.deadline = self.term_end(&term);
+        self.terms.forget(host, &term.lease);
+        self.overdue += u64::from(!term.overdue);
+        (term.lease, term.overdue) = (Lease::default(), true);
+        self.host_mut(host).term = Some(term);
+    }
+
+    /// Moves a deadline whose time has come to where the lease ends.
+    pub(super) fn move_term(&mut self, host: u32) {
+        let Some(mut term) = self.host_mut(host).term.take() else { return };
+        self.terms.move_on(host, &mut term.lease);
+        self.host_mut(host).term = Some(term);
+    }
+
+    /// Something may follow a life of the host that has ended.
+    fn look_for_ended(&mut self, host: u32) {
+        if self.ended_place(host).is_some() {
+            self.ending.insert(host);
+        }
+    }
+
+    /// A life that has ended and a network in which something follows it.
+    fn ended_place(&self, host: u32) -> Option<(u64, u32)> {
+        let of = self.host(host);
+        let Some(term) = &of.term else { return of.following.first().copied() };
+        let before = of.following.range(..(term.since, 0)).next();
+        let behind =
+            term.life.checked_add(1).and_then(|life| of.following.range((life, 0)..).next());
+        before.or(behind).copied().filter(|(life, _)| !term.has(*life))
+    }
+
+    /// What of a host has ended with a life of it: an allocation. Its end has to be written.
+    pub(super) fn next_ended(&self, host: u32) -> Option<u32> {
+        self.first_of(host, self.ended_place(host)?)
+    }
+
+    /// One of those that follow the present of a host.
+    pub(super) fn next_following(&self, host: u32, term: &HostTerm) -> Option<u32> {
+        let present = (term.since, 0)..=(term.life, u32::MAX);
+        let place = *self.host(host).following.range(present).next()?;
+        self.first_of(host, place)
+    }
+
+    /// The highest life of the host that something follows; 0 = nothing does.
+    pub(super) fn highest_life(&self, host: u32) -> u64 {
+        self.host(host).following.last().map_or(0, |(life, _)| *life)
+    }
+
+    /// Allocations that follow the present of a host, or (without a lease) any life of it.
+    pub(super) fn following(&self, host: u32, term: Option<&HostTerm>) -> u64 {
+        let lives = &self.host(host).lives;
+        match term {
+            Some(term) => lives.range(term.since..=term.life).map(|(_, count)| count).sum(),
+            None => lives.values().sum(),
+        }
+    }
+
+    /// Something follows a life of a host from now on.
+    pub(super) fn follow(&mut self, host: u32, life: u64, network: u32) {
+        let of = self.host_mut(host);
+        of.following.insert((life, network));
+        *of.lives.entry(life).or_default() += 1;
+        if !of.term.is_some_and(|term| term.has(life)) {
+            self.ending.insert(host);
+        }
+        self.enlist(host);
+    }
+
+    /// Something that followed a life of a host is gone; whether it was the last one there.
+    pub(super) fn unfollow(&mut self, host: u32, (life, network): (u64, u32), is_last: bool) {
+        if life == 0 {
+            return;
+        }
+        let of = self.host_mut(host);
+        if is_last {
+            of.following.remove(&(life, network));
+        }
+        if let Some(count) = of.lives.get_mut(&life) {
+            *count -= 1;
+            if *count == 0 {
+                of.lives.remove(&life);
+            }
+        }
+        self.enlist(host);
+    }
+
+    /// Puts a host among those that have to do with leases, or takes it out.
+    pub(super) fn enlist(&mut self, host: u32) {
+        let of = self.host(host);
+        let is_listed = of.term.is_some() || !of.following.is_empty();
+        let Some(key) = of.name.clone().map(|name| (of.manager, name)) else { return };
+        if is_listed {
+            self.listed.insert(key, host);
+        } else {
+            self.listed.remove(&key);
+        }
+    }
+
+    /// Hosts of a manager that have to do with leases, behind a name.
+    pub(super) fn listed_behind(
+        &self,
+        manager: u32,
+        after: Option<&crate::model::Text>,
+    ) -> impl Iterator<Item = (u32, &Host)> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let from = match after {
+            Some(after) => Excluded((manager, after.clone())),
+            None => Included((manager, Default::default())),
+        };
+        let all = self.listed.range((from, Unbounded));
+        all.take_while(move |((of, _), _)| *of == manager).map(|(_, &at)| (at, self.host(at)))
+    }
+
+    /// The first host in the order of ends, and when it must be looked at.
+    pub(super) fn next_term(&self) -> Option<(Tick, u32)> {
+        self.terms.first().map(|(at, host)| (Tick(at), host))
+    }
+
+    /// What names a host that has a name.
+    pub(super) fn name_of(&self, host: u32) -> Option<HostName> {
+        let of = self.host(host);
+        let manager = self.manager(of.manager);
+        let host = of.name.clone()?;
+        Some(HostName { project: manager.project, manager: manager.name.clone(), host })
+    }
+
+    /// What does not hold of leases.
+    pub(super) fn check_terms(&self, at: u32, host: &Host, found: &mut Vec<String>) {
+        let is_timed = |term: &HostTerm| term.overdue || self.terms.has(at, &term.lease);
+        let counted: u64 = host.following.iter().map(|place| self.count_of(at, *place)).sum();
+        let key = host.name.clone().map(|name| (host.manager, name));
+        let listed = key.is_some_and(|key| self.listed.get(&key) == Some(&at));
+        let wanted = host.term.is_some() || !host.following.is_empty();
+        if !host.term.as_ref().is_none_or(is_timed)
+            || counted != host.lives.values().sum::<u64>()
+            || listed != wanted
+        {
+            found.push(format!("the lease of host {:?} is out of place", host.name));
+        }
+        debug_assert_ne!(at, NIL);
+    }
+}

@@ -1,0 +1,99 @@
+//! How workers end what followed a host: in slices, durably, each for itself; and what a restart keeps.
+
+use super::rig::Rig;
+use super::*;
+use crate::limits;
+use addrd_protocol::message::{
+    AllocateExtras, HostLeaseList, HostLeasePage, HostLeaseState, OnEnd, RenewHost,
+};
+
+const OK: Status = Status::OK;
+const LEASE_MS: u64 = 4_000;
+
+fn text(text: &str) -> Text {
+    Text::new(text).unwrap()
+}
+
+fn follower(id: u64, network: u128, owner: u128, host: &str) -> Operation {
+    let Operation { request: Request::Allocate(mut body), .. } = allocate(id, network, owner)
+    else {
+        unreachable!("made so")
+    };
+    let (manager, host) = (Some(text("cni")), Some(text(host)));
+    let extras = AllocateExtras { manager, host, follow_host: true, ..AllocateExtras::default() };
+    body.extras = Some(Box::new(extras));
+    operation(id, network, Opcode::ALLOCATE, Request::Allocate(body))
+}
+
+fn lease(id: u64, host: &str, on_end: OnEnd, begin: u64, lease_ms: u64) -> Operation {
+    let body =
+        RenewHost { manager: text("cni"), host: text(host), lease_ms, on_end, begin, life: 0 };
+    operation(id, 0, Opcode::RENEW_HOST, Request::RenewHost(Box::new(body)))
+}
+
+fn list(id: u64) -> Operation {
+    let body = HostLeaseList { manager: text("cni"), limit: 0, after: None };
+    operation(id, 0, Opcode::HOST_LEASE_LIST, Request::HostLeaseList(Box::new(body)))
+}
+
+#[test]
+fn what_followed_is_released_in_slices_and_a_host_that_renews_loses_nothing() {
+    let mut rig = Rig::new("10.0.0.0/16");
+    for host in ["n1", "n2"] {
+        let begun = lease(1, host, OnEnd::Release, 1, LEASE_MS);
+        assert_eq!(rig.statuses(vec![begun]), [OK]);
+    }
+    let count = 3 * limits::EXPIRY_SLICE_OBJECTS as u64;
+    for owner in 0..count {
+        assert_eq!(rig.statuses(vec![follower(1, 1, 1 + u128::from(owner), "n1")]), [OK]);
+    }
+    assert_eq!(rig.statuses(vec![follower(1, 1, 0x1_0000, "n2")]), [OK]);
+    rig.clock.advance(LEASE_MS / 2);
+    assert_eq!(rig.statuses(vec![lease(1, "n2", OnEnd::Release, 0, LEASE_MS)]), [OK]);
+    let held = |rig: &Rig| rig.workers[0].state().unwrap().allocations();
+    rig.clock.advance(LEASE_MS / 2);
+    assert_eq!(held(&rig), count + 1);
+    assert_eq!(rig.workers[0].step(), Progress::Worked);
+    let left = held(&rig);
+    assert!(left > count / 2 && left < count + 1, "a slice a step: {left}");
+    rig.settle();
+    assert_eq!(held(&rig), 1, "nobody had to ask");
+    let renewal = |life| lease(1, "n1", OnEnd::Release, life, LEASE_MS);
+    assert_eq!(rig.statuses(vec![renewal(0)]), [Status::NO_HOST_LEASE]);
+    assert_eq!(rig.statuses(vec![renewal(2)]), [OK]);
+    let figures = rig.figures().scalars;
+    assert_eq!(figures[Scalar::HostLeases as usize], 2);
+}
+
+/// Leases are there again with any number of workers, and what follows too.
+#[test]
+fn leases_and_what_follows_are_there_after_a_restart_with_other_workers() {
+    let folder = tempfile::tempdir().unwrap();
+    let booted = boot_at(folder.path(), 2);
+    let engine = booted.running.engine().clone();
+    let day = 86_400_000;
+    assert_eq!(call(&engine, lease(1, "n1", OnEnd::Release, 5, day)).0, OK);
+    assert_eq!(call(&engine, lease(2, "n2", OnEnd::Report, 5, day)).0, OK);
+    for network in 1..=4_u128 {
+        let at = network as u64 * 10;
+        assert_eq!(call(&engine, create_network(at, network)).0, OK);
+        assert_eq!(call(&engine, create_subnet(at + 1, network, "10.0.0.0/24")).0, OK);
+        assert_eq!(call(&engine, follower(at + 2, network, 1, "n1")).0, OK);
+    }
+    booted.running.stop();
+    let booted = boot_at(folder.path(), 3);
+    let engine = booted.running.engine().clone();
+    let Some(Reply::HostLeases(leases)) = call(&engine, list(1)).1 else { panic!("answered") };
+    let HostLeasePage { items, more } = *leases;
+    let told: Vec<_> = items.iter().map(|one| (one.life, one.following, one.state)).collect();
+    assert_eq!(told, [(5, 4, HostLeaseState::Running), (5, 0, HostLeaseState::Running)]);
+    assert!(!more && items.iter().all(|one| one.time_left_ms > day / 2));
+    // The next life of the host ends all of it, in every worker.
+    assert_eq!(call(&engine, lease(2, "n1", OnEnd::Release, 6, day)).0, OK);
+    let patience = std::time::Instant::now();
+    while engine.status().allocations > 0 {
+        assert!(patience.elapsed() < PATIENCE, "what followed the life before is released");
+        std::thread::yield_now();
+    }
+    booted.running.stop();
+}
