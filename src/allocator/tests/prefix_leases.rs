@@ -54,7 +54,7 @@ impl World {
         self.log.effects.len() - before
     }
 
-    fn shown(&mut self, number: u128) -> Option<Allocation> {
+    fn prefix_shown(&mut self, number: u128) -> Option<Allocation> {
         let get = AllocationGet { target: release(number).target };
         match self.apply_as(&in_pool(0, 1), &Request::AllocationGet(Box::new(get))) {
             Ok((_, Reply::Allocation(allocation))) => Some(*allocation),
@@ -84,13 +84,13 @@ fn a_prefix_goes_on_while_it_is_renewed_and_is_free_once_its_end_is_written() {
     assert_eq!(world.renewed(3).time_left_ms, 0, "it has none");
     world.wait(1);
     // What is over is shown to nobody, and is not free before that is written.
-    assert!(world.shown(2).is_none());
+    assert!(world.prefix_shown(2).is_none());
     let refused = world.refused_as(&in_pool(0, 1), Request::Renew(renewal(2)));
     assert_eq!(refused.status, Status::EXPIRED);
     assert_eq!(world.free_in_pool(), 64);
     assert_eq!(world.end_prefixes(), 1);
     assert_eq!(world.free_in_pool(), 128);
-    assert_eq!(world.shown(1).unwrap().time_left_ms, LEASE_MS - 1);
+    assert_eq!(world.prefix_shown(1).unwrap().time_left_ms, LEASE_MS - 1);
     assert_eq!(world.catalogue.leases(), 1);
     assert_eq!(world.catalogue.next_expiry(), Some(Tick(world.at.tick.0 + LEASE_MS - 1)));
     world.check();
@@ -131,7 +131,7 @@ fn whoever_could_not_renew_keeps_the_prefix() {
     world.prefix_for(leased(1));
     world.catalogue.stop_expiry(true);
     world.wait(2 * LEASE_MS);
-    assert_eq!((world.end_prefixes(), world.shown(1).unwrap().time_left_ms), (0, 1));
+    assert_eq!((world.end_prefixes(), world.prefix_shown(1).unwrap().time_left_ms), (0, 1));
     world.catalogue.stop_expiry(false);
     assert_eq!(world.end_prefixes(), 1);
     world.check();
@@ -153,7 +153,7 @@ fn an_update_gives_a_lease_and_takes_it_and_an_owner_renews_all() {
     };
     world.prefix_for(allocate(1));
     world.ask_pool(update(Setting::Value(LEASE_MS)));
-    assert_eq!(world.shown(1).unwrap().time_left_ms, LEASE_MS);
+    assert_eq!(world.prefix_shown(1).unwrap().time_left_ms, LEASE_MS);
     world.prefix_for(Allocate { slot: Slot(1), ..leased(1) });
     world.prefix_for(Allocate { slot: Slot(2), ..allocate(1) });
     world.wait(1_000);
@@ -163,7 +163,7 @@ fn an_update_gives_a_lease_and_takes_it_and_an_owner_renews_all() {
     world.ask_pool(update(Setting::Null));
     world.wait(LEASE_MS);
     assert_eq!(world.end_prefixes(), 1, "that of slot 1");
-    assert_eq!(world.shown(1).unwrap().time_left_ms, 0);
+    assert_eq!(world.prefix_shown(1).unwrap().time_left_ms, 0);
     let refused = world.refused_as(&in_pool(0, 1), update(Setting::Value(1)));
     assert_eq!(refused.status, Status::OUT_OF_RANGE);
     world.check();
