@@ -1,6 +1,7 @@
 //! Backups of a store that goes on changing: the state is that at one position, whatever came in
 //! between, and no fault of a file is believed.
 
+use super::block::{BlockSealer, HEAD_BYTES};
 use super::*;
 use crate::journal::RecordBuffer;
 use crate::limits::BACKUP_BLOCK_BYTES_MAX;
@@ -20,6 +21,8 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 const NETWORKS: u32 = 3;
+/// Where a block says what it holds, in its head.
+const KIND_AT: usize = 4;
 
 fn settings() -> Settings {
     Settings {
@@ -345,6 +348,70 @@ fn what_is_not_whole_is_refused() {
         lost.remove(at);
         assert!(verify_backup(&mut Cursor::new(lost.concat())).is_err(), "without block {at}");
     }
+}
+
+/// The blocks of a backup with something else in one of them, sealed as if it had been written so: all checksums are right, and
+/// the end says how long they are.
+fn forged(blocks: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+    let (mut sealer, mut bytes) = (BlockSealer::default(), Vec::new());
+    let (last, wrong) = (blocks.len() - 1, random.below(blocks.len() as u64) as usize);
+    for (at, block) in blocks.iter().enumerate() {
+        let kind = match block[KIND_AT] {
+            _ if at == 0 => BlockKind::Begin,
+            _ if at == last => BlockKind::End,
+            kind if kind == BlockKind::Rows as u8 => BlockKind::Rows,
+            _ => BlockKind::Batches,
+        };
+        let mut payload = block[HEAD_BYTES..].to_vec();
+        if at == last {
+            let length = payload.len() - 8;
+            payload[length..].copy_from_slice(&sealer.bytes().to_be_bytes());
+        }
+        if at == wrong && !payload.is_empty() {
+            let from = random.below(payload.len() as u64) as usize;
+            let to = (from + 1 + random.below(8) as usize).min(payload.len());
+            match random.below(4) {
+                0 => payload.truncate(from),
+                1 => payload.extend_from_within(from..to),
+                2 => payload[from] ^= 1 << random.below(8),
+                _ => payload[from..to].fill(random.below(256) as u8),
+            }
+        }
+        bytes.extend(sealer.seal(kind, &payload));
+    }
+    bytes
+}
+
+/// A file that somebody made, or a server with a fault in it: whatever the blocks hold, it is refused or becomes a directory
+/// that is whole; never a panic, and never half of one.
+#[test]
+fn blocks_with_anything_in_them_are_refused_or_become_a_whole_directory() {
+    let mut random = Random::new(number("ADDRD_SEED").unwrap_or(4));
+    let mut world = World::new(&FakeDisk::new());
+    (0..60).for_each(|_| world.change(&mut random));
+    let blocks = world.backup(&mut random);
+    let (mut refused, mut made) = (0, 0);
+    for _ in 0..number("ADDRD_FORGED").unwrap_or(1_500) {
+        let mut file = Cursor::new(forged(&blocks, &mut random));
+        let Ok(summary) = verify_backup(&mut file) else {
+            refused += 1;
+            continue;
+        };
+        let disk = FakeDisk::new();
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        let restoring = Restoring { incarnation: Incarnation(9), now: Tick(1_000_000) };
+        let done = restore_backup(&shared, &settings(), &mut file, &summary, restoring);
+        drop(shared);
+        let disk = disk.restart();
+        match done {
+            Ok(_) => {
+                made += 1;
+                assert!(Store::open(Arc::new(disk), &settings()).is_ok(), "it was made, and opens");
+            }
+            Err(_) => assert_ne!(Store::presence(&disk).unwrap(), Presence::Present),
+        }
+    }
+    assert!(refused > 100 && made > 0, "{refused} refused, {made} made");
 }
 
 /// A full disk under a restore is told as such, at whatever write.
