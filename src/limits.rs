@@ -441,9 +441,6 @@ pub const HISTORY_SYNC_MS: u64 = 1_000;
 pub const HISTORY_PAUSE_MS: u64 = 50;
 /// The same while it finds nothing, ms.
 pub const HISTORY_IDLE_MS: u64 = 100;
-/// Nothing of history goes for its age for so long after a start at which the wall clock was far ahead of the
-/// last change: it may be wrong, and somebody has a day to see that.
-pub const HISTORY_SPARED_MS: u64 = DAY_MS;
 /// Pause before it is looked again whether names fit what history may take, ms: all of them are read for that.
 pub const HISTORY_TOO_SMALL_RETRY_MS: u64 = 600_000;
 /// Pause after a disk refused what is history's, ms.
@@ -451,6 +448,8 @@ pub const HISTORY_RETRY_MS: u64 = 10_000;
 /// Journal fill, percent, at which it waits for history no more: below the fill at which the fold runs at
 /// full speed.
 pub const HISTORY_GIVE_UP_PERCENT: u64 = 75;
+/// Journal fill, percent, at which the fold waits for history no more, whatever history's thread does.
+pub const HISTORY_LEFT_BEHIND_PERCENT: u64 = 85;
 /// Questions about history that wait; one is looked up at a time.
 pub const HISTORY_QUESTIONS_MAX: usize = 64;
 /// Advice to those who find no place among them, ms.
@@ -560,6 +559,8 @@ const _: () = assert!(
 );
 const _: () = assert!(BACKUP_JOURNAL_PERCENT < JOURNAL_FULL_SPEED_PERCENT);
 const _: () = assert!(HISTORY_GIVE_UP_PERCENT < JOURNAL_FULL_SPEED_PERCENT);
+const _: () = assert!(HISTORY_GIVE_UP_PERCENT < HISTORY_LEFT_BEHIND_PERCENT);
+const _: () = assert!(HISTORY_LEFT_BEHIND_PERCENT < 100);
 const _: () = assert!(addrd_protocol::message::port::PORT_ADDRESSES_MAX < 128, "a bit for each");
 const _: () = assert!(
     FEED_WAITING_BYTES_MAX + FEED_FRAME_BYTES_MAX + addrd_protocol::codec::SUBNET_REPLY_BYTES_MAX

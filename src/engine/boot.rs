@@ -6,9 +6,8 @@ use super::recovery::{Recovery, StartProgress};
 use super::start::{Running, Start, start};
 use super::threads::OnFailure;
 use crate::allocator::{ShardSettings, UsageLevels};
-use crate::limits::HISTORY_SPARED_MS;
 use crate::model::{Seq, ServerId, Tick};
-use crate::store::history::HistorySettings;
+use crate::store::history::{self, HistorySettings};
 use crate::store::{
     Disk, Presence, RealDisk, Recovered, Settings, Store, StoreError, give_up_reserve,
 };
@@ -128,20 +127,25 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
         shard.set_restart_grace(boot.restart_grace_ms);
         shard.set_usage_levels(boot.usage_levels);
     }
-    let leases = catalogue.leases() + shards.iter().map(crate::allocator::Shard::leases).sum::<u64>();
-    let has_deadlines =
-        leases > 0 || shards.iter().any(crate::allocator::Shard::has_host_leases);
+    let has_deadlines = has_deadlines(&catalogue, &shards);
+    let has_files = history::exists(&*disk);
+    if has_files && boot.history.is_none() {
+        tracing::warn!("history is off, and its files are there still: history-* can be removed");
+    }
     let jump_ms_max = boot.clock_jump_ms_max;
-    let clock = SystemClock::over(boot.hands, recovered.tick, jump_ms_max, has_deadlines);
+    // What is too old goes for good: a time that would take half of history away is doubted as well.
+    let half_ms = boot.history.filter(|_| has_files).map(|history| history.age_ms_max / 2);
+    let (depends, believed_ms) = match half_ms.filter(|_| !has_deadlines) {
+        Some(half_ms) => (true, half_ms.max(jump_ms_max)),
+        None => (has_deadlines, jump_ms_max),
+    };
+    let clock = SystemClock::over(boot.hands, recovered.tick, believed_ms, depends);
     let clock_behind_ms = clock.behind_ms(recovered.tick);
     let ahead_ms = clock.tick().since(recovered.tick);
     if ahead_ms > jump_ms_max {
         // Nothing that a wrong time could end for good says no; a rest is made up for.
         shards.iter_mut().for_each(|shard| shard.prolong_rests(ahead_ms));
     }
-    // What is too old goes for good: a time that may be wrong must not decide that at once.
-    let spared_ms = if ahead_ms > jump_ms_max { HISTORY_SPARED_MS } else { 0 };
-    let history_spared_until = Tick(clock.tick().0.saturating_add(spared_ms));
     let clock: Arc<dyn Clock> = Arc::new(clock);
     let running = start(Start {
         shards,
@@ -152,7 +156,6 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
         directory: Some(boot.data),
         disk,
         history: boot.history,
-        history_spared_until,
         identity: Identity { server_id: format.server, incarnation: format.incarnation },
         memory_records_max: boot.memory_records_max,
         clock,
@@ -160,6 +163,12 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
     })
     .map_err(BootError::Threads)?;
     Ok(Booted { running, is_new, recovered, effects, clock_behind_ms })
+}
+
+/// Whether anything ends at a time, which a wrong one could end for good.
+fn has_deadlines(catalogue: &Catalogue, shards: &[Shard]) -> bool {
+    let has = |shard: &Shard| shard.leases() > 0 || shard.has_host_leases();
+    catalogue.leases() > 0 || shards.iter().any(has)
 }
 
 fn open(path: &Path, settings: &Settings, adoption: Tick) -> Result<(Store, bool), BootError> {

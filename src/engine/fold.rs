@@ -82,9 +82,12 @@ impl Fold {
         self
     }
 
-    /// Up to here the journal may be folded.
+    /// Up to here the journal may be folded: what history has, unless its thread stands still and the journal
+    /// is nearly full. What is missing in history then, it finds out and tells.
     fn ready(&self) -> Seq {
-        Seq(self.parts.position.get().min(self.kept.get()))
+        let durable = self.parts.position.get();
+        let is_left = self.parts.pressure.journal_percent() >= limits::HISTORY_LEFT_BEHIND_PERCENT;
+        Seq(if is_left { durable } else { durable.min(self.kept.get()) })
     }
 
     /// One slice, if it is time for one. Gives how long to pause.

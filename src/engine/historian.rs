@@ -30,8 +30,6 @@ pub struct HistorianParts {
     pub disk: Arc<dyn Disk>,
     /// How much of it is kept.
     pub settings: HistorySettings,
-    /// Until then nothing goes for its age.
-    pub spared_until: Tick,
     /// Of which data it is.
     pub identity: (ServerId, Incarnation),
     /// What can be looked up.
@@ -223,11 +221,32 @@ impl Historian {
         let journal =
             JournalEnds { first: Seq(complete.0 + 1), last: Seq(self.parts.position.get()) };
         let HistorianParts { disk, settings, identity, shelf, .. } = &self.parts;
-        let history =
+        let mut history =
             open(Arc::clone(disk), *settings, *identity, Arc::clone(shelf), journal, now)?;
         // Rows may be of a time before: what history has already is only followed.
         let last = Seq(history.expected().0 - 1);
-        let mut at = folded;
+        let followed = self.follow(&mut names, folded, last);
+        let fits = followed.and_then(|()| match history.is_too_small_for(&names) {
+            true => Err(Broken::TooSmall),
+            false => Ok(()),
+        });
+        if let Err(error) = fits {
+            // Nobody goes on with the volume that was written: so it can go like others.
+            history.give_up_volume();
+            return Err(error);
+        }
+        self.is_too_small = false;
+        self.parts.shelf.note_paused(false);
+        self.parts.shelf.note_taken(last);
+        self.parts.kept.raise(last.0);
+        (self.synced_at, self.tidied_at) = (now, Tick(0));
+        self.phase = Phase::Running(Box::new(Running { history, names, last }));
+        Ok(Progress::Worked)
+    }
+
+    /// Lets names follow the journal up to a hand-over.
+    fn follow(&self, names: &mut LiveNames, from: Seq, last: Seq) -> Result<(), Broken> {
+        let mut at = from;
         while at < last {
             let before = at;
             self.parts.reader.each::<Broken>(at, last, HISTORY_READ_BYTES_MAX, &mut |batch| {
@@ -238,16 +257,7 @@ impl Historian {
                 break;
             }
         }
-        if history.is_too_small_for(&names) {
-            return Err(Broken::TooSmall);
-        }
-        self.is_too_small = false;
-        self.parts.shelf.note_paused(false);
-        self.parts.shelf.note_taken(last);
-        self.parts.kept.raise(last.0);
-        (self.synced_at, self.tidied_at) = (now, Tick(0));
-        self.phase = Phase::Running(Box::new(Running { history, names, last }));
-        Ok(Progress::Worked)
+        Ok(())
     }
 
     fn go_on(&mut self, now: Tick) -> Result<Progress, Broken> {
@@ -296,18 +306,16 @@ impl Historian {
             return Ok(());
         }
         self.tidied_at = now;
-        let HistorianParts { disk, shelf, settings, spared_until, pressure, .. } = &self.parts;
+        let HistorianParts { disk, shelf, settings, pressure, .. } = &self.parts;
         let bytes = || shelf.figures().bytes;
-        // Long before the server has to refuse something, history takes no more of the disk; and it never
-        // takes more than it leaves, so a disk that is small for the setting isn't filled.
-        let free = disk.free_bytes();
+        // Long before the server has to refuse something, and before it has more than the disk has free
+        // beside it, history takes no more: what is oldest goes for what is new.
         let least = HISTORY_FREE_BYTES_MIN * if self.bytes_short.is_some() { 2 } else { 1 };
-        self.bytes_short = match free {
-            Some(free) if free < least => self.bytes_short.or(Some(bytes())),
+        self.bytes_short = match disk.free_bytes() {
+            Some(free) if free < least.max(bytes()) => self.bytes_short.or(Some(bytes())),
             _ => None,
         };
-        let half = free.map_or(u64::MAX, |free| free.saturating_add(bytes()) / 2);
-        let most = self.bytes_short.unwrap_or(u64::MAX).min(half);
+        let most = self.bytes_short.unwrap_or(u64::MAX);
         while bytes() > most && give_up_oldest(&**disk, shelf) {}
         // If something else fills the disk all the same, history makes room, now and then a volume.
         let is_full = pressure.storage_full.get() != 0;
@@ -320,8 +328,7 @@ impl Historian {
         if let Phase::Running(running) = &mut self.phase {
             running.history.close_if_old(now)?;
         }
-        let spared = now < *spared_until;
-        while trim(&**disk, shelf, settings, (!spared).then_some(now)) > 0 {}
+        while trim(&**disk, shelf, settings, now) > 0 {}
         Ok(())
     }
 
@@ -369,6 +376,9 @@ impl Historian {
         if let Phase::Running(running) = &mut self.phase {
             running.history.give_up_volume();
             self.phase = Phase::Unread(Tick(0));
+        }
+        if durable > kept && !is_planted(Bug::HistoryGapNotTold) {
+            self.parts.shelf.note_missed(Seq(durable + 1), now);
         }
     }
 }

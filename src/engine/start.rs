@@ -18,7 +18,7 @@ use super::threads::{self, OnFailure};
 use super::worker::{Shared, Worker};
 use crate::allocator::{Catalogue, Shard};
 use crate::journal::BatchSealer;
-use crate::model::{Incarnation, Tick};
+use crate::model::Incarnation;
 use crate::store::history::{HistorySettings, Looker, Shelf};
 use crate::store::{Checkpointer, Disk, Journal};
 use addrd_sync::{Doorbell, DurableMark, Flag, Level, Waiter, doorbell};
@@ -43,8 +43,6 @@ pub struct Start {
     pub disk: Arc<dyn Disk>,
     /// How much of history is kept; `None` = nothing.
     pub history: Option<HistorySettings>,
-    /// Until then nothing of history goes for its age.
-    pub history_spared_until: Tick,
     /// Identity of the data.
     pub identity: Identity,
     /// Most records in memory.
@@ -261,7 +259,6 @@ fn hire_keepers(
         reader: start.checkpointer.feed_reader(),
         disk: Arc::clone(&start.disk),
         settings,
-        spared_until: start.history_spared_until,
         identity: (server_id, incarnation),
         shelf: Arc::clone(&shelf),
         position: Arc::clone(&position),

@@ -89,7 +89,6 @@ fn engine(path: &std::path::Path, gate: Arc<Gate>, clock: Arc<FakeClock>) -> Run
         directory: None,
         disk,
         history: None,
-        history_spared_until: Default::default(),
         identity,
         memory_records_max: 1 << 20,
         clock,

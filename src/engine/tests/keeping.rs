@@ -76,7 +76,10 @@ fn names_that_do_not_fit_are_waited_for_by_nobody() {
     let settings = HistorySettings { bytes_max: 5_000, ..HISTORY };
     let mut stage = stage(settings);
     grow(&mut stage, 3);
-    assert!(stage.shelf.is_paused(), "names of three networks and subnets take more than a sixteenth");
+    assert!(
+        stage.shelf.is_paused(),
+        "names of three networks and subnets take more than a sixteenth"
+    );
     assert_eq!(stage.kept.get(), stage.engine.inner.position.get(), "the fold goes on");
     assert_eq!(stage.historian.step(), Progress::Idle, "it doesn't read all names each time");
     // It is looked again, and then nothing is as if it had been there.

@@ -411,7 +411,6 @@ fn historian_of(
         reader,
         disk: Arc::new(disk.clone()),
         settings,
-        spared_until: Tick(0),
         identity,
         shelf: Arc::clone(&shelf),
         position: Arc::clone(&shared.position),

@@ -95,7 +95,8 @@ impl Ask {
     pub(super) const fn edge(&self, incarnation: Incarnation, first: Seq, behind: Seq) -> Mark {
         match self.oldest_first {
             true => Mark { incarnation, position: first, item: 0 }.before(),
-            false => Mark { incarnation, position: behind, item: 0 },
+            // Not in front of `behind`: what begins there would be looked at again for nothing.
+            false => Mark { incarnation, position: behind, item: 0 }.before(),
         }
     }
 

@@ -411,21 +411,4 @@ impl Index {
         }
         Ok(())
     }
-
-    /// Whether everything in it can be read.
-    ///
-    /// # Errors
-    /// Of the system.
-    pub(crate) fn is_whole(&self) -> io::Result<bool> {
-        match self.each_name(&mut |_| {}) {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(false),
-            read => read?,
-        }
-        for line in 0..LINES {
-            if self.line(line)?.is_none() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
 }

@@ -28,19 +28,27 @@ pub struct Looker {
     disk: Arc<dyn Disk>,
     shelf: Arc<Shelf>,
     server: ServerId,
+    bytes_max: u64,
 }
 
 impl Looker {
     /// Reads what is on a shelf.
     #[must_use]
     pub const fn new(disk: Arc<dyn Disk>, shelf: Arc<Shelf>, server: ServerId) -> Self {
-        Self { disk, shelf, server }
+        Self { disk, shelf, server, bytes_max: HISTORY_LOOK_BYTES_MAX }
+    }
+
+    /// With another bound of what one request reads, for tests.
+    #[must_use]
+    pub const fn with_bytes_max(mut self, bytes_max: u64) -> Self {
+        self.bytes_max = bytes_max;
+        self
     }
 
     /// Answers.
     ///
     /// Shape: reads at most [`HISTORY_LOOK_BYTES_MAX`], and what else is in the block at hand then, or in
-    /// the volume if that has no index; holds the entries of the answer and about 1 MiB, and the names that
+    /// the volume if that has no index, with its names; a request without entries comes further all the same; holds the entries of the answer and about 1 MiB, and the names that
     /// the block or volume at hand gives.
     #[must_use]
     pub fn look(&self, ask: &Ask) -> Told {
@@ -48,12 +56,17 @@ impl Looker {
         let ask = Ask { from: ask.from.max(least), ..*ask };
         let mut told =
             Told { entries: Vec::new(), next: None, reach, position: taken, is_incomplete: false };
-        let mut spent = 0;
+        let mut spent = Spent { bytes: 0, most: self.bytes_max, has_passed: false };
         let order: Vec<&Volume> = match ask.oldest_first {
             true => volumes.iter().collect(),
             false => volumes.iter().rev().collect(),
         };
         for volume in order.into_iter().filter(|volume| ask.concerns(volume)) {
+            if spent.is_over() {
+                let behind = Seq(volume.last.0.saturating_add(1));
+                told.next = Some(ask.edge(volume.incarnation, volume.first, behind));
+                break;
+            }
             let before = told.entries.len();
             let looked = self.look_through(volume, &ask, &mut spent, &mut told);
             let looked = looked.or_else(|error| match error.kind() {
@@ -76,6 +89,7 @@ impl Looker {
             if told.next.is_some() {
                 break;
             }
+            spent.has_passed = true;
         }
         // A volume may have gone meanwhile.
         told.reach = told.reach.max(self.shelf.figures().reach);
@@ -89,7 +103,7 @@ impl Looker {
     pub fn knows(&self, home: (ProjectId, Uuid), is_pool: bool) -> bool {
         let mut bytes = 0;
         for volume in self.shelf.view().volumes.iter().rev() {
-            if bytes >= HISTORY_LOOK_BYTES_MAX {
+            if bytes >= self.bytes_max {
                 return true;
             }
             // What can't be read may know it.
@@ -108,7 +122,7 @@ impl Looker {
         is_pool: bool,
     ) -> io::Result<bool> {
         let file = self.disk.open(&volume_file(volume.number))?;
-        let index = Index::open(&*self.disk, self.server, volume)?;
+        let index = self.index_of(volume);
         let is_it = |name: &Name| {
             Home::of(&name.named).is_some_and(|(found, _)| {
                 (found.project, found.id, found.is_pool) == (home.0, home.1, is_pool)
@@ -139,22 +153,47 @@ impl Looker {
         &self,
         volume: &Volume,
         ask: &Ask,
-        spent: &mut u64,
+        spent: &mut Spent,
         told: &mut Told,
     ) -> io::Result<Looked> {
         let file = self.disk.open(&volume_file(volume.number))?;
-        let index = Index::open(&*self.disk, self.server, volume)?;
+        let index = self.index_of(volume);
         let before = told.entries.len();
         let way = Way { server: self.server, file: &*file, volume, ask, index: index.as_ref() };
         match way.go(spent, told) {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData && index.is_some() => {
+            // Whatever is wrong with an index, the volume may be whole.
+            Err(error) if index.is_some() => {
                 let number = volume.number;
-                tracing::warn!(number, "the index of a part of history is damaged; all is read");
+                tracing::warn!(%error, number, "the index of a part of history can't be used");
                 told.entries.truncate(before);
                 Way { index: None, ..way }.go(spent, told)
             }
             looked => looked,
         }
+    }
+
+    /// The index of a volume, if it has one that can be read.
+    fn index_of(&self, volume: &Volume) -> Option<Index> {
+        Index::open(&*self.disk, self.server, volume).unwrap_or_else(|error| {
+            let number = volume.number;
+            tracing::warn!(%error, number, "the index of a part of history can't be read");
+            None
+        })
+    }
+}
+
+/// What a question has cost.
+#[derive(Clone, Copy, Debug)]
+struct Spent {
+    bytes: u64,
+    most: u64,
+    /// A block was read, or a volume passed: so the next request begins further on.
+    has_passed: bool,
+}
+
+impl Spent {
+    const fn is_over(&self) -> bool {
+        self.has_passed && self.bytes >= self.most
     }
 }
 
@@ -179,7 +218,7 @@ impl Way<'_> {
     ///
     /// # Errors
     /// Of the system; `InvalidData` if the index is damaged.
-    fn go(&self, spent: &mut u64, told: &mut Told) -> io::Result<Looked> {
+    fn go(&self, spent: &mut Spent, told: &mut Told) -> io::Result<Looked> {
         let (ask, volume) = (self.ask, self.volume);
         let mut pass = Pass::new(NameTable::new(self.file, volume, self.index), volume, ask);
         let mut is_damaged = volume.is_damaged;
@@ -189,7 +228,8 @@ impl Way<'_> {
         }
         let mut next = None;
         for block in blocks {
-            if *spent + pass.names.cost >= HISTORY_LOOK_BYTES_MAX {
+            spent.bytes += std::mem::take(&mut pass.names.cost);
+            if spent.is_over() {
                 next = Some(ask.edge(volume.incarnation, block.first, block.behind));
                 break;
             }
@@ -208,7 +248,8 @@ impl Way<'_> {
                 return Err(error);
             }
             is_damaged |= scanned.is_broken;
-            *spent += block.end - block.begin;
+            spent.bytes += block.end - block.begin;
+            spent.has_passed = true;
             let found = pass.end();
             let marks = found.iter().map(|(mark, _)| *mark);
             let last = if ask.oldest_first { marks.max() } else { marks.min() };
@@ -222,12 +263,12 @@ impl Way<'_> {
                 break;
             }
         }
-        *spent += pass.names.cost;
+        spent.bytes += pass.names.cost;
         Ok(Looked { next, is_damaged: is_damaged || pass.names.is_damaged || pass.is_damaged })
     }
 
     /// The blocks that can have an answer, oldest first; all of the volume is one if it has no index.
-    fn blocks(&self, pass: &mut Pass<'_>, spent: &mut u64) -> io::Result<Vec<Block>> {
+    fn blocks(&self, pass: &mut Pass<'_>, spent: &mut Spent) -> io::Result<Vec<Block>> {
         let volume = self.volume;
         let keys = pass.keys()?;
         let Some(index) = self.index else {
@@ -237,7 +278,7 @@ impl Way<'_> {
         let marks = index.blocks();
         let passed = match keys {
             Some(keys) => {
-                *spent += index.line_bytes() * keys.len() as u64;
+                spent.bytes += index.line_bytes() * keys.len() as u64;
                 index.sift(&keys)?.ok_or(io::ErrorKind::InvalidData)?
             }
             None => vec![true; marks.len()],

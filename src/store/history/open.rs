@@ -8,7 +8,7 @@ use super::layout::{
 };
 use super::scan::{Piece, scan};
 use super::shelf::{Shelf, Volume};
-use super::writer::{History, HistorySettings, write_index};
+use super::writer::{History, HistorySettings, write_end, write_index};
 use crate::model::{Incarnation, Seq, ServerId, Tick};
 use crate::store::disk::{Disk, DiskFile};
 use std::collections::BTreeSet;
@@ -77,9 +77,9 @@ pub fn open(
                     remove_file(&*disk, &index_file(*number))?;
                 }
                 volumes.push(found.volume);
-                // Only the last one can go on: one before it that was left without an end gets an index now.
+                // Only the last one can go on: one before it that was left without an end gets it now.
                 if let Some((before, _)) = last.replace((found, is_last)) {
-                    add_index(&*disk, identity.0, before, &mut volumes);
+                    add_end(&*disk, identity.0, before, &mut volumes);
                 }
             }
             (head, found) => {
@@ -166,12 +166,19 @@ fn remove_strays(disk: &dyn Disk, numbers: &BTreeSet<u64>) -> io::Result<()> {
     disk.names()?.iter().filter(is_stray).try_for_each(|name| disk.remove(name))
 }
 
-/// Gives a volume that nothing is appended to any more the index that it has none of.
-fn add_index(disk: &dyn Disk, server: ServerId, found: Found, volumes: &mut [Volume]) {
-    let number = found.volume.number;
+/// Gives a volume that nothing is appended to any more the end and the index that it has none of: so it is
+/// read whole at a start only once. If the disk refuses, a later start does it.
+fn add_end(disk: &dyn Disk, server: ServerId, found: Found, volumes: &mut [Volume]) {
+    let Volume { number, end, .. } = found.volume;
     let volume = volumes.iter_mut().find(|volume| volume.number == number);
-    if let Some(volume) = volume.filter(|_| !found.is_full) {
-        volume.bytes += write_index(disk, server, &found.volume, found.index);
+    let Some(volume) = volume.filter(|_| !found.is_full) else { return };
+    let cut = found.file.set_len(end).and_then(|()| write_end(&*found.file, &found.volume));
+    match cut {
+        Ok(()) => {
+            volume.bytes = end + HEAD_LENGTH;
+            volume.bytes += write_index(disk, server, &found.volume, found.index);
+        }
+        Err(error) => tracing::warn!(%error, number, "a part of history isn't ended"),
     }
 }
 

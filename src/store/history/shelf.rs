@@ -148,6 +148,13 @@ impl Shelf {
         self.state().is_paused = is_paused;
     }
 
+    /// What comes next begins behind a gap: nothing is complete before `since`.
+    pub fn note_missed(&self, seq: Seq, since: Tick) {
+        let mut state = self.state();
+        let next = &mut state.next;
+        (next.seq, next.since) = (seq.max(next.seq), since.max(next.since));
+    }
+
     pub(crate) fn note_dropped(&self, hand_overs: u64) {
         self.state().dropped += hand_overs;
     }

@@ -417,7 +417,10 @@ impl Keeper {
     }
 
     fn all(&self, ask: &Ask) -> Vec<Line> {
-        let looker = self.looker();
+        self.all_with(&self.looker(), ask)
+    }
+
+    fn all_with(&self, looker: &Looker, ask: &Ask) -> Vec<Line> {
         let mut ask = *ask;
         let mut lines = Vec::new();
         for _ in 0..10_000 {
@@ -435,6 +438,10 @@ impl Keeper {
                 holder: entry.project_id,
                 home: entry.network_project.unwrap_or(entry.project_id),
             }));
+            let is_further = |next| {
+                ask.mark.is_none_or(|mark| if ask.oldest_first { next > mark } else { next < mark })
+            };
+            assert!(told.next.is_none_or(is_further), "it stands still: {ask:?}, {:?}", told.next);
             ask.mark = told.next;
             if ask.mark.is_none() {
                 return lines;

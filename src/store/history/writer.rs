@@ -76,6 +76,8 @@ struct Open {
     volume: Volume,
     /// The same as it was synced last.
     synced: Volume,
+    /// The system was told to begin writing what is in front of this.
+    written: u64,
     /// When it was begun.
     begun: Tick,
     index: IndexBuilder,
@@ -141,7 +143,8 @@ impl History {
     pub(super) fn resume(&mut self, file: Arc<dyn DiskFile>, volume: Volume, index: IndexBuilder) {
         self.expected = Seq(volume.last.0 + 1);
         self.shelf.update_last(volume, true);
-        self.open = Some(Open { file, volume, synced: volume, begun: volume.since, index });
+        let (written, begun) = (volume.end, volume.since);
+        self.open = Some(Open { file, volume, synced: volume, written, begun, index });
         self.since = Tick(volume.tick.0.saturating_add(1));
         self.show_next();
     }
@@ -227,13 +230,17 @@ impl History {
         self.make_room(count + kept)?;
         let Some(open) = &mut self.open else { return Ok(()) };
         open.file.write_at(open.volume.end, &self.buffer)?;
-        // The next sync, which has this file alone to wait for, finds most of it written then: the disk
-        // never gets so much at once that the journal waits behind it.
-        open.file.begin_write(open.volume.end, count);
         self.buffer.clear();
         open.volume.end += count;
         open.volume.bytes += count;
         self.loose_bytes += count;
+        // The next sync finds most of it written then: the disk never gets so much at once that the journal
+        // waits behind it.
+        let unbegun = open.volume.end - open.written;
+        if unbegun >= BEGIN_BYTES {
+            open.file.begin_write(open.written, unbegun);
+            open.written = open.volume.end;
+        }
         self.since = Tick(open.volume.tick.0.saturating_add(1));
         self.shelf.update_last(open.volume, true);
         self.show_next();
@@ -292,11 +299,8 @@ impl History {
     fn close(&mut self) -> io::Result<()> {
         debug_assert!(self.buffer.is_empty(), "an end goes behind everything");
         let Some(open) = &self.open else { return Ok(()) };
-        let Volume { number, last, tick, end, .. } = open.volume;
-        // A disk may write in any order: an end must never be there without what it ends.
-        open.file.sync()?;
-        open.file.write_at(end, &End { number, last, tick, offset: end }.encode())?;
-        open.file.sync()?;
+        write_end(&*open.file, &open.volume)?;
+        let tick = open.volume.tick;
         self.loose_bytes = 0;
         self.since = Tick(tick.0.saturating_add(1));
         let volume = Volume { bytes: open.volume.bytes + HEAD_LENGTH, ..open.volume };
@@ -370,7 +374,7 @@ impl History {
         self.shelf.push(volume, true);
         self.unborn = None;
         let index = self.settings.index(count);
-        self.open = Some(Open { file, volume, synced: volume, begun: now, index });
+        self.open = Some(Open { file, volume, synced: volume, written: begin, begun: now, index });
         Ok(())
     }
 
@@ -429,17 +433,11 @@ pub fn give_up_oldest(disk: &dyn Disk, shelf: &Shelf) -> bool {
     has_full
 }
 
-/// Removes what is too old or too much, oldest first; gives how many volumes went. Without a time nothing
-/// is too old.
+/// Removes what is too old or too much, oldest first; gives how many volumes went.
 ///
 /// Shape: a few files; call it again until it says 0.
-pub fn trim(
-    disk: &dyn Disk,
-    shelf: &Shelf,
-    settings: &HistorySettings,
-    now: Option<Tick>,
-) -> usize {
-    let least = now.map_or(Tick(0), |now| Tick(now.0.saturating_sub(settings.age_ms_max)));
+pub fn trim(disk: &dyn Disk, shelf: &Shelf, settings: &HistorySettings, now: Tick) -> usize {
+    let least = Tick(now.0.saturating_sub(settings.age_ms_max));
     shelf.set_least(least);
     for gone in 0..TRIM_VOLUMES {
         let full = shelf.full();
@@ -464,6 +462,15 @@ fn remove(disk: &dyn Disk, number: u64) {
     }
 }
 
+/// Writes the end of a volume, durably.
+pub(super) fn write_end(file: &dyn DiskFile, volume: &Volume) -> io::Result<()> {
+    let Volume { number, last, tick, end, .. } = *volume;
+    // A disk may write in any order: an end must never be there without what it ends.
+    file.sync()?;
+    file.write_at(end, &End { number, last, tick, offset: end }.encode())?;
+    file.sync()
+}
+
 /// Writes the index of a full volume, if it is worth one; gives its bytes. Without it questions read more.
 pub(super) fn write_index(
     disk: &dyn Disk,
@@ -484,5 +491,7 @@ const TRIM_VOLUMES: usize = 4;
 const NAMES_SHARE: u64 = 8;
 /// Bytes of names that are written at once.
 const PIECE_BYTES: usize = 1 << 20;
-/// Bytes of batches that are.
+/// Bytes of batches behind which the system is told to begin writing them.
+const BEGIN_BYTES: u64 = 4 << 20;
+/// Bytes of batches that are written at once.
 const WRITE_BYTES: usize = 1 << 20;
