@@ -5,7 +5,7 @@ use super::handle::Identity;
 use super::recovery::{Recovery, StartProgress};
 use super::start::{Running, Start, start};
 use super::threads::OnFailure;
-use crate::allocator::{ShardSettings, UsageLevels};
+use crate::allocator::{Catalogue, Shard, ShardSettings, UsageLevels};
 use crate::model::{Seq, ServerId, Tick};
 use crate::store::history::{self, HistorySettings};
 use crate::store::{

@@ -284,6 +284,7 @@ impl Keeper {
             manager_name: Setting::Unset,
             owner_name: Setting::Unset,
             lease_ms: Setting::Unset,
+            follow_host: None,
         };
         let request = Request::AllocationUpdate(Box::new(update));
         match self.lane.insist(project, pod.network, &request).await {

@@ -149,6 +149,7 @@ fn an_update_gives_a_lease_and_takes_it_and_an_owner_renews_all() {
             manager_name: Setting::Unset,
             owner_name: Setting::Unset,
             lease_ms,
+            follow_host: None,
         }))
     };
     world.prefix_for(allocate(1));

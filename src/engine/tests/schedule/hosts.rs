@@ -447,6 +447,7 @@ fn tell(owner: u128, pod: &Pod) -> Operation {
         manager_name: Setting::Unset,
         owner_name: Setting::Unset,
         lease_ms: Setting::Unset,
+        follow_host: None,
     };
     let request = Request::AllocationUpdate(Box::new(update));
     operation(0, HOSTED, Opcode::ALLOCATION_UPDATE, request)
