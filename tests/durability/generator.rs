@@ -542,7 +542,7 @@ impl Generator {
         extras.token = Some(Uuid::from_u128(cell.changed.0.into()));
         extras.deadline = Some(cell.changed.0);
         self.push(Effect::AllocationPut(cell.clone()));
-        if cell.changed.0 % 3 == 0 {
+        if cell.changed.0.is_multiple_of(3) {
             cell.changed = self.next_revision(key.0);
             cell.state = AllocationState::Allocated;
             cell.extras.get_or_insert_default().token = None;
@@ -563,7 +563,7 @@ impl Generator {
         (cell.revision, cell.moves_cursor) = (cell.changed, false);
         let extras = cell.extras.get_or_insert_default();
         (extras.former, extras.manager) = (Some(Box::new(held_by)), Some(text("cni")));
-        extras.project = (cell.changed.0 % 3 == 0).then(|| ProjectId::from_u128(3));
+        extras.project = (cell.changed.0.is_multiple_of(3)).then(|| ProjectId::from_u128(3));
         let mut again = cell.clone();
         self.push(Effect::AllocationPut(cell));
         again.place.offset = 8_192 + again.place.offset % 64;
