@@ -10,6 +10,7 @@ use super::scan::{Piece, scan};
 use super::shelf::{Shelf, Volume};
 use super::writer::{History, HistorySettings, write_end, write_index};
 use crate::model::{Incarnation, Seq, ServerId, Tick};
+use crate::planted::{Bug, is_planted};
 use crate::store::disk::{Disk, DiskFile};
 use std::collections::BTreeSet;
 use std::io;
@@ -116,6 +117,9 @@ fn go_on_behind(
     let volume = last.volume;
     if volume.last.0.saturating_add(1) < journal.first.0 {
         history.shelf().note_dropped(journal.first.0 - 1 - volume.last.0);
+        if is_planted(Bug::HistoryGapNotTold) {
+            history.expect(journal.first, Tick(volume.tick.0.saturating_add(1)));
+        }
         if !last.is_full {
             last.file.set_len(volume.end)?;
         }
