@@ -79,7 +79,11 @@ pub fn open(
                 }
                 volumes.push(found.volume);
                 // Only the last one can go on: one before it that was left without an end gets it now.
-                if let Some((before, _)) = last.replace((found, is_last)) {
+                // Where something between them is missing, what stands in the file is left as it is.
+                let first = found.volume.first.0;
+                if let Some((before, _)) = last.replace((found, is_last))
+                    && before.volume.last.0.saturating_add(1) == first
+                {
                     add_end(&*disk, identity.0, before, &mut volumes);
                 }
             }
