@@ -11,7 +11,7 @@ const AGE_MS: u64 = HISTORY.age_ms_max;
 
 /// A stage with networks of five addresses.
 fn stage(settings: HistorySettings) -> Stage {
-    let mut stage = Stage::recover_with(blank_disk(), 1, (FakeDisk::new(), settings));
+    let mut stage = Stage::recover_with(blank_disk().restart(), 1, (FakeDisk::new(), settings));
     stage.set_up(3);
     stage
 }
