@@ -292,7 +292,7 @@ mod seeds {
     fn volumes() -> Vec<Vec<u8>> {
         let disk = FakeDisk::new();
         let settings =
-            HistorySettings { block_bytes: 600, ..HistorySettings::new(1 << 30, 32_000) };
+            HistorySettings { block_bytes: 600, ..HistorySettings::new(1 << 20, 32_000) };
         let identity = (history::SERVER, Incarnation(1));
         let journal = JournalEnds { first: Seq(1), last: Seq(0) };
         let (shared, shelf) = (Arc::new(disk.clone()), Arc::new(Shelf::default()));

@@ -111,7 +111,7 @@ pub const SETTINGS: &[SettingInfo] = &[
     setting!("history_days", "days for which it can be asked who held an address; 0 = no history is kept",
         config.history_days, text => parse::automatic(text, 1..=limits::HISTORY_DAYS_MOST),
         value => value.unwrap_or(0).to_string()),
-    setting!("history_bytes", "bytes of history in the data directory, at most, and never more than the disk has free beside them; the oldest goes first; 0 = no history is kept",
+    setting!("history_bytes", "bytes of history in the data directory, at most; it stops to grow at what the disk has free beside it; the oldest goes first; 0 = no history is kept",
         config.history_bytes,
         text => parse::automatic_size(text, limits::HISTORY_BYTES_LEAST..=1 << 50),
         value => parse::show_size(value.unwrap_or(0))),

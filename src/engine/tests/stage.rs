@@ -210,7 +210,7 @@ impl Stage {
     /// A step of the historian, now and then while the journal or the disk seem to be full.
     fn step_historian(&mut self, random: &mut Random) {
         let pressure = Arc::clone(&self.engine.inner.pressure);
-        let (records, full) = (pressure.journal_records.get(), random.below(200));
+        let (records, full) = (pressure.journal_records.get(), random.below(40));
         match full {
             _ if !self.is_rough => {}
             0 => pressure.journal_records.set(pressure.journal_records_max),

@@ -73,8 +73,8 @@ impl Ask {
         let begin = volume.since.0.saturating_sub(HISTORY_TICK_SLACK_MS);
         let in_time = volume.tick >= self.from && begin <= self.to.0;
         let is_ahead = self.mark.is_none_or(|mark| match self.oldest_first {
-            true => (volume.incarnation, volume.last) >= (mark.incarnation, mark.position),
-            false => (volume.incarnation, volume.first) <= (mark.incarnation, mark.position),
+            true => Mark::last(volume.incarnation, volume.last) > mark,
+            false => Mark::first(volume.incarnation, volume.first) < mark,
         });
         in_time && is_ahead && (!volume.is_empty() || volume.is_damaged)
     }
@@ -84,8 +84,8 @@ impl Ask {
         let in_time = block.most >= self.from && block.least <= self.to;
         let incarnation = volume.incarnation;
         let is_ahead = self.mark.is_none_or(|mark| match self.oldest_first {
-            true => (incarnation, behind) > (mark.incarnation, mark.position),
-            false => (incarnation, block.first) <= (mark.incarnation, mark.position),
+            true => Mark::last(incarnation, Seq(behind.0.saturating_sub(1))) > mark,
+            false => Mark::first(incarnation, block.first) < mark,
         });
         in_time && is_ahead
     }
@@ -117,6 +117,16 @@ impl Ask {
 }
 
 impl Mark {
+    /// The first place at a position.
+    const fn first(incarnation: Incarnation, position: Seq) -> Self {
+        Self { incarnation, position, item: 0 }
+    }
+
+    /// The last one.
+    const fn last(incarnation: Incarnation, position: Seq) -> Self {
+        Self { incarnation, position, item: u32::MAX }
+    }
+
     /// The place just in front of it.
     const fn before(self) -> Self {
         Self { position: Seq(self.position.0.saturating_sub(1)), item: u32::MAX, ..self }

@@ -10,6 +10,7 @@ use super::scan::{Piece, scan};
 use super::shelf::{Shelf, Volume};
 use super::writer::{History, HistorySettings, write_end, write_index};
 use crate::model::{Incarnation, Seq, ServerId, Tick};
+use crate::planted::{Bug, is_planted};
 use crate::store::disk::{Disk, DiskFile};
 use std::collections::BTreeSet;
 use std::io;
@@ -78,7 +79,11 @@ pub fn open(
                 }
                 volumes.push(found.volume);
                 // Only the last one can go on: one before it that was left without an end gets it now.
-                if let Some((before, _)) = last.replace((found, is_last)) {
+                // Where something between them is missing, what stands in the file is left as it is.
+                let first = found.volume.first.0;
+                if let Some((before, _)) = last.replace((found, is_last))
+                    && before.volume.last.0.saturating_add(1) == first
+                {
                     add_end(&*disk, identity.0, before, &mut volumes);
                 }
             }
@@ -116,6 +121,9 @@ fn go_on_behind(
     let volume = last.volume;
     if volume.last.0.saturating_add(1) < journal.first.0 {
         history.shelf().note_dropped(journal.first.0 - 1 - volume.last.0);
+        if is_planted(Bug::HistoryGapNotTold) {
+            history.expect(journal.first, Tick(volume.tick.0.saturating_add(1)));
+        }
         if !last.is_full {
             last.file.set_len(volume.end)?;
         }
