@@ -376,8 +376,9 @@ fn what_is_held_follows_once_it_is_confirmed() {
     };
     let held = world.try_take(1, hold(1)).unwrap().first;
     assert_eq!(held.time_left_ms, 10 * LEASE, "a hold has an end of its own");
-    let confirm = |revision| {
-        Request::HoldConfirm(HoldEnd { target: key(1), token: TOKEN, revision, release: false })
+    let confirm = |number, revision| {
+        let target = key(number);
+        Request::HoldConfirm(HoldEnd { target, token: TOKEN, revision, release: false })
     };
     world.wait(LEASE);
     world.end_all();
