@@ -237,7 +237,7 @@ mod seeds {
             row(4, &[0; 8], &[], &[9; 16]),
             row(5, &key, &texts, &cells()),
             row(6, &key, &[], &texts),
-            row(0xff, &[], &[], &meta(16 + 4 + 4 + 8 + 8 + 8 + 4 + 8 + 8 + 12 * 16)),
+            row(0xff, &[], &[], &meta(16 + 4 + 4 + 8 + 8 + 8 + 4 + 8 + 8 + 13 * 16)),
             row(0xfe, &[], &[], &title()),
         ];
         objects.chain(others).collect()

@@ -538,7 +538,7 @@ fn records_are_as_the_golden_file_has_them() {
     let golden: Vec<_> =
         include_str!("golden.txt").lines().filter(|l| !l.starts_with('#')).collect();
     let mut lines = Vec::new();
-    for (name, effect) in golden_effects() {
+    for (name, effect) in golden_effects().into_iter().chain(hosts::effects()) {
         let mut bytes = Vec::new();
         encode(&effect, &mut bytes);
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -617,9 +617,6 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
             Effect::SubnetPut(Box::new(SubnetRow { level: 95, ..golden_subnet() })),
         ),
         ("pool-put-level", Effect::PoolPut(Box::new(PoolRow { level: 80, ..golden_pool() }))),
-        ("host-lease-put", Effect::HostLeasePut(Box::new(hosts::golden()))),
-        ("host-lease-gone", Effect::HostLeaseGone { of: Box::new(hosts::golden().of), life: 9 }),
-        ("allocation-follows", Effect::AllocationPut(hosts::follower())),
         ("level-put", Effect::LevelPut(levels::golden())),
         ("level-put-pool", Effect::LevelPut(LevelRow { subnet: None, ..levels::golden() })),
         ("pin-put", Effect::PinPut(Box::new(golden_pin()))),
