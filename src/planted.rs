@@ -195,7 +195,10 @@ mod tests {
             "allocator::tests::holds::what_ran_out_rests_for_its_token_and_is_taken_back",
         ),
         (Bug::HistoryNotSynced, SCHEDULES),
-        (Bug::HistoryGapNotTold, SCHEDULES),
+        (
+            Bug::HistoryGapNotTold,
+            "store::history::tests::what_the_journal_had_forgotten_is_a_gap_that_is_told",
+        ),
         (Bug::RestNotEncoded, SCHEDULES),
         (Bug::RenewedTooLate, SCHEDULES),
         (Bug::HoldRunsOutFree, SCHEDULES),
