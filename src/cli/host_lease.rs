@@ -60,7 +60,6 @@ pub(crate) struct Renew {
     on_end: EndName,
     /// Begins a life of the host, under this number; the time in ms if none is given
     #[arg(long, value_name = "LIFE", num_args = 0..=1)]
-    #[expect(clippy::option_option, reason = "given, and with a number or without")]
     begin: Option<Option<u64>>,
     /// Only if this is the last life that began
     #[arg(long, default_value_t = 0, hide_default_value = true)]

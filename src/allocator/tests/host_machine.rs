@@ -28,6 +28,8 @@ impl Dice {
 struct Lease {
     since: u64,
     life: u64,
+    /// The deadline that was written, and when it ends with whatever grace it has.
+    written: u64,
     deadline: u64,
     on_end: OnEnd,
 }
@@ -112,11 +114,14 @@ fn renew(world: &mut World, naive: &mut Naive, dice: &mut Dice) {
     };
     let renewed = answer.unwrap();
     assert_eq!(renewed.life, life);
-    let deadline = now + renewed.time_left_ms;
+    let written = now + renewed.time_left_ms;
+    // A deadline that is what it was keeps the grace that it had.
+    let same = was.filter(|was| was.written == written);
+    let deadline = same.map_or(written, |was| was.deadline);
     if was.is_some_and(|was| was.on_end == OnEnd::Report && was.deadline <= now) {
         assert_eq!(renewed.was, HostLeaseState::Overdue);
     }
-    naive.leases[host] = Some(Lease { since, life, deadline, on_end });
+    naive.leases[host] = Some(Lease { since, life, written, deadline, on_end });
     let follows = |given: &&Given| given.host == host && naive.is_of_present(given);
     assert_eq!(renewed.following, naive.given.values().filter(follows).count() as u64);
 }

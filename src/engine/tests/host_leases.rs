@@ -1,14 +1,11 @@
-//! How workers end what followed a host: in slices, durably, each for itself; and what a restart keeps.
+//! Host leases over several workers: what a restart keeps, and that a later life ends what followed in all of them.
 
-use super::rig::Rig;
 use super::*;
-use crate::limits;
 use addrd_protocol::message::{
     AllocateExtras, HostLeaseList, HostLeasePage, HostLeaseState, OnEnd, RenewHost,
 };
 
 const OK: Status = Status::OK;
-const LEASE_MS: u64 = 4_000;
 
 fn text(text: &str) -> Text {
     Text::new(text).unwrap()
@@ -34,35 +31,6 @@ fn lease(id: u64, host: &str, on_end: OnEnd, begin: u64, lease_ms: u64) -> Opera
 fn list(id: u64) -> Operation {
     let body = HostLeaseList { manager: text("cni"), limit: 0, after: None };
     operation(id, 0, Opcode::HOST_LEASE_LIST, Request::HostLeaseList(Box::new(body)))
-}
-
-#[test]
-fn what_followed_is_released_in_slices_and_a_host_that_renews_loses_nothing() {
-    let mut rig = Rig::new("10.0.0.0/16");
-    for host in ["n1", "n2"] {
-        let begun = lease(1, host, OnEnd::Release, 1, LEASE_MS);
-        assert_eq!(rig.statuses(vec![begun]), [OK]);
-    }
-    let count = 3 * limits::EXPIRY_SLICE_OBJECTS as u64;
-    for owner in 0..count {
-        assert_eq!(rig.statuses(vec![follower(1, 1, 1 + u128::from(owner), "n1")]), [OK]);
-    }
-    assert_eq!(rig.statuses(vec![follower(1, 1, 0x1_0000, "n2")]), [OK]);
-    rig.clock.advance(LEASE_MS / 2);
-    assert_eq!(rig.statuses(vec![lease(1, "n2", OnEnd::Release, 0, LEASE_MS)]), [OK]);
-    let held = |rig: &Rig| rig.workers[0].state().unwrap().allocations();
-    rig.clock.advance(LEASE_MS / 2);
-    assert_eq!(held(&rig), count + 1);
-    assert_eq!(rig.workers[0].step(), Progress::Worked);
-    let left = held(&rig);
-    assert!(left > count / 2 && left < count + 1, "a slice a step: {left}");
-    rig.settle();
-    assert_eq!(held(&rig), 1, "nobody had to ask");
-    let renewal = |life| lease(1, "n1", OnEnd::Release, life, LEASE_MS);
-    assert_eq!(rig.statuses(vec![renewal(0)]), [Status::NO_HOST_LEASE]);
-    assert_eq!(rig.statuses(vec![renewal(2)]), [OK]);
-    let figures = rig.figures().scalars;
-    assert_eq!(figures[Scalar::HostLeases as usize], 2);
 }
 
 /// Leases are there again with any number of workers, and what follows too.
