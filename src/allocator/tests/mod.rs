@@ -11,7 +11,6 @@ mod dice;
 mod fencing;
 mod holds;
 mod host_leases;
-mod host_machine;
 mod leases;
 mod levels;
 mod live_machine;
