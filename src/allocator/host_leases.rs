@@ -130,6 +130,7 @@ impl Shard {
         }
         if on_end == OnEnd::Release {
             // Whoever is first writes it: from here on it is so for all of them, also after a restart.
+            self.ledger.hosts.host_mut(host).ended = life;
             self.ledger.hosts.drop_lease(&of, life);
             sink.push(&Effect::HostLeaseGone { of: Box::new(of), life });
         } else if self.tells_hosts {
