@@ -420,7 +420,7 @@ fn reply_has_items(reply: &addrd_protocol::message::Reply) -> bool {
         Reply::Batch(_) | Reply::Segments(_) | Reply::Hosts(_) | Reply::Ports(_) => true,
         Reply::Pins(_) | Reply::Port(_) | Reply::Events(_) => true,
         Reply::BackupBlock(block) => !block.bytes.is_empty(),
-        Reply::Suspects(_) | Reply::Managers(_) | Reply::History(_) => true,
+        Reply::Suspects(_) | Reply::Managers(_) | Reply::HostLeases(_) | Reply::History(_) => true,
         Reply::Lookups(found) => !found.allocations.is_empty(),
         _ => false,
     }

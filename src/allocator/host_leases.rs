@@ -130,6 +130,7 @@ impl Shard {
         }
         if on_end == OnEnd::Release {
             // Whoever is first writes it: from here on it is so for all of them, also after a restart.
+            self.ledger.hosts.host_mut(host).ended = life;
             self.ledger.hosts.drop_lease(&of, life);
             sink.push(&Effect::HostLeaseGone { of: Box::new(of), life });
         } else if self.tells_hosts {
@@ -382,6 +383,14 @@ pub(super) fn renew_host(
     whole.check_life(request.life)?;
     let leased = shards.iter().map(|shard| shard.ledger.hosts.leased()).max().unwrap_or(0);
     let (since, life) = whole.lives(request, leased)?;
+    if let Some(term) = whole.term.filter(|_| whole.was == HostLeaseState::Ended) {
+        // What followed it had all the grace there was.
+        for shard in shards.iter_mut() {
+            if let Some(host) = shard.find_leased(&whole.of) {
+                shard.ledger.hosts.host_mut(host).ended = term.life;
+            }
+        }
+    }
     let goes_on = whole.term.is_some_and(|term| term.since == since);
     let row = HostLeaseRow {
         of: whole.of,

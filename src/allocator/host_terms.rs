@@ -64,6 +64,7 @@ impl Hosts {
                 OnEnd::Report => None,
                 OnEnd::Release => Some(self.term_end(term)),
             },
+            _ if life <= self.host(host).ended => Some(0),
             _ => Some(self.terms.granted_until()),
         }
     }
