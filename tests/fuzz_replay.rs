@@ -267,11 +267,11 @@ mod seeds {
         let mut effects = Vec::new();
         for effect in golden {
             match effect {
-                Effect::NetworkPut(mut row) if number % 8 == 0 => {
+                Effect::NetworkPut(mut row) if number.is_multiple_of(8) => {
                     (row.network, row.project) = (network, ProjectId::DEFAULT);
                     effects.push(Effect::NetworkPut(row));
                 }
-                Effect::SubnetPut(mut row) if number % 8 == 0 => {
+                Effect::SubnetPut(mut row) if number.is_multiple_of(8) => {
                     (row.network, row.subnet) = (network, subnet);
                     row.prefix = "10.0.0.0/24".parse().unwrap();
                     effects.push(Effect::SubnetPut(row));

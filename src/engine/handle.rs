@@ -398,8 +398,7 @@ impl Engine {
 
 /// The operations that stand first in a parcel and have places kept for them, and what follows.
 fn split_reserved(mut parcel: Parcel) -> (Parcel, Vec<Operation>) {
-    let is_ordinary =
-        |operation: &Operation| !allocator::is_reserved_class(&operation.request);
+    let is_ordinary = |operation: &Operation| !allocator::is_reserved_class(&operation.request);
     let first = parcel.operations.iter().position(is_ordinary);
     let rest = parcel.operations.split_off(first.unwrap_or(parcel.operations.len()));
     (parcel, rest)

@@ -10,7 +10,8 @@ use super::order::sort_by_number;
 use super::schema::{GROUP_CELLS, host_key};
 use crate::journal::{BatchError, BatchView, CellMark, RecordError, cell_mark, decode, encode};
 use crate::model::{
-    AllocationRow, Effect, JobId, LevelRow, NetworkHandle, Revision, Seq, SubnetHandle, Thing, Tick,
+    AllocationRow, Effect, HostName, JobId, LevelRow, NetworkHandle, Revision, Seq, SubnetHandle,
+    Thing, Tick,
 };
 use addrd_protocol::prefix::number_of;
 use foldhash::HashMap;
@@ -216,16 +217,8 @@ impl Chunk {
                 };
                 (key, row.network, row.revision)
             }
-            Effect::HostLeasePut(row) => {
-                let key = ObjectKey::HostLease(host_key(&row.of));
-                self.objects.push(ObjectItem { key, at });
-                return;
-            }
-            Effect::HostLeaseGone { of, .. } => {
-                let key = ObjectKey::HostLease(host_key(of));
-                self.objects.push(ObjectItem { key, at });
-                return;
-            }
+            Effect::HostLeasePut(row) => return self.add_host_lease(&row.of, at),
+            Effect::HostLeaseGone { of, .. } => return self.add_host_lease(of, at),
             Effect::Adoption { since } => {
                 self.adoption = Some(*since);
                 return;
@@ -234,6 +227,12 @@ impl Chunk {
         };
         self.objects.push(ObjectItem { key, at });
         self.note_revision(effect, network, revision);
+    }
+
+    /// It is of no network, and has no revision.
+    fn add_host_lease(&mut self, of: &HostName, at: u32) {
+        let key = ObjectKey::HostLease(host_key(of));
+        self.objects.push(ObjectItem { key, at });
     }
 
     /// A network's last record ends its revisions; a job may outlive its network.

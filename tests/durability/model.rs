@@ -91,17 +91,8 @@ impl Model {
             | Effect::PinPut(_)
             | Effect::ThingGone { .. } => self.absorb_thing(effect),
             Effect::LevelPut(row) => self.put_level(row),
-            Effect::HostLeasePut(row) => {
-                let known = self.host_leases.get(&host_key(&row.of));
-                if known.is_none_or(|known| known.life <= row.life) {
-                    self.host_leases.insert(host_key(&row.of), (**row).clone());
-                }
-                Ok(())
-            }
-            Effect::HostLeaseGone { of, life } => {
-                if self.host_leases.get(&host_key(of)).is_some_and(|known| known.life <= *life) {
-                    self.host_leases.remove(&host_key(of));
-                }
+            Effect::HostLeasePut(_) | Effect::HostLeaseGone { .. } => {
+                self.absorb_host_lease(effect);
                 Ok(())
             }
             Effect::Adoption { since } => {
@@ -116,6 +107,23 @@ impl Model {
                 need(self.jobs.remove(&job.0).is_some(), "no job goes")?;
                 self.revise_for_job(*network, *revision)
             }
+        }
+    }
+
+    /// What is of an earlier life than what is known changes nothing.
+    fn absorb_host_lease(&mut self, effect: &Effect) {
+        match effect {
+            Effect::HostLeasePut(row) => {
+                let known = self.host_leases.get(&host_key(&row.of));
+                if known.is_none_or(|known| known.life <= row.life) {
+                    self.host_leases.insert(host_key(&row.of), (**row).clone());
+                }
+            }
+            Effect::HostLeaseGone { of, life } => {
+                let gone = host_key(of);
+                self.host_leases.retain(|key, known| *key != gone || known.life > *life);
+            }
+            _ => {}
         }
     }
 

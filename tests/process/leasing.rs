@@ -7,13 +7,13 @@ use crate::support::seed::Choices;
 use crate::support::server::Site;
 use crate::support::workload::CLOCKS_DIFFER_MS;
 use crate::support::{eventually, run, say, scale};
-use addrd_client::{Client, plain_allocate};
 use addrd_client::protocol::message::{
     Allocate, AllocateExtras, Fences, PoolCreate, Release, Renew, Reply, Request, Strategy, Target,
 };
 use addrd_client::protocol::{
     Family, NetworkId, OwnerId, PoolId, Retry, Revision, SessionId, Slot, Status,
 };
+use addrd_client::{Client, plain_allocate};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -134,7 +134,9 @@ impl Tenant {
                 self.note(&lease);
                 Some(lease)
             }
-            Err(failure) if [Status::EXHAUSTED, Status::POOL_EXHAUSTED].contains(&failure.status) => {
+            Err(failure)
+                if [Status::EXHAUSTED, Status::POOL_EXHAUSTED].contains(&failure.status) =>
+            {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 None
             }

@@ -768,12 +768,6 @@ pub(crate) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
         Opcode::HOLD_CONFIRM | Opcode::HOLD_CANCEL | Opcode::HOLD_RELEASE => {
             Reply::HoldEnded(s.make())
         }
-        Opcode::RECONCILE => Reply::Reconciled(s.make()),
-        Opcode::SUSPECT_LIST => Reply::Suspects(s.make()),
-        Opcode::MANAGER_LIST => Reply::Managers(s.make()),
-        Opcode::RENEW_HOST => Reply::RenewedHost(s.make()),
-        Opcode::END_HOST => Reply::EndedHost(s.make()),
-        Opcode::HOST_LEASE_LIST => Reply::HostLeases(s.make()),
         Opcode::PROJECT_CREATE | Opcode::PROJECT_GET | Opcode::PROJECT_UPDATE => {
             Reply::Project(s.make())
         }
@@ -795,6 +789,6 @@ pub(crate) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
         Opcode::PIN_CREATE => Reply::Pin(s.make()),
         Opcode::PIN_LIST => Reply::Pins(s.make()),
         Opcode::SEGMENT_DELETE | Opcode::PORT_DELETE | Opcode::PIN_DELETE => Reply::Empty,
-        _ => return None,
+        _ => return arbitrary_managers::reply(opcode, s),
     })
 }

@@ -2,7 +2,7 @@
 
 use super::{Made, Source};
 use addrd_protocol::message::*;
-use addrd_protocol::{Text, text};
+use addrd_protocol::{Opcode, Text, text};
 
 /// A text that is not empty.
 fn filled(s: &mut Source, most: usize) -> Text {
@@ -57,4 +57,17 @@ made_of_fields! {
     }
     ManagerUse { name, hosts, allocations }
     ManagerPage { items = |s| s.list(4), more }
+}
+
+/// A body of every reply of this room with status `OK`.
+pub(super) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
+    Some(match opcode {
+        Opcode::RECONCILE => Reply::Reconciled(s.make()),
+        Opcode::SUSPECT_LIST => Reply::Suspects(s.make()),
+        Opcode::MANAGER_LIST => Reply::Managers(s.make()),
+        Opcode::RENEW_HOST => Reply::RenewedHost(s.make()),
+        Opcode::END_HOST => Reply::EndedHost(s.make()),
+        Opcode::HOST_LEASE_LIST => Reply::HostLeases(s.make()),
+        _ => return None,
+    })
 }

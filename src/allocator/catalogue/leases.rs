@@ -8,10 +8,10 @@
 
 use super::pool::block_of;
 use super::{Catalogue, Tee};
+use crate::allocator::Shard;
 use crate::allocator::leases::any_left;
 use crate::allocator::refusal::Refused;
 use crate::allocator::shard::At;
-use crate::allocator::Shard;
 use crate::model::{EffectSink, NetworkHandle, Prefix, ProjectId, SubnetHandle, Tick};
 use addrd_protocol::message::release::Target;
 use addrd_protocol::message::{Renew, RenewOwner, Renewed, RenewedOwner};

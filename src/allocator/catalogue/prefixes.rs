@@ -1,11 +1,11 @@
 //! Prefixes as allocations straight from a pool: allocate, release, update, transfer, get, list, lookup, usage.
 //! Keys, repeats, fences and texts are the shard's; where a prefix lies is decided here.
 
+use super::Catalogue;
 use super::blocks::{Block, blocks_of_range};
 use super::choose::Wanted;
 use super::pool::{Pool, block_of};
 use super::projects::lost;
-use super::Catalogue;
 use crate::allocator::leases::check_lease;
 use crate::allocator::refusal::{Refused, limit, refuse_field, unsupported};
 use crate::allocator::shard::{Answer, At, Scope};
@@ -136,7 +136,9 @@ impl Catalogue {
             ));
         }
         self.check_own(pool, network, "target", &request.target)?;
-        self.prefixes_decide(sink, |prefixes, tee| prefixes.allocation_update(network, request, tee))
+        self.prefixes_decide(sink, |prefixes, tee| {
+            prefixes.allocation_update(network, request, tee)
+        })
     }
 
     /// Within a project alone: what others have of a pool counts for their own quota of it.

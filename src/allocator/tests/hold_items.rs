@@ -107,7 +107,10 @@ fn an_item_without_a_token_or_with_a_slot_is_refused() {
     let slotted = Allocate { slot: Slot(1), ..item(1, ONE, 0) };
     for (request, field) in [(bare, "hold_item"), (slotted, "slot")] {
         let refused = world.refused(1, Request::Allocate(request));
-        assert_eq!((refused.status, refused.field), (Status::CONFLICTING_FIELDS, Some(text(field))));
+        assert_eq!(
+            (refused.status, refused.field),
+            (Status::CONFLICTING_FIELDS, Some(text(field)))
+        );
     }
 }
 

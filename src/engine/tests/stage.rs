@@ -15,7 +15,7 @@ pub(crate) use crate::store::fake_disk::{
     Failure, FakeDisk, Fault, Operation as DiskOperation, Random,
 };
 use crate::store::history::{HistorySettings, Shelf};
-use crate::store::{Checkpointer, Disk, FeedReader, Store};
+use crate::store::{Checkpointer, Disk, FeedReader, Recovered, Store};
 use addrd_sync::{Class, Consumer, Cost, Level, doorbell};
 
 /// A disk with a new store on it.
@@ -98,27 +98,12 @@ impl Stage {
         (history_disk, settings): (FakeDisk, HistorySettings),
     ) -> Self {
         let mut store = Store::open(Arc::new(disk.clone()), &SETTINGS).expect("it opens");
-        let seeds = ShardSettings { seed: 1, records_max: 1 << 20 };
-        let mut recovery = Recovery::new(workers, seeds, Arc::default());
-        let recovered = store.recover(&mut recovery).expect("it recovers");
+        let (shards, catalogue, recovered) = recovered_of(&mut store, workers);
         let sealer = store.journal.sealer(store.identity());
         let format = store.format();
         let (journal, checkpointer, held) = store.split();
-        let (mut shards, catalogue) = recovery.finish(recovered.network_handle_max);
-        assert_eq!(catalogue.check(), Vec::<String>::new());
-        for shard in &mut shards {
-            shard.set_restart_grace(GRACE_MS);
-            assert_eq!(shard.check(), Vec::<String>::new());
-        }
         let clock = Arc::new(FakeClock::new(Tick(recovered.tick.0 + 1)));
-        let shared = Shared {
-            clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            pressure: Arc::new(Pressure::new(&journal.fill())),
-            position: Arc::new(DurableMark::new(journal.position().next.0.saturating_sub(1))),
-            incarnation: format.incarnation,
-            committer_bell: doorbell().0,
-            adoption: Arc::default(),
-        };
+        let shared = shared_of(&clock, &journal, format.incarnation);
         let folded = Arc::new(DurableMark::new(checkpointer.folded().0));
         let crew = Crew::hire(&shared, shards, catalogue);
         let (feed, feeder) = feeder_of(&shared, &checkpointer);
@@ -385,6 +370,31 @@ impl Stage {
             0 => (self.disk.restart(), self.history_disk.restart()),
             _ => (self.disk.power_loss(random), self.history_disk.power_loss(random)),
         }
+    }
+}
+
+/// The states on the disk, each of which must hold by itself.
+fn recovered_of(store: &mut Store, workers: u16) -> (Vec<Shard>, Box<Catalogue>, Recovered) {
+    let seeds = ShardSettings { seed: 1, records_max: 1 << 20 };
+    let mut recovery = Recovery::new(workers, seeds, Arc::default());
+    let recovered = store.recover(&mut recovery).expect("it recovers");
+    let (mut shards, catalogue) = recovery.finish(recovered.network_handle_max);
+    assert_eq!(catalogue.check(), Vec::<String>::new());
+    for shard in &mut shards {
+        shard.set_restart_grace(GRACE_MS);
+        assert_eq!(shard.check(), Vec::<String>::new());
+    }
+    (shards, catalogue, recovered)
+}
+
+fn shared_of(clock: &Arc<FakeClock>, journal: &impl Journal, incarnation: Incarnation) -> Shared {
+    Shared {
+        clock: Arc::clone(clock) as Arc<dyn Clock>,
+        pressure: Arc::new(Pressure::new(&journal.fill())),
+        position: Arc::new(DurableMark::new(journal.position().next.0.saturating_sub(1))),
+        incarnation,
+        committer_bell: doorbell().0,
+        adoption: Arc::default(),
     }
 }
 

@@ -5,6 +5,7 @@ mod departed;
 mod hosts;
 mod levels;
 mod projects;
+mod subnets;
 
 use super::{CellMark, RecordError, cell_mark, decode, encode, skip};
 use crate::limits::PLAIN_RECORD_BYTES_MAX;
@@ -19,7 +20,7 @@ use addrd_protocol::message::{
     AllocationState, Exclusion, ExclusionMode, IpAllocation, Ipv6Mode, JobKind, Route, Service,
     Strategy as Choice, SubnetKind,
 };
-use allocations::{golden_full, golden_item, golden_transferred};
+use allocations::golden_full;
 use departed::{held_by, thing_was};
 use projects::{golden_project, project};
 use proptest::prelude::*;
@@ -85,7 +86,8 @@ fn extras() -> impl Strategy<Value = Option<Box<AllocationExtras>>> {
     let ids = [(); 4].map(|()| prop::option::of(uuid()));
     let texts = [(); 4].map(|()| prop::option::of(text()));
     (numbers, ids, texts, prop::option::of(held_by())).prop_map(|(numbers, ids, texts, former)| {
-        let ((deadline, quarantine_end, principal, item), [project, port, token, trace]) = (numbers, ids);
+        let ((deadline, quarantine_end, principal, item), [project, port, token, trace]) =
+            (numbers, ids);
         let [manager, host, label, owner_name] = texts;
         let project = project.map(ProjectId);
         let extras = AllocationExtras {
@@ -538,7 +540,8 @@ fn records_are_as_the_golden_file_has_them() {
     let golden: Vec<_> =
         include_str!("golden.txt").lines().filter(|l| !l.starts_with('#')).collect();
     let mut lines = Vec::new();
-    for (name, effect) in golden_effects().into_iter().chain(hosts::effects()) {
+    let all = golden_effects().into_iter().chain(allocations::effects()).chain(hosts::effects());
+    for (name, effect) in all {
         let mut bytes = Vec::new();
         encode(&effect, &mut bytes);
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -605,7 +608,7 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
         ("adoption", Effect::Adoption { since: Tick(0x0102_0304_0506_0708) }),
         ("network-put-scoped", Effect::NetworkPut(Box::new(scoped))),
         ("subnet-put-from-pool", Effect::SubnetPut(Box::new(golden_pooled()))),
-        ("subnet-put-service", Effect::SubnetPut(Box::new(golden_service()))),
+        ("subnet-put-service", Effect::SubnetPut(Box::new(subnets::golden_service()))),
         ("segment-put", Effect::SegmentPut(Box::new(golden_segment()))),
         ("host-put", Effect::HostPut(Box::new(golden_host()))),
         ("port-put", Effect::PortPut(Box::new(golden_port()))),
@@ -629,8 +632,6 @@ fn golden_effects() -> Vec<(&'static str, Effect)> {
                 was: ThingWas::Port { id: PortId::from_u128(9), project: None },
             },
         ),
-        ("allocation-transferred", Effect::AllocationPut(golden_transferred())),
-        ("allocation-item", Effect::AllocationPut(golden_item())),
     ]
 }
 
@@ -647,18 +648,6 @@ fn golden_pooled() -> SubnetRow {
         routes: Vec::new(),
         ..golden_subnet()
     }
-}
-
-fn golden_service() -> SubnetRow {
-    let service = Service {
-        ipv6_ra_mode: Some(Ipv6Mode::Slaac),
-        ipv6_address_mode: Some(Ipv6Mode::Stateless),
-        service_types: vec![Text::new("network:dhcp").unwrap()],
-        segment_id: Some(SegmentId::from_u128(5)),
-    };
-    let prefix = "fd00::/64".parse().unwrap();
-    let (gateway, pools, dns_servers, routes) = Default::default();
-    SubnetRow { prefix, gateway, pools, dns_servers, routes, service, ..golden_subnet() }
 }
 
 fn golden_segment() -> SegmentRow {

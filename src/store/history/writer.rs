@@ -259,7 +259,7 @@ impl History {
     /// Makes what was appended durable.
     ///
     /// # Errors
-    /// Of the system, as [`History::append`].
+    /// Of the system, as [`History::write`].
     pub fn sync(&mut self) -> Result<(), Refused> {
         self.write()?;
         if let Some(open) = &mut self.open
@@ -285,7 +285,7 @@ impl History {
     /// nothing else happens.
     ///
     /// # Errors
-    /// Of the system, as [`History::append`].
+    /// Of the system, as [`History::write`].
     pub fn close_if_old(&mut self, now: Tick) -> Result<(), Refused> {
         if !self.is_full(now) {
             return Ok(());

@@ -53,7 +53,8 @@ impl Naive {
                 }
                 let changed = net.tick();
                 let hold = net.resting.remove(at).hold.expect("a hold ran out here");
-                let held = Held { changed, token: None, item: None, end: None, rested: None, ..*hold };
+                let held =
+                    Held { changed, token: None, item: None, end: None, rested: None, ..*hold };
                 net.held.push(held.clone());
                 Ok((held, false, true))
             }

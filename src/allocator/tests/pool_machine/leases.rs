@@ -39,7 +39,8 @@ impl Machine {
         });
         let target = release(1_000 + owner).target;
         let request = Request::Renew(Renew { target, fences: Fences::default(), lease_ms });
-        if let Some(Reply::Renewed(done)) = self.ask(&in_pool(project, number), &request, expected) {
+        if let Some(Reply::Renewed(done)) = self.ask(&in_pool(project, number), &request, expected)
+        {
             assert_eq!(done.time_left_ms, left.unwrap_or(0));
         }
     }

@@ -34,16 +34,24 @@ pub(super) fn golden_full() -> AllocationRow {
 }
 
 /// Held as an item of a token.
-pub(super) fn golden_item() -> AllocationRow {
+fn golden_item() -> AllocationRow {
     let token = Some(Uuid::from_u128(5));
     let extras = AllocationExtras { deadline: Some(1), token, item: Some(6), ..Default::default() };
     AllocationRow { state: AllocationState::Held, extras: Some(Box::new(extras)), ..plain(0) }
 }
 
 /// Of a guest's until now, and of the network's own project from now on.
-pub(super) fn golden_transferred() -> AllocationRow {
+fn golden_transferred() -> AllocationRow {
     let project = Some(ProjectId::from_u128(3));
     let former = HeldBy { owner: OwnerId::from_u128(8), slot: Slot(2), project };
     let extras = AllocationExtras { former: Some(Box::new(former)), ..AllocationExtras::default() };
     AllocationRow { extras: Some(Box::new(extras)), ..plain(0) }
+}
+
+/// Names and effects, behind those of the other kinds.
+pub(super) fn effects() -> Vec<(&'static str, Effect)> {
+    vec![
+        ("allocation-transferred", Effect::AllocationPut(golden_transferred())),
+        ("allocation-item", Effect::AllocationPut(golden_item())),
+    ]
 }

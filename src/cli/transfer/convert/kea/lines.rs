@@ -1,10 +1,10 @@
 //! Lines of a plan and its holders, in the order in which an export of them comes. Judges nothing.
 
+use super::MS_PER_S;
 use super::holders::{Book, Holder, Holders};
 use super::plan::{Net, Plan, Sub};
 use crate::cli::fault::Fault;
 use crate::cli::transfer::line::{Held, IMPORTED_LEASE_MS_MIN, InNetwork, Line, Pool, Prefix};
-use super::MS_PER_S;
 use addrd_protocol::message::renew::LEASE_MS_MAX;
 use addrd_protocol::message::subnet::QUARANTINE_MS_DEFAULT;
 use addrd_protocol::message::{
