@@ -94,6 +94,19 @@ impl Shard {
 
     /// Ends what is over of hosts, one of it; whether there was something to look at.
     pub(super) fn step_host(&mut self, sink: &mut impl EffectSink) -> bool {
+        if let Some(&host) = self.ledger.hosts.ended.first() {
+            match self.ledger.hosts.next_without_grace(host) {
+                Some(found) => {
+                    self.commit_ended(found, sink);
+                    self.ended += 1;
+                }
+                None => {
+                    self.ledger.hosts.ended.remove(&host);
+                    self.ledger.hosts.drop_if_idle(host);
+                }
+            }
+            return true;
+        }
         let is_granted = self.ledger.hosts.terms.granted_until() > self.now.0;
         if let Some(&host) = self.ledger.hosts.ending.first().filter(|_| !is_granted) {
             match self.ledger.hosts.next_ended(host) {
@@ -130,7 +143,7 @@ impl Shard {
         }
         if on_end == OnEnd::Release {
             // Whoever is first writes it: from here on it is so for all of them, also after a restart.
-            self.ledger.hosts.host_mut(host).ended = life;
+            self.ledger.hosts.end_life(host, life);
             self.ledger.hosts.drop_lease(&of, life);
             sink.push(&Effect::HostLeaseGone { of: Box::new(of), life });
         } else if self.tells_hosts {
@@ -147,7 +160,8 @@ impl Shard {
     pub(super) fn next_host_end(&self) -> Option<Tick> {
         let hosts = &self.ledger.hosts;
         let ending = (!hosts.ending.is_empty()).then_some(Tick(hosts.terms.granted_until()));
-        ending.into_iter().chain(hosts.next_term().map(|(at, _)| at)).min()
+        let ended = (!hosts.ended.is_empty()).then_some(Tick(0));
+        ending.into_iter().chain(ended).chain(hosts.next_term().map(|(at, _)| at)).min()
     }
 
     /// The life of a host that something new of it follows.
@@ -387,7 +401,7 @@ pub(super) fn renew_host(
         // What followed it had all the grace there was.
         for shard in shards.iter_mut() {
             if let Some(host) = shard.find_leased(&whole.of) {
-                shard.ledger.hosts.host_mut(host).ended = term.life;
+                shard.ledger.hosts.end_life(host, term.life);
             }
         }
     }
@@ -433,7 +447,13 @@ pub(super) fn end_host(
             }
         }
     }
-    shards.iter_mut().for_each(|shard| shard.ledger.hosts.drop_lease(&of, life));
+    for shard in shards.iter_mut() {
+        // Whoever ends it means now: what followed needs no grace.
+        if let Some(host) = shard.find_leased(&of) {
+            shard.ledger.hosts.end_life(host, life);
+        }
+        shard.ledger.hosts.drop_lease(&of, life);
+    }
     sink.push(&Effect::HostLeaseGone { of: Box::new(of), life });
     Ok(EndedHost { following, was, more: false })
 }

@@ -160,6 +160,18 @@ impl Hosts {
         self.first_of(host, self.ended_place(host)?)
     }
 
+    /// A life of a host has ended, and so have those before it: what followed has had all the grace there was.
+    pub(super) fn end_life(&mut self, host: u32, life: u64) {
+        self.host_mut(host).ended = life;
+        self.ended.insert(host);
+    }
+
+    /// What followed a life that has ended so: an allocation.
+    pub(super) fn next_without_grace(&self, host: u32) -> Option<u32> {
+        let place = self.ended_place(host).filter(|(life, _)| *life <= self.host(host).ended)?;
+        self.first_of(host, place)
+    }
+
     /// One of those that follow the present of a host.
     pub(super) fn next_following(&self, host: u32, term: &HostTerm) -> Option<u32> {
         let present = (term.since, 0)..=(term.life, u32::MAX);

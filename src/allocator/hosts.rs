@@ -59,6 +59,8 @@ pub(super) struct Hosts {
     pub(super) terms: Deadlines,
     /// Hosts of which something may follow a life that has ended.
     pub(super) ending: BTreeSet<u32>,
+    /// Those of which a life has ended that had all the grace there was.
+    pub(super) ended: BTreeSet<u32>,
     /// Hosts that have a lease, and those whose lease is over.
     pub(super) leased: u64,
     pub(super) overdue: u64,
@@ -154,6 +156,7 @@ impl Hosts {
             releasing: BTreeSet::new(),
             terms: Deadlines::default(),
             ending: BTreeSet::new(),
+            ended: BTreeSet::new(),
             leased: 0,
             overdue: 0,
             leased_by: BTreeMap::new(),
@@ -535,6 +538,7 @@ impl Hosts {
         }
         self.hosts_by_name.remove(&key);
         self.ending.remove(&host);
+        self.ended.remove(&host);
         self.hosts.remove(host);
         let of = self.managers.at_mut(manager);
         of.known -= 1;

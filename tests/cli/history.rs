@@ -121,7 +121,10 @@ fn what_was_there_before_history_was_switched_on_is_seen_when_it_changes() {
     server.addrd("allocate blue --owner web-3 --address 10.0.0.11").ok();
     assert_eq!(told_of("10.0.0.9"), pairs(&[("changed", "10.0.0.9")]));
     assert_eq!(told_of("10.0.0.10"), pairs(&[("resting", "10.0.0.10")]));
-    assert_eq!(told_of("10.0.0.11"), pairs(&[("allocated", "10.0.0.11")]));
+    assert_eq!(
+        told_of("10.0.0.11"),
+        pairs(&[("allocated", "10.0.0.11"), ("rest_ended", "10.0.0.11")])
+    );
     let expected =
         [("10.0.0.9", "web-1".into()), ("10.0.0.10", "web-2".into()), ("10.0.0.11", Value::Null)];
     for (address, owner) in expected {

@@ -156,7 +156,9 @@ async fn fetched(site: &Site, file: &Path) {
     eventually("a backup", async || {
         let output = ended(backup(site, file)).await;
         let code = output.status.code();
-        assert!(matches!(code, Some(0 | 6)), "{output:?}");
+        // On a machine that is busy otherwise the journal may fill up faster than it is fetched.
+        let is_over = String::from_utf8_lossy(&output.stderr).contains("BACKUP_OVER");
+        assert!(matches!(code, Some(0 | 6)) || is_over, "{output:?}");
         (code == Some(0)).then_some(())
     })
     .await;

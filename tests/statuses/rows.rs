@@ -385,7 +385,7 @@ pub(crate) const ROWS: &[Row] = &[
         r#"n network_create
            n subnet_create {"cidr": "10.0.0.0/24"}
            p pool_create
-           pool:p allocate {"owner": "a", "length": 24, "lease_ms": 60000}"#,
+           pool:p allocate {"owner": "a", "hold_token": "3f2504e0-4f89-41d3-9a0c-0305e82c3301"}"#,
     ),
     connections(Status::UNSUPPORTED_FIELD, connections::unsupported_field),
     connections(Status::UNSUPPORTED_VERSION, connections::unsupported_version),

@@ -270,20 +270,23 @@ fn a_batch_changes_ports_as_ever_and_makes_them_again() {
 }
 
 #[test]
-fn what_an_address_of_a_port_gets_besides_is_no_lease() {
+fn an_address_of_a_port_gets_a_lease_that_it_lacks_and_keeps_the_one_it_has() {
     let mut world = World::new(1);
     world.done(1, Request::NetworkCreate(Box::default()));
     world.subnet(subnet(1, "10.0.0.0/24"));
     world.restore(with(&[both(1, "10.0.0.9")], port(1)));
-    let request = exactly(1, "10.0.0.9", None);
-    let extras = request.extras.clone().unwrap_or_default();
-    let extras = AllocateExtras { lease_ms: Some(60_000), ..*extras };
-    let leased = Request::Allocate(Allocate { extras: Some(Box::new(extras)), ..request });
-    match world.done_as(&restoring(of(0, 1)), leased) {
-        Reply::Allocated(got) => {
-            assert_eq!((got.first.time_left_ms, got.first.repeated), (0, true))
+    // The same line again, and one that says another time, move nothing.
+    for (lease_ms, repeated) in [(60_000, false), (60_000, true), (90_000, true)] {
+        let request = exactly(1, "10.0.0.9", None);
+        let extras = request.extras.clone().unwrap_or_default();
+        let extras = AllocateExtras { lease_ms: Some(lease_ms), ..*extras };
+        let leased = Request::Allocate(Allocate { extras: Some(Box::new(extras)), ..request });
+        match world.done_as(&restoring(of(0, 1)), leased) {
+            Reply::Allocated(got) => {
+                assert_eq!((got.first.time_left_ms, got.first.repeated), (60_000, repeated));
+            }
+            other => panic!("{other:?}"),
         }
-        other => panic!("{other:?}"),
     }
 }
 

@@ -184,7 +184,8 @@ fn what_is_not_there_is_told_with_its_item() {
     assert_eq!(addresses_of(&results), ["10.3.0.2", "10.9.0.2"]);
     let renew = Renew { target: release(7).target, fences: Fences::default(), lease_ms: 5_000 };
     let renew = TransactionItem { pool: true, ..item(POOL, BatchItem::Renew(renew)) };
-    assert_eq!(world.none_of(0, vec![prefix(3), renew]).status, Status::UNSUPPORTED);
+    let refused = world.none_of(0, vec![prefix(3), renew]);
+    assert_eq!((refused.status, refused.item), (Status::EXPIRED, Some(1)));
 }
 
 #[test]

@@ -106,7 +106,7 @@ NETWORK_OPTIONAL = (
 )
 MAY_NAME_POOL = (
     "allocate", "release", "allocation_update", "batch", "allocation_get", "allocation_list", "lookup", "usage",
-    "transfer", "watch", "history",
+    "renew", "renew_owner", "transfer", "watch", "history",
 )
 HAVE_ITEMS = ("batch", "transaction")
 MAY_RESTORE = ("network_create", "subnet_create", "allocate", "batch", "pool_create", "port_create")
