@@ -167,6 +167,7 @@ impl Config {
     pub fn dev() -> Self {
         Self {
             journal_records_max: limits::JOURNAL_RECORDS_MAX_DEV,
+            history_days: Some(limits::HISTORY_DAYS),
             history_bytes: Some(limits::HISTORY_BYTES_MAX_DEV),
             ..Self::default()
         }
@@ -267,7 +268,7 @@ impl Default for Config {
             clock_jump_max: Duration::from_millis(limits::CLOCK_JUMP_MS_MAX),
             restart_grace: Duration::from_millis(limits::RESTART_GRACE_MS),
             usage_levels: limits::USAGE_LEVELS.to_vec(),
-            history_days: Some(limits::HISTORY_DAYS),
+            history_days: None,
             history_bytes: Some(limits::HISTORY_BYTES_MAX),
             metrics_subnets: false,
             log_level: LogLevel::default(),

@@ -11,7 +11,7 @@ const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 
 /// Rounds of the workload: about 500 operations on the disk.
-const ROUNDS: u64 = 14;
+const ROUNDS: u64 = 20;
 const SEED: u64 = 77;
 
 /// What may happen to an operation of each kind.
