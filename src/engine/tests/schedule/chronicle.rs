@@ -226,7 +226,7 @@ impl Chronicle {
     /// Asks a few things: nothing is made up, and what is missing is said to be.
     pub(super) fn check(&mut self, stage: &Stage, random: &mut Random) {
         self.note(stage);
-        self.has_failed |= stage.history_disk.failed();
+        self.has_failed |= stage.history_disk.failed() || stage.disk.failed();
         let bytes: usize = stage.history_disk.contents().values().map(Vec::len).sum();
         let known = stage.shelf.figures();
         let has_failed = self.has_failed;
@@ -256,7 +256,7 @@ impl Chronicle {
             told.extend(page.entries.iter().map(told_of));
             (reach, upto) = (reach.max(page.reach), upto.min(page.position.0));
             is_incomplete |= page.is_incomplete;
-            self.has_failed |= stage.history_disk.failed();
+            self.has_failed |= stage.history_disk.failed() || stage.disk.failed();
             ask.mark = page.next;
             if page.next.is_none() {
                 break;
