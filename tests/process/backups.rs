@@ -300,7 +300,9 @@ fn a_backup_under_load_is_restored_and_everybody_gets_their_own_again() {
     run(Duration::from_secs(300 + 120 * rounds), async {
         let mut choices = Choices::of_test("backups");
         for round in 0..rounds {
-            let (site, record) = (Site::new(), Shared::default());
+            // As a server is that nobody asked to keep history.
+            let site = Site::new().with_config("history_days = 0\n");
+            let record = Shared::default();
             let server = site.start().await;
             make_network(&site).await;
             settle_old_ones(&site, &record).await;
