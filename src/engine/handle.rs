@@ -303,51 +303,14 @@ impl Engine {
         }
         let is_kept = !is_planted(Bug::ReserveForAll);
         let class = if is_kept { Class::Ordinary } else { Class::Reserved };
-        match push_parcel(door, parcel, class) {
-            Ok(()) => Ok(()),
-            Err(parcel) => self.submit_reserved(door, parcel),
-        }
+        let push = |parcel, class| push_parcel(door, parcel, class);
+        push(parcel, class).or_else(|parcel| push_reserved(parcel, push, "ring_operations_max"))
     }
 
-    /// The quarter that is kept for releases: takes those that stand first in the parcel; order is
-    /// kept, so the first other operation rejects the rest.
-    fn submit_reserved(&self, door: &Door, parcel: Parcel) -> Result<(), Rejected> {
-        let (parcel, rest) = split_reserved(parcel);
-        if parcel.operations.is_empty() {
-            return Err(rejected(rest, "ring_operations_max"));
-        }
-        match push_parcel(door, parcel, Class::Reserved) {
-            Ok(()) if rest.is_empty() => Ok(()),
-            Ok(()) => Err(rejected(rest, "ring_operations_max")),
-            Err(parcel) => {
-                let mut operations = parcel.operations;
-                operations.extend(rest);
-                Err(rejected(operations, "ring_operations_max"))
-            }
-        }
-    }
-
-    /// As with workers: a part of the ring is kept for what frees something or lets it go on.
     fn submit_to_sequencer(&self, parcel: Parcel) -> Result<(), Rejected> {
-        let bound = "sequencer_operations_max";
-        match self.push_to_sequencer(parcel, Class::Ordinary) {
-            Ok(()) => Ok(()),
-            Err(parcel) => {
-                let (kept, rest) = split_reserved(parcel);
-                if kept.operations.is_empty() {
-                    return Err(rejected(rest, bound));
-                }
-                match self.push_to_sequencer(kept, Class::Reserved) {
-                    Ok(()) if rest.is_empty() => Ok(()),
-                    Ok(()) => Err(rejected(rest, bound)),
-                    Err(parcel) => {
-                        let mut operations = parcel.operations;
-                        operations.extend(rest);
-                        Err(rejected(operations, bound))
-                    }
-                }
-            }
-        }
+        let push = |parcel, class| self.push_to_sequencer(parcel, class);
+        push(parcel, Class::Ordinary)
+            .or_else(|parcel| push_reserved(parcel, push, "sequencer_operations_max"))
     }
 
     fn push_to_sequencer(&self, parcel: Parcel, class: Class) -> Result<(), Parcel> {
@@ -396,12 +359,28 @@ impl Engine {
     }
 }
 
-/// The operations that stand first in a parcel and have places kept for them, and what follows.
-fn split_reserved(mut parcel: Parcel) -> (Parcel, Vec<Operation>) {
+/// The part of a ring that is kept for what frees something or lets it go on: takes those that stand first in the
+/// parcel; order is kept, so the first other operation rejects the rest.
+fn push_reserved(
+    mut parcel: Parcel,
+    push: impl Fn(Parcel, Class) -> Result<(), Parcel>,
+    bound: &'static str,
+) -> Result<(), Rejected> {
     let is_ordinary = |operation: &Operation| !allocator::is_reserved_class(&operation.request);
     let first = parcel.operations.iter().position(is_ordinary);
     let rest = parcel.operations.split_off(first.unwrap_or(parcel.operations.len()));
-    (parcel, rest)
+    if parcel.operations.is_empty() {
+        return Err(rejected(rest, bound));
+    }
+    match push(parcel, Class::Reserved) {
+        Ok(()) if rest.is_empty() => Ok(()),
+        Ok(()) => Err(rejected(rest, bound)),
+        Err(parcel) => {
+            let mut operations = parcel.operations;
+            operations.extend(rest);
+            Err(rejected(operations, bound))
+        }
+    }
 }
 
 /// Bytes that a decoded operation keeps in memory, beside its frame.
