@@ -362,12 +362,29 @@ impl Shard {
         (is_there && may).then_some(handle)
     }
 
-    /// What a key let go last that rests still.
+    /// What a key let go last that rests still, if the claim suits it.
     pub(super) fn own_rest(
         &self,
         network: u32,
-        (owner, slot): (OwnerId, Slot),
+        key: (OwnerId, Slot),
         claim: &Claim,
+    ) -> Option<u32> {
+        self.rest_of_key(network, key, |token| claim.suits(token))
+    }
+
+    /// What a key had under a token that ran out, and what rests for that still.
+    pub(super) fn rest_under_token(&self, network: u32, owner: OwnerId, slot: Slot) -> Option<u32> {
+        self.rest_of_key(network, (owner, slot), |token| token.is_some())
+    }
+
+    /// What a key let go last that rests still, under a token that is wanted or under none.
+    ///
+    /// Shape: of what rests for the key it looks at the last [`REST_SLICE_OBJECTS`].
+    fn rest_of_key(
+        &self,
+        network: u32,
+        (owner, slot): (OwnerId, Slot),
+        is_wanted: impl Fn(Option<Uuid>) -> bool,
     ) -> Option<u32> {
         self.networks.at(network).rests.as_deref()?;
         let key = self.key_of(network, owner, slot);
@@ -378,25 +395,7 @@ impl Shard {
                 && record.slot == slot
                 && self.subnets.at(record.subnet).network == network
                 && self.ledger.project_of(&self.subnets, record) == key.project
-                && claim.suits(self.token_of(record))
-                && !self.has_rested(record)
-        })
-    }
-
-    /// What a key had under a token that ran out, and what rests for that still.
-    ///
-    /// Shape: of what rests for the key it looks at the last [`REST_SLICE_OBJECTS`].
-    pub(super) fn rest_under_token(&self, network: u32, owner: OwnerId, slot: Slot) -> Option<u32> {
-        self.networks.at(network).rests.as_deref()?;
-        let key = self.key_of(network, owner, slot);
-        let hash = self.ledger.key_hash(owner, slot, key.key_salt);
-        self.rests.of_key(hash).take(REST_SLICE_OBJECTS).find(|&handle| {
-            let record = self.ledger.at(handle);
-            record.owner() == owner
-                && record.slot == slot
-                && self.subnets.at(record.subnet).network == network
-                && self.ledger.project_of(&self.subnets, record) == key.project
-                && self.token_of(record).is_some()
+                && is_wanted(self.token_of(record))
                 && !self.has_rested(record)
         })
     }

@@ -7,8 +7,8 @@ use crate::allocator::Shard;
 use crate::allocator::refusal::{Refused, limit};
 use crate::limits::LIST_OBJECTS_MAX;
 use crate::model::{Family, Slot};
+use addrd_protocol::message::AllocationState;
 use addrd_protocol::message::allocate::PAIR_SLOT_MAX;
-use addrd_protocol::message::{AllocationState, FamilyChoice};
 use std::collections::BTreeSet;
 
 impl Shard {
@@ -22,7 +22,7 @@ impl Shard {
         asked: &Asked<'_>,
         item: u16,
     ) -> Result<Slot, Refused> {
-        let is_pair = matches!(asked.request.family, FamilyChoice::Each | FamilyChoice::Both);
+        let is_pair = asked.is_pair();
         let key = self.key_of(network, asked.request.owner, Slot(0));
         let home =
             self.ledger.find_owner(&self.subnets, key.project, key.owner_salt, asked.request.owner);
@@ -70,7 +70,7 @@ impl Shard {
         item: u16,
         taken: &BTreeSet<u16>,
     ) -> Result<Slot, Refused> {
-        let is_pair = matches!(asked.request.family, FamilyChoice::Each | FamilyChoice::Both);
+        let is_pair = asked.is_pair();
         let is_free = |slot: u16| {
             let rest = self.rest_under_token(network, asked.request.owner, Slot(slot));
             !taken.contains(&slot) && rest.is_none_or(|rest| self.is_item(rest, asked, item))

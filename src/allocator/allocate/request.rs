@@ -80,6 +80,11 @@ impl<'a> Asked<'a> {
         Ok(asked)
     }
 
+    /// Whether it asks for an address of each family, in two slots side by side.
+    pub(super) const fn is_pair(&self) -> bool {
+        matches!(self.request.family, FamilyChoice::Each | FamilyChoice::Both)
+    }
+
     fn check_extras(&self) -> Result<(), Refused> {
         let AllocateExtras { lease_ms, hold_token, hold_ms, exact, limit, .. } = self.extras;
         if let Some(lease_ms) = lease_ms {
@@ -168,7 +173,7 @@ impl<'a> Asked<'a> {
 
     /// `each` and `both` take two slots, and a length would mean two different things.
     fn check_pair(&self) -> Result<(), Refused> {
-        if !matches!(self.request.family, FamilyChoice::Each | FamilyChoice::Both) {
+        if !self.is_pair() {
             return Ok(());
         }
         if self.request.slot.0 == u16::MAX {
@@ -222,9 +227,7 @@ impl<'a> Asked<'a> {
         match &self.extras.limit {
             None => Limit::None,
             Some(range) if range.family() == family => Limit::Range(range),
-            Some(_) if matches!(self.request.family, FamilyChoice::Each | FamilyChoice::Both) => {
-                Limit::None
-            }
+            Some(_) if self.is_pair() => Limit::None,
             Some(_) => Limit::Other,
         }
     }

@@ -1,6 +1,7 @@
 //! Leases of prefixes straight from pools: when they end, who may renew them, what comes across them.
 
 use super::catalogue::{exactly, in_pool, pool};
+use super::host_leases::update as unchanged;
 use super::*;
 use crate::limits::CLOCK_GAP_MS_MAX;
 use addrd_protocol::Setting;
@@ -141,16 +142,7 @@ fn whoever_could_not_renew_keeps_the_prefix() {
 fn an_update_gives_a_lease_and_takes_it_and_an_owner_renews_all() {
     let mut world = world();
     let update = |lease_ms| {
-        Request::AllocationUpdate(Box::new(AllocationUpdate {
-            target: release(1).target,
-            fences: Fences::default(),
-            label: Setting::Unset,
-            host: Setting::Unset,
-            manager_name: Setting::Unset,
-            owner_name: Setting::Unset,
-            lease_ms,
-            follow_host: None,
-        }))
+        Request::AllocationUpdate(Box::new(AllocationUpdate { lease_ms, ..unchanged(1) }))
     };
     world.prefix_for(allocate(1));
     world.ask_pool(update(Setting::Value(LEASE_MS)));
