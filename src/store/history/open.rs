@@ -139,10 +139,10 @@ fn go_on_behind(
 }
 
 /// Up to which hand-over a volume counts: each one that was begun later, or what became of the journal, may
-/// say less than its file has. Not the next one alone: if volumes that were given up could not be removed,
-/// several of them are followed by one that begins anew where the first of them did.
+/// say less than its file has. Not the next one alone: once the disk has failed, several volumes can stand in
+/// front of one that begins anew where the first of them did.
 ///
-/// Shape: a look at each later head, of which there are a few hundred.
+/// Shape: a look at each later head.
 fn until_of(
     head: &Head,
     later: &[(u64, Option<Head>)],
