@@ -46,6 +46,8 @@ pub(crate) struct Book {
     /// Broken promises.
     pub(crate) findings: Vec<String>,
     pub(crate) figures: Figures,
+    /// Items of the answer at hand that break one.
+    pub(super) wrong: Vec<String>,
     /// Holds that ran out, whose addresses rest for them still while their keys have others.
     pub(crate) left: BTreeSet<(Key, Revision)>,
     /// Holds that ran out or were freed before.
@@ -160,8 +162,9 @@ impl Book {
             },
         };
         if !lawful {
+            let wrong = std::mem::take(&mut self.wrong);
             let finding = format!(
-                "not a lawful answer: {operation:?} got {answer:?} at {span:?}; held {before:?}, {host:?}"
+                "not a lawful answer: {wrong:?} {operation:?} got {answer:?} at {span:?}; held {before:?}, {host:?}"
             );
             self.findings.push(finding);
         }
@@ -217,7 +220,8 @@ impl Book {
     /// What a key holds goes on as `change` says: the same life, so nobody else had it in between.
     pub(crate) fn goes_on(&mut self, key: &Key, change: impl FnOnce(&mut Hold)) {
         let Some(Some(hold)) = self.known.keys.get_mut(key) else { return };
-        hold.ended = false;
+        // What followed a former life of the host may go on by grace, and then ends.
+        hold.ended &= hold.end == End::Host;
         change(hold);
         if let Some((_, taken)) = self.open.get(key) {
             let taken = &mut self.uses.entry(key.network).or_default().taken[*taken];

@@ -76,6 +76,9 @@ impl Crowd {
     /// # Panics
     /// When a promise is broken.
     pub(crate) async fn compare_with_lists(&mut self, site: &Site) {
+        // What was answered wrongly is not entered, and would be found below as well.
+        let answers = self.workers.iter_mut().flat_map(|worker| worker.book.findings.drain(..));
+        must_be_none("in answers", answers.collect());
         let client = site.client().await;
         let listed = self.list(&client).await;
         for (network, projects) in [(PORTED, &PROJECTS[..1]), (LENT, &PROJECTS[..])] {

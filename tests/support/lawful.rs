@@ -56,7 +56,11 @@ impl Book {
     fn results(&mut self, items: &[Operation], reply: &BatchReply, span: Span) -> bool {
         let mut lawful = reply.results.len() == items.len();
         for (item, result) in items.iter().zip(&reply.results) {
-            lawful &= self.item(item, &Item::of_result(result), span);
+            let before = item.key().and_then(|key| self.known.hold(&key)).cloned();
+            if !self.item(item, &Item::of_result(result), span) {
+                lawful = false;
+                self.wrong.push(format!("{item:?} got {result:?}; held {before:?}"));
+            }
         }
         lawful
     }
@@ -194,7 +198,9 @@ impl Book {
                 };
                 // Asked for again under its token it is not to be released any more.
                 let is_kept = |mark: &Mark| Some(mark.token) == term.token();
+                let follows_now = matches!(term, Term::Host(_)) && self.known.host.is_some();
                 self.goes_on(key, |hold| {
+                    hold.ended &= !follows_now;
                     hold.mark = hold.mark.filter(|mark| !is_kept(mark));
                     if matches!(hold.end, End::Lease | End::Held(_)) {
                         hold.until = hold.until.max(after(span.sent, left_ms));
@@ -325,7 +331,7 @@ impl Book {
             self.host_is_over(span);
         }
         let following = self.known.followers().len() as u64;
-        let fits_following = got.following == following || (!is_new && may_be_over);
+        let fits_following = got.following == following || may_be_over;
         let life = was_life.max(begin);
         let fits_was =
             may_be_over || matches!(got.was, HostLeaseState::Running | HostLeaseState::Overdue);

@@ -326,6 +326,17 @@ impl Operation {
         }
     }
 
+    /// The key of a single thing.
+    pub(crate) fn key(&self) -> Option<Key> {
+        match self {
+            Self::Take { key, .. }
+            | Self::TakeEach { key }
+            | Self::MakePort { key }
+            | Self::EndPort { key } => Some(*key),
+            single => single.fence().map(|(key, _)| key),
+        }
+    }
+
     /// Key and revision that it names, if it does nothing without them.
     fn fence(&self) -> Option<(Key, Revision)> {
         match self {
