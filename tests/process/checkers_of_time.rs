@@ -143,7 +143,9 @@ fn a_lease_that_ends_before_its_time_is_found() {
     assert!(lawful(renew(By::Key), &renewed(1, TERM_MS), SOON));
     assert!(lawful(renew(By::Key), &renewed(1, TERM_MS), LATE), "a server errs late");
     assert!(!lawful(renew(By::Key), &renewed(2, TERM_MS), SOON), "of another");
-    assert!(!lawful(renew(By::Key), &renewed(1, TERM_MS + 1), SOON), "for longer than was asked");
+    let longer = Operation::Renew { key: key(1), revision: Revision(1), by: By::Key, ms: 9_000 };
+    assert!(lawful(longer.clone(), &renewed(1, 9_000), SOON));
+    assert!(!lawful(longer, &renewed(1, 9_001), SOON), "for longer than was asked");
     assert!(!lawful(renew(By::Key), &renewed(1, 0), SOON), "for ever");
 }
 
