@@ -21,6 +21,8 @@ mod support;
 mod backups;
 #[path = "process/checkers.rs"]
 mod checkers;
+#[path = "process/checkers_of_time.rs"]
+mod checkers_of_time;
 #[path = "process/crash.rs"]
 mod crash;
 #[path = "process/fairness.rs"]

@@ -9,6 +9,7 @@ use crate::support::history::{
 use crate::support::network::{LENT, PROJECTS};
 use crate::support::operation::{By, How, Operation};
 use crate::support::state::{Change, Hold, Key, Unknown, compare};
+use crate::support::terms::Term;
 use addrd_client::protocol::message::allocate::AllocatedAddress;
 use addrd_client::protocol::message::{
     Allocated, AllocationState, BatchMode, BatchReply, BatchResult, Failure, Released, Reply,
@@ -32,7 +33,7 @@ fn address(last: u8) -> IpAddr {
 }
 
 fn hold(last: u8, revision: u64) -> Hold {
-    Hold { address: address(last), revision: Revision(revision), label: None }
+    Hold::endless(address(last), Revision(revision))
 }
 
 fn tenure(owner: u128, last: u8, from: u64, until: u64) -> Tenure {
@@ -87,7 +88,7 @@ fn a_revision_that_repeats_or_falls_is_found() {
 
 #[test]
 fn exhaustion_that_was_not_true_is_found() {
-    let possible = |from, until| Possible { from, until };
+    let possible = |from, until| Possible { from, until, ended: None };
     let claim = Exhausted { sent: 10, answered: 20 };
     let taken = [possible(0, u64::MAX), possible(15, 17)];
     assert!(false_exhaustion(2, &taken, &[claim]).is_empty());
@@ -110,82 +111,93 @@ fn listed() -> BTreeMap<Key, Hold> {
 
 #[test]
 fn what_a_crash_lost_or_brought_back_is_found() {
-    assert!(compare(&known(), &[], &listed()).is_empty());
+    assert!(compare(&known(), &[], &listed().into()).is_empty());
 
     let mut lost = listed();
     lost.remove(&key(2));
-    is_one(&compare(&known(), &[], &lost), "lost");
+    is_one(&compare(&known(), &[], &lost.clone().into()), "lost");
 
     let mut back = listed();
     back.insert(key(3), hold(3, 3));
-    is_one(&compare(&known(), &[], &back), "came back");
+    is_one(&compare(&known(), &[], &back.clone().into()), "came back");
 
     let mut strange = listed();
     strange.insert(key(9), hold(9, 9));
-    is_one(&compare(&known(), &[], &strange), "nobody that asked");
+    is_one(&compare(&known(), &[], &strange.clone().into()), "nobody that asked");
 
     // The same owner in another project is another one.
     let mut moved = listed();
     moved.remove(&key(2));
     moved.insert(Key { project: ProjectId::from_u128(9), ..key(2) }, hold(2, 2));
-    let findings = compare(&known(), &[], &moved);
+    let findings = compare(&known(), &[], &moved.clone().into());
     assert!(findings.len() == 2 && findings[0].contains("lost"), "{findings:?}");
 
     for other in [hold(7, 2), hold(2, 7), Hold { label: Some("x".to_owned()), ..hold(2, 2) }] {
         let mut changed = listed();
         changed.insert(key(2), other);
-        is_one(&compare(&known(), &[], &changed), "not what was acknowledged");
+        is_one(&compare(&known(), &[], &changed.clone().into()), "not what was acknowledged");
     }
 }
 
 fn unknown(changes: Vec<Change>) -> Unknown {
-    Unknown { network: NETWORK, changes, all_or_nothing: true }
+    Unknown { network: NETWORK, changes, all_or_nothing: true, host: None }
+}
+
+fn take_of(owner: u128) -> Change {
+    let (term, until) = (Term::Endless, u64::MAX);
+    Change::Take { key: key(owner), sure: true, term, until, before: None }
+}
+
+fn drop_of(owner: u128) -> Change {
+    Change::Drop { key: key(owner), until: u64::MAX }
 }
 
 #[test]
 fn a_request_without_reply_may_be_in_or_not_and_nothing_else() {
-    let take = || vec![vec![unknown(vec![Change::Take { key: key(3), sure: true }])]];
+    let take = || vec![vec![unknown(vec![take_of(3)])]];
     let mut taken = listed();
     taken.insert(key(3), hold(3, 3));
-    assert!(compare(&known(), &take(), &listed()).is_empty());
-    assert!(compare(&known(), &take(), &taken).is_empty());
+    assert!(compare(&known(), &take(), &listed().into()).is_empty());
+    assert!(compare(&known(), &take(), &taken.clone().into()).is_empty());
 
-    let drop = || vec![vec![unknown(vec![Change::Drop { key: key(2) }])]];
+    let drop = || vec![vec![unknown(vec![drop_of(2)])]];
     let mut dropped = listed();
     dropped.remove(&key(2));
-    assert!(compare(&known(), &drop(), &listed()).is_empty());
-    assert!(compare(&known(), &drop(), &dropped).is_empty());
+    assert!(compare(&known(), &drop(), &listed().into()).is_empty());
+    assert!(compare(&known(), &drop(), &dropped.clone().into()).is_empty());
     let mut moved = listed();
     moved.insert(key(2), hold(8, 8));
-    is_one(&compare(&known(), &drop(), &moved), "neither once nor not at all");
+    is_one(&compare(&known(), &drop(), &moved.clone().into()), "neither once nor not at all");
 
-    let label = Change::Label { key: key(2), label: "a".to_owned() };
+    let label = Change::Label { key: key(2), label: "a".to_owned(), until: u64::MAX };
     let relabel = || vec![vec![unknown(vec![label.clone()])]];
     let mut relabelled = listed();
     relabelled.insert(key(2), Hold { label: Some("a".to_owned()), ..hold(2, 2) });
-    assert!(compare(&known(), &relabel(), &relabelled).is_empty());
+    assert!(compare(&known(), &relabel(), &relabelled.clone().into()).is_empty());
     relabelled.insert(key(2), Hold { label: Some("b".to_owned()), ..hold(2, 2) });
-    is_one(&compare(&known(), &relabel(), &relabelled), "neither");
+    is_one(&compare(&known(), &relabel(), &relabelled.clone().into()), "neither");
 }
 
 #[test]
 fn half_a_request_and_a_hole_in_the_order_are_found() {
-    let both =
-        unknown(vec![Change::Take { key: key(3), sure: true }, Change::Drop { key: key(2) }]);
+    let both = unknown(vec![take_of(3), drop_of(2)]);
     let mut half = listed();
     half.insert(key(3), hold(3, 3));
-    is_one(&compare(&known(), &[vec![both]], &half), "half a request");
+    is_one(&compare(&known(), &[vec![both]], &half.clone().into()), "half a request");
 
-    let first = unknown(vec![Change::Drop { key: key(2) }]);
-    let second = unknown(vec![Change::Take { key: key(3), sure: true }]);
+    let first = unknown(vec![drop_of(2)]);
+    let second = unknown(vec![take_of(3)]);
     let in_order = vec![first.clone(), second.clone()];
-    is_one(&compare(&known(), &[in_order], &half), "sent before it");
+    is_one(&compare(&known(), &[in_order], &half.clone().into()), "sent before it");
     let other_way = vec![second.clone(), first.clone()];
-    assert!(compare(&known(), &[other_way], &half).is_empty());
+    assert!(compare(&known(), &[other_way], &half.clone().into()).is_empty());
     // Two connections have no order between them, nor have two networks.
-    assert!(compare(&known(), &[vec![first.clone()], vec![second.clone()]], &half).is_empty());
+    assert!(
+        compare(&known(), &[vec![first.clone()], vec![second.clone()]], &half.clone().into())
+            .is_empty()
+    );
     let elsewhere = Unknown { network: NetworkId::from_u128(8), ..first };
-    assert!(compare(&known(), &[vec![elsewhere, second]], &half).is_empty());
+    assert!(compare(&known(), &[vec![elsewhere, second]], &half.clone().into()).is_empty());
 }
 
 fn allocated(last: u8, revision: u64, repeated: bool) -> Reply {
@@ -225,7 +237,8 @@ fn released(last: u8) -> Reply {
 const SPAN: Span = Span { sent: 1, answered: 2 };
 
 fn take(may_fail: bool) -> Operation {
-    Operation::Take { key: key(1), how: How::Any(Strategy::Default), may_fail }
+    let (how, term) = (How::Any(Strategy::Default), Term::Endless);
+    Operation::Take { key: key(1), how, may_fail, term }
 }
 
 fn drop_at(revision: u64, by: By) -> Operation {

@@ -17,7 +17,10 @@ fn kill_9_under_load_loses_nothing_and_doubles_nothing() {
     let rounds = scale("ADDRD_ROUNDS", 20);
     run(Duration::from_secs(300 + 30 * rounds), async {
         let mut choices = Choices::of_test("crash");
-        let site = Site::new();
+        // Downtime counts: else nothing would end between two kills. The rest is as of --dev.
+        let config = "restart_grace = \"0s\"\njournal_records_max = 262144\nhistory_days = 30\n\
+            history_bytes = \"256MiB\"\n";
+        let site = Site::new().with_config(config);
         let mut server = site.start().await;
         make_networks(&site.client().await).await;
         let mut crowd = Crowd::new(CLIENTS, &mut choices);
@@ -34,8 +37,15 @@ fn kill_9_under_load_loses_nothing_and_doubles_nothing() {
             server = restart(&site, &mut choices).await;
             crowd.compare_with_lists(&site).await;
         }
+        crowd.see_ends(&site).await;
+        crowd.compare_with_lists(&site).await;
         server.stop().await;
         crowd.check_history();
+        let figures = crowd.figures();
+        let seen = [figures.renewed, figures.ended, figures.confirmed, figures.cancelled];
+        let seen = seen.into_iter().chain([figures.released, figures.hosts]);
+        assert!(rounds < 20 || seen.min() > Some(rounds), "too little was seen: {figures:?}");
+        assert!(rounds < 20 || figures.late > 0, "nothing was confirmed late: {figures:?}");
         site.check_is_clean();
     });
 }

@@ -13,7 +13,8 @@ use crate::support::network::held;
 use crate::support::operation::{By, How, Operation};
 use crate::support::seed::Choices;
 use crate::support::server::{Server, Site};
-use crate::support::state::{Hold, Key, Verdict};
+use crate::support::state::{Hold, Key, Listed, Verdict};
+use crate::support::terms::Term;
 use crate::support::workload::{CONTESTED, NETWORKS, WIDE, make_networks_resting};
 use crate::support::{eventually, run, say, scale};
 use addrd_client::protocol::message::{BatchMode, Reply, Strategy};
@@ -73,7 +74,7 @@ fn a_repeat_across_a_kill_has_one_effect_and_one_answer() {
         for (round, kill) in (0..).zip(kills) {
             let mut trials = prepare(&site, round, &mut choices).await;
             server = strike(&site, server, &mut trials, kill, &mut choices).await;
-            let listed = everything(&site.client().await).await;
+            let listed = everything(&site.client().await).await.into();
             for trial in &mut trials {
                 settle(trial, &listed, kill, &mut seen);
             }
@@ -117,7 +118,12 @@ fn key(id: u128, slot: u16) -> Key {
 }
 
 fn take(id: u128, slot: u16) -> Operation {
-    Operation::Take { key: key(id, slot), how: How::Any(Strategy::Default), may_fail: false }
+    Operation::Take {
+        key: key(id, slot),
+        how: How::Any(Strategy::Default),
+        may_fail: false,
+        term: Term::Endless,
+    }
 }
 
 /// What a kind of operation needs to find.
@@ -147,7 +153,7 @@ fn operation(number: u64, id: u128, book: &Book) -> Operation {
         2 => {
             let address = IpAddr::V4(Ipv4Addr::new(10, 3, 1, number as u8));
             let key = Key { network: CONTESTED, ..key(id, 0) };
-            Operation::Take { key, how: How::Exact(address), may_fail: false }
+            Operation::Take { key, how: How::Exact(address), may_fail: false, term: Term::Endless }
         }
         3 => drop(0, By::Key),
         4 => drop(0, By::Address(hold(0).address)),
@@ -199,9 +205,9 @@ fn linger(choices: &mut Choices) {
 async fn wait_for_effects(site: &Site, trials: &[Trial]) {
     let client = site.client().await;
     eventually("every effect in a list", async || {
-        let listed = everything(&client).await;
+        let listed: Listed = everything(&client).await.into();
         let is_in = |trial: &Trial| {
-            let unknown = trial.operation.unknown(&trial.book.known);
+            let unknown = trial.operation.unknown(&trial.book.known, Span::default());
             unknown.verdict(&listed) == Verdict::In
         };
         trials.iter().all(is_in).then_some(())
@@ -218,9 +224,9 @@ async fn everything(client: &Client) -> BTreeMap<Key, Hold> {
 }
 
 /// Compares the list with the moment of the kill and with the reply that was left, if one was.
-fn settle(trial: &mut Trial, listed: &BTreeMap<Key, Hold>, kill: Kill, seen: &mut Seen) {
+fn settle(trial: &mut Trial, listed: &Listed, kill: Kill, seen: &mut Seen) {
     let Trial { book, operation, first, .. } = trial;
-    let unknown = operation.unknown(&book.known);
+    let unknown = operation.unknown(&book.known, Span::default());
     match unknown.verdict(listed) {
         Verdict::In => {
             assert_ne!(kill, Kill::BeforeRead, "nobody read it, and it is in: {operation:?}");
@@ -229,13 +235,13 @@ fn settle(trial: &mut Trial, listed: &BTreeMap<Key, Hold>, kill: Kill, seen: &mu
                 None => seen.in_without_reply += 1,
             }
         }
-        Verdict::Out | Verdict::Open => {
+        Verdict::Out | Verdict::Open | Verdict::Unseen => {
             assert_ne!(kill, Kill::AfterCommit, "a list had shown it: {operation:?}");
             assert!(first.is_none(), "lost: {operation:?} {first:?}");
             seen.out += 1;
         }
     }
-    book.settle(&[(unknown, 0)], listed, 0);
+    book.settle(0, &[(unknown, 0)], listed);
 }
 
 /// Repeats each request on two more connections of its session.
@@ -291,7 +297,7 @@ async fn clear(site: &Site, trials: &[Trial]) {
     let listed = everything(&client).await;
     let mut expected = BTreeMap::new();
     for trial in trials {
-        let held = trial.book.known.iter();
+        let held = trial.book.known.keys.iter();
         expected.extend(held.filter_map(|(key, hold)| Some((*key, hold.clone()?))));
     }
     assert_eq!(listed, expected);
@@ -360,7 +366,7 @@ async fn ride(
         let again = again.expect("a repeat survives a restart").first;
         assert!(again.repeated);
         assert_eq!((again.address, again.revision), (got.address, got.revision));
-        let hold = Hold { address: got.address, revision: got.revision, label: None };
+        let hold = Hold::endless(got.address, got.revision);
         if *stopped.borrow() {
             return (key, hold);
         }

@@ -3,19 +3,22 @@
 
 use super::history::{Exhausted, Grant, Possible, Tenure};
 use super::line::Answer;
-use super::network::{LENT, POOLED, POOLED_LENGTH};
-use super::operation::{By, Operation, port_of};
-use super::state::{Change, Hold, Key, Unknown};
-use addrd_client::protocol::message::allocate::AllocatedAddress;
+use super::operation::Operation;
+use super::state::{Change, Hold, Key, Listed, Unknown};
+use super::terms::{End, Host, Known, MS};
 use addrd_client::protocol::message::{
-    Allocated, Allocation, BatchMode, BatchReply, BatchResult, Failure, Port, Released, Reply,
+    Allocated, Allocation, BatchResult, EndedHost, Failure, HoldEnded, Port, Released, Renewed,
+    RenewedHost, Reply,
 };
-use addrd_client::protocol::{NetworkId, ProjectId, Retry, Revision, Status};
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use addrd_client::protocol::{NetworkId, Retry, Revision};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How long after its client was told that a lease is over its address may be taken still, ms: an idle server takes
+/// a second, a busy one that is started again some more.
+const ENDS_LATE_MS: u64 = 10_000;
 
 /// When a request was sent and its answer was there, in ns of one clock.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Span {
     pub(crate) sent: u64,
     pub(crate) answered: u64,
@@ -31,8 +34,7 @@ pub(crate) struct Use {
 /// What one client knows.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
-    /// For each key that was ever used what it holds.
-    pub(crate) known: BTreeMap<Key, Option<Hold>>,
+    pub(crate) known: Known,
     pub(crate) tenures: Vec<Tenure>,
     pub(crate) grants: Vec<Grant>,
     /// By network.
@@ -43,23 +45,62 @@ pub(crate) struct Book {
     pub(crate) later: u64,
     /// Broken promises.
     pub(crate) findings: Vec<String>,
+    pub(crate) figures: Figures,
+    /// Items of the answer at hand that break one.
+    pub(super) wrong: Vec<String>,
+    /// Holds that ran out, whose addresses rest for them still while their keys have others.
+    pub(crate) left: BTreeSet<(Key, Revision)>,
+    /// Holds that ran out or were freed before.
+    pub(crate) freed: BTreeSet<(Key, Revision)>,
     /// The tenure and the possible use that each key's hold opened.
     open: BTreeMap<Key, (usize, usize)>,
 }
 
+/// How often something was seen that takes its time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) renewed: u64,
+    /// Leases, holds and what followed hosts that were seen to be over.
+    pub(crate) ended: u64,
+    pub(crate) confirmed: u64,
+    /// Of these behind their end.
+    pub(crate) late: u64,
+    pub(crate) cancelled: u64,
+    /// Releases that were held and confirmed.
+    pub(crate) released: u64,
+    /// Renewals of hosts, and ends of them that the client asked for.
+    pub(crate) hosts: u64,
+}
+
+impl Figures {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.renewed += other.renewed;
+        self.ended += other.ended;
+        self.confirmed += other.confirmed;
+        self.late += other.late;
+        self.cancelled += other.cancelled;
+        self.released += other.released;
+        self.hosts += other.hosts;
+    }
+}
+
 /// What one item came to.
-enum Item<'a> {
+pub(crate) enum Item<'a> {
     Allocated(&'a Allocated),
     Released(&'a Released),
     NotHeld,
     Updated(&'a Allocation),
     Port(&'a Port),
     PortDeleted,
+    Renewed(&'a Renewed),
+    HoldEnded(&'a HoldEnded),
+    HostRenewed(&'a RenewedHost),
+    HostEnded(&'a EndedHost),
     Failed(&'a Failure),
 }
 
 impl<'a> Item<'a> {
-    fn of_result(result: &'a BatchResult) -> Self {
+    pub(crate) fn of_result(result: &'a BatchResult) -> Self {
         match result {
             BatchResult::Allocated(allocated) => Self::Allocated(allocated),
             BatchResult::Released(released) => Self::Released(released),
@@ -68,8 +109,8 @@ impl<'a> Item<'a> {
             BatchResult::Failed(failure) => Self::Failed(failure),
             BatchResult::Port(port) => Self::Port(port),
             BatchResult::PortDeleted => Self::PortDeleted,
-            BatchResult::Renewed(_) => unreachable!("the workload renews nothing"),
-            BatchResult::HoldEnded(_) => unreachable!("the workload holds nothing under a token"),
+            BatchResult::Renewed(renewed) => Self::Renewed(renewed),
+            BatchResult::HoldEnded(ended) => Self::HoldEnded(ended),
         }
     }
 
@@ -80,23 +121,20 @@ impl<'a> Item<'a> {
             Ok(Reply::Empty) => Self::NotHeld,
             Ok(Reply::Port(port)) => Self::Port(port),
             Ok(Reply::Allocation(allocation)) => Self::Updated(allocation),
+            Ok(Reply::Renewed(renewed)) => Self::Renewed(renewed),
+            Ok(Reply::HoldEnded(ended)) => Self::HoldEnded(ended),
+            Ok(Reply::RenewedHost(renewed)) => Self::HostRenewed(renewed),
+            Ok(Reply::EndedHost(ended)) => Self::HostEnded(ended),
             Err(failure) => Self::Failed(failure),
             Ok(_) => return None,
         })
     }
 }
 
-/// A late release of the network's project: a guest holds the address by now. A guest is told nothing
-/// of the kind.
-fn is_of_a_guest(operation: &Operation, failure: &Failure) -> bool {
-    let is_home = (operation.network(), operation.project()) == (LENT, ProjectId::DEFAULT);
-    is_home && failure.status == Status::NOT_HOLDER
-}
-
 impl Book {
-    /// What a key holds.
+    /// What a key holds as far as is known; not what is over.
     pub(crate) fn hold(&self, key: &Key) -> Option<&Hold> {
-        self.known.get(key).and_then(Option::as_ref)
+        self.known.hold(key).filter(|hold| !hold.ended)
     }
 
     /// Enters an answer.
@@ -108,10 +146,15 @@ impl Book {
             return;
         }
         self.acknowledged += 1;
+        let before: Vec<_> = operation
+            .changes(&self.known, span)
+            .iter()
+            .map(|change| self.known.hold(&change.key()).cloned())
+            .collect();
+        let host = self.known.host;
         let lawful = match operation {
-            Operation::Batch { mode, items, .. } => self.batch(*mode, items, answer, span),
-            Operation::Transaction { items } => {
-                self.batch(BatchMode::AllOrNothing, items, answer, span)
+            Operation::Batch { .. } | Operation::Transaction { .. } => {
+                self.batch(operation, answer, span)
             }
             single => match Item::of_answer(answer) {
                 Some(item) => self.item(single, &item, span),
@@ -119,224 +162,224 @@ impl Book {
             },
         };
         if !lawful {
-            let held: Vec<_> = operation
-                .changes(&self.known)
-                .iter()
-                .map(|change| self.hold(&change.key()).cloned())
-                .collect();
-            let finding =
-                format!("not a lawful answer: {operation:?} got {answer:?}; held {held:?}");
+            let wrong = std::mem::take(&mut self.wrong);
+            let finding = format!(
+                "not a lawful answer: {wrong:?} {operation:?} got {answer:?} at {span:?}; held {before:?}, {host:?}"
+            );
             self.findings.push(finding);
         }
     }
 
-    fn batch(&mut self, mode: BatchMode, items: &[Operation], answer: &Answer, span: Span) -> bool {
-        let must_fail = mode == BatchMode::AllOrNothing
-            && items.iter().any(|item| item.is_refused(&self.known));
-        // A repeat of one that was in: somebody else may hold the address by now.
-        let others = |item: &Operation| matches!(item, Operation::Drop { key, by: By::Address(_), .. } if self.hold(key).is_none());
-        let may_fail = mode == BatchMode::AllOrNothing && items.iter().any(others);
-        match answer {
-            Err(failure) => {
-                let why = [Status::STALE, Status::NOT_FOUND];
-                let is_guests = may_fail && items.iter().any(|item| is_of_a_guest(item, failure));
-                is_guests || (must_fail || may_fail) && why.contains(&failure.status)
-            }
-            Ok(Reply::Batch(reply)) if !must_fail => self.results(items, reply, span),
-            Ok(_) => false,
-        }
-    }
-
-    fn results(&mut self, items: &[Operation], reply: &BatchReply, span: Span) -> bool {
-        let mut lawful = reply.results.len() == items.len();
-        for (item, result) in items.iter().zip(&reply.results) {
-            lawful &= self.item(item, &Item::of_result(result), span);
-        }
-        lawful
-    }
-
-    /// Enters one item and says whether it is lawful.
-    fn item(&mut self, operation: &Operation, item: &Item<'_>, span: Span) -> bool {
-        let stale = operation.is_stale(&self.known);
-        match (operation, item) {
-            (Operation::Take { key, .. }, Item::Allocated(got)) => {
-                got.second.is_none() && self.took(key, &got.first, span)
-            }
-            (Operation::TakeEach { key }, Item::Allocated(got)) => {
-                let second = got.second.as_ref();
-                self.took(key, &got.first, span)
-                    && second.is_some_and(|second| self.took(&key.second(), second, span))
-            }
-            (Operation::MakePort { key }, Item::Port(port)) => self.made_port(key, port, span),
-            // By itself a deletion's reply is as empty as that of a release that found nothing.
-            (Operation::EndPort { key }, Item::PortDeleted | Item::NotHeld) => {
-                let fits = self.hold(key).is_some() && self.hold(&key.second()).is_some();
-                self.dropped(key, span);
-                self.dropped(&key.second(), span);
-                fits
-            }
-            (Operation::EndPort { key }, Item::Failed(failure)) => {
-                failure.status == Status::NOT_FOUND && self.hold(key).is_none()
-            }
-            (Operation::Take { key, may_fail: true, .. }, Item::Failed(failure)) => {
-                self.refused(key, failure, span)
-            }
-            (Operation::Drop { key, .. }, Item::Released(released)) => {
-                let fits = self.hold(key).is_some_and(|hold| hold.address == released.address);
-                self.dropped(key, span);
-                fits && !stale
-            }
-            (Operation::Drop { key, by, .. }, Item::NotHeld) => match (by, self.hold(key)) {
-                (_, None) => true,
-                (By::Key, Some(_)) => false,
-                (By::Address(address), Some(hold)) => hold.address != *address,
-            },
-            (Operation::Drop { key, by, .. }, Item::Failed(failure)) => {
-                let others = matches!(by, By::Address(_)) && self.hold(key).is_none();
-                let elsewhere = match by {
-                    By::Key => false,
-                    By::Address(address) => {
-                        self.hold(key).is_none_or(|hold| hold.address != *address)
-                    }
-                };
-                (failure.status == Status::STALE && (stale || others))
-                    || (elsewhere && is_of_a_guest(operation, failure))
-            }
-            (Operation::Label { key, label, .. }, Item::Updated(now)) => {
-                !stale && self.labelled(key, label, now)
-            }
-            (Operation::Label { .. }, Item::Failed(failure)) => {
-                stale && failure.status == Status::STALE
-            }
-            _ => false,
-        }
-    }
-
-    fn took(&mut self, key: &Key, got: &AllocatedAddress, span: Span) -> bool {
-        let length = match got.address.is_ipv4() {
-            true if key.network == POOLED => POOLED_LENGTH,
-            true => 32,
-            false => 128,
-        };
-        let fits = got.slot == key.slot && got.length == length;
-        self.holds(key, got.address, got.revision, got.repeated, span) && fits
-    }
-
-    /// A port has one address of each family; all of it is new, or all of it was there.
-    fn made_port(&mut self, key: &Key, port: &Port, span: Span) -> bool {
-        let keys = [*key, key.second()];
-        let mut fits = port.port_id == port_of(key) && port.fixed_ips.len() == keys.len();
-        for (key, got) in keys.iter().zip(&port.fixed_ips) {
-            fits &= got.slot == key.slot;
-            fits &= self.holds(key, got.ip_address, got.revision, port.repeated, span);
-        }
-        fits
-    }
-
-    /// A key holds this, as it did before if it is repeated.
-    fn holds(
-        &mut self,
-        key: &Key,
-        address: IpAddr,
-        revision: Revision,
-        repeated: bool,
-        span: Span,
-    ) -> bool {
-        if let Some(hold) = self.hold(key) {
-            return (address, revision) == (hold.address, hold.revision) && repeated;
-        }
-        self.begin(key, Hold { address, revision, label: None }, span);
-        !repeated
-    }
-
     /// A key holds something new.
-    fn begin(&mut self, key: &Key, hold: Hold, span: Span) {
+    pub(crate) fn begin(&mut self, key: &Key, hold: Hold, span: Span) {
         let (address, revision) = (hold.address, hold.revision);
         let key = *key;
         let Span { sent, answered } = span;
         self.grants.push(Grant { key, address, revision, sent, answered });
-        self.tenures.push(Tenure { key, address, revision, from: answered, until: u64::MAX });
+        let former = self.known.hold(&key);
+        let is_left =
+            |former: &&Hold| matches!(former.end, End::Held(_)) && former.address != address;
+        if let Some(former) = former.filter(is_left) {
+            self.left.insert((key, former.revision));
+        }
+        let until = self.known.until(&hold);
+        self.tenures.push(Tenure { key, address, revision, from: answered, until });
         let uses = self.uses.entry(key.network).or_default();
-        uses.taken.push(Possible { from: sent, until: u64::MAX });
+        uses.taken.push(Possible { from: sent, until: u64::MAX, ended: None });
         self.open.insert(key, (self.tenures.len() - 1, uses.taken.len() - 1));
-        self.known.insert(key, Some(hold));
+        self.known.keys.insert(key, Some(hold));
     }
 
     /// A key holds nothing any more.
-    fn dropped(&mut self, key: &Key, span: Span) {
+    pub(crate) fn dropped(&mut self, key: &Key, span: Span) {
         if let Some((tenure, taken)) = self.open.remove(key) {
             self.tenures[tenure].until = span.sent.min(self.tenures[tenure].until);
             if let Some(uses) = self.uses.get_mut(&key.network) {
-                uses.taken[taken].until = span.answered;
+                let taken = &mut uses.taken[taken];
+                (taken.until, taken.ended) = (span.answered, None);
             }
         }
-        self.known.insert(*key, None);
+        self.known.keys.insert(*key, None);
     }
 
-    fn labelled(&mut self, key: &Key, label: &str, now: &Allocation) -> bool {
-        let Some(Some(hold)) = self.known.get_mut(key) else { return false };
-        hold.label = Some(label.to_owned());
-        now.label.as_deref() == Some(label)
-            && (now.address, now.revision) == (hold.address, hold.revision)
-    }
-
-    fn refused(&mut self, key: &Key, failure: &Failure, span: Span) -> bool {
-        let Span { sent, answered } = span;
-        match failure.status {
-            Status::EXHAUSTED => {
-                let uses = self.uses.entry(key.network).or_default();
-                uses.claims.push(Exhausted { sent, answered });
-                self.hold(key).is_none()
-            }
-            Status::ADDRESS_TAKEN | Status::ADDRESS_RESTING | Status::KEY_IN_USE => true,
-            _ => false,
+    /// The time of what a key holds is over, as was told at a moment. What a hold leaves rests.
+    pub(crate) fn is_over(&mut self, key: &Key, told: u64) {
+        let Some(Some(hold)) = self.known.keys.get_mut(key) else { return };
+        if std::mem::replace(&mut hold.ended, true) {
+            return;
         }
+        self.figures.ended += 1;
+        let ended = Some((hold.address, hold.revision));
+        let does_rest = matches!(hold.end, End::Held(_));
+        if let (false, Some((_, taken))) = (does_rest, self.open.get(key)) {
+            let taken = &mut self.uses.entry(key.network).or_default().taken[*taken];
+            (taken.until, taken.ended) = (told.saturating_add(ENDS_LATE_MS * MS), ended);
+        }
+    }
+
+    /// What a key holds goes on as `change` says: the same life, so nobody else had it in between.
+    pub(crate) fn goes_on(&mut self, key: &Key, change: impl FnOnce(&mut Hold)) {
+        let Some(Some(hold)) = self.known.keys.get_mut(key) else { return };
+        // What followed a former life of the host may go on by grace, and then ends.
+        hold.ended &= hold.end == End::Host;
+        change(hold);
+        if let Some((_, taken)) = self.open.get(key) {
+            let taken = &mut self.uses.entry(key.network).or_default().taken[*taken];
+            (taken.until, taken.ended) = (u64::MAX, None);
+        }
+        self.refresh(key);
+    }
+
+    /// The certain time of a hold is as long as is known now.
+    fn refresh(&mut self, key: &Key) {
+        if let (Some(hold), Some((tenure, _))) = (self.known.hold(key), self.open.get(key)) {
+            self.tenures[*tenure].until = self.known.until(hold);
+        }
+    }
+
+    /// What a key holds may have been over from then on.
+    fn shorten(&mut self, key: &Key, until: u64) {
+        if let Some((tenure, _)) = self.open.get(key) {
+            let tenure = &mut self.tenures[*tenure];
+            tenure.until = tenure.until.min(until);
+        }
+    }
+
+    /// The host's lease is so from now on, and what follows it goes on.
+    pub(crate) fn host_is(&mut self, host: Host) {
+        self.known.host = Some(host);
+        for key in self.known.followers() {
+            self.refresh(&key);
+        }
+    }
+
+    /// The host's lease is over, and with it what followed.
+    pub(crate) fn host_is_over(&mut self, span: Span) {
+        for key in self.known.followers() {
+            self.shorten(&key, span.sent);
+            self.is_over(&key, span.answered);
+        }
+        self.known.host = None;
+    }
+
+    /// The host's lease is gone, and what followed it stays.
+    pub(crate) fn host_is_gone(&mut self) {
+        for key in self.known.followers() {
+            self.goes_on(&key, |hold| hold.end = End::Never);
+        }
+        self.known.host = None;
     }
 
     /// Enters what a list showed after the server that may have got `unknown` was gone: its
     /// requests are settled, one way or the other.
-    pub(crate) fn settle(
-        &mut self,
-        unknown: &[(Unknown, u64)],
-        listed: &BTreeMap<Key, Hold>,
-        listed_at: u64,
-    ) {
-        for (request, sent) in unknown {
-            for change in &request.changes {
-                self.settle_change(change, listed.get(&change.key()), *sent, listed_at);
+    pub(crate) fn settle(&mut self, number: u64, unknown: &[(Unknown, u64)], listed: &Listed) {
+        // What still follows when there is no lease any more goes on by grace alone.
+        let host = listed.hosts.get(&number).copied();
+        let changes: BTreeMap<Key, (&Change, u64)> = unknown
+            .iter()
+            .flat_map(|(request, sent)| {
+                request.changes.iter().map(|change| (change.key(), (change, *sent)))
+            })
+            .collect();
+        let known: Vec<Key> = self.known.keys.keys().copied().collect();
+        self.known.host = host;
+        for key in known.into_iter().filter(|key| !changes.contains_key(key)) {
+            self.found(&key, listed);
+        }
+        for (key, (change, sent)) in changes {
+            let span = Span { sent, answered: listed.span(&key).answered };
+            self.settle_change(change, listed, span);
+        }
+        for key in self.known.followers() {
+            if host.is_none() {
+                self.goes_on(&key, |hold| (hold.end, hold.until) = (End::Lease, 0));
+                self.is_over(&key, listed.span(&key).answered);
+            } else {
+                self.refresh(&key);
             }
         }
     }
 
-    fn settle_change(&mut self, change: &Change, found: Option<&Hold>, sent: u64, listed_at: u64) {
+    /// Nothing was asked of a key but what was answered.
+    fn found(&mut self, key: &Key, listed: &Listed) {
+        match listed.hold(key) {
+            Some(found) => self.goes_on(key, |hold| hold.until = hold.until.max(found.until)),
+            None => self.is_over(key, listed.span(key).answered),
+        }
+    }
+
+    fn settle_change(&mut self, change: &Change, listed: &Listed, span: Span) {
         let key = change.key();
-        let span = Span { sent, answered: listed_at };
-        match (change, found) {
-            (Change::Take { .. }, Some(hold)) => self.begin(&key, hold.clone(), span),
+        match (change, listed.hold(&key)) {
+            (Change::Take { term, before, .. }, Some(found)) => {
+                if *before == Some(found.revision) {
+                    return self.found(&key, listed);
+                }
+                self.is_over(&key, span.answered);
+                let end = term.token().map_or(found.end, |token| End::Held(Some(token)));
+                self.begin(&key, Hold { end, ..found.clone() }, span);
+            }
             (Change::Take { .. }, None) => {
-                self.known.insert(key, None);
+                match self.known.hold(&key) {
+                    Some(_) => self.is_over(&key, span.answered),
+                    None => drop(self.known.keys.insert(key, None)),
+                }
                 // It may have taken an address before the crash.
                 let uses = self.uses.entry(key.network).or_default();
-                uses.taken.push(Possible { from: sent, until: listed_at });
+                uses.taken.push(Possible { from: span.sent, until: span.answered, ended: None });
             }
-            (Change::Drop { .. }, None) => self.dropped(&key, span),
-            (Change::Drop { .. }, Some(hold)) => self.still_held(&key, hold, span),
-            (Change::Label { .. }, found) => {
-                self.known.insert(key, found.cloned());
+            (Change::Drop { .. }, None) => self.gone(&key, span),
+            (Change::Drop { .. }, Some(found)) => self.still_held(&key, found, span),
+            (_, None) => {
+                if let Change::Renew { until, .. } = change {
+                    self.shorten(&key, *until);
+                }
+                self.is_over(&key, span.answered);
+            }
+            (change, Some(found)) => {
+                let found = found.clone();
+                self.goes_on(&key, |hold| {
+                    hold.label.clone_from(&found.label);
+                    hold.until = found.until;
+                    match change {
+                        // The list doesn't tell the token.
+                        Change::Confirm { .. } | Change::Loosen { .. } => {
+                            let is_done = found.end == End::Never;
+                            hold.end = if is_done { End::Never } else { hold.end };
+                        }
+                        Change::Mark { mark, .. } => hold.mark = Some(*mark),
+                        _ => {}
+                    }
+                });
             }
         }
+    }
+
+    /// A release was sent, and a list shows nothing.
+    fn gone(&mut self, key: &Key, span: Span) {
+        let hold = self.known.hold(key);
+        let rests = hold.filter(|hold| {
+            matches!(hold.end, End::Held(_)) && self.known.may_be_over(hold, span.answered)
+        });
+        let Some(revision) = rests.map(|hold| hold.revision) else {
+            return self.dropped(key, span);
+        };
+        self.freed.insert((*key, revision));
+        self.shorten(key, span.sent);
+        self.is_over(key, span.answered);
     }
 
     /// A release was sent and is not in: the certain tenure ended, and another one begins where
     /// the list showed it.
-    fn still_held(&mut self, key: &Key, hold: &Hold, span: Span) {
+    fn still_held(&mut self, key: &Key, found: &Hold, span: Span) {
         if let Some((tenure, _)) = self.open.get_mut(key) {
-            self.tenures[*tenure].until = span.sent;
+            self.tenures[*tenure].until = span.sent.min(self.tenures[*tenure].until);
             let again =
                 Tenure { from: span.answered, until: u64::MAX, ..self.tenures[*tenure].clone() };
             self.tenures.push(again);
             *tenure = self.tenures.len() - 1;
         }
-        self.known.insert(*key, Some(hold.clone()));
+        let (label, until) = (found.label.clone(), found.until);
+        self.goes_on(key, |hold| (hold.label, hold.until) = (label, until));
     }
 }

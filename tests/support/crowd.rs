@@ -1,17 +1,19 @@
 //! Many clients of the workload at once, and everything that is checked about them together.
 
-use super::history::{double_allocations, early_reuse, false_exhaustion, revisions};
-use super::network::{LENT, PROJECTS, held};
+use super::book::{Figures, Span};
+use super::history::{close_ended, double_allocations, early_reuse, false_exhaustion, revisions};
+use super::network::{LENT, MANAGER, PROJECTS, held_and_counted, text};
 use super::operation::port_of;
 use super::seed::Choices;
 use super::server::Site;
-use super::state::{Hold, Key, Unknown, Verdict, compare};
+use super::state::{Key, Listed, Unknown, Verdict, compare, compare_host};
+use super::terms::{self, Host, after};
 use super::workload::{
-    CLOCKS_DIFFER_MS, CONTESTED, CONTESTED_REST_MS, End, NETWORKS, PORTED, Run, TIGHT, TIGHT_SIZE,
-    Worker, is_port,
+    CLOCKS_DIFFER_MS, CONTESTED, CONTESTED_REST_MS, ENDING, End, NETWORKS, PORTED, Run, TIGHT,
+    TIGHT_SIZE, Worker, is_port,
 };
-use super::{say, soon};
-use addrd_client::protocol::message::{NetworkUpdate, PortFilter};
+use super::{eventually, say, soon};
+use addrd_client::protocol::message::{HostLeaseList, HostLeaseState, NetworkUpdate, PortFilter};
 use addrd_client::protocol::{NetworkId, PortId, ProjectId, Setting, Status};
 use addrd_client::{Client, ConnectionError, Error};
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,22 +76,22 @@ impl Crowd {
     /// # Panics
     /// When a promise is broken.
     pub(crate) async fn compare_with_lists(&mut self, site: &Site) {
+        // What was answered wrongly is not entered, and would be found below as well.
+        let answers = self.workers.iter_mut().flat_map(|worker| worker.book.findings.drain(..));
+        must_be_none("in answers", answers.collect());
         let client = site.client().await;
-        let mut listed: BTreeMap<Key, Hold> = BTreeMap::new();
-        for network in NETWORKS {
-            listed.extend(held(&client, network).await);
-        }
+        let listed = self.list(&client).await;
         for (network, projects) in [(PORTED, &PROJECTS[..1]), (LENT, &PROJECTS[..])] {
             for project in projects {
                 let client = client.in_project(*project).on_networks_of(ProjectId::DEFAULT);
                 let ports = ports_of(&client, network).await;
                 let own = |key: &&Key| (key.network, key.project) == (network, *project);
-                let with_addresses = listed.keys().filter(own).filter(|key| is_port(key));
+                let with_addresses = listed.holds.keys().filter(own).filter(|key| is_port(key));
                 let with_addresses = with_addresses.map(port_of);
                 assert_eq!(ports, with_addresses.collect(), "ports, and owners of their addresses");
             }
         }
-        if listed.keys().any(|key| key.project != ProjectId::DEFAULT) {
+        if listed.holds.keys().any(|key| key.project != ProjectId::DEFAULT) {
             let update =
                 NetworkUpdate { shared: Setting::Value(false), ..NetworkUpdate::default() };
             let refused = client.network_update(LENT, update).await;
@@ -97,20 +99,80 @@ impl Crowd {
         }
         let mut known = BTreeMap::new();
         for worker in &self.workers {
-            known.extend(worker.book.known.clone());
+            known.extend(worker.book.known.resolved());
         }
         let unknown: Vec<Vec<Unknown>> = self.workers.iter().map(Worker::open_requests).collect();
-        must_be_none("after a restart", compare(&known, &unknown, &listed));
+        let mut findings = compare(&known, &unknown, &listed);
+        for (worker, unknown) in self.workers.iter().zip(&unknown) {
+            let change = unknown.iter().find_map(|request| request.host);
+            let host = worker.book.known.host;
+            findings.extend(compare_host(worker.number, host.as_ref(), change, &listed));
+        }
+        must_be_none("after a restart", findings);
         for request in unknown.iter().flatten() {
             match request.verdict(&listed) {
                 Verdict::In => self.settled.0 += 1,
-                Verdict::Out | Verdict::Open => self.settled.1 += 1,
+                Verdict::Out | Verdict::Open | Verdict::Unseen => self.settled.1 += 1,
             }
         }
-        let listed_at = self.run.now();
         for worker in &mut self.workers {
-            worker.settle(&listed, listed_at);
+            worker.settle(&listed);
         }
+    }
+
+    /// Everything that is held, and the leases of hosts.
+    async fn list(&self, client: &Client) -> Listed {
+        let mut listed = Listed::default();
+        for network in NETWORKS {
+            let sent = self.run.now();
+            let (mut found, counted) = held_and_counted(client, network).await;
+            listed.spans.insert(network, Span { sent, answered: self.run.now() });
+            let is_exact = counted == found.len() as u128;
+            assert!(is_exact || ENDING.contains(&network), "counts and list disagree: {counted}");
+            found.values_mut().for_each(|hold| hold.until = hold.until.saturating_add(sent));
+            listed.holds.extend(found);
+        }
+        let sent = self.run.now();
+        let list = HostLeaseList { manager: text(MANAGER), limit: 0, after: None };
+        let leases = client.host_leases(list).await.expect("hosts are listed");
+        listed.hosts_span = Span { sent, answered: self.run.now() };
+        for lease in leases.iter().filter(|lease| lease.state != HostLeaseState::Ended) {
+            let number = lease.host.as_str().trim_start_matches('h').parse();
+            let host = Host {
+                life: lease.life,
+                on_end: lease.on_end,
+                until: after(sent, lease.time_left_ms),
+                ended: false,
+            };
+            listed.hosts.insert(number.expect("hosts have numbers"), host);
+        }
+        listed
+    }
+
+    /// Waits until what has an end has ended, and is free: nobody renews it any more. What is held for long or follows a
+    /// host that only reports stays.
+    ///
+    /// # Panics
+    /// When it never ends.
+    pub(crate) async fn see_ends(&self, site: &Site) {
+        let client = site.client().await;
+        let ended = async || {
+            let listed = self.list(&client).await;
+            let is_lease = |(key, hold): (&Key, &super::state::Hold)| match hold.end {
+                terms::End::Lease => true,
+                terms::End::Held(_) => key.network != TIGHT,
+                terms::End::Never | terms::End::Host => false,
+            };
+            let is_running = |host: &Host| host.until > listed.hosts_span.sent;
+            let is_over =
+                !listed.holds.iter().any(is_lease) && !listed.hosts.values().any(is_running);
+            let mut counted = 0;
+            for network in NETWORKS {
+                counted += held_and_counted(&client, network).await.1;
+            }
+            (is_over && counted == listed.holds.len() as u128).then_some(())
+        };
+        eventually("what has an end to be free", ended).await;
     }
 
     /// Checks the whole history.
@@ -133,6 +195,8 @@ impl Crowd {
                 }
             }
         }
+        let on_tight: Vec<_> = grants.iter().filter(|grant| grant.key.network == TIGHT).collect();
+        close_ended(&mut taken, &on_tight);
         findings.extend(double_allocations(&tenures));
         findings.extend(revisions(&grants));
         let rest_ns = (CONTESTED_REST_MS - CLOCKS_DIFFER_MS) * 1_000_000;
@@ -141,14 +205,22 @@ impl Crowd {
         must_be_none("in the history", findings);
         say(&format!(
             "{} answers, {} told to come later, {} grants, {} times exhausted; \
-             of the requests without reply {} were in, {} not",
+             of the requests without reply {} were in, {} not; {:?}",
             self.acknowledged(),
             self.workers.iter().map(|worker| worker.book.later).sum::<u64>(),
             grants.len(),
             claims.len(),
             self.settled.0,
             self.settled.1,
+            self.figures(),
         ));
+    }
+
+    /// How often something was seen that takes its time.
+    pub(crate) fn figures(&self) -> Figures {
+        let mut sum = Figures::default();
+        self.workers.iter().for_each(|worker| sum.add(&worker.book.figures));
+        sum
     }
 
     /// Requests that were answered for good.

@@ -33,6 +33,24 @@ pub(crate) struct Grant {
 pub(crate) struct Possible {
     pub(crate) from: u64,
     pub(crate) until: u64,
+    /// What it was, if its time ended: freed by `until`, and by the next grant of the address.
+    pub(crate) ended: Option<(IpAddr, Revision)>,
+}
+
+/// What ended by its time was free again when somebody else had the address.
+///
+/// `grants`: those of the same network.
+pub(crate) fn close_ended(taken: &mut [Possible], grants: &[&Grant]) {
+    let mut next: BTreeMap<IpAddr, Vec<&Grant>> = BTreeMap::new();
+    for grant in grants {
+        next.entry(grant.address).or_default().push(grant);
+    }
+    for one in taken {
+        let Some((address, revision)) = one.ended else { continue };
+        let later = next.get(&address).into_iter().flatten();
+        let later = later.filter(|grant| grant.revision > revision).map(|grant| grant.answered);
+        one.until = one.until.min(later.min().unwrap_or(u64::MAX));
+    }
 }
 
 /// `EXHAUSTED` was said.

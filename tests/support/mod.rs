@@ -2,11 +2,13 @@
 //! recorded histories. Knows the command line and the protocol, nothing of the server's inside.
 
 pub(crate) mod book;
+pub(crate) mod choosing;
 pub(crate) mod crowd;
 pub(crate) mod good;
 pub(crate) mod history;
 pub(crate) mod hostile;
 pub(crate) mod http;
+pub(crate) mod lawful;
 pub(crate) mod line;
 pub(crate) mod network;
 pub(crate) mod operation;
@@ -14,6 +16,7 @@ pub(crate) mod pump;
 pub(crate) mod seed;
 pub(crate) mod server;
 pub(crate) mod state;
+pub(crate) mod terms;
 pub(crate) mod workload;
 
 use std::sync::{PoisonError, RwLock};

@@ -4,16 +4,14 @@
 use super::book::{Book, Span};
 use super::line::{Line, hello_of};
 use super::network::{LENT, POOLED, PROJECTS, create, prefix, subnet, text};
-use super::operation::{By, How, Operation};
+use super::operation::Operation;
 use super::seed::Choices;
-use super::state::{Hold, Key, Unknown};
-use addrd_client::protocol::message::{
-    BatchMode, NetworkCreate, PoolCreate, ProjectCreate, Strategy,
-};
-use addrd_client::protocol::{Family, NetworkId, OwnerId, PoolId, ProjectId, SessionId, Slot};
+use super::state::{Hold, Key, Listed, Unknown};
+use addrd_client::protocol::message::{NetworkCreate, PoolCreate, ProjectCreate, Strategy};
+use addrd_client::protocol::{Family, NetworkId, PoolId, SessionId};
 use addrd_client::{Client, ConnectionError};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -27,24 +25,25 @@ pub(crate) const CONTESTED: NetworkId = NetworkId::from_u128(0x13);
 pub(crate) const BATCHED: NetworkId = NetworkId::from_u128(0x14);
 /// Big, with both families: only ports have addresses there.
 pub(crate) const PORTED: NetworkId = NetworkId::from_u128(0x16);
+/// Big: what is held there has leases, is held under tokens, or follows its client's host.
+pub(crate) const LEASED: NetworkId = NetworkId::from_u128(0x18);
 /// All of them, and the pool.
-pub(crate) const NETWORKS: [NetworkId; 7] = [WIDE, TIGHT, CONTESTED, BATCHED, POOLED, PORTED, LENT];
+pub(crate) const NETWORKS: [NetworkId; 8] =
+    [WIDE, TIGHT, CONTESTED, BATCHED, POOLED, PORTED, LENT, LEASED];
+/// Where something ends by itself.
+pub(crate) const ENDING: [NetworkId; 5] = [TIGHT, CONTESTED, BATCHED, POOLED, LEASED];
 /// Usable addresses of [`TIGHT`]: a /27 without network, broadcast and gateway.
 pub(crate) const TIGHT_SIZE: usize = 29;
 
 /// How long an address of [`CONTESTED`] rests, ms.
 pub(crate) const CONTESTED_REST_MS: u64 = 20;
+/// The same of [`LEASED`].
+const LEASED_REST_MS: u64 = 200;
 /// What a server and a client that count may find different, ms: one rounds, and a start takes the wall
 /// clock.
 pub(crate) const CLOCKS_DIFFER_MS: u64 = 5;
-/// Exact addresses that are fought for.
-const CONTESTED_ADDRESSES: u64 = 24;
-/// Most requests in flight of a client.
-const BURST_MAX: u64 = 4;
 /// Owners of a client on [`BATCHED`].
-const BATCH_OWNERS: u64 = 12;
-/// Most items of a batch.
-const BATCH_MAX: u64 = 8;
+pub(super) const BATCH_OWNERS: u64 = 12;
 
 /// Makes the networks; harmless when they are there.
 ///
@@ -59,13 +58,14 @@ pub(crate) async fn make_networks(client: &Client) {
 /// # Panics
 /// When the server refuses.
 pub(crate) async fn make_networks_resting(client: &Client, rest_ms: u64) {
-    let all: [(NetworkId, &str, &[&str], Strategy); 6] = [
+    let all: [(NetworkId, &str, &[&str], Strategy); 7] = [
         (WIDE, "wide", &["10.1.0.0/20", "fd00:1::/64"], Strategy::Next),
         (TIGHT, "tight", &["10.2.0.0/27"], Strategy::Random),
         (CONTESTED, "contested", &["10.3.0.0/22"], Strategy::Lowest),
         (BATCHED, "batched", &["10.4.0.0/20"], Strategy::Hashed),
         (PORTED, "ported", &["10.6.0.0/20", "fd00:6::/64"], Strategy::Next),
         (LENT, "lent", &["10.7.0.0/20", "fd00:7::/64"], Strategy::Next),
+        (LEASED, "leased", &["10.8.0.0/20"], Strategy::Next),
     ];
     let pool = PoolCreate::of(Family::V4, vec![prefix("10.5.0.0/16")]);
     client.pool_create(PoolId(POOLED.0), pool).await.expect("a pool is made");
@@ -79,8 +79,10 @@ pub(crate) async fn make_networks_resting(client: &Client, rest_ms: u64) {
         create(client, network, name).await.expect("a network is made");
         for cidr in cidrs {
             let mut create = subnet(network, cidr, strategy);
-            if network == CONTESTED {
-                create.quarantine_ms = Some(rest_ms);
+            match network {
+                CONTESTED => create.quarantine_ms = Some(rest_ms),
+                LEASED => create.quarantine_ms = Some(LEASED_REST_MS),
+                _ => {}
             }
             let made = client.subnet_create(network, create).await;
             made.expect("a subnet is made");
@@ -148,13 +150,15 @@ pub(crate) struct Worker {
     pub(crate) unknown: Vec<(Unknown, u64)>,
     /// The same as they were sent, to be sent again.
     again: Vec<Operation>,
-    number: u64,
-    choices: Choices,
+    pub(super) number: u64,
+    pub(super) choices: Choices,
     session: SessionId,
     epoch: u64,
-    labels: u64,
-    /// Holds of the past, for late releases.
-    past: Vec<(Key, Hold)>,
+    pub(super) labels: u64,
+    /// Lives of its host.
+    pub(super) lives: u64,
+    /// Holds of the past, for late messages.
+    pub(super) past: Vec<(Key, Hold)>,
 }
 
 impl Worker {
@@ -169,6 +173,7 @@ impl Worker {
             choices,
             epoch: 0,
             labels: 0,
+            lives: 0,
             past: Vec::new(),
         }
     }
@@ -194,7 +199,7 @@ impl Worker {
             }
         }
         while run.goes_on() && line.goaway.is_none() {
-            let flight = self.choose_flight();
+            let flight = self.choose_flight(run.now());
             if let Err(error) = self.flight(line, run, flight).await {
                 return End::Lost(error);
             }
@@ -232,15 +237,18 @@ impl Worker {
             };
         }
         // Ids rise in the order of sending.
+        let span = Span { sent, answered: run.now() };
         for operation in waiting.into_values() {
-            self.unknown.push((operation.unknown(&self.book.known), sent));
+            self.unknown.push((operation.unknown(&self.book.known, span), sent));
             self.again.push(operation);
         }
         end
     }
 
     fn note_past(&mut self, operation: &Operation) {
-        if let Operation::Drop { key, .. } = operation
+        if let Operation::Drop { key, .. }
+        | Operation::Renew { key, .. }
+        | Operation::Settle { key, .. } = operation
             && let Some(hold) = self.book.hold(key)
         {
             self.past.push((*key, hold.clone()));
@@ -251,208 +259,10 @@ impl Worker {
         }
     }
 
-    /// One to four operations on different keys.
-    fn choose_flight(&mut self) -> Vec<Operation> {
-        let count = self.choices.below(1..BURST_MAX + 1);
-        let mut used: Vec<Key> = Vec::new();
-        let mut flight = Vec::new();
-        for _ in 0..count {
-            let operation = match self.choices.below(0..19) {
-                0..=3 => self.on_wide(),
-                4..=5 => self.on_tight(),
-                6..=7 => self.on_contested(),
-                8 => self.on_batched(BATCHED),
-                9 => self.on_one_of(POOLED),
-                10 => self.on_batched(POOLED),
-                11 => self.on_one_of(PORTED),
-                12 => self.on_batched(PORTED),
-                13 | 14 => self.on_lent(),
-                15 => self.on_batched(LENT),
-                16 | 17 => self.across(),
-                _ => self.late_release(),
-            };
-            let keys = keys_of(&operation);
-            if keys.iter().all(|key| !used.contains(key)) {
-                used.extend(keys);
-                flight.push(operation);
-            }
-        }
-        flight
-    }
-
-    /// On [`LENT`] one of each project has the same owners; elsewhere nobody has another's.
-    fn key(&self, network: NetworkId, owner: u64, slot: u16) -> Key {
-        let projects = PROJECTS.len() as u64;
-        let (project, number) = match network == LENT {
-            true => (PROJECTS[(self.number % projects) as usize], self.number / projects),
-            false => (ProjectId::DEFAULT, self.number),
-        };
-        let owner = OwnerId::from_u128(u128::from(number + 1) << 64 | u128::from(owner + 1));
-        Key { project, network, owner, slot: Slot(slot) }
-    }
-
-    fn on_wide(&mut self) -> Operation {
-        let owner = self.choices.below(0..3);
-        let key = self.key(WIDE, owner, 0);
-        if owner == 0 {
-            // A pair: taken together, dropped one by one, second first.
-            return match (self.book.hold(&key), self.book.hold(&key.second())) {
-                (None, None) => Operation::TakeEach { key },
-                (Some(_), Some(_)) if self.choices.one_in(4) => Operation::TakeEach { key },
-                (Some(_), Some(_)) => self.on_held(key.second(), false),
-                (Some(_), None) => self.on_held(key, true),
-                (None, Some(_)) => self.on_held(key.second(), true),
-            };
-        }
-        let how = match self.choices.below(0..5) {
-            0 => How::V6,
-            1 => How::Any(Strategy::Lowest),
-            2 => How::Any(Strategy::Random),
-            3 => How::Any(Strategy::Hashed),
-            _ => How::Any(Strategy::Default),
-        };
-        match self.book.hold(&key) {
-            None => Operation::Take { key, how, may_fail: false },
-            Some(_) => self.on_held(key, false),
-        }
-    }
-
-    /// Drop, relabel, or ask again for what is held. A pair of which one is left is only dropped:
-    /// asking again for both is another request.
-    fn on_held(&mut self, key: Key, only_drop: bool) -> Operation {
-        let hold = self.book.hold(&key).cloned().expect("the caller looked");
-        let revision = hold.revision;
-        match self.choices.below(0..8) {
-            0 if !only_drop => {
-                self.labels += 1;
-                let label = format!("n={}-{}", self.number, self.labels);
-                Operation::Label { key, revision, label }
-            }
-            1 if !only_drop => {
-                let how = How::Any(Strategy::Default);
-                Operation::Take { key, how, may_fail: false }
-            }
-            2 => Operation::Drop { key, revision, by: By::Address(hold.address) },
-            _ => Operation::Drop { key, revision, by: By::Key },
-        }
-    }
-
-    fn on_tight(&mut self) -> Operation {
-        let key = self.key(TIGHT, 0, 0);
-        match self.book.hold(&key) {
-            None => Operation::Take { key, how: How::Any(Strategy::Default), may_fail: true },
-            Some(_) => self.on_held(key, false),
-        }
-    }
-
-    fn on_contested(&mut self) -> Operation {
-        let owner = self.choices.below(0..3);
-        let key = self.key(CONTESTED, owner, 0);
-        match self.book.hold(&key) {
-            Some(_) => self.on_held(key, false),
-            None if owner == 0 => {
-                let how = How::Any(Strategy::Default);
-                Operation::Take { key, how, may_fail: false }
-            }
-            None => {
-                let last = 10 + self.choices.below(0..CONTESTED_ADDRESSES);
-                let address = IpAddr::V4(Ipv4Addr::new(10, 3, 0, last as u8));
-                Operation::Take { key, how: How::Exact(address), may_fail: true }
-            }
-        }
-    }
-
-    /// As a guest, or beside guests; some fight for the same addresses.
-    fn on_lent(&mut self) -> Operation {
-        if self.choices.one_in(2) {
-            return self.on_one_of(LENT);
-        }
-        let owner = BATCH_OWNERS + self.choices.below(0..2);
-        let key = self.key(LENT, owner, 0);
-        if self.book.hold(&key).is_some() {
-            return self.on_held(key, false);
-        }
-        let last = 10 + self.choices.below(0..CONTESTED_ADDRESSES);
-        let address = IpAddr::V4(Ipv4Addr::new(10, 7, 8, last as u8));
-        Operation::Take { key, how: How::Exact(address), may_fail: true }
-    }
-
-    /// One key of a network on which batches are used too.
-    fn on_one_of(&mut self, network: NetworkId) -> Operation {
-        let owner = self.choices.below(0..BATCH_OWNERS);
-        let key = self.key(network, owner, 0);
-        self.make_or_end(key)
-    }
-
-    /// Takes what a key doesn't hold, or does something with what it does.
-    fn make_or_end(&mut self, key: Key) -> Operation {
-        match (self.book.hold(&key), is_port(&key)) {
-            (None, true) => Operation::MakePort { key },
-            (Some(_), true) if self.choices.one_in(4) => Operation::MakePort { key },
-            (Some(_), true) => Operation::EndPort { key },
-            (None, false) => {
-                let how = How::Any(Strategy::Default);
-                Operation::Take { key, how, may_fail: false }
-            }
-            (Some(_), false) => self.on_held(key, false),
-        }
-    }
-
-    fn on_batched(&mut self, network: NetworkId) -> Operation {
-        let first = self.choices.below(0..BATCH_OWNERS);
-        let count = self.choices.below(1..BATCH_MAX + 1);
-        let mut items = Vec::new();
-        for at in 0..count {
-            let key = self.key(network, (first + at) % BATCH_OWNERS, 0);
-            items.push(self.make_or_end(key));
-        }
-        let mode = *self.choices.pick(&[BatchMode::Independent, BatchMode::AllOrNothing]);
-        if self.choices.one_in(4)
-            && let Some(Operation::Drop { revision, .. }) = items.last_mut()
-        {
-            // The fence of the last item stops it, or all of them.
-            revision.0 ^= 1;
-        }
-        Operation::Batch { network, mode, items }
-    }
-
-    /// On several networks at once. The owners of [`LENT`] are some project's; elsewhere the default
-    /// one's.
-    fn across(&mut self) -> Operation {
-        let lent = self.key(LENT, 0, 0);
-        let is_at_home = lent.project == ProjectId::DEFAULT;
-        let networks = [BATCHED, PORTED, POOLED, LENT];
-        let networks = if is_at_home { &networks[..] } else { &networks[..3] };
-        let first = self.choices.below(0..BATCH_OWNERS);
-        let count = self.choices.below(2..BATCH_MAX + 1);
-        let mut items = Vec::new();
-        for at in 0..count {
-            let network = *self.choices.pick(networks);
-            let key = self.key(network, (first + at) % BATCH_OWNERS, 0);
-            items.push(self.make_or_end(key));
-        }
-        if self.choices.one_in(4)
-            && let Some(Operation::Drop { revision, .. }) = items.last_mut()
-        {
-            revision.0 ^= 1;
-        }
-        Operation::Transaction { items }
-    }
-
-    /// A release of a former life: it must never touch what came after (P5).
-    fn late_release(&mut self) -> Operation {
-        if self.past.is_empty() {
-            return self.on_wide();
-        }
-        let (key, hold) = self.choices.pick(&self.past).clone();
-        let by = if self.choices.one_in(2) { By::Key } else { By::Address(hold.address) };
-        Operation::Drop { key, revision: hold.revision, by }
-    }
-
     /// Enters what a list showed once the server that had the open requests was gone.
-    pub(crate) fn settle(&mut self, listed: &BTreeMap<Key, Hold>, listed_at: u64) {
+    pub(crate) fn settle(&mut self, listed: &Listed) {
         let unknown = std::mem::take(&mut self.unknown);
-        self.book.settle(&unknown, listed, listed_at);
+        self.book.settle(self.number, &unknown, listed);
     }
 
     /// The open requests without their times.
@@ -466,19 +276,4 @@ pub(crate) fn is_port(key: &Key) -> bool {
     let number = key.owner.0.as_u128() as u64;
     let is_batched = number <= BATCH_OWNERS;
     key.network == PORTED || (key.network == LENT && is_batched && number.is_multiple_of(2))
-}
-
-/// Every key that an operation touches.
-fn keys_of(operation: &Operation) -> Vec<Key> {
-    match operation {
-        Operation::Take { key, .. }
-        | Operation::Drop { key, .. }
-        | Operation::Label { key, .. } => vec![*key],
-        Operation::TakeEach { key } | Operation::MakePort { key } | Operation::EndPort { key } => {
-            vec![*key, key.second()]
-        }
-        Operation::Batch { items, .. } | Operation::Transaction { items } => {
-            items.iter().flat_map(keys_of).collect()
-        }
-    }
 }
