@@ -66,9 +66,9 @@ pub fn open(
     let mut last = None;
     for (at, (number, head)) in heads.iter().enumerate() {
         let is_last = at + 1 == heads.len();
-        let next = heads.get(at + 1..).unwrap_or_default().iter().find_map(|(_, head)| *head);
+        let later = heads.get(at + 1..).unwrap_or_default();
         let found = head.map(|head| {
-            let until = until_of(&head, next.as_ref(), identity.1, journal.last);
+            let until = until_of(&head, later, identity.1, journal.last);
             find_volume(&*disk, &head, until, &settings)
         });
         match (head, found) {
@@ -138,14 +138,22 @@ fn go_on_behind(
     Ok(())
 }
 
-/// Up to which hand-over a volume counts: the next one, or what became of the journal, may say less
-/// than its file has.
-fn until_of(head: &Head, next: Option<&Head>, incarnation: Incarnation, last: Seq) -> Seq {
+/// Up to which hand-over a volume counts: each one that was begun later, or what became of the journal, may
+/// say less than its file has. Not the next one alone: if volumes that were given up could not be removed,
+/// several of them are followed by one that begins anew where the first of them did.
+///
+/// Shape: a look at each later head, of which there are a few hundred.
+fn until_of(
+    head: &Head,
+    later: &[(u64, Option<Head>)],
+    incarnation: Incarnation,
+    last: Seq,
+) -> Seq {
     let by_journal = if head.incarnation == incarnation { last } else { Seq(u64::MAX) };
-    match next.filter(|next| next.incarnation == head.incarnation) {
-        Some(next) => by_journal.min(Seq(next.first.0.saturating_sub(1))),
-        None => by_journal,
-    }
+    let later = later.iter().filter_map(|(_, later)| later.as_ref());
+    let of_same = later.filter(|later| later.incarnation == head.incarnation);
+    let firsts = of_same.map(|later| Seq(later.first.0.saturating_sub(1)));
+    firsts.fold(by_journal, Seq::min)
 }
 
 /// Whether there is any history in a directory.
