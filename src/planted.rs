@@ -84,6 +84,10 @@ pub(crate) enum Bug {
     HostRenewedTooLate,
     /// What follows a former life of a host goes on with the next one.
     FormerLifeGoesOn,
+    /// The end of a lease ends former lives of the host as well, within a grace that they have.
+    FormerLifeEndsWithLease,
+    /// A life begins with a number that something of a former life still follows.
+    UsedLifeBegins,
     /// Asking again for what is held doesn't keep it.
     RepeatKeepsNothing,
     /// A call is complete without its last part.
@@ -144,6 +148,10 @@ mod tests {
     /// What lives is never freed by a reconciliation.
     const LIVE: &str = "allocator::tests::live_machine::\
         what_lives_is_never_freed_and_what_died_is_in_the_end";
+
+    /// What follows a host lives as long as its lease.
+    const HOSTS: &str =
+        "allocator::tests::host_machine::what_follows_lives_exactly_as_long_as_its_host";
 
     /// T14: the same server behind its connections.
     const SIMULATION: &str =
@@ -248,6 +256,10 @@ mod tests {
             Bug::FormerLifeGoesOn,
             "allocator::tests::host_leases::what_followed_a_former_life_never_reaches_the_next_one",
         ),
+        (Bug::HostRenewedTooLate, HOSTS),
+        (Bug::FormerLifeGoesOn, HOSTS),
+        (Bug::FormerLifeEndsWithLease, HOSTS),
+        (Bug::UsedLifeBegins, HOSTS),
         (Bug::GraceOfHostsIgnored, LIVE),
         (Bug::GraceOfHostsIgnored, SCHEDULES),
         (

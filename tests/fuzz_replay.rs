@@ -1,9 +1,11 @@
-//! The committed corpora of the fuzz targets over the journal, the state, history and the configuration, on
+//! The committed corpora of the fuzz targets over the journal, the state, history, backups and the configuration, on
 //! stable: nothing panics, and what is read survives being written. The protocol's own are
 //! replayed by its crate.
 //!
 //! `ADDRD_CORPUS=write` writes the seeds anew: the golden records, batches and rows of them.
 
+#[path = "../fuzz/checks/backup.rs"]
+mod backup;
 #[path = "../fuzz/checks/config.rs"]
 mod config;
 #[path = "../fuzz/checks/history.rs"]
@@ -75,6 +77,22 @@ fn volumes_of_the_corpus_tell_something() {
     let told: BTreeSet<usize> =
         corpus("volume").iter().map(|(_, data)| history::volume(data)).collect();
     assert!(told.contains(&0) && told.len() > 2, "{told:?}");
+}
+
+/// Backups of the corpus come as far as one can, and no less far.
+#[test]
+fn the_corpus_of_backup_is_read() {
+    use backup::Fate;
+    if std::env::var("ADDRD_CORPUS").is_ok_and(|what| what == "write") {
+        seeds::write();
+    }
+    replay("backup", |data| {
+        backup::backup(data);
+    });
+    let fates: BTreeSet<_> =
+        corpus("backup").iter().map(|(_, data)| backup::backup(data)).collect();
+    assert!(fates.contains(&Fate::Refused) && fates.contains(&Fate::Unsound), "{fates:?}");
+    assert!(fates.contains(&Fate::NotMade) && fates.contains(&Fate::Restored), "{fates:?}");
 }
 
 #[test]
@@ -175,6 +193,7 @@ mod seeds {
     };
     use addrd::store::fake_disk::FakeDisk;
     use addrd::store::history::{HistorySettings, JournalEnds, LiveNames, Shelf, open};
+    use addrd::store::{BatchRow, Journal, Round, Settings, Step, Store, Taken};
     use std::sync::Arc;
 
     pub(super) fn write() {
@@ -184,6 +203,7 @@ mod seeds {
         save("row", rows(&records));
         save("configuration", configurations());
         save("volume", volumes());
+        save("backup", backups());
     }
 
     fn save(target: &str, seeds: impl IntoIterator<Item = Vec<u8>>) {
@@ -327,6 +347,73 @@ mod seeds {
             seed(0, &log[..log.len() - 70], &index[..300]),
             seed(0, &bad, index),
             seed(0, &[], &[]),
+        ]
+    }
+
+    /// A backup during which the state goes on changing: rows of one half of the changes, batches of the other.
+    fn taken(halves: [Vec<Vec<Effect>>; 2]) -> Vec<Vec<u8>> {
+        let settings = Settings {
+            journal_records_max: 4 << 10,
+            state_bytes: 128 << 10,
+            reserve_bytes: 0,
+            ..Settings::default()
+        };
+        let disk = Arc::new(FakeDisk::new());
+        let store = Store::create(disk, &settings, history::SERVER).unwrap();
+        let identity = store.identity();
+        let (mut journal, mut checkpointer, _) = store.split();
+        let mut sealer = journal.sealer(identity);
+        let mut backup = checkpointer.begin_backup(Seq(0));
+        let (mut tick, mut durable) = (1_000, Seq(0));
+        for (number, half) in halves.into_iter().enumerate() {
+            for effects in half {
+                let mut records = RecordBuffer::default();
+                effects.iter().for_each(|effect| records.push(effect));
+                let parts = [records.as_bytes()];
+                let header = sealer.seal(Tick(tick), 1, records.record_count(), &parts);
+                let row = BatchRow { header, parts: parts.into() };
+                journal.append(&Round { rows: &[row], trim_to: Seq(0) }).unwrap();
+                (tick, durable) = (tick + 1, header.last);
+            }
+            if number == 0 && durable > Seq(0) {
+                checkpointer.begin(u64::MAX, durable);
+                while checkpointer.step().unwrap() != Step::Idle {}
+                backup = checkpointer.begin_backup(durable);
+            }
+        }
+        let mut blocks = Vec::new();
+        while !backup.is_done() {
+            match backup.step(&checkpointer, durable, true).unwrap() {
+                Taken::Block(_, block) => blocks.push(block),
+                Taken::Nothing => panic!("rows may be read"),
+            }
+        }
+        blocks
+    }
+
+    /// Sound ones, sealed and as they are; one with every kind of record, one with rows twice; cut and changed ones.
+    fn backups() -> Vec<Vec<u8>> {
+        let all = backup::SEALS_BLOCKS | backup::SEALS_CONTENT | backup::COUNTS;
+        let seed = |what: u8, blocks: &[Vec<u8>]| [&[what][..], &blocks.concat()].concat();
+        let work = |from: u64, to: u64| (from..to).map(changes).collect();
+        let sound = taken([work(0, 2), work(2, 4)]);
+        let unfolded = taken([Vec::new(), work(0, 3)]);
+        let every: Vec<Effect> = golden().iter().map(|record| decode(record).unwrap().0).collect();
+        let every = taken([vec![every.clone()], vec![every]]);
+        let mut bad = sound.clone();
+        bad[0][30] ^= 1;
+        let last = sound.len() - 1;
+        vec![
+            seed(0, &sound),
+            seed(all, &sound),
+            seed(all, &unfolded),
+            seed(all, &every),
+            seed(all, &[&sound[..3], &sound[2..]].concat()),
+            seed(all, &[&sound[..1], &sound[last..]].concat()),
+            seed(all, &[&sound[..2], &sound[last..]].concat()),
+            seed(backup::SEALS_BLOCKS, &bad),
+            seed(0, &bad),
+            seed(0, &sound[..last]),
         ]
     }
 

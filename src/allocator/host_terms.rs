@@ -64,7 +64,7 @@ impl Hosts {
                 OnEnd::Report => None,
                 OnEnd::Release => Some(self.term_end(term)),
             },
-            _ if life <= self.host(host).ended => Some(0),
+            _ if self.host(host).ended.contains(&life) => Some(0),
             _ => Some(self.terms.granted_until()),
         }
     }
@@ -87,7 +87,10 @@ impl Hosts {
         self.leased += 1;
         *self.leased_by.entry(row.of.project).or_default() += 1;
         let HostLeaseRow { since, life, on_end, overdue, deadline, .. } = *row;
-        self.host_mut(host).term = Some(HostTerm { since, life, on_end, overdue, lease, deadline });
+        let of = self.host_mut(host);
+        of.term = Some(HostTerm { since, life, on_end, overdue, lease, deadline });
+        // A number that was used before, of which nothing is left, may begin again.
+        of.ended.retain(|ended| !(since..=life).contains(ended));
         self.look_for_ended(host);
         self.enlist(host);
     }
@@ -160,16 +163,27 @@ impl Hosts {
         self.first_of(host, self.ended_place(host)?)
     }
 
-    /// A life of a host has ended, and so have those before it: what followed has had all the grace there was.
-    pub(super) fn end_life(&mut self, host: u32, life: u64) {
-        self.host_mut(host).ended = life;
+    /// The lease of a host has ended, and with it its present: what followed has had all the grace there was. What
+    /// is of no present is not of it, and goes on as long as a grace does.
+    pub(super) fn end_present(&mut self, host: u32, term: &HostTerm) {
+        let of = self.host_mut(host);
+        let since = if is_planted(Bug::FormerLifeEndsWithLease) { 0 } else { term.since };
+        of.ended.extend(of.lives.range(since..=term.life).map(|(life, _)| *life));
         self.ended.insert(host);
     }
 
     /// What followed a life that has ended so: an allocation.
-    pub(super) fn next_without_grace(&self, host: u32) -> Option<u32> {
-        let place = self.ended_place(host).filter(|(life, _)| *life <= self.host(host).ended)?;
-        self.first_of(host, place)
+    ///
+    /// Shape: looks at each life that nothing follows any more once.
+    pub(super) fn next_without_grace(&mut self, host: u32) -> Option<u32> {
+        loop {
+            let of = self.host_mut(host);
+            let life = *of.ended.first()?;
+            if let Some(place) = of.following.range((life, 0)..=(life, u32::MAX)).next().copied() {
+                return self.first_of(host, place);
+            }
+            of.ended.pop_first();
+        }
     }
 
     /// One of those that follow the present of a host.

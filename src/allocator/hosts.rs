@@ -93,8 +93,8 @@ pub(super) struct Host {
     pub(super) following: BTreeSet<(u64, u32)>,
     /// How many follow each life.
     pub(super) lives: BTreeMap<u64, u64>,
-    /// What follows a life up to this one has ended, and had all the grace there was.
-    pub(super) ended: u64,
+    /// Lives that ended with their lease and may be followed still: they had all the grace there was.
+    pub(super) ended: BTreeSet<u64>,
     /// Its lease.
     pub(super) term: Option<HostTerm>,
     /// What it was told of what lives.
@@ -397,7 +397,7 @@ impl Hosts {
                 queued: None,
                 following: BTreeSet::new(),
                 lives: BTreeMap::new(),
-                ended: 0,
+                ended: BTreeSet::new(),
                 term: None,
             };
             let at = self.hosts.insert(made);

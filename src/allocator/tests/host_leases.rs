@@ -346,6 +346,42 @@ fn a_restart_gives_grace_to_leases_and_none_to_their_hosts_whose_end_is_known() 
     world.check();
 }
 
+/// What followed a former life went with the short lease of the next one, in the middle of the grace of a restart, before
+/// all who have it could have been heard: whatever ended a lease also ended the lives before it.
+#[test]
+fn the_end_of_a_lease_leaves_the_grace_of_former_lives() {
+    for how in [None, Some(OnEnd::Report), Some(OnEnd::Release)] {
+        let mut world = world_of(2);
+        world.renew_host(lease("n1", OnEnd::Release, 1)).unwrap();
+        world.try_take(1, follower(1, "n1")).unwrap();
+        world.try_take(2, follower(2, "n1")).unwrap();
+        world.lose_memory();
+        // The same deadline as before would keep the grace that it has.
+        world.wait(1);
+        world.renew_host(lease("n1", OnEnd::Release, 2)).unwrap();
+        world.try_take(2, follower(3, "n1")).unwrap();
+        match how {
+            None => world.wait(LEASE),
+            Some(on_end) => assert_eq!(world.end_host("n1", on_end).unwrap().following, 1),
+        }
+        world.end_all();
+        assert!(world.shown(1, 1).is_some() && world.shown(2, 2).is_some(), "{how:?}");
+        // Of the lease that ended there is nothing, or it follows nothing.
+        let left = world.shown(2, 3).map(|held| held.follows_host);
+        assert_eq!(left, (how == Some(OnEnd::Report)).then_some(false));
+        // Nor does any number that was used bring it into a present.
+        for begin in [1, 0] {
+            let refused = world.host_refusal(lease("n1", OnEnd::Release, begin));
+            let stale = if begin == 1 { Status::HOST_LIFE_STALE } else { Status::NO_HOST_LEASE };
+            assert_eq!(refused, stale);
+        }
+        world.wait(RESTART_GRACE_MS);
+        world.end_all();
+        assert_eq!((world.shown(1, 1), world.shown(2, 2)), (None, None));
+        world.check();
+    }
+}
+
 #[test]
 fn nothing_ends_while_the_clock_is_in_doubt_or_owners_retake_theirs() {
     let mut world = world_of(1);
