@@ -163,6 +163,8 @@ mod tests {
         (Bug::FailedWriteBelieved, SIMULATION),
         (Bug::ReleaseRecordDropped, SIMULATION),
         (Bug::SessionEpochIgnored, SIMULATION),
+        (Bug::HoldRunsOutFree, SIMULATION),
+        (Bug::LateConfirmRenumbers, SIMULATION),
         (Bug::ReadBeforeCommit, SCHEDULES),
         (Bug::FailedWriteBelieved, SCHEDULES),
         (Bug::ReleaseRecordDropped, SCHEDULES),
