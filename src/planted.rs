@@ -259,6 +259,7 @@ mod tests {
             "allocator::tests::host_leases::what_followed_a_former_life_never_reaches_the_next_one",
         ),
         (Bug::HostRenewedTooLate, HOSTS),
+        (Bug::HostRenewedTooLate, SCHEDULES),
         (Bug::FormerLifeGoesOn, HOSTS),
         (Bug::FormerLifeEndsWithLease, HOSTS),
         (Bug::UsedLifeBegins, HOSTS),
