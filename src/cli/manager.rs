@@ -142,7 +142,7 @@ pub(crate) async fn suspects(session: &Session, suspect: Suspect) -> Result<(), 
     let Suspect::List(which) = suspect;
     let client = session.client().await?;
     let (client, network) = named(&client, which.network.as_deref()).await?;
-    let filter = SuspectList { manager: which.manager, host: which.host };
+    let filter = SuspectList { manager: which.manager, host: which.host, cursor: None };
     let found = client.suspects(network, filter).await?;
     let mut names = Names::new(&client, &session.output);
     let mut out = session.output.list();
