@@ -15,6 +15,7 @@ use super::shard::{At, Scope};
 use super::slab::NIL;
 use crate::limits::LIST_OBJECTS_MAX;
 use crate::model::ProjectId;
+use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::list::CURSOR_BYTES_MAX;
 use addrd_protocol::message::reconcile::SUSPECTS_MAX;
 use addrd_protocol::message::{Allocation, Cursor, Reply, SuspectList, Suspects};
@@ -209,9 +210,9 @@ impl Shard {
             if stamp > until {
                 break;
             }
-            let is_suspect = stamp > place.seen
-                && !hosts.is_claimed(member)
-                && !self.is_over(self.ledger.at(allocation));
+            let is_seen = stamp <= place.seen && !is_planted(Bug::SeenSuspectsForgotten);
+            let is_suspect =
+                !is_seen && !hosts.is_claimed(member) && !self.is_over(self.ledger.at(allocation));
             if is_suspect && walk.found.len() >= SUSPECTS_MAX || !walk.look() {
                 return Err(place);
             }
@@ -237,7 +238,8 @@ pub(super) fn join(replies: Vec<Reply>) -> Suspects {
     let mut all = Suspects::default();
     for (_, part) in parts {
         // The first one is as large as a page at most: every page goes on.
-        if all.more || all.allocations.len() + part.allocations.len() > SUSPECTS_MAX {
+        let has_more = all.more && !is_planted(Bug::SuspectsOfWorkerLeftOut);
+        if has_more || all.allocations.len() + part.allocations.len() > SUSPECTS_MAX {
             all.more = true;
             return all;
         }

@@ -222,12 +222,18 @@ fn a_list_goes_on_where_more_ended_than_a_page_looks_at() {
 /// What is no suspect takes looks too: those that another host lists, and hosts that nobody spoke of.
 #[test]
 fn pages_without_suspects_go_on() {
-    let mut world = roomy(2, 2);
+    let mut world = roomy(2, 8);
+    let on_worker = |worker: u16| {
+        let place = |network: u128| worker_of(ProjectId::DEFAULT, network_id(network), 2).0;
+        (1..=8).find(|&network| place(network) == worker).expect("eight networks on two workers")
+    };
+    let networks = [on_worker(0), on_worker(1)];
     // More than a page looks at in each of the workers.
     let count = 2 * LIST_OBJECTS_MAX as u128 + 1_000;
     for number in 1..=count {
-        world.give(1 + number % 2, on(number, "cni", &format!("idle-{number}")));
-        world.give(1 + number % 2, on(count + number, "cni", "n1"));
+        let network = networks[number as usize % 2];
+        world.give(network, on(number, "cni", &format!("idle-{number}")));
+        world.give(network, on(count + number, "cni", "n1"));
     }
     let all: Vec<u128> = (count + 1..=2 * count).collect();
     for (number, some) in (1..).zip(all.chunks(2_000)) {
@@ -236,12 +242,16 @@ fn pages_without_suspects_go_on() {
         (part.part, part.parts) = (number - 1, all.len().div_ceil(2_000) as u16);
         world.reconcile(0, &part);
     }
-    world.give(1, on(9_999_999, "cni", "n1"));
+    for (network, number) in networks.into_iter().zip(9_999_991..) {
+        world.give(network, on(number, "cni", "n1"));
+    }
     world.reconcile(0, &call(1, "cni", "n1", &[]));
     let page = world.suspect_page(0, &SuspectList::default());
     assert!(page.allocations.is_empty() && page.more, "{}", page.allocations.len());
-    assert_eq!(world.all_suspects(0, SuspectList::default()), [9_999_999]);
-    assert_eq!(world.all_suspects(2, only(Some("cni"), Some("n1"))), []);
+    assert_eq!(world.all_suspects(0, SuspectList::default()), [9_999_991, 9_999_992]);
+    let second = networks[1];
+    assert_eq!(world.all_suspects(second, only(Some("cni"), Some("n1"))), [9_999_992]);
+    assert_eq!(world.all_suspects(second, only(Some("cni"), Some("n2"))), []);
 }
 
 /// A lease that is over counts as ended, whether or not it is worked off.
