@@ -82,6 +82,10 @@ pub const HTTP_CONNECTION_MS: u64 = 30_000;
 pub const HTTP_BUFFER_BYTES: usize = 8 << 10;
 /// Age of a loop's last turn from which the process is not alive, ms.
 pub const LOOP_AGE_MS: u64 = 10_000;
+/// Time between two looks at what a service manager is told, ms; less if its watchdog wants more.
+pub const SUPERVISOR_MS: u64 = 1_000;
+/// How often its watchdog is fed within its time: one that is late doesn't end the process.
+pub const WATCHDOG_FEEDS: u32 = 3;
 /// Subnets that `/metrics` shows by id.
 pub const SUBNETS_SHOWN_MAX: usize = 200;
 /// Time between two looks at how full all subnets are, ms.

@@ -61,6 +61,8 @@ mod sessions;
 mod shutdown;
 #[path = "process/starts.rs"]
 mod starts;
+#[path = "process/supervised.rs"]
+mod supervised;
 #[path = "process/upgrades.rs"]
 mod upgrades;
 #[path = "process/watching.rs"]

@@ -186,6 +186,19 @@ enum Command {
     Bench(bench::Bench),
     /// Prints a completion script for a shell.
     Completions(Completions),
+    /// Writes manual pages, one for each command, into a directory.
+    Man(Man),
+}
+
+/// Writes manual pages, one for each command, into a directory.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  addrd man ~/.local/share/man/man1
+  addrd man . && man ./addrd-allocate.1")]
+struct Man {
+    /// Directory; it must be there.
+    directory: std::path::PathBuf,
 }
 
 /// Prints a completion script for a shell.
@@ -237,6 +250,7 @@ fn run(cli: Cli) -> Result<(), Fault> {
             complete(&completions);
             Ok(())
         }
+        Command::Man(man) => write_man(&man),
         command => session.block_on(ask_server(&session, command)),
     }
 }
@@ -281,7 +295,8 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         | Command::Import(_)
         | Command::Convert(_)
         | Command::Context(_)
-        | Command::Completions(_) => Ok(()),
+        | Command::Completions(_)
+        | Command::Man(_) => Ok(()),
     }
 }
 
@@ -289,6 +304,13 @@ fn complete(completions: &Completions) {
     let mut script = Vec::new();
     clap_complete::generate(completions.shell, &mut Cli::command(), "addrd", &mut script);
     output::raw(&script);
+}
+
+fn write_man(man: &Man) -> Result<(), Fault> {
+    clap_mangen::generate_to(Cli::command(), &man.directory).map_err(|error| {
+        let directory = man.directory.display();
+        Fault::Usage(format!("cannot write manual pages into {directory}: {error}"))
+    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use addrd::engine::{
     Boot, BootError, Booted, Clock, Engine, StartProgress, SystemHands, UsageLevels, boot,
 };
 use addrd::limits;
-use addrd::server::{Server, Sockets};
+use addrd::server::{Server, Sockets, tell_ready, tell_stopping};
 use addrd::store::{self, history::HistorySettings};
 use addrd::telemetry::log::{self, Log};
 use addrd_client::{Client, Endpoint, Error, Settings};
@@ -144,7 +144,11 @@ pub(crate) fn run(_session: &Session, serve: &Serve) -> Result<(), Fault> {
         Sockets::bind(&config).map_err(|error| Fault::Usage(told(&error)))?
     };
     let progress = Arc::new(StartProgress::default());
-    let operators = telling.block_on(async { sockets.tell_operators(Arc::clone(&progress)) });
+    let operators = telling.block_on(async {
+        let operators = sockets.tell_operators(Arc::clone(&progress));
+        operators.tell_supervisor();
+        operators
+    });
     let booted = booted(&config, serve.adopt, progress)?;
     let is_demo = serve.dev && booted.is_untouched();
     let engine = booted.running.engine().clone();
@@ -162,6 +166,7 @@ pub(crate) fn run(_session: &Session, serve: &Serve) -> Result<(), Fault> {
         tell_adoption(&engine_told);
         output::to_stderr(&format!("data in {}", config.data_directory.display()));
         output::to_stderr(&format!("listening on {}", places.all().join(", ")));
+        tell_ready();
         serve_until_signal(server, &places, serve.dev, is_demo).await
     });
     drop(runtime);
@@ -307,6 +312,7 @@ async fn any([mut first, mut second]: [Signal; 2]) {
         _ = first.recv() => {}
         _ = second.recv() => {}
     }
+    tell_stopping();
     output::to_stderr("stopping");
 }
 

@@ -19,6 +19,7 @@ mod shared;
 #[cfg(test)]
 mod simulation;
 mod sockets;
+mod supervisor;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod writing;
 pub use decider::{Decider, DeciderStatus, Figures, Identity, Readiness};
 pub use operators::Operators;
 pub use sockets::Sockets;
+pub use supervisor::{tell_ready, tell_stopping};
 
 use crate::config::Config;
 use crate::engine::StartProgress;

@@ -107,6 +107,14 @@ impl Operators {
         Self { front, address, stop, task }
     }
 
+    /// Something else that goes on until the end.
+    pub(super) fn spawn<F>(&self, what: impl FnOnce(Arc<Front>, CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.task.spawn(what(Arc::clone(&self.front), self.stop.clone()));
+    }
+
     /// The address, as the system chose it.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {

@@ -134,6 +134,23 @@ fn completions_are_scripts() {
 }
 
 #[test]
+fn manual_pages_are_there_for_each_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let man = |place: &std::path::Path| {
+        let mut command = program();
+        command.arg("man").arg(place);
+        run(command)
+    };
+    man(folder.path()).ok();
+    for (page, part) in [("addrd.1", ".SH SUBCOMMANDS"), ("addrd-allocate.1", "Examples:")] {
+        let text = std::fs::read_to_string(folder.path().join(page)).unwrap();
+        assert!(text.contains(".TH") && text.contains(part), "{page}: {text}");
+    }
+    assert!(folder.path().join("addrd-subnet-create.1").exists());
+    man(&folder.path().join("missing")).fails(2);
+}
+
+#[test]
 fn contexts_keep_servers_under_names() {
     let server = Server::dev();
     let folder = tempfile::tempdir().unwrap();

@@ -92,7 +92,15 @@ impl Site {
     /// # Panics
     /// When the binary does not start.
     pub(crate) fn spawn(&self) -> Server<'_> {
-        let child = self.command().spawn().expect("the binary starts");
+        self.spawn_as(self.command())
+    }
+
+    /// The same with a command that was changed.
+    ///
+    /// # Panics
+    /// When the binary does not start.
+    pub(crate) fn spawn_as(&self, mut command: Command) -> Server<'_> {
+        let child = command.spawn().expect("the binary starts");
         Server { site: self, child: Some(child) }
     }
 

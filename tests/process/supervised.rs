@@ -1,0 +1,74 @@
+//! As a service of systemd: who started it is told when it is ready, that it lives, and that it stops.
+
+use crate::support::server::Site;
+use crate::support::{eventually, run};
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// The other end of `NOTIFY_SOCKET`.
+struct Manager {
+    socket: UnixDatagram,
+    told: Vec<String>,
+}
+
+impl Manager {
+    /// Takes what is there; how often a line was told by now.
+    fn count(&mut self, line: &str) -> usize {
+        let mut bytes = [0; 4 << 10];
+        while let Ok(length) = self.socket.recv(&mut bytes) {
+            let text = String::from_utf8(bytes[..length].to_vec()).expect("it is text");
+            self.told.extend(text.lines().map(str::to_owned));
+        }
+        self.told.iter().filter(|told| *told == line).count()
+    }
+
+    async fn hears(&mut self, line: &str, times: usize) {
+        eventually(line, async || (self.count(line) >= times).then_some(())).await;
+    }
+}
+
+#[test]
+fn a_service_manager_is_told_when_it_is_ready_that_it_lives_and_that_it_stops() {
+    run(LIMIT, async {
+        let site = Site::new();
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = folder.path().join("notify");
+        let socket = UnixDatagram::bind(&place).expect("a socket");
+        socket.set_nonblocking(true).expect("it can be asked");
+        let mut manager = Manager { socket, told: Vec::new() };
+        let mut command = site.command();
+        command.env("NOTIFY_SOCKET", &place).env("WATCHDOG_USEC", "300000");
+        let mut server = site.spawn_as(command);
+        manager.hears("READY=1", 1).await;
+        // Whoever waits for it can use it at once.
+        site.client().await.server_status().await.expect("it answers");
+        manager.hears("WATCHDOG=1", 3).await;
+        manager.hears("STATUS=ready", 1).await;
+        assert_eq!(manager.count("STOPPING=1"), 0);
+        server.terminate();
+        manager.hears("STOPPING=1", 1).await;
+        assert!(server.ended().await.success());
+        assert_eq!(manager.count("READY=1"), 1);
+    });
+}
+
+#[test]
+fn a_watchdog_of_another_process_is_not_fed() {
+    run(LIMIT, async {
+        let site = Site::new();
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = folder.path().join("notify");
+        let socket = UnixDatagram::bind(&place).expect("a socket");
+        socket.set_nonblocking(true).expect("it can be asked");
+        let mut manager = Manager { socket, told: Vec::new() };
+        let mut command = site.command();
+        command.env("NOTIFY_SOCKET", &place).env("WATCHDOG_USEC", "300000");
+        command.env("WATCHDOG_PID", "1");
+        let server = site.spawn_as(command);
+        manager.hears("STATUS=ready", 1).await;
+        server.stop().await;
+        assert_eq!((manager.count("READY=1"), manager.count("WATCHDOG=1")), (1, 0));
+    });
+}
