@@ -42,6 +42,7 @@ pub(super) struct Mender {
 }
 
 /// The index at hand.
+#[expect(clippy::large_enum_variant, reason = "there is one of it, for the life of the historian")]
 #[derive(Debug)]
 enum Work {
     /// It is read up to this line.
