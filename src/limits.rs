@@ -433,6 +433,11 @@ pub const HISTORY_NAMES_FOUND_MAX: usize = 16 << 10;
 pub const HISTORY_PLACES_MAX: usize = 64;
 /// Bytes that a question reads before it says where to go on: about 100 ms.
 pub const HISTORY_LOOK_BYTES_MAX: u64 = 128 << 20;
+/// Files of history that are to go and can't be removed, with which it begins no volume and gives none up.
+pub const HISTORY_LEFT_FILES_MAX: usize = 16;
+/// Bytes of indexes, the newest ones, that are read whole after a start: of 1 GiB of history. Of others what is
+/// wrong is found by a question.
+pub const HISTORY_INDEX_CHECK_BYTES_MAX: u64 = 64 << 20;
 /// Free bytes of the disk below which history grows no more: far from where the server refuses something.
 pub const HISTORY_FREE_BYTES_MIN: u64 = 4 * DISK_FREE_BYTES_MIN;
 /// Bytes of batches that the historian takes from the journal before it looks at anything else.

@@ -120,6 +120,10 @@ pub(crate) enum Bug {
     ShiftIsGrowth,
     /// History that misses a part says that it has all.
     HistoryGapNotTold,
+    /// What can't be removed of history is out of account.
+    HistoryLeftNotCounted,
+    /// A volume of history ends where the next one begins, whatever those behind that one say.
+    HistoryUpToTheNextOnly,
 }
 
 /// Whether this bug is planted.
@@ -209,6 +213,19 @@ mod tests {
         (
             Bug::HistoryGapNotTold,
             "store::history::tests::what_the_journal_had_forgotten_is_a_gap_that_is_told",
+        ),
+        (
+            Bug::HistoryLeftNotCounted,
+            "store::history::tests::refusing::every_byte_counts_whatever_is_refused",
+        ),
+        (
+            Bug::HistoryUpToTheNextOnly,
+            "store::history::tests::overlap::every_later_volume_says_where_all_before_it_end",
+        ),
+        (
+            Bug::HistoryUpToTheNextOnly,
+            "store::history::tests::overlap::\
+             what_could_not_be_read_at_a_start_is_not_told_twice_later",
         ),
         (Bug::RestNotEncoded, SCHEDULES),
         (Bug::RenewedTooLate, SCHEDULES),

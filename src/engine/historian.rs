@@ -264,7 +264,11 @@ impl Historian {
         self.tidy(now)?;
         let has_taken = self.take(now)?;
         self.sync(now)?;
-        Ok(if has_taken { Progress::Worked } else { Progress::Idle })
+        let is_mending = match &mut self.phase {
+            Phase::Running(running) => running.history.mend(),
+            Phase::Unread(_) => false,
+        };
+        Ok(if has_taken || is_mending { Progress::Worked } else { Progress::Idle })
     }
 
     /// Appends the next piece of the journal.

@@ -165,6 +165,11 @@ impl IndexBuilder {
         if self.is_void || self.blocks.len() < BLOCKS_LEAST { 0 } else { self.head().bytes() }
     }
 
+    /// Whether a volume of so many bytes of batches can have one.
+    pub(super) const fn is_worth(&self, batches: u64) -> bool {
+        batches > self.block_bytes
+    }
+
     fn head(&self) -> Head {
         Head {
             server: ServerId::NIL,
@@ -328,6 +333,33 @@ impl Index {
     /// Its blocks, in order.
     pub(crate) fn blocks(&self) -> &[BlockMark] {
         &self.blocks
+    }
+
+    /// Bytes of its file.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.head.bytes()
+    }
+
+    /// Whether some lines are whole, and, with the last of them, its names; gives the line to go on with.
+    ///
+    /// Shape: one read a line, all names at the end.
+    ///
+    /// # Errors
+    /// Of the system.
+    pub(super) fn is_whole(&self, line: usize, lines: usize) -> io::Result<(bool, Option<usize>)> {
+        let end = line.saturating_add(lines).min(LINES);
+        for line in line..end {
+            if self.line(line)?.is_none() {
+                return Ok((false, None));
+            }
+        }
+        if end < LINES {
+            return Ok((true, Some(end)));
+        }
+        match self.each_name(&mut |_| {}) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok((false, None)),
+            names => names.map(|()| (true, None)),
+        }
     }
 
     /// Bytes that a look at one key takes.

@@ -71,7 +71,7 @@ impl Looker {
             let looked = self.look_through(volume, &ask, &mut spent, &mut told);
             let looked = looked.or_else(|error| match error.kind() {
                 // It went meanwhile, as too old or too much.
-                io::ErrorKind::NotFound => {
+                io::ErrorKind::NotFound if !self.shelf.has(volume.number) => {
                     told.entries.truncate(before);
                     Ok(Looked { next: None, is_damaged: false })
                 }
@@ -165,6 +165,9 @@ impl Looker {
             Err(error) if index.is_some() => {
                 let number = volume.number;
                 tracing::warn!(%error, number, "the index of a part of history can't be used");
+                if error.kind() == io::ErrorKind::InvalidData {
+                    self.shelf.note_torn(number);
+                }
                 told.entries.truncate(before);
                 Way { index: None, ..way }.go(spent, told)
             }

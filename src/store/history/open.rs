@@ -6,9 +6,10 @@ use super::layout::{
     End, HEAD_BYTES, HEAD_LENGTH, Head, INDEX, UNBORN, index_file, number_before, number_in,
     volume_file,
 };
+use super::left::{bytes_of, remove_or_bytes, try_remove};
 use super::scan::{Piece, scan};
 use super::shelf::{Shelf, Volume};
-use super::writer::{History, HistorySettings, write_end, write_index};
+use super::writer::{History, HistorySettings, write_end};
 use crate::model::{Incarnation, Seq, ServerId, Tick};
 use crate::planted::{Bug, is_planted};
 use crate::store::disk::{Disk, DiskFile};
@@ -46,7 +47,9 @@ pub fn open(
     now: Tick,
 ) -> io::Result<History> {
     let numbers = files(&*disk)?;
-    remove_strays(&*disk, &numbers)?;
+    let next_number = next_number(&*disk)?;
+    let mut left = Left { disk: &*disk, files: Vec::new() };
+    left.remove_strays(&numbers)?;
     let mut heads = Vec::new();
     for &number in &numbers {
         match head_of(&*disk, number) {
@@ -60,7 +63,6 @@ pub fn open(
             }
         }
     }
-    let next_number = numbers.last().map_or(1, |last| last.saturating_add(1));
     // The volumes are found aside: who looks something up meanwhile has those before.
     let mut volumes: Vec<Volume> = Vec::new();
     let mut last = None;
@@ -73,18 +75,21 @@ pub fn open(
         });
         match (head, found) {
             (_, Some(Ok(found))) if !found.volume.is_empty() => {
-                if !found.is_full {
+                let mut volume = found.volume;
+                if found.is_full {
+                    volume.bytes += bytes_of(&*disk, &index_file(*number))?;
+                } else {
                     // Of a volume that has no end it can't be.
-                    remove_file(&*disk, &index_file(*number))?;
+                    left.remove(index_file(*number))?;
                 }
-                volumes.push(found.volume);
+                volumes.push(volume);
                 // Only the last one can go on: one before it that was left without an end gets it now.
                 // Where something between them is missing, what stands in the file is left as it is.
                 let first = found.volume.first.0;
                 if let Some((before, _)) = last.replace((found, is_last))
                     && before.volume.last.0.saturating_add(1) == first
                 {
-                    add_end(&*disk, identity.0, before, &mut volumes);
+                    left.add_end((identity.0, &settings), before, &mut volumes);
                 }
             }
             (head, found) => {
@@ -93,16 +98,17 @@ pub fn open(
                 });
                 let has_nothing = matches!(&found, Some(Ok(found)) if found.is_bare);
                 if is_given_again || has_nothing {
-                    remove_volume(&*disk, *number)?;
+                    left.remove(volume_file(*number))?;
+                    left.remove(index_file(*number))?;
                 } else {
                     tracing::warn!(number, "a file of history can't be read; it is missing");
-                    volumes.push(unreadable(&*disk, *number, volumes.last()));
+                    volumes.push(unreadable(&*disk, *number, volumes.last())?);
                     last = last.map(|(found, _)| (found, false));
                 }
             }
         }
     }
-    shelf.replace(volumes);
+    shelf.replace(volumes, left.files);
     let mut history =
         History::new(disk, settings, identity, shelf, next_number, (journal.first, now));
     if let Some((last, is_last)) = last.filter(|(last, _)| last.volume.incarnation == identity.1) {
@@ -150,7 +156,8 @@ fn until_of(
     last: Seq,
 ) -> Seq {
     let by_journal = if head.incarnation == incarnation { last } else { Seq(u64::MAX) };
-    let later = later.iter().filter_map(|(_, later)| later.as_ref());
+    let count = if is_planted(Bug::HistoryUpToTheNextOnly) { 1 } else { later.len() };
+    let later = later.iter().take(count).filter_map(|(_, later)| later.as_ref());
     let of_same = later.filter(|later| later.incarnation == head.incarnation);
     let firsts = of_same.map(|later| Seq(later.first.0.saturating_sub(1)));
     firsts.fold(by_journal, Seq::min)
@@ -172,42 +179,99 @@ pub(super) fn head_of(disk: &dyn Disk, number: u64) -> io::Result<Option<Head>> 
     Ok(Head::decode(&bytes).filter(|head| head.number == number))
 }
 
-/// Removes volumes whose begin was cut short, in which nothing ever was, and indexes without a volume.
-fn remove_strays(disk: &dyn Disk, numbers: &BTreeSet<u64>) -> io::Result<()> {
-    let is_stray = |name: &&String| {
-        let index = number_before(name, INDEX);
-        number_before(name, UNBORN).is_some()
-            || index.is_some_and(|number| !numbers.contains(&number))
+/// A number that no file of history has, whatever it is a file of: what couldn't be removed keeps its own.
+fn next_number(disk: &dyn Disk) -> io::Result<u64> {
+    let number_of = |name: &String| {
+        number_in(name).or(number_before(name, INDEX)).or(number_before(name, UNBORN))
     };
-    disk.names()?.iter().filter(is_stray).try_for_each(|name| disk.remove(name))
+    let last = disk.names()?.iter().filter_map(number_of).max();
+    Ok(last.map_or(1, |last| last.saturating_add(1)))
 }
 
-/// Gives a volume that nothing is appended to any more the end and the index that it has none of: so it is
-/// read whole at a start only once. If the disk refuses, a later start does it.
-fn add_end(disk: &dyn Disk, server: ServerId, found: Found, volumes: &mut [Volume]) {
-    let Volume { number, end, .. } = found.volume;
-    let volume = volumes.iter_mut().find(|volume| volume.number == number);
-    let Some(volume) = volume.filter(|_| !found.is_full) else { return };
-    let cut = found.file.set_len(end).and_then(|()| write_end(&*found.file, &found.volume));
-    match cut {
-        Ok(()) => {
-            volume.bytes = end + HEAD_LENGTH;
-            volume.bytes += write_index(disk, server, &found.volume, found.index);
+/// What is to go, and couldn't be removed: its names and bytes.
+struct Left<'a> {
+    disk: &'a dyn Disk,
+    files: Vec<(String, u64)>,
+}
+
+impl Left<'_> {
+    fn remove(&mut self, name: String) -> io::Result<()> {
+        if let Some(bytes) = remove_or_bytes(self.disk, &name)? {
+            self.files.push((name, bytes));
         }
-        Err(error) => tracing::warn!(%error, number, "a part of history isn't ended"),
+        Ok(())
+    }
+
+    /// Removes volumes whose begin was cut short, in which nothing ever was, and indexes without a volume.
+    fn remove_strays(&mut self, numbers: &BTreeSet<u64>) -> io::Result<()> {
+        let is_stray = |name: &String| {
+            let index = number_before(name, INDEX);
+            number_before(name, UNBORN).is_some()
+                || index.is_some_and(|number| !numbers.contains(&number))
+        };
+        self.disk.names()?.into_iter().filter(is_stray).try_for_each(|name| self.remove(name))
+    }
+
+    /// Gives a volume that nothing is appended to any more the end and the index that it has none of: so it is
+    /// read whole at a start only once. If the disk refuses, or there is no room for it, a later start does it.
+    fn add_end(
+        &mut self,
+        (server, settings): (ServerId, &HistorySettings),
+        found: Found,
+        volumes: &mut [Volume],
+    ) {
+        let disk = self.disk;
+        let Volume { number, end, .. } = found.volume;
+        let volume = volumes.iter_mut().find(|volume| volume.number == number);
+        let Some(volume) = volume.filter(|_| !found.is_full) else { return };
+        let most = HEAD_LENGTH + found.index.bytes();
+        let done = bytes_of_all(disk).and_then(|bytes| {
+            if bytes.saturating_add(most) > settings.bytes_max {
+                return Ok(false);
+            }
+            found.file.set_len(end)?;
+            // It may come so far and fail.
+            volume.bytes = volume.bytes.max(end + HEAD_LENGTH);
+            write_end(&*found.file, &found.volume)?;
+            Ok(true)
+        });
+        match done {
+            Ok(true) => {
+                volume.bytes = end + HEAD_LENGTH;
+                let index_most = found.index.bytes();
+                let index = found.index.write(disk, server, &found.volume);
+                volume.bytes += index.unwrap_or_else(|error| {
+                    tracing::warn!(%error, number, "the index of a part of history isn't written");
+                    let name = index_file(number);
+                    if try_remove(disk, &name).is_err() {
+                        let bytes = bytes_of(disk, &name).unwrap_or(index_most);
+                        self.files.push((name, bytes));
+                    }
+                    0
+                });
+            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, number, "a part of history isn't ended"),
+        }
     }
 }
 
-/// Bytes of a file; 0 if there is none.
-fn bytes_of(disk: &dyn Disk, name: &str) -> u64 {
-    disk.open(name).and_then(|file| file.len()).unwrap_or(0)
+/// Bytes of all files of history.
+fn bytes_of_all(disk: &dyn Disk) -> io::Result<u64> {
+    let is_own = |name: &&String| {
+        number_in(name).or(number_before(name, INDEX)).or(number_before(name, UNBORN)).is_some()
+    };
+    disk.names()?.iter().filter(is_own).map(|name| bytes_of(disk, name)).sum()
 }
 
 /// A volume of which nothing can be read stays until its time has come, behind the one before it.
-fn unreadable(disk: &dyn Disk, number: u64, before: Option<&Volume>) -> Volume {
-    let bytes = bytes_of(disk, &volume_file(number)) + bytes_of(disk, &index_file(number));
+///
+/// # Errors
+/// Of the system: how much it has isn't known.
+fn unreadable(disk: &dyn Disk, number: u64, before: Option<&Volume>) -> io::Result<Volume> {
+    let bytes = bytes_of(disk, &volume_file(number))? + bytes_of(disk, &index_file(number))?;
     let (last, tick) = before.map_or((Seq(0), Tick(0)), |before| (before.last, before.tick));
-    Volume {
+    Ok(Volume {
         number,
         incarnation: before.map_or(Incarnation(0), |before| before.incarnation),
         first: Seq(last.0.saturating_add(1)),
@@ -219,7 +283,7 @@ fn unreadable(disk: &dyn Disk, number: u64, before: Option<&Volume>) -> Volume {
         end: 0,
         bytes,
         is_damaged: true,
-    }
+    })
 }
 
 /// A volume as it was found.
@@ -260,7 +324,6 @@ pub(super) fn find_volume(
     let mut index = settings.index(head.names);
     if let Some(end) = end_of(&*file, head, bytes)?.filter(|end| end.last <= until) {
         (volume.last, volume.tick, volume.end) = (end.last, end.tick, end.offset);
-        volume.bytes += bytes_of(disk, &index_file(head.number));
         return Ok(Found { file, volume, is_full: true, is_bare: false, index });
     }
     let piece = Piece { begin, end: bytes, first: Some(head.first) };
@@ -288,16 +351,4 @@ fn end_of(file: &dyn DiskFile, head: &Head, bytes: u64) -> io::Result<Option<End
     file.read_at(at, &mut found)?;
     let fits = |end: &End| end.number == head.number && end.offset == at;
     Ok(End::decode(&found).filter(fits))
-}
-
-fn remove_volume(disk: &dyn Disk, number: u64) -> io::Result<()> {
-    remove_file(disk, &volume_file(number))?;
-    remove_file(disk, &index_file(number))
-}
-
-fn remove_file(disk: &dyn Disk, name: &str) -> io::Result<()> {
-    match disk.remove(name) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }

@@ -2,6 +2,8 @@
 //! Reads no file.
 
 use crate::model::{Incarnation, Seq, Tick};
+use crate::planted::{Bug, is_planted};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A volume as far as it can be read.
@@ -63,6 +65,15 @@ struct State {
     taken: Seq,
     dropped: u64,
     is_paused: bool,
+    /// Files of no volume that are to go and couldn't be removed, and their bytes.
+    left: Vec<(String, u64)>,
+    /// The volume that couldn't be removed last.
+    stays: Option<u64>,
+    /// Volumes whose indexes were looked at in this life.
+    seen: BTreeSet<u64>,
+    /// Volumes with an index that a question couldn't use, and all that ever were.
+    torn: BTreeSet<u64>,
+    were_torn: BTreeSet<u64>,
 }
 
 /// What operators see of history.
@@ -70,7 +81,7 @@ struct State {
 pub struct HistoryFigures {
     /// It is complete from this moment on.
     pub reach: Tick,
-    /// Bytes of its files.
+    /// Bytes of its files, also of those that are to go and can't be removed.
     pub bytes: u64,
     /// Volumes.
     pub volumes: u64,
@@ -109,7 +120,8 @@ impl Shelf {
         let sum = |of: fn(&Volume) -> u64| state.volumes.iter().map(of).sum();
         HistoryFigures {
             reach: reach_of(&state.volumes, &state.next).max(state.least),
-            bytes: sum(|volume| volume.bytes),
+            bytes: sum(|volume| volume.bytes)
+                + state.left.iter().map(|(_, bytes)| bytes).sum::<u64>(),
             volumes: state.volumes.len() as u64,
             dropped: state.dropped,
             damaged: sum(|volume| u64::from(volume.is_damaged)),
@@ -172,10 +184,31 @@ impl Shelf {
         state.least = state.least.max(least);
     }
 
-    /// All volumes as they were found, instead of those before; none is written.
-    pub(crate) fn replace(&self, volumes: Vec<Volume>) {
+    /// The disk refused to remove a file that is of no volume any more.
+    pub(super) fn note_left(&self, name: &str, bytes: u64) {
         let mut state = self.state();
-        state.volumes = volumes;
+        state.left.retain(|(left, _)| left != name);
+        let bytes = if is_planted(Bug::HistoryLeftNotCounted) { 0 } else { bytes };
+        state.left.push((name.to_owned(), bytes));
+    }
+
+    /// A file that was to go is gone.
+    pub(super) fn note_gone(&self, name: &str) {
+        self.state().left.retain(|(left, _)| left != name);
+    }
+
+    /// Files that the disk refused to remove.
+    pub(super) fn left(&self) -> Vec<String> {
+        self.state().left.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// All volumes as they were found, and what can't be removed, instead of those before; none is written.
+    pub(super) fn replace(&self, volumes: Vec<Volume>, left: Vec<(String, u64)>) {
+        let mut state = self.state();
+        (state.volumes, state.left) = (volumes, left);
+        let numbers: BTreeSet<u64> = state.volumes.iter().map(|volume| volume.number).collect();
+        state.seen.retain(|number| numbers.contains(number));
+        state.were_torn.retain(|number| numbers.contains(number));
         state.is_open = false;
     }
 
@@ -215,11 +248,55 @@ impl Shelf {
         Some(gone)
     }
 
+    /// The oldest volume couldn't be removed: it is there still. Tells whether that is news.
+    pub(super) fn return_oldest(&self, volume: Volume) -> bool {
+        let mut state = self.state();
+        state.volumes.insert(0, volume);
+        state.stays.replace(volume.number) != Some(volume.number)
+    }
+
     /// Takes the newest volume away.
     pub(crate) fn remove_newest(&self) -> Option<Volume> {
         let mut state = self.state();
         state.is_open = false;
         state.volumes.pop()
+    }
+
+    /// Whether a volume is there.
+    pub(super) fn has(&self, number: u64) -> bool {
+        self.state().volumes.iter().any(|volume| volume.number == number)
+    }
+
+    /// A volume has so many bytes now.
+    pub(super) fn set_bytes(&self, number: u64, bytes: u64) {
+        let mut state = self.state();
+        let found = state.volumes.iter_mut().find(|volume| volume.number == number);
+        if let Some(volume) = found {
+            volume.bytes = bytes;
+        }
+    }
+
+    /// Full volumes whose indexes nobody has looked at in this life, oldest first: they count as looked at.
+    pub(super) fn take_unseen(&self) -> Vec<u64> {
+        let full = self.full();
+        let mut state = self.state();
+        full.iter()
+            .map(|volume| volume.number)
+            .filter(|number| state.seen.insert(*number))
+            .collect()
+    }
+
+    /// The index of a volume can't be used. Once in a life it is made anew.
+    pub(super) fn note_torn(&self, number: u64) {
+        let mut state = self.state();
+        if state.were_torn.insert(number) {
+            state.torn.insert(number);
+        }
+    }
+
+    /// A volume whose index is to be made anew.
+    pub(super) fn take_torn(&self) -> Option<u64> {
+        self.state().torn.pop_first()
     }
 
     /// The volumes that are full, oldest first.

@@ -2,6 +2,9 @@
 //! address and by owner, in both orders and pages of any size; and its bounds.
 
 mod bounds;
+mod mending;
+mod overlap;
+mod refusing;
 
 use super::layout::{index_file, volume_file};
 use super::*;

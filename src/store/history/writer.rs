@@ -3,11 +3,14 @@
 
 use super::index::IndexBuilder;
 use super::layout::{End, HEAD_LENGTH, Head, index_file, unborn_file, volume_file};
+use super::left::{give_up_oldest, remove_file, remove_left, remove_volume};
+use super::mend::{Mender, Place};
 use super::name::{LiveNames, NAME_BYTES};
 use super::shelf::{Next, Shelf, Volume};
 use crate::journal::{BatchError, BatchView};
 use crate::limits::{
-    HISTORY_BLOCK_BYTES, HISTORY_SPANS, HISTORY_VOLUME_BYTES_LEAST, HISTORY_VOLUME_BYTES_MAX,
+    HISTORY_BLOCK_BYTES, HISTORY_LEFT_FILES_MAX, HISTORY_SPANS, HISTORY_VOLUME_BYTES_LEAST,
+    HISTORY_VOLUME_BYTES_MAX,
 };
 use crate::model::{Incarnation, Seq, ServerId, Tick};
 use crate::store::disk::{Disk, DiskFile};
@@ -77,6 +80,8 @@ struct Open {
     synced: Volume,
     /// The system was told to begin writing what is in front of this.
     written: u64,
+    /// Offset that no write came beyond, also none that failed.
+    touched: u64,
     /// When it was begun.
     begun: Tick,
     index: IndexBuilder,
@@ -96,13 +101,14 @@ pub struct History {
     /// Batches that belong behind the volume that is written, and aren't in its file yet.
     buffer: Vec<u8>,
     next_number: u64,
-    /// A volume whose begin isn't durable yet.
-    unborn: Option<u64>,
+    /// A volume whose begin isn't durable yet, and how many bytes it has at most.
+    unborn: Option<(u64, u64)>,
     /// Bytes that were written and not synced.
     loose_bytes: u64,
     /// The next volume is complete from then on, if it begins with `expected`.
     since: Tick,
     expected: Seq,
+    mender: Mender,
 }
 
 impl History {
@@ -114,6 +120,7 @@ impl History {
         next_number: u64,
         (expected, since): (Seq, Tick),
     ) -> Self {
+        let mender = Mender::new(&shelf);
         let history = Self {
             disk,
             settings,
@@ -127,6 +134,7 @@ impl History {
             loose_bytes: 0,
             since,
             expected,
+            mender,
         };
         history.show_next();
         history
@@ -142,8 +150,8 @@ impl History {
     pub(super) fn resume(&mut self, file: Arc<dyn DiskFile>, volume: Volume, index: IndexBuilder) {
         self.expected = Seq(volume.last.0 + 1);
         self.shelf.update_last(volume, true);
-        let (written, begun) = (volume.end, volume.since);
-        self.open = Some(Open { file, volume, synced: volume, written, begun, index });
+        let (written, touched, begun) = (volume.end, volume.end, volume.since);
+        self.open = Some(Open { file, volume, synced: volume, written, touched, begun, index });
         self.since = Tick(volume.tick.0.saturating_add(1));
         self.show_next();
     }
@@ -225,9 +233,9 @@ impl History {
         if count == 0 {
             return Ok(());
         }
-        let kept = self.open.as_ref().map_or(0, |open| HEAD_LENGTH + open.index.bytes());
-        self.make_room(count + kept)?;
+        self.make_room(count + self.kept_bytes())?;
         let Some(open) = &mut self.open else { return Ok(()) };
+        open.touched = open.volume.end + count;
         open.file.write_at(open.volume.end, &self.buffer)?;
         self.buffer.clear();
         open.volume.end += count;
@@ -246,12 +254,20 @@ impl History {
         Ok(())
     }
 
+    /// Bytes that the end and the index of the volume that is written will take.
+    fn kept_bytes(&self) -> u64 {
+        self.open.as_ref().map_or(0, |open| HEAD_LENGTH + open.index.bytes())
+    }
+
     /// Lets the oldest volumes go until so many bytes more are no more than all may be.
     fn make_room(&self, bytes: u64) -> Result<(), Refused> {
         while self.shelf.figures().bytes.saturating_add(bytes) > self.settings.bytes_max {
-            if !self.give_up_oldest() {
-                return Err(Refused::TooSmall);
+            // What can't be told any more goes first.
+            if remove_left(&*self.disk, &self.shelf) || self.give_up_oldest() {
+                continue;
             }
+            let has_nothing = self.shelf.left().is_empty() && self.shelf.full().is_empty();
+            return Err(if has_nothing { Refused::TooSmall } else { stays() });
         }
         Ok(())
     }
@@ -291,13 +307,15 @@ impl History {
             return Ok(());
         }
         self.write()?;
-        Ok(self.close()?)
+        self.close()
     }
 
     /// Writes the end behind a full volume, and its index.
-    fn close(&mut self) -> io::Result<()> {
+    fn close(&mut self) -> Result<(), Refused> {
         debug_assert!(self.buffer.is_empty(), "an end goes behind everything");
-        let Some(open) = &self.open else { return Ok(()) };
+        self.make_room(self.kept_bytes())?;
+        let Some(open) = &mut self.open else { return Ok(()) };
+        open.touched = open.volume.end + HEAD_LENGTH;
         write_end(&*open.file, &open.volume)?;
         let tick = open.volume.tick;
         self.loose_bytes = 0;
@@ -305,7 +323,7 @@ impl History {
         let volume = Volume { bytes: open.volume.bytes + HEAD_LENGTH, ..open.volume };
         self.shelf.update_last(volume, false);
         if let Some(open) = self.open.take() {
-            let index = write_index(&*self.disk, self.server, &volume, open.index);
+            let index = write_index(&*self.disk, &self.shelf, self.server, &volume, open.index);
             self.shelf.update_last(Volume { bytes: volume.bytes + index, ..volume }, false);
         }
         Ok(())
@@ -322,7 +340,12 @@ impl History {
         if self.is_too_small_for(names) {
             return Err(Refused::TooSmall);
         }
-        self.make_room(HEAD_LENGTH + names.count() as u64 * NAME_BYTES as u64)?;
+        let begin_bytes = HEAD_LENGTH + names.count() as u64 * NAME_BYTES as u64;
+        self.make_room(begin_bytes)?;
+        let is_left = |shelf: &Shelf| shelf.left().len() >= HISTORY_LEFT_FILES_MAX;
+        if is_left(&self.shelf) && !remove_left(&*self.disk, &self.shelf) {
+            return Err(stays());
+        }
         let since = if is_next { self.since } else { self.since.max(now) };
         let count = u32::try_from(names.count()).unwrap_or(u32::MAX);
         let number = self.next_number;
@@ -336,7 +359,7 @@ impl History {
         };
         let file = self.disk.create(&unborn_file(number))?;
         self.next_number += 1;
-        self.unborn = Some(number);
+        self.unborn = Some((number, begin_bytes));
         let mut at = HEAD_LENGTH;
         let mut piece = Vec::with_capacity(PIECE_BYTES + NAME_BYTES);
         for name in names.iter().take(count as usize) {
@@ -372,7 +395,15 @@ impl History {
         self.shelf.push(volume, true);
         self.unborn = None;
         let index = self.settings.index(count);
-        self.open = Some(Open { file, volume, synced: volume, written: begin, begun: now, index });
+        self.open = Some(Open {
+            file,
+            volume,
+            synced: volume,
+            written: begin,
+            touched: begin,
+            begun: now,
+            index,
+        });
         Ok(())
     }
 
@@ -383,8 +414,8 @@ impl History {
         self.buffer.clear();
         let Some(open) = self.open.take() else {
             // The begin of a volume failed: it is on no shelf.
-            if let Some(number) = self.unborn.take() {
-                self.remove(number);
+            if let Some((number, most)) = self.unborn.take() {
+                remove_volume(&*self.disk, &self.shelf, number, most);
             }
             return self.expected;
         };
@@ -393,19 +424,26 @@ impl History {
             (Tick(synced.tick.0.saturating_add(1)), Seq(synced.last.0 + 1));
         if synced.is_empty() {
             self.shelf.remove_newest();
-            self.remove(synced.number);
+            remove_volume(&*self.disk, &self.shelf, synced.number, open.touched);
         } else {
-            // If the file can't be cut, the first hand-over of the next volume says where it ends.
-            let _ = open.file.set_len(synced.end);
-            self.shelf.update_last(synced, false);
+            // If the file can't be cut, the first hand-over of the next volume says where it ends, and all of
+            // it counts.
+            let cut = open.file.set_len(synced.end).and_then(|()| open.file.sync());
+            let bytes = if cut.is_ok() { synced.bytes } else { open.touched.max(synced.bytes) };
+            self.shelf.update_last(Volume { bytes, ..synced }, false);
         }
         self.shelf.note_taken(Seq(self.expected.0.saturating_sub(1)));
         self.show_next();
         self.expected
     }
 
-    fn remove(&self, number: u64) {
-        remove(&*self.disk, number);
+    /// A piece of looking at indexes, and of making anew what is broken of them; tells whether there may be
+    /// more. Nothing depends on it: what fails is looked at again after the next start.
+    pub fn mend(&mut self) -> bool {
+        let reserved = self.kept_bytes() + self.buffer.len() as u64;
+        let Self { disk, shelf, settings, server, mender, .. } = self;
+        let bytes_max = settings.bytes_max.saturating_sub(reserved);
+        mender.step(Place { disk: &**disk, shelf, settings, server: *server, bytes_max })
     }
 
     /// Gives the oldest volume up, because there is no space; tells whether there was one beside the
@@ -422,21 +460,14 @@ impl History {
     }
 }
 
-/// Gives the oldest full volume up; tells whether there was one.
-pub fn give_up_oldest(disk: &dyn Disk, shelf: &Shelf) -> bool {
-    let has_full = !shelf.full().is_empty();
-    if has_full && let Some(gone) = shelf.remove_oldest() {
-        remove(disk, gone.number);
-    }
-    has_full
-}
-
-/// Removes what is too old or too much, oldest first; gives how many volumes went.
+/// Removes what is too old or too much, oldest first, and what couldn't be removed before; gives how many
+/// volumes went.
 ///
 /// Shape: a few files; call it again until it says 0.
 pub fn trim(disk: &dyn Disk, shelf: &Shelf, settings: &HistorySettings, now: Tick) -> usize {
     let least = Tick(now.0.saturating_sub(settings.age_ms_max));
     shelf.set_least(least);
+    remove_left(disk, shelf);
     for gone in 0..TRIM_VOLUMES {
         let full = shelf.full();
         let bytes = shelf.figures().bytes;
@@ -444,20 +475,16 @@ pub fn trim(disk: &dyn Disk, shelf: &Shelf, settings: &HistorySettings, now: Tic
         if oldest.tick >= least && bytes <= settings.bytes_max {
             return gone;
         }
-        give_up_oldest(disk, shelf);
+        if !give_up_oldest(disk, shelf) {
+            return gone;
+        }
     }
     TRIM_VOLUMES
 }
 
-/// Removes the files of a volume. Its index goes last: without its volume it is removed at the next start.
-fn remove(disk: &dyn Disk, number: u64) {
-    for name in [unborn_file(number), volume_file(number), index_file(number)] {
-        if let Err(error) = disk.remove(&name)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, name, "a file of history can't be removed");
-        }
-    }
+/// There is no room, and what is to go can't be removed: looked at again after a while.
+fn stays() -> Refused {
+    Refused::Io(io::Error::other("files of history that are to go can't be removed"))
 }
 
 /// Writes the end of a volume, durably.
@@ -470,15 +497,17 @@ pub(super) fn write_end(file: &dyn DiskFile, volume: &Volume) -> io::Result<()> 
 }
 
 /// Writes the index of a full volume, if it is worth one; gives its bytes. Without it questions read more.
-pub(super) fn write_index(
+fn write_index(
     disk: &dyn Disk,
+    shelf: &Shelf,
     server: ServerId,
     volume: &Volume,
     index: IndexBuilder,
 ) -> u64 {
+    let (name, most) = (index_file(volume.number), index.bytes());
     index.write(disk, server, volume).unwrap_or_else(|error| {
         tracing::warn!(%error, number = volume.number, "the index of a part of history isn't written");
-        let _ = disk.remove(&index_file(volume.number));
+        remove_file(disk, shelf, &name, most);
         0
     })
 }

@@ -9,7 +9,7 @@ impl Keeper {
     }
 }
 
-fn bytes_on(disk: &FakeDisk) -> u64 {
+pub(super) fn bytes_on(disk: &FakeDisk) -> u64 {
     disk.contents().values().map(|content| content.len() as u64).sum()
 }
 
@@ -129,12 +129,12 @@ fn all_asks(world: &mut World, count: usize) -> Vec<Ask> {
     (0..count).map(|_| Ask { limit: 200, ..world.ask() }).collect()
 }
 
-fn answers(keeper: &Keeper, asks: &[Ask]) -> Vec<Vec<Line>> {
+pub(super) fn answers(keeper: &Keeper, asks: &[Ask]) -> Vec<Vec<Line>> {
     asks.iter().map(|ask| keeper.all(ask)).collect()
 }
 
 /// Volumes of a few blocks, each with an index.
-fn indexed(seed: u64) -> (World, FakeDisk, Keeper) {
+pub(super) fn indexed(seed: u64) -> (World, FakeDisk, Keeper) {
     let mut world = World::new(seed);
     let disk = FakeDisk::new();
     let settings = HistorySettings { age_ms_max: 32 * 200_000, ..WIDE };
