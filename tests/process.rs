@@ -55,12 +55,16 @@ mod quotas;
 mod reconciling;
 #[path = "process/repeats.rs"]
 mod repeats;
+#[path = "process/secured.rs"]
+mod secured;
 #[path = "process/sessions.rs"]
 mod sessions;
 #[path = "process/shutdown.rs"]
 mod shutdown;
 #[path = "process/starts.rs"]
 mod starts;
+#[path = "process/tls.rs"]
+mod tls;
 #[path = "process/upgrades.rs"]
 mod upgrades;
 #[path = "process/watching.rs"]

@@ -8,6 +8,7 @@ mod controller;
 
 use super::admission::Peer;
 use super::connection;
+use super::origin::Origin;
 use super::shared::Shared;
 use crate::config::Config;
 use crate::engine::tests::stage::{
@@ -46,7 +47,7 @@ impl House {
     fn recover(disk: FakeDisk, workers: u16) -> Self {
         let stage = Stage::recover(disk, workers);
         let config = Config { data_directory: "/".into(), ..Config::default() };
-        let shared = Shared::new(stage.engine.clone(), &config, None, Arc::default());
+        let shared = Shared::new(stage.engine.clone(), &config, None, Arc::default(), None);
         Self { stage, shared, connections: Vec::new() }
     }
 
@@ -54,7 +55,8 @@ impl House {
     fn connect(&mut self, pipe_bytes: usize) -> Option<DuplexStream> {
         let seats = self.shared.admission.admit(Peer::Local).ok()?;
         let (ours, theirs) = tokio::io::duplex(pipe_bytes);
-        self.connections.push(Box::pin(connection::serve(theirs, Arc::clone(&self.shared), seats)));
+        let (shared, origin) = (Arc::clone(&self.shared), Origin::of(Peer::Local));
+        self.connections.push(Box::pin(connection::serve(theirs, shared, seats, origin)));
         Some(ours)
     }
 
