@@ -201,3 +201,78 @@ async fn get(
     let _ = stream.read_to_end(&mut bytes).await;
     http::Answer::read(&bytes).ok()
 }
+
+#[test]
+fn the_command_line_speaks_tls_and_says_what_is_missing() {
+    run(LIMIT, async {
+        let shelf = Shelf::new();
+        let site = Site::new().with_config(&format!(
+            "journal_records_max = 262144\nlog_level = \"debug\"\n{}",
+            shelf.files.mutual()
+        ));
+        let server = site.start().await;
+        let own = shelf.authority.client("spiffe://example/web");
+        let path = |name: &str| shelf.folder.path().join(name);
+        for (name, text) in [
+            ("ca.pem", &shelf.authority.pem()),
+            ("web.pem", &own.certificate),
+            ("web.key", &own.key),
+            ("other.pem", &Authority::new().pem()),
+        ] {
+            put(&path(name), text);
+        }
+        let place = site.listen().to_string();
+        let ask = async |words: &[&str]| {
+            let mut command = addrd();
+            command.current_dir(shelf.folder.path()).env("XDG_CONFIG_HOME", shelf.folder.path());
+            command.args(words);
+            let output = ended(command).await;
+            (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        };
+        let own = ["--tls-certificate", "web.pem", "--tls-key", "web.key"];
+        let status = ["server", "status", "--server", &place];
+        let with = |more: &[&[&'static str]]| [&status[..], &more.concat()].concat();
+
+        let (code, said) = ask(&with(&[&["--tls-ca", "ca.pem"], &own])).await;
+        assert_eq!((code, said.as_str()), (Some(0), ""));
+        for (words, code, says) in [
+            (with(&[]), 7, "hint: give the CA that signed its certificate: --tls-ca"),
+            (
+                with(&[&["--tls-ca", "ca.pem"]]),
+                5,
+                "it wants a certificate\nhint: see --tls-certificate",
+            ),
+            (with(&[&["--tls-ca", "other.pem"], &own]), 5, "none of the given CAs has signed it"),
+            (
+                with(&[&["--tls-ca", "ca.pem", "--tls-server-name", "a.example"], &own]),
+                5,
+                "a.example",
+            ),
+            (
+                with(&[&["--tls-ca", "ca.pem", "--tls-key", "web.key"]]),
+                2,
+                "--tls-certificate is needed",
+            ),
+            (with(&[&own]), 2, "--tls-ca is needed"),
+            (with(&[&["--tls-ca", "missing.pem"]]), 2, "missing.pem: "),
+            (with(&[&["--tls-ca", "web.key"]]), 2, "web.key: there is no certificate"),
+        ] {
+            let (found, said) = ask(&words).await;
+            assert!(found == Some(code) && said.contains(says), "{words:?}: {found:?} {said}");
+        }
+        // A context keeps the paths from the root, and serves from elsewhere.
+        let (code, said) =
+            ask(&[&["context", "set", "prod", "--server", &place, "--tls-ca", "ca.pem"], &own[..]]
+                .concat())
+            .await;
+        assert_eq!((code, said.as_str()), (Some(0), ""));
+        let (code, said) = ask(&["server", "status"]).await;
+        assert_eq!((code, said.as_str()), (Some(0), ""));
+        let log = site.log();
+        assert!(
+            log.contains("connection opened") && log.contains("\"spiffe://example/web\""),
+            "{log}"
+        );
+        server.stop().await;
+    });
+}
