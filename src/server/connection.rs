@@ -267,7 +267,7 @@ impl<D: Decider> Connection<D> {
         io: &mut S,
         cx: &mut Context<'_>,
     ) -> Poll<std::io::Result<()>> {
-        if self.is_unflushed {
+        if self.is_unflushed && !is_planted(Bug::WriteNotFlushed) {
             ready!(Pin::new(io).poll_flush(cx))?;
             self.is_unflushed = false;
         }

@@ -4,7 +4,7 @@
 use crate::support::certificates::{Authority, Files, Signed, put};
 use crate::support::server::{Site, addrd};
 use crate::support::{eventually, http, run, soon};
-use addrd_client::{Client, Settings};
+use addrd_client::{Client, Error, Settings, TlsFailure};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -147,6 +147,37 @@ async fn open(shelf: &Shelf, config: &str, flags: &[&str]) -> Output {
 /// A site that listens on every address.
 fn open_site(settings: &str) -> Site {
     Site::new().with_config(&format!("journal_records_max = 262144\n{settings}")).open()
+}
+
+#[test]
+fn a_certificate_that_is_over_is_presented_and_told_of() {
+    run(LIMIT, async {
+        let shelf = Shelf::new();
+        shelf.files.replace(&shelf.authority.expired("spiffe://example/server"));
+        let site = Site::new()
+            .with_config(&format!("journal_records_max = 262144\n{}", shelf.files.mutual()));
+        let server = site.start().await;
+        assert!(
+            site.log().contains("the certificate of tls_certificate is over"),
+            "{}",
+            site.log()
+        );
+        // The first day of 2001.
+        eventually("the end of the certificate", async || {
+            let ends = site.figures().await.get("addrd_tls_certificate_end_seconds");
+            (ends == Some(978_307_200.0)).then_some(())
+        })
+        .await;
+        let own = shelf.authority.client("spiffe://example/web");
+        let tls = Some(shelf.authority.tls(Some(&own)));
+        let refused = soon("an answer", Client::connect(Settings { tls, ..site.settings() })).await;
+        let untrusted = matches!(
+            &refused,
+            Err(Error::Tls { failure: TlsFailure::Untrusted(why), .. }) if why.contains("expired")
+        );
+        assert!(untrusted, "{refused:?}");
+        server.stop().await;
+    });
 }
 
 #[test]

@@ -32,6 +32,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Tls {
     settings: crate::config::TlsSettings,
     live: Mutex<Kept>,
+    /// Held while files are read, so that what was read first never replaces what was read later.
+    reading: Mutex<()>,
     handshakes: Arc<Allowance>,
     figures: TlsFigures,
 }
@@ -88,6 +90,7 @@ impl Tls {
         Ok(Some(Arc::new(Self {
             settings: settings.clone(),
             live: Mutex::new(Kept { live, stamps }),
+            reading: Mutex::new(()),
             handshakes: Arc::new(Allowance::new(config.bounds.tls_handshakes_max.into())),
             figures: TlsFigures::default(),
         })))
@@ -96,13 +99,17 @@ impl Tls {
     /// Reads the files again, whether they seem to have changed or not.
     ///
     /// Connections that are there go on with what they began with.
+    ///
+    /// Concurrency: one reads at a time; handshakes don't wait for it.
     pub fn reload(&self) -> Reload {
+        let _alone = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let stamps = stamps(&self.settings);
         self.read(stamps)
     }
 
     /// Reads the files again if they changed since they were read last.
     pub(super) fn reload_if_changed(&self) -> Reload {
+        let _alone = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let stamps = stamps(&self.settings);
         let is_same = self.kept().stamps == stamps;
         if is_same { Reload::Same } else { self.read(stamps) }

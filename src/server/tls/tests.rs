@@ -1,16 +1,21 @@
 //! What is built from bytes and files, and what is told when it can't be.
 
 use super::files::{load, stamps};
-use super::material::{Bytes, Demand, Live, Which, Wrong, build, term};
+use super::material::{Bytes, Demand, Live, Which, Wrong, build, term, verifier};
 use super::name::names_of;
 use super::{CertificateName, HandshakeFailure};
 use crate::config::TlsSettings;
-use rcgen::{CertificateParams, KeyPair, SanType, date_time_ymd};
-use rustls::pki_types::CertificateDer;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType, date_time_ymd,
+};
+use rustls::CertificateError;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A certificate that nobody signed but itself.
@@ -180,6 +185,46 @@ fn a_file_that_was_exchanged_is_seen_also_behind_a_link() {
     assert_ne!(stamps(&settings), before);
     std::os::unix::fs::symlink("2.pem", &link).unwrap();
     assert_ne!(stamps(&settings), before);
+}
+
+#[test]
+fn only_who_is_named_is_let_in_if_there_is_a_list() {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let signed = |names: Vec<SanType>| {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = names;
+        params.signed_by(&KeyPair::generate().unwrap(), &ca).unwrap().der().clone()
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
+    let is_let_in = |listed: &[&str], names: Vec<SanType>| {
+        let listed: Vec<String> = listed.iter().map(|name| (*name).to_owned()).collect();
+        let demand = Demand { required: true, names: &listed };
+        let verifier = verifier(ca.pem().as_bytes(), demand, &provider).unwrap();
+        match verifier.verify_client_cert(&signed(names), &[], now) {
+            Ok(_) => true,
+            Err(error) => {
+                let why = CertificateError::ApplicationVerificationFailure;
+                assert_eq!(error, rustls::Error::InvalidCertificate(why));
+                false
+            }
+        }
+    };
+    assert!(is_let_in(&[], vec![uri("spiffe://x/a")]));
+    assert!(is_let_in(&[], vec![]));
+    assert!(is_let_in(&["b.example", "spiffe://x/a"], vec![uri("spiffe://x/a")]));
+    for names in [
+        vec![uri("spiffe://x/b")],
+        // The URI is the name.
+        vec![uri("spiffe://x/b"), dns("b.example")],
+        vec![uri("SPIFFE://x/a")],
+        vec![uri("spiffe://x/a/more")],
+        vec![],
+    ] {
+        assert!(!is_let_in(&["spiffe://x/a", "b.example"], names.clone()), "{names:?}");
+    }
 }
 
 #[test]
