@@ -96,6 +96,10 @@ pub(crate) enum Bug {
     ClaimsIgnored,
     /// What a host lists no more is as if it had never done so.
     EndedClaimKeepsNothing,
+    /// A list of suspects that lost its place begins its host again.
+    SeenSuspectsForgotten,
+    /// A list of suspects goes on behind a worker that has more.
+    SuspectsOfWorkerLeftOut,
     /// What is transferred keeps its revision.
     TransferKeepsRevision,
     /// What is transferred is still found under its former key, and not under the new one.
@@ -167,6 +171,8 @@ mod tests {
         (Bug::FailedWriteBelieved, SIMULATION),
         (Bug::ReleaseRecordDropped, SIMULATION),
         (Bug::SessionEpochIgnored, SIMULATION),
+        (Bug::HoldRunsOutFree, SIMULATION),
+        (Bug::LateConfirmRenumbers, SIMULATION),
         (Bug::ReadBeforeCommit, SCHEDULES),
         (Bug::FailedWriteBelieved, SCHEDULES),
         (Bug::ReleaseRecordDropped, SCHEDULES),
@@ -261,6 +267,7 @@ mod tests {
             "allocator::tests::host_leases::what_followed_a_former_life_never_reaches_the_next_one",
         ),
         (Bug::HostRenewedTooLate, HOSTS),
+        (Bug::HostRenewedTooLate, SCHEDULES),
         (Bug::FormerLifeGoesOn, HOSTS),
         (Bug::FormerLifeEndsWithLease, HOSTS),
         (Bug::UsedLifeBegins, HOSTS),
@@ -280,6 +287,12 @@ mod tests {
             Bug::ClaimsIgnored,
             "allocator::tests::reconcile::what_another_host_lists_is_not_released",
         ),
+        (
+            Bug::SeenSuspectsForgotten,
+            "allocator::tests::suspects::\
+             what_stays_suspect_is_listed_once_whatever_comes_and_goes",
+        ),
+        (Bug::SuspectsOfWorkerLeftOut, "allocator::tests::suspects::pages_without_suspects_go_on"),
         (
             Bug::ChosenWhileAdopting,
             "allocator::tests::adoption::nothing_is_chosen_whatever_way_it_is_asked_for",

@@ -6,14 +6,15 @@
 mod program;
 
 use addrd_client::protocol::message::{
-    AllocationFilter, Batch, BatchItem, BatchMode, BatchResult, Fences, Lookup, NetworkCreate,
-    NetworkDelete, Release, Strategy, SubnetCreate, SubnetKind, Target,
+    AllocationFilter, Batch, BatchItem, BatchMode, BatchResult, EventKind, EventObject, Fences,
+    Lookup, NetworkCreate, NetworkDelete, PortFilter, Release, Strategy, SubnetCreate, SubnetKind,
+    SuspectList, Target, Watch,
 };
 use addrd_client::protocol::{NetworkId, OwnerId, Setting, Slot, Status, SubnetId};
-use addrd_client::{BackoffLimits, Client, Deleted, Error, Settings, plain_allocate};
+use addrd_client::{BackoffLimits, Change, Client, Deleted, Error, Settings, plain_allocate};
 use program::Server;
 use rustix::process::Signal;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -149,4 +150,82 @@ async fn another_way_to_the_same_server_is_taken() {
     let pinned = Settings { server_id: Some(id), ..settings(&other.place) };
     let error = Client::connect(pinned).await.unwrap_err();
     assert!(matches!(error, Error::WrongServer { expected, .. } if expected == id), "{error}");
+}
+
+/// What is held, by address.
+type Held = BTreeMap<IpAddr, OwnerId>;
+
+/// Between the pages and behind the last one addresses come and go, also such as were listed before: the watch from
+/// the list's position tells all of that.
+#[tokio::test]
+async fn a_list_and_a_watch_from_its_position_end_with_the_exact_state() {
+    let server = Server::dev();
+    let client = Client::connect(settings(&server.place)).await.unwrap();
+    make(&client).await;
+    for number in 0..60 {
+        client.allocate(NETWORK, plain_allocate(owner(number))).await.unwrap();
+    }
+    let list = || client.allocations(NETWORK, AllocationFilter::default()).page_objects(7);
+    let mut listed = list();
+    assert_eq!(listed.position(), None, "nothing was read yet");
+    let (mut known, mut round, mut began) = (Held::new(), 0, None);
+    while let Some(page) = listed.next_page().await.unwrap() {
+        assert_eq!(*began.get_or_insert(listed.position()), listed.position(), "of the first page");
+        known.extend(page.iter().map(|held| (held.address, held.owner)));
+        // One that was listed, one that will be, and a new one.
+        client.release(NETWORK, release(round)).await.unwrap();
+        client.release(NETWORK, release(59 - round)).await.unwrap();
+        client.allocate(NETWORK, plain_allocate(owner(100 + round))).await.unwrap();
+        round += 1;
+    }
+    assert!(round > 5, "{round} pages");
+    client.release(NETWORK, release(30)).await.unwrap();
+    client.allocate(NETWORK, plain_allocate(owner(200))).await.unwrap();
+    let mut again = list();
+    let truth: Held =
+        again.collect().await.unwrap().iter().map(|held| (held.address, held.owner)).collect();
+    assert_ne!(known, truth, "the list alone is of no time");
+    let from = listed.position();
+    assert!(from.unwrap().position < again.position().unwrap().position);
+    let watch = Watch { from, kinds: vec![EventKind::Allocation], ..Watch::default() };
+    let mut changes = client.watch(NETWORK, watch).await.unwrap();
+    while let Change::Event(event) = changes.next().await.unwrap() {
+        match event.object {
+            EventObject::Allocation(held) => drop(known.insert(held.address, held.owner)),
+            EventObject::Gone(gone) => drop(known.remove(&gone.address.unwrap())),
+            other => panic!("not asked for: {other:?}"),
+        }
+    }
+    assert_eq!(known, truth);
+}
+
+/// Each list of what a watch tells has a position, with the incarnation of the server that told it.
+#[tokio::test]
+async fn lists_say_from_where_to_watch() {
+    let server = Server::dev();
+    let client = Client::connect(settings(&server.place)).await.unwrap();
+    make(&client).await;
+    let incarnation = client.server().unwrap().incarnation;
+    macro_rules! position_of {
+        ($list:expr) => {{
+            let mut list = $list;
+            list.collect().await.unwrap();
+            list.position()
+        }};
+    }
+    for position in [
+        position_of!(client.networks(None)),
+        position_of!(client.subnets(NETWORK)),
+        position_of!(client.allocations(NETWORK, AllocationFilter::default())),
+        position_of!(client.ports(NETWORK, PortFilter::default())),
+        position_of!(client.projects(None)),
+        position_of!(client.pools(None)),
+    ] {
+        let position = position.unwrap();
+        assert_eq!(position.incarnation, incarnation);
+        let watch = Watch { from: Some(position), ..Watch::default() };
+        client.watch(NetworkId::NIL, watch).await.unwrap();
+    }
+    assert_eq!(position_of!(client.jobs()), None);
+    assert_eq!(position_of!(client.suspects(NetworkId::NIL, SuspectList::default())), None);
 }

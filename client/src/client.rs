@@ -308,7 +308,9 @@ impl Inbox {
 /// The last answer was "later". It is true of its own send only.
 fn given_up(request: &Request, answer: Answer) -> Result<Answer, Error> {
     match answer {
-        Answer { body: Err(failure), in_doubt: true } if changes_something(request.opcode()) => {
+        Answer { body: Err(failure), in_doubt: true, .. }
+            if changes_something(request.opcode()) =>
+        {
             Err(doubted(request, Error::Refused(failure)))
         }
         answer => Ok(answer),

@@ -1,8 +1,8 @@
 //! One request on its way through a lane. Decides nothing.
 
 use crate::error::Error;
-use addrd_protocol::Opcode;
 use addrd_protocol::message::{Failure, Reply};
+use addrd_protocol::{Incarnation, Opcode};
 use bytes::BytesMut;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
@@ -13,6 +13,8 @@ pub(crate) struct Answer {
     pub(crate) body: Result<Reply, Box<Failure>>,
     /// An earlier send of the same request may have been applied.
     pub(crate) in_doubt: bool,
+    /// Which life of the data the server has that said it.
+    pub(crate) incarnation: Incarnation,
 }
 
 /// A request, where its answer goes, and its share of the bounds.

@@ -229,7 +229,7 @@ impl Shard {
             }
             Request::SuspectList(request) => {
                 let network = self.network_if_named(scope)?;
-                Reply::Suspects(Box::new(self.suspect_list(scope, network, request)))
+                Reply::Suspects(Box::new(self.suspect_list(at, scope, network, request)?))
             }
             Request::ManagerList(request) => {
                 Reply::Managers(Box::new(self.manager_list(scope.project, request)?))

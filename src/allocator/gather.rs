@@ -4,13 +4,13 @@ use super::leases::any_left;
 use super::pages::{Cursor, Kind};
 use super::refusal::{Refused, refuse, unsupported};
 use super::shard::{Answer, At, Scope};
+use super::suspects;
 use crate::model::{Family, Status, Text};
 use addrd_protocol::message::allocation::LOOKUPS_MAX;
 use addrd_protocol::message::list::PAGE_OBJECTS_MAX;
-use addrd_protocol::message::reconcile::SUSPECTS_MAX;
 use addrd_protocol::message::{
     Cursor as CursorBytes, HostLease, HostLeasePage, HostLeaseState, JobPage, Lookups, ManagerPage,
-    ManagerUse, NetworkPage, Reconciled, RenewedOwner, Reply, Request, Suspects,
+    ManagerUse, NetworkPage, Reconciled, RenewedOwner, Reply, Request,
 };
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ pub fn merge(at: &At, request: &Request, _scope: &Scope, parts: Vec<Answer>) -> 
         }
         Request::RenewOwner(_) => Reply::RenewedOwner(renewed(replies)?),
         Request::Reconcile(_) => Reply::Reconciled(Box::new(reconciled(replies))),
-        Request::SuspectList(_) => Reply::Suspects(Box::new(suspects(replies))),
+        Request::SuspectList(_) => Reply::Suspects(Box::new(suspects::join(replies))),
         Request::ManagerList(request) => {
             Reply::Managers(Box::new(managers(replies, most(request.limit))))
         }
@@ -169,19 +169,6 @@ fn reconciled(replies: Vec<Reply>) -> Reconciled {
         released: all.released + part.released,
     });
     all.unwrap_or_default()
-}
-
-fn suspects(replies: Vec<Reply>) -> Suspects {
-    let mut all = Suspects::default();
-    for reply in replies {
-        if let Reply::Suspects(part) = reply {
-            all.more |= part.more;
-            all.allocations.extend(part.allocations);
-        }
-    }
-    all.more |= all.allocations.len() > SUSPECTS_MAX;
-    all.allocations.truncate(SUSPECTS_MAX);
-    all
 }
 
 /// Those of the same name are one. Behind the last name of a shard that has more, nothing is complete.

@@ -28,6 +28,9 @@ type HostKey = (u32, Option<Text>);
 /// The calls of a host: about one network, by its handle, or about all.
 pub(super) type CallScope = Option<u32>;
 
+/// The number of a manager and that of a host of it: in this order a project's hosts are gone through.
+pub(super) type HostPlace = (u32, u32);
+
 /// Which group of a host: a network, by its handle, and the life of the host that its members follow; 0 = they
 /// follow none.
 pub(super) type GroupKey = (u32, u64);
@@ -39,6 +42,8 @@ pub(super) struct Hosts {
     managers_by_name: BTreeMap<(ProjectId, Text), u32>,
     hosts: Arena<Host>,
     hosts_by_name: BTreeMap<HostKey, u32>,
+    /// The same by project and number: unlike a name, a number fits a cursor, and it stays as long as the host.
+    hosts_by_number: BTreeSet<(ProjectId, HostPlace)>,
     groups: Arena<Group>,
     members: Arena<Member>,
     /// The last stamp that was given.
@@ -145,6 +150,7 @@ impl Hosts {
             managers_by_name: BTreeMap::new(),
             hosts: Arena::new(),
             hosts_by_name: BTreeMap::new(),
+            hosts_by_number: BTreeSet::new(),
             groups: Arena::new(),
             members: Arena::new(),
             stamp: 0,
@@ -246,6 +252,20 @@ impl Hosts {
         range.take_while(move |((of, _), _)| *of == manager).map(|(_, &at)| (at, self.hosts.at(at)))
     }
 
+    /// The first host of a project from one number on up to another.
+    pub(super) fn next_host(
+        &self,
+        project: ProjectId,
+        from: HostPlace,
+        to: HostPlace,
+    ) -> Option<HostPlace> {
+        if from > to {
+            return None;
+        }
+        let range = self.hosts_by_number.range((project, from)..=(project, to));
+        range.map(|&(_, place)| place).next()
+    }
+
     /// The texts of a member, which all of its host share.
     pub(super) fn texts_of(&self, member: u32) -> (Option<Text>, Option<Text>) {
         let (manager, host) = self.place_of(member);
@@ -314,6 +334,25 @@ impl Hosts {
             .map(|at| (at, self.members.at(at)))
             .take_while(move |(_, member)| member.stamp <= until)
             .map(|(at, member)| (at, member.allocation))
+    }
+
+    /// The members of a group behind one of them, if that is where it was at a stamp; else all of them. The one touched
+    /// longest ago comes first.
+    ///
+    /// Gives members, their allocations and stamps.
+    pub(super) fn members_behind(
+        &self,
+        group: u32,
+        member: u32,
+        stamp: u64,
+    ) -> impl Iterator<Item = (u32, u32, u64)> {
+        let is_there = |one: &&Member| (one.group, one.stamp) == (group, stamp);
+        let behind = self.members.get(member).filter(is_there);
+        let first = behind.map_or_else(|| self.groups.at(group).first, |one| one.next);
+        let next = |at: u32| Some(at).filter(|&at| at != NIL);
+        std::iter::successors(next(first), move |&at| next(self.members.at(at).next))
+            .map(|at| (at, self.members.at(at)))
+            .map(|(at, member)| (at, member.allocation, member.stamp))
     }
 
     // Changing.
@@ -402,6 +441,7 @@ impl Hosts {
             };
             let at = self.hosts.insert(made);
             self.hosts_by_name.insert((of, name), at);
+            self.hosts_by_number.insert((project, (of, at)));
             self.managers.at_mut(of).known += 1;
             at
         })
@@ -541,6 +581,7 @@ impl Hosts {
         self.ended.remove(&host);
         self.hosts.remove(host);
         let of = self.managers.at_mut(manager);
+        self.hosts_by_number.remove(&(of.project, (manager, host)));
         of.known -= 1;
         if of.known == 0 {
             self.managers_by_name.remove(&(of.project, of.name.clone()));
@@ -606,6 +647,10 @@ impl Hosts {
             if count != host.allocations {
                 found.push(format!("host {:?} counts {} of {count}", host.name, host.allocations));
             }
+            let numbered = (self.managers.at(host.manager).project, (host.manager, at));
+            if !self.hosts_by_number.contains(&numbered) {
+                found.push(format!("host {:?} is not in the order of numbers", host.name));
+            }
             members += count;
             let claims = self.claims.values().filter(|claim| claim.host == at).count() as u64;
             self.check_terms(at, host, found);
@@ -613,6 +658,9 @@ impl Hosts {
             if claims != host.claims || !queued {
                 found.push(format!("host {:?} claims {} of {claims}", host.name, host.claims));
             }
+        }
+        if self.hosts_by_number.len() != self.hosts.count() as usize {
+            found.push("the order of numbers has hosts that are not there".to_owned());
         }
         if members != u64::from(self.members.count()) {
             found.push(format!("hosts have {members} of {} members", self.members.count()));

@@ -52,6 +52,7 @@ mod spanning;
 mod subnet;
 mod subnets;
 mod survey;
+mod suspects;
 #[cfg(test)]
 mod tests;
 mod totals;

@@ -7,6 +7,7 @@ use super::refusal::{Refused, refuse_field};
 use super::shard::At;
 use crate::limits::LIST_OBJECTS_MAX;
 use crate::model::{Family, Status};
+use addrd_protocol::message::list::CURSOR_BYTES_MAX;
 use addrd_protocol::message::{Cursor as CursorBytes, PageRequest};
 
 /// What a cursor goes through.
@@ -29,6 +30,8 @@ pub(super) enum Kind {
     Scope = 0x21,
     /// Subnet pools by number.
     Pool = 0x22,
+    /// Suspects of a project by worker, host and how long nobody touched them.
+    Suspect = 0x30,
     /// Segments of a network by the revision at which they were made; so are the three below.
     Segment = 0x50,
     /// Mappings of hosts.
@@ -48,11 +51,13 @@ pub(super) struct Cursor {
     pub(super) beside: u128,
 }
 
-/// Bytes of a cursor: kind, incarnation, family, key.
-const CURSOR_BYTES: usize = 1 + 4 + 1 + 16;
+/// Bytes that every cursor begins with: kind, incarnation.
+pub(super) const HEAD_BYTES: usize = 1 + 4;
+/// Bytes of a cursor: these, family, key.
+const CURSOR_BYTES: usize = HEAD_BYTES + 1 + 16;
 /// The same and what tells apart equal keys.
 const LONG_CURSOR_BYTES: usize = CURSOR_BYTES + 16;
-const _: () = assert!(LONG_CURSOR_BYTES <= addrd_protocol::message::list::CURSOR_BYTES_MAX);
+const _: () = assert!(LONG_CURSOR_BYTES <= CURSOR_BYTES_MAX);
 
 impl Cursor {
     /// The cursor of a page request; `None` = from the beginning.
@@ -62,10 +67,6 @@ impl Cursor {
 
     /// Reads a cursor of this kind and incarnation.
     pub(super) fn parse(kind: Kind, at: &At, bytes: &CursorBytes) -> Result<Self, Refused> {
-        let foreign = || {
-            let message = format_args!("this cursor is not one of this list; begin without one");
-            refuse_field(Status::OUT_OF_RANGE, "cursor", message)
-        };
         let (fields, rest) = bytes.0.split_first_chunk::<CURSOR_BYTES>().ok_or_else(foreign)?;
         let beside = match (kind, rest) {
             (Kind::Network, rest) => rest.try_into().map_err(|_| foreign())?,
@@ -77,13 +78,7 @@ impl Cursor {
             6 => Family::V6,
             _ => return Err(foreign()),
         };
-        if fields[0] != kind as u8 {
-            return Err(foreign());
-        }
-        if fields[1..5] != at.incarnation.0.to_be_bytes() {
-            let message = format_args!("the server was restored since this list began; list again");
-            return Err(refuse_field(Status::STALE, "cursor", message));
-        }
+        behind_head(kind, at, bytes)?;
         let mut key = [0; 16];
         key.copy_from_slice(&fields[6..]);
         let (key, beside) = (u128::from_be_bytes(key), u128::from_be_bytes(beside));
@@ -92,9 +87,7 @@ impl Cursor {
 
     /// As it travels.
     pub(super) fn write(&self, kind: Kind, at: &At) -> CursorBytes {
-        let mut bytes = Vec::with_capacity(LONG_CURSOR_BYTES);
-        bytes.push(kind as u8);
-        bytes.extend_from_slice(&at.incarnation.0.to_be_bytes());
+        let mut bytes = head(kind, at);
         bytes.push(self.family as u8);
         bytes.extend_from_slice(&self.key.to_be_bytes());
         if kind == Kind::Network {
@@ -111,6 +104,38 @@ impl Cursor {
         };
         (number(CURSOR_BYTES - 16), number(CURSOR_BYTES))
     }
+}
+
+/// A cursor that this list did not make.
+#[cold]
+pub(super) fn foreign() -> Refused {
+    let message = format_args!("this cursor is not one of this list; begin without one");
+    refuse_field(Status::OUT_OF_RANGE, "cursor", message)
+}
+
+/// What every cursor begins with: its kind, and the incarnation.
+pub(super) fn head(kind: Kind, at: &At) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(CURSOR_BYTES_MAX);
+    bytes.push(kind as u8);
+    bytes.extend_from_slice(&at.incarnation.0.to_be_bytes());
+    bytes
+}
+
+/// What a cursor of this kind and incarnation has behind that.
+pub(super) fn behind_head<'a>(
+    kind: Kind,
+    at: &At,
+    bytes: &'a CursorBytes,
+) -> Result<&'a [u8], Refused> {
+    let (head, rest) = bytes.0.split_first_chunk::<HEAD_BYTES>().ok_or_else(foreign)?;
+    if head[0] != kind as u8 {
+        return Err(foreign());
+    }
+    if head[1..] != at.incarnation.0.to_be_bytes() {
+        let message = format_args!("the server was restored since this list began; list again");
+        return Err(refuse_field(Status::STALE, "cursor", message));
+    }
+    Ok(rest)
 }
 
 /// A page that fills up.

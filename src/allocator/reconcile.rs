@@ -17,11 +17,10 @@ use crate::model::{EffectSink, OwnerId, ProjectId, Slot, Status};
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::list::PAGE_OBJECTS_MAX;
 use addrd_protocol::message::reconcile::{
-    GRACE_MS_MAX, GRACE_MS_MIN, Live, RECONCILE_LIVE_MAX, RECONCILE_PARTS_MAX, SUSPECTS_MAX,
+    GRACE_MS_MAX, GRACE_MS_MIN, Live, RECONCILE_LIVE_MAX, RECONCILE_PARTS_MAX,
 };
 use addrd_protocol::message::{
-    AllocateExtras, ManagerList, ManagerPage, ManagerUse, Reconcile, Reconciled, SuspectList,
-    Suspects,
+    AllocateExtras, ManagerList, ManagerPage, ManagerUse, Reconcile, Reconciled,
 };
 use std::collections::BTreeSet;
 
@@ -353,72 +352,6 @@ impl Shard {
         }
     }
 
-    /// Suspects of a project.
-    ///
-    /// Shape: a look for each suspect, host and network of a host, at most [`LIST_OBJECTS_MAX`].
-    pub(super) fn suspect_list(
-        &self,
-        scope: &Scope,
-        network: Option<u32>,
-        request: &SuspectList,
-    ) -> Suspects {
-        let mut found = Suspects::default();
-        let calls_of = network.map(|network| self.networks.at(network).handle.0);
-        let hosts = &self.ledger.hosts;
-        let mut looks = LIST_OBJECTS_MAX;
-        let named = request.manager.as_ref();
-        let only = named.and_then(|name| hosts.find_manager(scope.project, name));
-        let all = hosts.managers_behind(scope.project, None).filter(|_| named.is_none());
-        let all = all.filter_map(|manager| hosts.find_manager(scope.project, &manager.name));
-        for manager in only.into_iter().chain(all) {
-            let all = hosts.hosts_behind(manager, None);
-            let wanted = |name| request.host.is_none() || request.host.as_ref() == name;
-            for (host, of) in all {
-                looks = looks.saturating_sub(1);
-                if looks == 0 {
-                    found.more = true;
-                    return found;
-                }
-                if wanted(of.name.as_ref()) && !of.calls.is_empty() {
-                    self.suspects_of(scope.project, host, calls_of, &mut looks, &mut found);
-                }
-            }
-        }
-        found
-    }
-
-    fn suspects_of(
-        &self,
-        viewer: ProjectId,
-        host: u32,
-        calls_of: CallScope,
-        looks: &mut usize,
-        found: &mut Suspects,
-    ) {
-        let hosts = &self.ledger.hosts;
-        let mark = |of: CallScope| {
-            let mark = hosts.host(host).calls.get(&of).and_then(|calls| calls.mark(hosts.era));
-            mark.map_or(0, |mark| mark.until)
-        };
-        let mut from = (0, 0);
-        while let Some((key, group)) = hosts.group_from(host, calls_of, from) {
-            let until = mark(None).max(mark(Some(key.0)));
-            for (member, one) in hosts.untouched(group, until) {
-                *looks = looks.saturating_sub(1);
-                if *looks == 0 || found.allocations.len() >= SUSPECTS_MAX {
-                    found.more = true;
-                    return;
-                }
-                if !hosts.is_claimed(member) {
-                    found.allocations.push(self.allocation_for(one, viewer));
-                }
-            }
-            *looks = looks.saturating_sub(1);
-            let Some(next) = behind(key).filter(|_| *looks > 0) else { return };
-            from = next;
-        }
-    }
-
     /// Managers of a project, or hosts of one.
     pub(super) fn manager_list(
         &self,
@@ -459,7 +392,7 @@ impl Shard {
 }
 
 /// The place behind a group of a host.
-fn behind((network, life): GroupKey) -> Option<GroupKey> {
+pub(super) fn behind((network, life): GroupKey) -> Option<GroupKey> {
     match life.checked_add(1) {
         Some(life) => Some((network, life)),
         None => network.checked_add(1).map(|network| (network, 0)),

@@ -198,14 +198,22 @@ pub struct Shard {
     pub(super) host_ends: Vec<super::host_leases::HostEnd>,
     /// Allocations that ended with a lease and were not counted yet.
     pub(super) ended: u32,
+    /// Which of the server's shards it is, from 0; those of one server differ.
+    pub(super) number: u16,
     /// Records at which creation ends.
     records_most: u64,
 }
 
 impl Shard {
-    /// Without networks.
+    /// Without networks, the only one of its server.
     #[must_use]
     pub fn new(settings: ShardSettings) -> Self {
+        Self::numbered(settings, 0)
+    }
+
+    /// Without networks, as one of several: each has another number, from 0.
+    #[must_use]
+    pub fn numbered(settings: ShardSettings, number: u16) -> Self {
         let mut random = settings.seed;
         Self {
             networks: Arena::new(),
@@ -249,6 +257,7 @@ impl Shard {
             tells_hosts: true,
             host_ends: Vec::new(),
             ended: 0,
+            number,
             records_most: settings.records_max / 100 * RECORDS_FULL_PERCENT,
         }
     }

@@ -142,14 +142,17 @@ pub(crate) async fn suspects(session: &Session, suspect: Suspect) -> Result<(), 
     let Suspect::List(which) = suspect;
     let client = session.client().await?;
     let (client, network) = named(&client, which.network.as_deref()).await?;
-    let filter = SuspectList { manager: which.manager, host: which.host };
-    let found = client.suspects(network, filter).await?;
+    let filter = SuspectList { manager: which.manager, host: which.host, cursor: None };
+    let mut found = client.suspects(network, filter);
     let mut names = Names::new(&client, &session.output);
     let mut out = session.output.list();
-    for allocation in found.allocations {
+    while let Some(allocation) = found.next().await? {
+        if out.count() >= session.output.objects_max() {
+            return out.end(true);
+        }
         out.add(names.held(allocation).await?)?;
     }
-    out.end(found.more)
+    out.end(false)
 }
 
 pub(crate) async fn reconcile(session: &Session, reconcile: Reconcile) -> Result<(), Fault> {

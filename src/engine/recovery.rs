@@ -49,7 +49,7 @@ impl Recovery {
     #[must_use]
     pub fn new(workers: u16, settings: ShardSettings, progress: Arc<StartProgress>) -> Self {
         assert!(workers > 0, "at least one worker");
-        let shards = (0..workers).map(|_| Shard::new(settings)).collect();
+        let shards = (0..workers).map(|number| Shard::numbered(settings, number)).collect();
         let catalogue = Box::new(Catalogue::new(settings));
         Self { shards, catalogue, owners: HashMap::new(), effects: 0, progress }
     }

@@ -5,6 +5,7 @@
 //! `ADDRD_SIMULATIONS` sets how many seeds are tried, `ADDRD_SIMULATION_SEED` tries that one alone.
 
 mod controller;
+mod owners;
 
 use super::admission::Peer;
 use super::connection;
@@ -17,7 +18,8 @@ use crate::engine::tests::stage::{
 use crate::engine::{Clock, Engine};
 use crate::model::AllocationRow;
 use addrd_protocol::message::AllocationState;
-use controller::{Controller, Held};
+use controller::Controller;
+use owners::{End, Held, Key};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -41,6 +43,8 @@ struct House {
     stage: Stage,
     shared: Arc<Shared<Engine>>,
     connections: Vec<Serving>,
+    /// What the clients' clock is ahead of the server's.
+    ahead_ms: u64,
 }
 
 impl House {
@@ -48,7 +52,12 @@ impl House {
         let stage = Stage::recover(disk, workers);
         let config = Config { data_directory: "/".into(), ..Config::default() };
         let shared = Shared::new(stage.engine.clone(), &config, None, Arc::default(), None);
-        Self { stage, shared, connections: Vec::new() }
+        Self { stage, shared, connections: Vec::new(), ahead_ms: 0 }
+    }
+
+    /// The clients' time, ms.
+    fn now(&self) -> u64 {
+        self.ahead_ms.saturating_add(self.stage.clock.tick().0)
     }
 
     /// The client's end of a new connection; `None` = there is no seat.
@@ -74,7 +83,7 @@ impl House {
 }
 
 /// What the networks hold, by network and owner.
-fn held(whole: &Whole) -> BTreeMap<(u128, u128), Held> {
+fn held(whole: &Whole) -> BTreeMap<Key, Held> {
     let state = &whole.state;
     let networks: BTreeMap<_, _> =
         state.networks.iter().map(|(row, _)| (row.network, row.id.0.as_u128())).collect();
@@ -83,17 +92,33 @@ fn held(whole: &Whole) -> BTreeMap<(u128, u128), Held> {
         .iter()
         .map(|(row, _)| ((row.network, row.subnet), row.prefix.base()))
         .collect();
-    let is_held = |row: &&AllocationRow| row.state == AllocationState::Allocated;
-    let rows = state.allocations.iter().filter(is_held).map(|row| {
+    let rows = state.allocations.iter().filter_map(|row| {
         let base = bases[&(row.place.network, row.place.subnet)];
         let key = (networks[&row.place.network], row.owner.0.as_u128());
-        (key, Held { address: base + row.place.offset, revision: row.revision })
+        Some((
+            key,
+            Held { address: base + row.place.offset, revision: row.revision, end: end(row)? },
+        ))
     });
     rows.collect()
 }
 
+/// What ends a row; `None` = nobody has it.
+fn end(row: &AllocationRow) -> Option<End> {
+    let extras = row.extras.as_deref();
+    let deadline = extras.and_then(|extras| extras.deadline);
+    match (row.state, deadline) {
+        (AllocationState::Allocated, None) => Some(End::Never),
+        (AllocationState::Allocated, Some(_)) => Some(End::Lease),
+        (AllocationState::Held, _) => {
+            Some(End::Hold(extras.and_then(|extras| extras.token).expect("a hold has a token")))
+        }
+        _ => None,
+    }
+}
+
 /// No two may have one address.
-fn check_apart(held: &BTreeMap<(u128, u128), Held>) {
+fn check_apart(held: &BTreeMap<Key, Held>) {
     let mut seen = BTreeMap::new();
     for ((network, owner), held) in held {
         let other = seen.insert((network, held.address), owner);
@@ -107,10 +132,13 @@ async fn run(blank: &FakeDisk, seed: u64) -> Vec<String> {
     let mut disk = blank.fork().restart();
     let mut controllers: Vec<Controller> = (1..=CONTROLLERS).map(Controller::new).collect();
     let mut trace = Vec::new();
+    // The clients' clock, ms: it goes on while the server's stands.
+    let mut now = 0;
     for _ in 0..LIVES {
         let mut house = House::recover(disk, 1 + random.below(3) as u16);
         house.stage.set_up(NETWORKS);
-        recovered(&mut controllers, &held(&house.stage.whole()));
+        house.ahead_ms = u64::saturating_sub(now, house.stage.clock.tick().0);
+        recovered(&mut controllers, &held(&house.stage.whole()), house.now());
         if random.below(3) == 0 {
             let failure = if random.below(2) == 0 { Failure::Power } else { Failure::Error(5) };
             let at = house.stage.disk.count(DiskOperation::Any) + 1 + random.below(300);
@@ -121,17 +149,18 @@ async fn run(blank: &FakeDisk, seed: u64) -> Vec<String> {
         for controller in &mut controllers {
             controller.cut_off();
         }
+        now = house.now();
         disk = house.stage.crash(random);
     }
     let last = held(&House::recover(disk, 2).stage.whole());
-    recovered(&mut controllers, &last);
+    recovered(&mut controllers, &last, now);
     trace.push(format!("{last:?}"));
     trace
 }
 
-fn recovered(controllers: &mut [Controller], held: &BTreeMap<(u128, u128), Held>) {
+fn recovered(controllers: &mut [Controller], held: &BTreeMap<Key, Held>, now: u64) {
     check_apart(held);
-    controllers.iter_mut().for_each(|controller| controller.recovered(held));
+    controllers.iter_mut().for_each(|controller| controller.recovered(held, now));
 }
 
 /// Until the disk fails or the seed ends it.
@@ -157,11 +186,12 @@ async fn live(
             1 => house.poll_one(random),
             _ => {
                 let which = random.below(controllers.len() as u64) as usize;
+                let now = house.now();
                 let connect = &mut |bytes| house.connect(bytes);
-                let is_answered = controllers[which].turn(connect, random, trace);
-                let told = controllers[which].told();
+                let is_answered = controllers[which].turn(connect, random, trace, now);
+                let kept = controllers[which].kept(now);
                 for other in controllers.iter().enumerate().filter(|(at, _)| *at != which) {
-                    other.1.must_not_have(&told);
+                    other.1.must_not_have(&kept, now);
                 }
                 if is_answered && is_short && random.below(10) == 0 {
                     return;

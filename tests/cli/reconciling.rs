@@ -1,6 +1,7 @@
 //! Managers, hosts and reconciliation at the command line.
 
 use crate::program::Server;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Longest wait for the grace of a second; reached only by a hang.
@@ -72,4 +73,40 @@ fn what_is_no_list_is_refused() {
     server.addrd(&format!("{stale} 8")).ok();
     let refused = server.addrd(&format!("{stale} 7")).fails(3);
     assert!(refused.contains("RECONCILE_STALE") || refused.contains("call 8"), "{refused}");
+}
+
+/// More than a page holds; as many as are asked for, once each.
+#[test]
+fn all_suspects_are_listed() {
+    let server = Server::dev();
+    for (name, cidr) in [("front", "10.1.0.0/22"), ("back", "10.2.0.0/22")] {
+        server.addrd(&format!("network create {name}")).ok();
+        server.addrd(&format!("subnet create {name} {cidr}")).ok();
+    }
+    let first = "44444444-4444-4444-8444-000000000000";
+    let ask = format!("allocate front back --owner {first} --manager cni --host n1 --dry-run");
+    let mut all = server.addrd(&ask).json();
+    let two = all["items"].as_array().unwrap().clone();
+    let as_owner = |item: &serde_json::Value, number: u32| -> serde_json::Value {
+        let owner = format!("44444444-4444-4444-8444-{number:012}");
+        serde_json::from_str(&item.to_string().replace(first, &owner)).unwrap()
+    };
+    let items = (0..300).flat_map(|number| two.iter().map(move |item| as_owner(item, number)));
+    all["items"] = items.collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("all.json");
+    std::fs::write(&file, all.to_string()).unwrap();
+    server.addrd(&format!("transaction {}", file.display())).ok();
+    server.addrd("reconcile --manager cni --host n1 /dev/null").ok();
+    let count = |line: &str| {
+        let listed = server.addrd(&format!("suspect list {line} -q")).ok();
+        let once: BTreeSet<&str> = listed.lines().collect();
+        assert_eq!(once.len(), listed.lines().count(), "{line}");
+        once.len()
+    };
+    assert_eq!(count(""), 600);
+    assert_eq!(count("--manager cni --host n1"), 600);
+    assert_eq!(count("--network back"), 300);
+    assert_eq!((count("--limit 7"), count("--limit 257")), (7, 257));
+    assert_eq!(server.addrd("suspect list -o json").json().as_array().unwrap().len(), 600);
 }

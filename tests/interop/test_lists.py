@@ -122,6 +122,29 @@ class Lists(ServerCase):
         self.assertEqual(listed, sorted(set(listed)))
         self.assertLessEqual(set(made), set(listed))
 
+    def test_suspects_are_listed_in_pages_each_once(self):
+        call = self.connect().call
+        owners = [f"lost-{number}" for number in range(700)]
+        networks = [self.network(call, "10.0.0.0/20")[0] for _ in range(3)]
+        for number, network in enumerate(networks):
+            some = owners[number::3]
+            items = [{"allocate": allocate(owner, manager="pages", host=f"n{number % 2}")} for owner in some]
+            self.ok(call, "batch", {"mode": "all_or_nothing", "items": items}, network)
+        for host in ("n0", "n1"):
+            body = {
+                "manager": "pages", "host": host, "call": "1", "part": 0, "parts": 1, "grace_ms": 60_000,
+                "dry_run": False,
+            }
+            self.ok(call, "reconcile", body, None)
+        listed = list(pages(call, "suspect_list", {"manager": "pages"}, None))
+        self.assertGreater(len(listed), 2)
+        found = [each["owner"] for page in listed for each in page["allocations"]]
+        self.assertEqual(sorted(found), sorted(owner_id(owner) for owner in owners))
+        one = [each["owner"] for page in pages(call, "suspect_list", {}, networks[1]) for each in page["allocations"]]
+        self.assertEqual(sorted(one), sorted(owner_id(owner) for owner in owners[1::3]))
+        reply = call("suspect_list", {"cursor": "ff" * 47}, None)
+        self.assertEqual((reply.status_class, reply.body["field"]), ("invalid", "cursor"))
+
     def test_a_cursor_that_no_server_made(self):
         call = self.connect().call
         network, _ = self.network(call, "10.0.0.0/24")

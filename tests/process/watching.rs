@@ -8,13 +8,12 @@ use crate::support::server::Site;
 use crate::support::{eventually, run, scale};
 use addrd_client::protocol::codec::ReplyOrFailure;
 use addrd_client::protocol::message::{
-    Allocate, AllocateExtras, Allocation, AllocationList, AllocationUpdate, Batch, BatchItem,
-    BatchMode, EventObject, FeedPosition, Fences, NetworkCreate, PageRequest, ProjectCreate,
-    Release, Reply, Request, RequestHeader, Strategy, Target, Watch, WatchEndReason,
+    Allocate, AllocateExtras, Allocation, AllocationFilter, AllocationUpdate, Batch, BatchItem,
+    BatchMode, EventObject, FeedPosition, Fences, NetworkCreate, ProjectCreate, Release, Reply,
+    Request, RequestHeader, Strategy, Target, Watch, WatchEndReason,
 };
 use addrd_client::protocol::{
-    Incarnation, NetworkId, Opcode, OwnerId, ProjectId, Retry, Revision, Seq, Setting, Slot,
-    Status, Text,
+    NetworkId, Opcode, OwnerId, ProjectId, Retry, Revision, Setting, Slot, Status, Text,
 };
 use addrd_client::{Change, Changes, Client, Connection, Endpoint, plain_allocate, plain_hello};
 use std::collections::BTreeMap;
@@ -42,22 +41,12 @@ async fn make_network(client: &Client, shared: bool, cidr: &str) {
     client.subnet_create(NETWORK, subnet).await.expect("a subnet is made");
 }
 
-/// The whole list, and the position of its first page.
-async fn list(client: &Client) -> (Known, Seq) {
-    let (mut known, mut began, mut cursor) = (Known::new(), None, None);
-    loop {
-        let page = PageRequest { limit: 16, cursor };
-        let request = AllocationList { page, ..AllocationList::default() };
-        let request = Request::AllocationList(Box::new(request));
-        let reply = client.call(&client.scope(NETWORK), &request).await.expect("a page");
-        let Reply::Allocations(page) = reply else { panic!("{reply:?}") };
-        began.get_or_insert(page.position);
-        known.extend(page.items.into_iter().map(|held| (held.address, told(held))));
-        cursor = page.next;
-        if cursor.is_none() {
-            return (known, began.unwrap_or_default());
-        }
-    }
+/// The whole list, and from where to watch.
+async fn list(client: &Client) -> (Known, FeedPosition) {
+    let mut listed = client.allocations(NETWORK, AllocationFilter::default()).page_objects(16);
+    let all = listed.collect().await.expect("a list");
+    let known = all.into_iter().map(|held| (held.address, told(held))).collect();
+    (known, listed.position().expect("a list has a position"))
 }
 
 fn told(held: Allocation) -> (OwnerId, Revision, Option<Text>) {
@@ -111,10 +100,9 @@ async fn churn(client: Client, number: u64, mut choices: Choices, count: Arc<Mut
 /// A list and a watch from its position.
 async fn begin(client: &Client) -> (Known, Changes) {
     loop {
-        let (known, position) = list(client).await;
-        let incarnation = client.server().map_or(Incarnation(1), |server| server.incarnation);
+        let (known, from) = list(client).await;
         let watch = Watch {
-            from: Some(FeedPosition { incarnation, position }),
+            from: Some(from),
             kinds: vec![addrd_client::protocol::message::EventKind::Allocation],
             ..Watch::default()
         };
@@ -177,7 +165,7 @@ fn list_then_watch_ends_with_the_exact_state_through_kill_9() {
         }
         // Nothing changes any more: behind this position there is nothing.
         let (truth, end) = list(&client).await;
-        while changes.position().is_none_or(|at| at.position < end) {
+        while changes.position().is_none_or(|at| at.position < end.position) {
             match changes.next().await {
                 Ok(Change::Event(event)) => {
                     events += 1;
@@ -320,7 +308,7 @@ fn projects_on_a_shared_network_learn_nothing_of_each_other() {
         let (_, end) = list(&of(OWN)).await;
         for (at, changes) in watches.iter_mut().enumerate() {
             let mut seen = Vec::new();
-            while changes.position().is_none_or(|reached| reached.position < end) {
+            while changes.position().is_none_or(|reached| reached.position < end.position) {
                 if let Change::Event(event) = changes.next().await.expect("it goes on") {
                     seen.push(event.object);
                 }

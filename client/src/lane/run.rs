@@ -81,6 +81,7 @@ pub(crate) async fn run(shared: Arc<Shared>, lane: Lane, mut inbox: mpsc::Receiv
             }
             continue;
         };
+        state.incarnation = connection.server().incarnation;
         state.connected(connection.server().credit);
         if serve(&shared, connection, &mut route, &mut state, &mut inbox).await == Callers::None {
             return;

@@ -7,7 +7,7 @@ use crate::ticket::{Answer, Ticket};
 use addrd_protocol::codec::ReplyOrFailure;
 use addrd_protocol::header::ReplyHeader;
 use addrd_protocol::message::{Failure, GoAway, GoAwayReason, Reply};
-use addrd_protocol::{DecodeError, Opcode, Retry};
+use addrd_protocol::{DecodeError, Incarnation, Opcode, Retry};
 use bytes::BytesMut;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub(crate) struct LaneState {
     last_id: u64,
     /// Requests that may fly at once; 0 = not connected.
     credit: usize,
+    /// Which life of the data the peer of the present connection has.
+    pub(crate) incarnation: Incarnation,
     sends_max: u32,
     /// No deadline is earlier than this.
     earliest: Option<Instant>,
@@ -59,6 +61,7 @@ impl LaneState {
             // HELLO has id 1 on every connection.
             last_id: 1,
             credit: 0,
+            incarnation: Incarnation::default(),
             sends_max,
             earliest: None,
             trouble: None,
@@ -153,7 +156,7 @@ impl LaneState {
             return Verdict::Reconnect { cause, after: advice(header.retry_after_ms) };
         }
         let in_doubt = ticket.in_doubt;
-        ticket.answer(Ok(Answer { body, in_doubt }));
+        ticket.answer(Ok(Answer { body, in_doubt, incarnation: self.incarnation }));
         Verdict::Continue
     }
 

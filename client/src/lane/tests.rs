@@ -8,7 +8,7 @@ use addrd_protocol::header::ReplyHeader;
 use addrd_protocol::message::{
     Failure, GoAway, GoAwayReason, JobGet, NetworkDelete, Reply, Request, RequestHeader,
 };
-use addrd_protocol::{JobId, NetworkId, Opcode, ProjectId, Status, Text};
+use addrd_protocol::{Incarnation, JobId, NetworkId, Opcode, ProjectId, Status, Text};
 use bytes::{Buf, BytesMut};
 use std::time::Duration;
 use tokio::sync::oneshot::{self, Receiver};
@@ -159,6 +159,24 @@ fn what_was_lost_is_sent_again_first_in_order_under_new_ids_and_with_doubt() {
     let doubts: Vec<bool> =
         answers.iter_mut().map(|a| a.try_recv().unwrap().unwrap().in_doubt).collect();
     assert_eq!(doubts, [false, true, true, false]);
+}
+
+/// A server that was restored meanwhile counts its positions anew.
+#[test]
+fn an_answer_names_the_life_of_the_data_that_it_came_from() {
+    let mut bench = Bench::new(3, 4);
+    bench.state.incarnation = Incarnation(3);
+    let mut answers: Vec<Answered> = (1..=2).map(|n| bench.submit(n)).collect();
+    let first = bench.sent();
+    bench.reply(first[0].0, Status::OK);
+    bench.state.disconnected("gone");
+    bench.state.incarnation = Incarnation(4);
+    bench.state.connected(4);
+    let second = bench.sent();
+    bench.reply(second[0].0, Status::OK);
+    let lives: Vec<Incarnation> =
+        answers.iter_mut().map(|a| a.try_recv().unwrap().unwrap().incarnation).collect();
+    assert_eq!(lives, [Incarnation(3), Incarnation(4)]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Allocations: allocate, release, update, batch, get, list, lookup.
 
-use super::{Pages, expect_reply, unexpected};
+use super::{Page, Pages, expect_reply, unexpected};
 use crate::client::{Client, Scope};
 use crate::error::Error;
 use addrd_protocol::message::{
@@ -195,7 +195,8 @@ impl Client {
         };
         Pages::new(self, network, request, |reply| {
             let page = expect_reply!(reply, Allocations)?;
-            Ok((page.items, page.next))
+            let position = Some(page.position);
+            Ok(Page { position, items: page.items, next: page.next })
         })
     }
 

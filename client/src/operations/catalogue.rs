@@ -1,6 +1,6 @@
 //! Projects, address scopes and subnet pools.
 
-use super::{Deleted, Pages, expect_reply};
+use super::{Deleted, Page, Pages, expect_reply};
 use crate::client::Client;
 use crate::error::Error;
 use addrd_protocol::message::{
@@ -37,7 +37,8 @@ impl Client {
         };
         Pages::new(self, NetworkId::NIL, request, |reply| {
             let page = expect_reply!(reply, Projects)?;
-            Ok((page.items, page.next))
+            let position = Some(page.position);
+            Ok(Page { position, items: page.items, next: page.next })
         })
     }
 
@@ -98,7 +99,8 @@ impl Client {
         };
         Pages::new(self, NetworkId::NIL, request, |reply| {
             let page = expect_reply!(reply, Scopes)?;
-            Ok((page.items, page.next))
+            let position = Some(page.position);
+            Ok(Page { position, items: page.items, next: page.next })
         })
     }
 
@@ -164,7 +166,8 @@ impl Client {
         };
         Pages::new(self, NetworkId::NIL, request, |reply| {
             let page = expect_reply!(reply, Pools)?;
-            Ok((page.items, page.next))
+            let position = Some(page.position);
+            Ok(Page { position, items: page.items, next: page.next })
         })
     }
 

@@ -1,6 +1,6 @@
 //! Jobs: reading them, and waiting until they are done.
 
-use super::{Deleted, Pages, expect_reply};
+use super::{Deleted, Page, Pages, expect_reply};
 use crate::client::Client;
 use crate::error::Error;
 use addrd_protocol::message::{Job, JobGet, JobList, JobState, PageRequest, Request};
@@ -28,7 +28,7 @@ impl Client {
         let request = |page: PageRequest| Request::JobList(Box::new(JobList { page }));
         Pages::new(self, NetworkId::NIL, request, |reply| {
             let page = expect_reply!(reply, Jobs)?;
-            Ok((page.items, page.next))
+            Ok(Page { position: None, items: page.items, next: page.next })
         })
     }
 

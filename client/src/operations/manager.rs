@@ -1,12 +1,13 @@
 //! Managers and hosts: which there are, and what lives on them.
 
-use super::expect_reply;
+use super::{Page, Pages, expect_reply};
 use crate::client::Client;
 use crate::error::Error;
 use addrd_protocol::NetworkId;
 use addrd_protocol::message::reconcile::{RECONCILE_LIVE_MAX, RECONCILE_PARTS_MAX};
 use addrd_protocol::message::{
-    Live, ManagerList, ManagerUse, Reconcile, Reconciled, Request, SuspectList, Suspects,
+    Allocation, Live, ManagerList, ManagerUse, PageRequest, Reconcile, Reconciled, Request,
+    SuspectList,
 };
 
 /// How often all parts of a call are sent in all: a server that restarts meanwhile has forgotten those before.
@@ -65,17 +66,24 @@ impl Client {
         Ok(all)
     }
 
-    /// What the last calls missed, in a network or (all zero) in all; at most 256 are told.
+    /// What the last calls missed, in a network or (all zero) in all, in no order. The cursor of the filter is not
+    /// looked at.
     ///
-    /// # Errors
-    /// Refused: `NOT_FOUND` (the network); others see [`Error`].
-    pub async fn suspects(
-        &self,
-        network: NetworkId,
-        filter: SuspectList,
-    ) -> Result<Suspects, Error> {
-        let request = Request::SuspectList(Box::new(filter));
-        Ok(*expect_reply!(self.call(&self.scope(network), &request).await?, Suspects)?)
+    /// What is suspect through the whole listing appears exactly once. Pages are as large as the server likes. Refused:
+    /// `NOT_FOUND` (the network). A server that tells 256 at most and has more is an [`Error::Protocol`].
+    #[must_use]
+    pub fn suspects(&self, network: NetworkId, filter: SuspectList) -> Pages<Allocation> {
+        let request = move |page: PageRequest| {
+            Request::SuspectList(Box::new(SuspectList { cursor: page.cursor, ..filter.clone() }))
+        };
+        Pages::new(self, network, request, |reply| {
+            let page = expect_reply!(reply, Suspects)?;
+            if page.more && page.next.is_none() {
+                let message = "the server has more suspects than it can list";
+                return Err(Error::Protocol(message.to_owned()));
+            }
+            Ok(Page { position: None, items: page.allocations, next: page.next })
+        })
     }
 
     /// Managers of the project by name, or the hosts of one.

@@ -16,6 +16,8 @@ pub use allocation::plain_allocate;
 pub use hold::HoldOutcome;
 pub use pages::Pages;
 
+pub(crate) use pages::Page;
+
 use crate::error::Error;
 use addrd_protocol::message::{Job, Reply};
 

@@ -1,6 +1,6 @@
 //! Networks and the server itself.
 
-use super::{Deleted, Pages, expect_reply};
+use super::{Deleted, Page, Pages, expect_reply};
 use crate::client::{Client, Scope};
 use crate::error::Error;
 use addrd_protocol::message::{
@@ -51,7 +51,8 @@ impl Client {
         };
         Pages::new(self, NetworkId::NIL, request, |reply| {
             let page = expect_reply!(reply, Networks)?;
-            Ok((page.items, page.next))
+            let position = Some(page.position);
+            Ok(Page { position, items: page.items, next: page.next })
         })
     }
 

@@ -2,13 +2,19 @@
 
 use crate::client::{Client, Scope};
 use crate::error::Error;
-use addrd_protocol::NetworkId;
 use addrd_protocol::message::list::PAGE_OBJECTS_MAX;
-use addrd_protocol::message::{Cursor, PageRequest, Reply, Request};
+use addrd_protocol::message::{Cursor, FeedPosition, PageRequest, Reply, Request};
+use addrd_protocol::{NetworkId, Seq};
 use std::fmt;
 
-/// Items of a page and where the next one begins.
-type Page<T> = (Vec<T>, Option<Cursor>);
+/// A page, as its reply has it.
+pub(crate) struct Page<T> {
+    /// Where the journal was when it was read, if the list tells it.
+    pub(crate) position: Option<Seq>,
+    pub(crate) items: Vec<T>,
+    /// Where the next one begins.
+    pub(crate) next: Option<Cursor>,
+}
 
 /// The objects of a list in its order, fetched as they are taken.
 ///
@@ -32,6 +38,29 @@ type Page<T> = (Vec<T>, Option<Cursor>);
 /// # Ok(())
 /// # }
 /// ```
+///
+/// Who lists, and then watches from the list's [position](Self::position), misses nothing:
+///
+/// ```
+/// # mod peer { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/example_server.rs.in")); }
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), addrd_client::Error> {
+/// # let place = peer::start();
+/// # let client = addrd_client::Client::connect(addrd_client::Settings::to([place.as_str()])?).await?;
+/// # use addrd_client::protocol::NetworkId;
+/// # let blue = NetworkId::from_u128(0xb1);
+/// use addrd_client::protocol::message::{AllocationFilter, EventKind, Watch};
+///
+/// let mut listed = client.allocations(blue, AllocationFilter::default());
+/// let held = listed.collect().await?;
+/// let from = listed.position();
+/// assert!(from.is_some());
+/// let watch = Watch { from, kinds: vec![EventKind::Allocation], ..Watch::default() };
+/// let changes = client.watch(blue, watch).await?;
+/// # drop((held, changes));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Pages<T> {
     client: Client,
     scope: Scope,
@@ -41,6 +70,8 @@ pub struct Pages<T> {
     /// Most objects of a page; 0 = as many as the server likes.
     page_objects: u32,
     next: Next,
+    /// Of the first page.
+    position: Option<FeedPosition>,
 }
 
 #[derive(Debug)]
@@ -64,7 +95,23 @@ impl<T> Pages<T> {
             items: Vec::new().into_iter(),
             page_objects: 0,
             next: Next::At(None),
+            position: None,
         }
+    }
+
+    /// From where to watch: what a watch from here tells, and what this list has, are together the exact state.
+    ///
+    /// It is the position of the first page. What changes while the others are read is told as well, though some of it is
+    /// in them already: of two states of one object the one with the higher revision is right. `None` before the first
+    /// page came, and for lists without a position (jobs, suspects). A watch that is refused with [`Status::RELIST`] needs
+    /// a new list.
+    ///
+    /// Source: protocol/SPEC.md, section 8 and "watch".
+    ///
+    /// [`Status::RELIST`]: addrd_protocol::Status::RELIST
+    #[must_use]
+    pub const fn position(&self) -> Option<FeedPosition> {
+        self.position
     }
 
     /// The same list with pages of at most this many objects (at most 1,000).
@@ -98,13 +145,29 @@ impl<T> Pages<T> {
     pub async fn next_page(&mut self) -> Result<Option<Vec<T>>, Error> {
         let Next::At(cursor) = &self.next else { return Ok(None) };
         let page = PageRequest { limit: self.page_objects, cursor: cursor.clone() };
-        let reply = self.client.call(&self.scope, &(self.request)(page)).await?;
-        let (items, next) = (self.unpack)(reply)?;
-        self.next = match next {
+        let answer = self.client.answer(&self.scope, &(self.request)(page)).await?;
+        let page = (self.unpack)(answer.body.map_err(Error::Refused)?)?;
+        if matches!(self.next, Next::At(None)) {
+            let incarnation = answer.incarnation;
+            self.position = page.position.map(|position| FeedPosition { incarnation, position });
+        }
+        self.next = match page.next {
             Some(cursor) => Next::At(Some(cursor)),
             None => Next::End,
         };
-        Ok(Some(items))
+        Ok(Some(page.items))
+    }
+
+    /// All objects that were not taken yet.
+    ///
+    /// # Errors
+    /// Those of the pages' requests.
+    pub async fn collect(&mut self) -> Result<Vec<T>, Error> {
+        let mut all = Vec::new();
+        while let Some(item) = self.next().await? {
+            all.push(item);
+        }
+        Ok(all)
     }
 
     /// The first `most` objects.

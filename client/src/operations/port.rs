@@ -1,6 +1,6 @@
 //! Ports, segments, hosts and pins.
 
-use super::{Pages, expect_reply};
+use super::{Page, Pages, expect_reply};
 use crate::client::Client;
 use crate::error::Error;
 use addrd_protocol::message::{
@@ -37,7 +37,8 @@ impl Client {
         };
         Pages::new(self, network, request, |reply| {
             let page = expect_reply!(reply, Ports)?;
-            Ok((page.items, page.next))
+            let position = Some(page.position);
+            Ok(Page { position, items: page.items, next: page.next })
         })
     }
 
@@ -88,7 +89,8 @@ impl Client {
         let request = |page: PageRequest| Request::SegmentList(Box::new(SegmentList { page }));
         Pages::new(self, network, request, |reply| {
             let page = expect_reply!(reply, Segments)?;
-            Ok((page.items, page.next))
+            let position = Some(page.position);
+            Ok(Page { position, items: page.items, next: page.next })
         })
     }
 
@@ -141,7 +143,8 @@ impl Client {
         };
         Pages::new(self, network, request, |reply| {
             let page = expect_reply!(reply, Hosts)?;
-            Ok((page.items, page.next))
+            let position = Some(page.position);
+            Ok(Page { position, items: page.items, next: page.next })
         })
     }
 
@@ -169,7 +172,8 @@ impl Client {
             move |page: PageRequest| Request::PinList(Box::new(PinList { page, subnet_id }));
         Pages::new(self, network, request, |reply| {
             let page = expect_reply!(reply, Pins)?;
-            Ok((page.items, page.next))
+            let position = Some(page.position);
+            Ok(Page { position, items: page.items, next: page.next })
         })
     }
 

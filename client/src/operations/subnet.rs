@@ -1,6 +1,6 @@
 //! Subnets, their exclusions and free ranges.
 
-use super::{Deleted, Pages, expect_reply};
+use super::{Deleted, Page, Pages, expect_reply};
 use crate::client::Client;
 use crate::error::Error;
 use addrd_protocol::NetworkId;
@@ -42,7 +42,8 @@ impl Client {
         let request = |page: PageRequest| Request::SubnetList(Box::new(SubnetList { page }));
         Pages::new(self, network, request, |reply| {
             let page = expect_reply!(reply, Subnets)?;
-            Ok((page.items, page.next))
+            let position = Some(page.position);
+            Ok(Page { position, items: page.items, next: page.next })
         })
     }
 

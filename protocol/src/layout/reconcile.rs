@@ -1,6 +1,6 @@
 //! Layouts of reconciliation, and of lists of managers and hosts.
 
-use super::list::{read_count, read_limit};
+use super::list::{read_count, read_cursor, read_limit, read_next, write_cursor};
 use super::{Layout, Read};
 use crate::error::{DecodeError, Fault};
 use crate::id::{Instance, OwnerId, Slot};
@@ -131,6 +131,7 @@ impl Layout for SuspectList {
             match tag {
                 0x8001 => list.manager = Some(value.text(MANAGER_BYTES_MAX, "manager")?),
                 0x8002 => list.host = Some(value.any_text("host")?),
+                0x8003 => list.cursor = read_cursor(value, "cursor")?,
                 _ => return Ok(false),
             }
             Ok(true)
@@ -141,6 +142,7 @@ impl Layout for SuspectList {
     fn write(&self, writer: &mut Writer<'_>) {
         writer.entry_text(0x8001, self.manager.as_ref());
         writer.entry_text(0x8002, self.host.as_ref());
+        write_cursor(0x8003, self.cursor.as_ref(), writer);
     }
 }
 
@@ -153,8 +155,8 @@ impl Layout for Suspects {
         reader.zero::<4>("reserved")?;
         limit(count, SUSPECTS_MAX, "allocations")?;
         let allocations = reader.items(count, super::allocation::ALLOCATION_BYTES, Layout::read)?;
-        reader.no_tags()?;
-        Ok(Self { allocations, more: flags & MORE_ITEMS != 0 })
+        let next = read_next(reader)?;
+        Ok(Self { allocations, more: flags & MORE_ITEMS != 0, next })
     }
 
     fn write(&self, writer: &mut Writer<'_>) {
@@ -162,6 +164,7 @@ impl Layout for Suspects {
         writer.u16(if self.more { MORE_ITEMS } else { 0 });
         writer.u32(0);
         self.allocations.iter().for_each(|allocation| writer.item(|w| allocation.write(w)));
+        write_cursor(0x0001, self.next.as_ref(), writer);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Managers and their hosts: which there are, and which of what they hold still lives (SPEC.md section 9).
 
 use super::allocation::Allocation;
+use super::list::Cursor;
 use crate::id::{Instance, OwnerId, Slot};
 use crate::text::Text;
 use serde::{Deserialize, Serialize};
@@ -103,6 +104,9 @@ pub struct SuspectList {
     /// Of this host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Text>,
+    /// Where the page before said to go on; the filters stay the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Cursor>,
 }
 
 /// Most suspects of a reply.
@@ -115,6 +119,9 @@ pub struct Suspects {
     pub allocations: Vec<Allocation>,
     /// There are more than fit, or than were looked for.
     pub more: bool,
+    /// The cursor of the next page; none = the list is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Cursor>,
 }
 
 /// Lists the managers that keep allocations of the project, or the hosts of one.

@@ -50,8 +50,8 @@ made_of_fields! {
         call, complete, parts_missing, too_early, releasing, more, listed, elsewhere,
         other_instance, suspects, released,
     }
-    SuspectList { manager = |s| s.maybe(Source::manager), host }
-    Suspects { allocations = |s| s.list(4), more }
+    SuspectList { manager = |s| s.maybe(Source::manager), host, cursor }
+    Suspects { allocations = |s| s.list(4), more, next }
     ManagerList {
         limit = |s| s.up_to(1_000) as u32, manager = |s| s.maybe(Source::manager), after,
     }

@@ -150,10 +150,11 @@ fn fixed_part(opcode: Opcode) -> Vec<u8> {
 /// Tails that can't be right.
 fn request_tails() -> Named {
     let (cni, n1) = ((0x8001, &b"cni"[..]), (0x8002, &b"n1"[..]));
-    let bad: [Tail<'_>; 20] = [
+    let bad: [Tail<'_>; 21] = [
         ("hello_server_id_of_15_bytes", Opcode::HELLO, &[(0x8001, &[5; 15])]),
         ("hello_manager_of_65_bytes", Opcode::HELLO, &[(0x8003, &[b'm'; 65])]),
         ("job_list_cursor_of_65_bytes", Opcode::JOB_LIST, &[(0x8001, &[9; 65])]),
+        ("suspect_list_cursor_of_65_bytes", Opcode::SUSPECT_LIST, &[(0x8003, &[9; 65])]),
         ("network_list_prefix_of_64_bytes", Opcode::NETWORK_LIST, &[(0x8002, &[b'n'; 64])]),
         ("network_find_name_of_spaces", Opcode::NETWORK_FIND, &[(0x8001, b"  ")]),
         ("network_update_setting_of_2", Opcode::NETWORK_UPDATE, &[(0x8001, &[2])]),

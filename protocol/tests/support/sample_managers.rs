@@ -25,7 +25,8 @@ fn reconcile() -> Reconcile {
 /// Requests of this room.
 pub(super) fn requests() -> Vec<RequestSample> {
     let empty = Reconcile { live: Vec::new(), dry_run: true, part: 1, parts: 2, ..reconcile() };
-    let suspects = SuspectList { manager: some("cni"), host: some("n1") };
+    let suspects = SuspectList { manager: some("cni"), host: some("n1"), cursor: None };
+    let suspects_next = SuspectList { cursor: cursor(), ..suspects.clone() };
     let hosts = ManagerList { limit: 10, manager: some("cni"), after: some("n1") };
     let all = vec![
         ("reconcile", Request::Reconcile(Box::new(reconcile()))),
@@ -34,6 +35,7 @@ pub(super) fn requests() -> Vec<RequestSample> {
         ("suspect_list_of_host", Request::SuspectList(Box::new(suspects))),
         ("manager_list_all", Request::ManagerList(Box::default())),
         ("manager_list_hosts", Request::ManagerList(Box::new(hosts))),
+        ("suspect_list_next", Request::SuspectList(Box::new(suspects_next))),
     ];
     let sample = |(number, (name, request)): (u64, (&str, Request))| RequestSample {
         name: name.to_owned(),
@@ -56,7 +58,8 @@ pub(super) fn replies() -> Vec<ReplySample> {
         released: 2,
         ..waiting
     };
-    let suspects = Suspects { allocations: vec![allocation()], more: true };
+    let suspects = Suspects { allocations: vec![allocation()], more: true, next: None };
+    let suspects_more = Suspects { next: cursor(), ..suspects.clone() };
     let item = |name, hosts| ManagerUse { name, hosts, allocations: 5 };
     let managers = ManagerPage { items: vec![item(some("cni"), 2)], more: false };
     let hosts = ManagerPage { items: vec![item(None, 0), item(some("n1"), 0)], more: true };
@@ -70,6 +73,7 @@ pub(super) fn replies() -> Vec<ReplySample> {
         ("manager_hosts", Opcode::MANAGER_LIST, done(Reply::Managers(Box::new(hosts)))),
         ("failure_reconcile_stale", Opcode::RECONCILE, refused(Status::RECONCILE_STALE)),
         ("failure_reconcile_differs", Opcode::RECONCILE, refused(Status::RECONCILE_DIFFERS)),
+        ("suspects_more", Opcode::SUSPECT_LIST, done(Reply::Suspects(Box::new(suspects_more)))),
     ];
     let sample = |(request_id, (name, opcode, (status, body)))| ReplySample {
         name: str::to_owned(name),

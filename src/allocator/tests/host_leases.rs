@@ -120,7 +120,7 @@ impl World {
     pub(super) fn lose_memory(&mut self) {
         let workers = self.shards.len();
         let settings = ShardSettings { seed: 5, records_max: 1 << 20 };
-        self.shards = (0..workers).map(|_| Shard::new(settings)).collect();
+        self.shards = (0..workers).map(|n| Shard::numbered(settings, n as u16)).collect();
         let mut owners = std::collections::BTreeMap::new();
         for effect in &self.log.effects {
             let network = match effect {

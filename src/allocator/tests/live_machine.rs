@@ -289,7 +289,8 @@ impl Clusters {
         }
         let workers = 1 + self.dice.roll(2) as usize;
         let settings = |n: usize| ShardSettings { seed: n as u64 + 50, records_max: 1 << 20 };
-        let mut again: Vec<Shard> = (0..workers).map(|n| Shard::new(settings(n))).collect();
+        let numbered = |n| Shard::numbered(settings(n), n as u16);
+        let mut again: Vec<Shard> = (0..workers).map(numbered).collect();
         for effect in &self.world.log.effects {
             let of =
                 |network: u128| worker_of(ProjectId::DEFAULT, network_id(network), workers as u16);

@@ -37,6 +37,7 @@ mod shared_machine;
 mod shared_storm;
 mod subnets;
 mod survey;
+mod suspects;
 mod transactions;
 mod transfers;
 
@@ -182,7 +183,7 @@ impl World {
     pub(super) fn new(shards: usize) -> Self {
         let settings = |n: usize| ShardSettings { seed: n as u64, records_max: 1 << 20 };
         Self {
-            shards: (0..shards).map(|n| Shard::new(settings(n))).collect(),
+            shards: (0..shards).map(|n| Shard::numbered(settings(n), n as u16)).collect(),
             log: Log::default(),
             catalogue: Catalogue::new(settings(77)),
             at: At { tick: Tick(1_000), position: Seq(7), incarnation: Incarnation(1) },

@@ -679,7 +679,8 @@ fn handle_of(effect: &Effect) -> Option<u32> {
 /// Shards and catalogue from rows and effects, each network at the worker that owns it.
 fn recover(workers: u16, rows: &Rows, effects: &[Effect], highest: u32) -> (Vec<Shard>, Catalogue) {
     let settings = |seed| ShardSettings { seed, records_max: 1 << 20 };
-    let mut shards: Vec<Shard> = (0..workers).map(|n| Shard::new(settings(n.into()))).collect();
+    let mut shards: Vec<Shard> =
+        (0..workers).map(|n| Shard::numbered(settings(n.into()), n)).collect();
     let mut catalogue = Catalogue::new(settings(70));
     let mut owners: BTreeMap<NetworkHandle, usize> = BTreeMap::new();
     let mut absorb = |effect: &Effect, strict: bool| {

@@ -89,7 +89,7 @@ impl World {
     fn suspects(&mut self, network: u128) -> Vec<OwnerId> {
         match self.done(network, Request::SuspectList(Box::default())) {
             Reply::Suspects(found) => {
-                let Suspects { allocations, more } = *found;
+                let Suspects { allocations, more, .. } = *found;
                 assert!(!more);
                 allocations.into_iter().map(|allocation| allocation.owner).collect()
             }

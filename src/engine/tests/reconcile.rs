@@ -3,7 +3,7 @@
 use super::rig::Rig;
 use super::*;
 use crate::limits;
-use addrd_protocol::message::{AllocateExtras, Live, Reconcile};
+use addrd_protocol::message::{AllocateExtras, Allocation, Live, Reconcile, SuspectList};
 
 const OK: Status = Status::OK;
 const GRACE_MS: u32 = 1_000;
@@ -95,4 +95,55 @@ fn what_was_released_stays_so_after_a_restart_and_marks_do_not() {
     assert!(told.complete && !told.releasing && told.suspects == 4, "{told:?}");
     assert_eq!(engine.status().allocations, 4);
     booted.running.stop();
+}
+
+/// The whole list of suspects in a network or (0) in all, page by page: their networks and owners.
+fn suspects_of(engine: &Engine, network: u128) -> Vec<(u128, u128)> {
+    let (mut all, mut list) = (Vec::new(), SuspectList::default());
+    for _ in 0..100 {
+        let request = Request::SuspectList(Box::new(list.clone()));
+        let told = call(engine, operation(1, network, Opcode::SUSPECT_LIST, request));
+        let (OK, Some(Reply::Suspects(page))) = told else { panic!("{told:?}") };
+        assert!(page.allocations.len() <= 256 && page.more == page.next.is_some());
+        let place = |one: &Allocation| (one.network_id.0.as_u128(), one.owner.0.as_u128());
+        all.extend(page.allocations.iter().map(place));
+        list.cursor = page.next;
+        if list.cursor.is_none() {
+            return all;
+        }
+    }
+    panic!("100 pages, and no end")
+}
+
+#[test]
+fn all_workers_suspects_are_listed_in_pages_each_once() {
+    for workers in [1, 4] {
+        let folder = tempfile::tempdir().unwrap();
+        let booted = boot_at(folder.path(), workers);
+        let engine = booted.running.engine().clone();
+        let desk = Arc::new(Desk::default());
+        let mut expected = Vec::new();
+        // Unequal parts: some are larger than a page, others fit beside their neighbours.
+        for (network, count) in [(1, 600), (2, 20), (3, 150), (4, 5), (5, 257), (6, 1), (7, 90)] {
+            assert_eq!(call(&engine, create_network(1, network)).0, OK);
+            assert_eq!(call(&engine, create_subnet(2, network, "10.0.0.0/20")).0, OK);
+            let all: Vec<u128> = (1..=count).collect();
+            for some in all.chunks(50) {
+                let ask = |owner: &u128| on_host(1, network, *owner);
+                send(&engine, &desk, some.iter().map(ask).collect());
+                assert!(desk.take(some.len()).iter().all(|answer| answer.1 == OK));
+            }
+            expected.extend(all.iter().map(|&owner| (network, owner)));
+        }
+        assert_eq!(suspects_of(&engine, 0), []);
+        assert_eq!(call(&engine, call_of(0, 1, &[])).0, OK);
+        for network in 0..=7 {
+            let mut listed = suspects_of(&engine, network);
+            listed.sort_unstable();
+            let is_meant = |(of, _): &&(u128, u128)| network == 0 || network == *of;
+            let expected: Vec<_> = expected.iter().filter(is_meant).copied().collect();
+            assert_eq!(listed, expected, "{workers} workers, network {network}");
+        }
+        booted.running.stop();
+    }
 }

@@ -1,7 +1,7 @@
 """Layouts of managers and of reconciliation (SPEC.md section 9)."""
 
 from .layout import Items, Layout, Tag
-from .parts import RESERVED, limit, revision
+from .parts import CURSOR, NEXT, RESERVED, limit, revision
 from .values import Count, Enumeration, Fault, Flags, Id, ListOf, Number, Reserved, Text
 
 MANAGER_BYTES_MAX = 64
@@ -69,7 +69,9 @@ REQUESTS = {
         tail={0x8001: Tag("manager", NeededText(MANAGER_BYTES_MAX), needed=True), 0x8002: Tag("after", Text())},
     ),
     "reconcile": RECONCILE,
-    "suspect_list": Layout(tail={0x8001: Tag("manager", Text(MANAGER_BYTES_MAX)), 0x8002: Tag("host", Text())}),
+    "suspect_list": Layout(tail={
+        0x8001: Tag("manager", Text(MANAGER_BYTES_MAX)), 0x8002: Tag("host", Text()), 0x8003: CURSOR[0x8001],
+    }),
     "manager_list": Layout(
         ("limit", limit()), (RESERVED, Reserved(4)),
         tail={0x8001: Tag("manager", Text(MANAGER_BYTES_MAX)), 0x8002: Tag("after", Text())},
@@ -110,7 +112,7 @@ def replies(allocation):
     """Replies of this room; a suspect is shown as an allocation."""
     suspects = Layout(
         ("allocations", Count(2, most=SUSPECTS_MAX)), (None, Flags(2, "more")), (RESERVED, Reserved(4)),
-        items=[Items("allocations", allocation)],
+        items=[Items("allocations", allocation)], tail=NEXT,
     )
     return {
         "reconcile": ("reconciled", RECONCILED), "suspect_list": ("suspects", suspects),
