@@ -30,8 +30,10 @@ pub struct Config {
     pub unix_socket: Option<PathBuf>,
     /// Address of `/metrics`, `/livez` and `/readyz`.
     pub http: Option<SocketAddr>,
-    /// Listen on addresses that others can reach, without TLS and authentication.
+    /// Listen on addresses that others can reach, and ask nobody there who he is.
     pub insecure: bool,
+    /// TLS of the TCP addresses.
+    pub tls: TlsSettings,
     /// Threads that decide; `None` = by cores.
     pub workers: Option<u16>,
     /// Threads that read and write sockets; `None` = by cores.
@@ -62,6 +64,35 @@ pub struct Config {
     pub log_format: LogFormat,
 }
 
+/// Settings of TLS. Paths are read by the server, at its start and whenever the files change.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct TlsSettings {
+    /// PEM file: the server's certificate, then those between it and its CA. `None` = no TLS.
+    pub certificate: Option<PathBuf>,
+    /// PEM file: the certificate's private key.
+    pub key: Option<PathBuf>,
+    /// PEM file: CAs whose clients are let in. `None` = clients are not asked for certificates.
+    pub client_ca: Option<PathBuf>,
+    /// A client without a certificate is refused.
+    pub client_required: bool,
+    /// Names in certificates of clients that are let in; empty = every name.
+    pub client_names: Vec<String>,
+}
+
+impl TlsSettings {
+    /// Whether TCP addresses speak TLS.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.certificate.is_some()
+    }
+
+    /// Whether nobody gets in without a certificate of a known CA.
+    #[must_use]
+    pub fn asks_everybody(&self) -> bool {
+        self.is_on() && self.client_ca.is_some() && self.client_required
+    }
+}
+
 /// Bounds of connections that can be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -71,6 +102,8 @@ pub struct Bounds {
     pub connections_ungreeted_max: u32,
     /// Of these, from one peer.
     pub connections_ungreeted_peer_max: u32,
+    /// TLS handshakes at once.
+    pub tls_handshakes_max: u32,
     /// Bytes in flight over all connections.
     pub bytes_in_flight_max: u64,
     /// Time without a whole frame after which a connection is closed.
@@ -183,7 +216,39 @@ impl Config {
     #[must_use]
     pub fn exposed(&self) -> Option<SocketAddr> {
         let mut addresses = self.listen.iter().chain(&self.http);
-        addresses.find(|address| !address.ip().to_canonical().is_loopback()).copied()
+        addresses.find(|address| is_open(address)).copied()
+    }
+
+    /// An address that others can reach and that asks nobody there who he is, if there is one.
+    #[must_use]
+    pub fn unguarded(&self) -> Option<SocketAddr> {
+        self.exposed().filter(|_| !self.tls.asks_everybody())
+    }
+
+    /// Whether the HTTP address speaks TLS: if there is TLS, and others can reach it.
+    #[must_use]
+    pub fn secures_http(&self) -> bool {
+        self.tls.is_on() && self.http.is_some_and(|address| is_open(&address))
+    }
+
+    /// What is wrong with an address that asks nobody, and what to do about it.
+    #[must_use]
+    pub fn unguarded_text(&self) -> String {
+        let why = match (self.tls.is_on(), self.tls.client_ca.is_some()) {
+            (false, _) => {
+                "others can reach this address, and anybody there may do everything: set \
+                 tls_certificate, tls_key, tls_client_ca and tls_client_required = true"
+            }
+            (true, false) => {
+                "others can reach this address, and TLS alone lets everybody in, who may then do \
+                 everything: set tls_client_ca and tls_client_required = true"
+            }
+            (true, true) => {
+                "others can reach this address, and who shows no certificate is let in and may do \
+                 everything: set tls_client_required = true"
+            }
+        };
+        format!("{why} (docs/how-to/tls.md), use a loopback address, or set insecure = true")
     }
 
     /// Days and bytes of history, if it is kept.
@@ -234,10 +299,13 @@ impl Config {
             let what = "nobody could connect: set listen or unix_socket".to_owned();
             wrong("listen", String::new(), what);
         }
-        if let Some(address) = self.exposed().filter(|_| !self.insecure) {
-            let what = "others can reach this address, and TLS and authentication are not built \
-                        yet: use a loopback address, or set insecure = true";
-            wrong("listen", address.to_string(), what.to_owned());
+        if let Some(address) = self.unguarded().filter(|_| !self.insecure) {
+            let is_http = self.http == Some(address) && !self.listen.contains(&address);
+            let setting = if is_http { "http" } else { "listen" };
+            wrong(setting, address.to_string(), self.unguarded_text());
+        }
+        for (setting, what) in tls_contradictions(&self.tls) {
+            wrong(setting, String::new(), what.to_owned());
         }
         if let Some(path) = self.unix_socket_path().filter(|path| is_long(path)) {
             let what = format!("longer than {SOCKET_PATH_BYTES_MAX} bytes with its directory");
@@ -245,6 +313,33 @@ impl Config {
         }
         errors
     }
+}
+
+/// Whether others can reach an address.
+fn is_open(address: &SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
+}
+
+/// Settings of TLS that need others: the setting, and which.
+fn tls_contradictions(tls: &TlsSettings) -> Vec<(&'static str, &'static str)> {
+    let mut found = Vec::new();
+    match (&tls.certificate, &tls.key) {
+        (Some(_), None) => found.push(("tls_certificate", "tls_key is needed as well")),
+        (None, Some(_)) => found.push(("tls_key", "tls_certificate is needed as well")),
+        _ => {}
+    }
+    if tls.client_ca.is_some() && !tls.is_on() {
+        found.push(("tls_client_ca", "there is no TLS: set tls_certificate and tls_key"));
+    }
+    if tls.client_required && tls.client_ca.is_none() {
+        let what = "no certificate could be verified: set tls_client_ca";
+        found.push(("tls_client_required", what));
+    }
+    if !tls.client_names.is_empty() && !tls.client_required {
+        let what = "who shows no certificate would come in all the same: set tls_client_required";
+        found.push(("tls_client_names", what));
+    }
+    found
 }
 
 fn is_long(path: &Path) -> bool {
@@ -259,6 +354,7 @@ impl Default for Config {
             unix_socket: Some(SOCKET.into()),
             http: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, HTTP_PORT))),
             insecure: false,
+            tls: TlsSettings::default(),
             workers: None,
             reactors: None,
             journal_records_max: limits::JOURNAL_RECORDS_MAX,
@@ -283,6 +379,7 @@ impl Default for Bounds {
             connections_max: limits::CONNECTIONS_MAX,
             connections_ungreeted_max: limits::CONNECTIONS_UNGREETED_MAX,
             connections_ungreeted_peer_max: limits::CONNECTIONS_UNGREETED_PEER_MAX,
+            tls_handshakes_max: limits::TLS_HANDSHAKES_MAX,
             bytes_in_flight_max: limits::BYTES_IN_FLIGHT_MAX,
             idle: Duration::from_millis(limits::IDLE_MS),
             frame: Duration::from_millis(limits::FRAME_MS),

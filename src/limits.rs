@@ -72,6 +72,23 @@ pub const LISTEN_ADDRESSES_MAX: usize = 16;
 pub const LISTEN_BACKLOG: i32 = 1_024;
 /// Pause after an accept that failed for want of descriptors or memory, ms.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
+/// TLS handshakes at once: more than one peer may have before HELLO, so that one can't take all.
+pub const TLS_HANDSHAKES_MAX: u32 = 512;
+const _: () = assert!(TLS_HANDSHAKES_MAX > CONNECTIONS_UNGREETED_PEER_MAX);
+const _: () = assert!(TLS_HANDSHAKES_MAX <= CONNECTIONS_UNGREETED_MAX);
+/// Time of a TLS handshake, from the accept on, ms: as long as a silent plain connection has.
+pub const TLS_HANDSHAKE_MS: u64 = FIRST_BYTE_MS;
+/// Bytes that TLS has encrypted and the socket has not taken: one record, so that a peer who reads
+/// slowly is seen to read.
+pub const TLS_BUFFER_BYTES: usize = 16 << 10;
+/// Longest PEM file of certificates or of a key, bytes: hundreds of CAs.
+pub const TLS_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Names of clients that a server may be told.
+pub const TLS_CLIENT_NAMES_MAX: usize = 1_024;
+/// Longest name of a client's certificate, bytes: as long as a text of the protocol.
+pub const TLS_NAME_BYTES_MAX: usize = 255;
+/// Pause between two looks at whether the files of TLS have changed, s.
+pub const TLS_WATCH_SECONDS: u64 = 10;
 /// Connections at once to the HTTP address.
 pub const HTTP_CONNECTIONS_MAX: usize = 64;
 /// Time to a whole HTTP header, ms.

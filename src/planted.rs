@@ -124,6 +124,10 @@ pub(crate) enum Bug {
     HistoryLeftNotCounted,
     /// A volume of history ends where the next one begins, whatever those behind that one say.
     HistoryUpToTheNextOnly,
+    /// What was written stays where TLS keeps it.
+    WriteNotFlushed,
+    /// Any client that a CA has signed is let in, whatever its name.
+    ClientNameIgnored,
 }
 
 /// Whether this bug is planted.
@@ -400,6 +404,14 @@ mod tests {
             Bug::OpeningWritesAtOnce,
             "store::held_file::tests::\
              nothing_reaches_the_file_before_the_release_and_all_of_it_after",
+        ),
+        (
+            Bug::WriteNotFlushed,
+            "server::connection::tests::flushing::what_is_written_is_flushed_also_the_last_words",
+        ),
+        (
+            Bug::ClientNameIgnored,
+            "server::tls::tests::only_who_is_named_is_let_in_if_there_is_a_list",
         ),
     ];
 

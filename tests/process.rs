@@ -55,6 +55,8 @@ mod quotas;
 mod reconciling;
 #[path = "process/repeats.rs"]
 mod repeats;
+#[path = "process/secured.rs"]
+mod secured;
 #[path = "process/sessions.rs"]
 mod sessions;
 #[path = "process/shutdown.rs"]
@@ -63,6 +65,8 @@ mod shutdown;
 mod starts;
 #[path = "process/supervised.rs"]
 mod supervised;
+#[path = "process/tls.rs"]
+mod tls;
 #[path = "process/upgrades.rs"]
 mod upgrades;
 #[path = "process/watching.rs"]

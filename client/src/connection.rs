@@ -1,6 +1,7 @@
 //! One connection: HELLO, then frames in both directions. Never reconnects, repeats or waits for
 //! anything but its peer; [`crate::Client`] does.
 
+use crate::tls::TlsFailure;
 use addrd_protocol::codec::{
     DecodedReply, REPLY_BYTES_MAX, ReplyDecoder, ReplyOrFailure, encode_request,
 };
@@ -37,6 +38,8 @@ pub enum ConnectionError {
     Refused(Box<Failure>),
     /// The server is going away and says up to where it read.
     GoAway(GoAway),
+    /// TLS failed, or is spoken on one side only.
+    Tls(TlsFailure),
     /// The bytes are not what the protocol says.
     Protocol(String),
 }
@@ -50,6 +53,7 @@ impl fmt::Display for ConnectionError {
             Self::GoAway(goaway) => {
                 write!(f, "the server ends the connection: {:?}", goaway.reason)
             }
+            Self::Tls(failure) => failure.fmt(f),
             Self::Protocol(text) => f.write_str(text),
         }
     }
@@ -58,7 +62,11 @@ impl fmt::Display for ConnectionError {
 impl std::error::Error for ConnectionError {}
 
 impl From<io::Error> for ConnectionError {
+    /// A server that refuses a certificate says so in place of its first reply.
     fn from(error: io::Error) -> Self {
+        if let Some(failure) = TlsFailure::of(&error) {
+            return Self::Tls(failure);
+        }
         Self::Io { kind: error.kind(), text: error.to_string() }
     }
 }
@@ -152,6 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         encode_request(&header, &request, &mut output)
             .map_err(|error| ConnectionError::Protocol(error.to_string()))?;
         stream.write_all_buf(&mut output).await?;
+        stream.flush().await?;
         let mut input = BytesMut::new();
         let answer = next_frame(&mut stream, &mut input).await;
         let answer = answer.map_err(|error| foreign(&input).unwrap_or(error))?;
@@ -221,7 +230,7 @@ fn foreign(input: &[u8]) -> Option<ConnectionError> {
     }
     let what = match start {
         b"HTTP" => "an HTTP port",
-        [0x15 | 0x16, 3, ..] => "a TLS port",
+        [0x15 | 0x16, 3, ..] => return Some(ConnectionError::Tls(TlsFailure::Needed)),
         _ => "something else",
     };
     let text = format!(

@@ -1,5 +1,7 @@
 //! Where a server listens, and the byte stream to it. Speaks no protocol.
 
+use crate::connection::ConnectionError;
+use crate::tls::Tls;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -8,6 +10,7 @@ use std::str::FromStr;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::client::TlsStream;
 
 /// Port of a server that names none.
 pub const DEFAULT_PORT: u16 = 2337;
@@ -33,7 +36,21 @@ pub struct EndpointError {
 }
 
 impl Endpoint {
-    /// Opens a stream. The caller bounds the time.
+    /// Opens a stream, and over TCP speaks TLS first if told to. The caller bounds the time.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Io`] and [`ConnectionError::Tls`]; no request was sent.
+    pub async fn open_with(&self, tls: Option<&Tls>) -> Result<Transport, ConnectionError> {
+        match (self, self.open().await?, tls) {
+            (Self::Tcp { host, .. }, Transport::Tcp(stream), Some(tls)) => {
+                let stream = tls.handshake(host, stream).await;
+                stream.map(|stream| Transport::Tls(Box::new(stream))).map_err(ConnectionError::Tls)
+            }
+            (_, stream, _) => Ok(stream),
+        }
+    }
+
+    /// Opens a plain stream. The caller bounds the time.
     ///
     /// # Errors
     /// Those of the operating system; nothing was sent.
@@ -118,6 +135,8 @@ pub enum Transport {
     Tcp(TcpStream),
     /// Over a Unix socket.
     Unix(UnixStream),
+    /// Over TCP, the handshake done.
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl AsyncRead for Transport {
@@ -129,6 +148,7 @@ impl AsyncRead for Transport {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
@@ -142,6 +162,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
@@ -149,6 +170,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
             Self::Unix(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
@@ -156,6 +178,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong for a caller, by what the caller may do about it.
 
+use crate::tls::TlsFailure;
 use addrd_protocol::message::Failure;
 use addrd_protocol::{Retry, ServerId, Status};
 use std::fmt;
@@ -36,6 +37,13 @@ pub enum Error {
         found: Option<ServerId>,
         /// Where.
         endpoint: String,
+    },
+    /// Client and server do not agree on TLS, or one does not trust the other. Nothing happened.
+    Tls {
+        /// The endpoint that was tried last.
+        endpoint: String,
+        /// What is wrong.
+        failure: TlsFailure,
     },
     /// A newer connection took over the session. Nothing happened.
     SessionReplaced,
@@ -75,7 +83,7 @@ impl Error {
             Self::Refused(failure) => failure.status.retry(),
             Self::Unreachable { .. } | Self::Expired => Retry::Later,
             Self::OutcomeUnknown { .. } => Retry::Unknown,
-            Self::WrongServer { .. } | Self::SessionReplaced => Retry::Denied,
+            Self::WrongServer { .. } | Self::SessionReplaced | Self::Tls { .. } => Retry::Denied,
             Self::Protocol(_) | Self::Request(_) | Self::Settings(_) | Self::Closed => {
                 Retry::Invalid
             }
@@ -104,6 +112,7 @@ impl fmt::Display for Error {
                 write!(f, "{endpoint} is not the server {expected} that was asked for")?;
                 found.map_or(Ok(()), |found| write!(f, ", but {found}"))
             }
+            Self::Tls { endpoint, failure } => write!(f, "{endpoint}: {failure}"),
             Self::SessionReplaced => f.write_str("a newer client took over this session"),
             Self::Protocol(text) => write!(f, "protocol: {text}"),
             Self::Request(text) => write!(f, "request: {text}"),

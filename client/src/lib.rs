@@ -41,6 +41,7 @@ mod operations;
 mod session;
 mod settings;
 mod ticket;
+mod tls;
 mod watch;
 
 pub use addrd_protocol as protocol;
@@ -52,4 +53,5 @@ pub use error::Error;
 pub use operations::{Deleted, HoldOutcome, Pages, plain_allocate};
 pub use session::{Sessions, lane_of, of_owner};
 pub use settings::{ENDPOINTS_MAX, LANES_MAX, Settings};
+pub use tls::{ClientCertificate, Tls, TlsFailure, TlsSettingsError, Trust};
 pub use watch::{Change, Changes};

@@ -4,6 +4,7 @@ use crate::backoff::BackoffLimits;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::session::Sessions;
+use crate::tls::Tls;
 use addrd_protocol::{ProjectId, ServerId, Text};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub const ENDPOINTS_MAX: usize = 64;
 pub struct Settings {
     /// Where servers of one data set listen, tried in this order; 1 to [`ENDPOINTS_MAX`].
     pub endpoints: Vec<Endpoint>,
+    /// How TCP endpoints are spoken to; `None` = plain. Unix sockets are always plain.
+    pub tls: Option<Tls>,
     /// Connections, each a session; 1 to [`LANES_MAX`].
     pub lanes: usize,
     /// Where session ids come from.
@@ -55,6 +58,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             endpoints: vec![Endpoint::default()],
+            tls: None,
             lanes: 1,
             sessions: Sessions::Random,
             server_id: None,

@@ -15,7 +15,7 @@ use addrd_client::protocol::{
     Incarnation, NetworkId, Opcode, OwnerId, ProjectId, Revision, Seq, ServerId, Status, Text,
 };
 use addrd_client::{
-    BackoffLimits, Client, Deleted, Error, Sessions, Settings, of_owner, plain_allocate,
+    BackoffLimits, Client, Deleted, Error, Sessions, Settings, TlsFailure, of_owner, plain_allocate,
 };
 use bytes::{Bytes, BytesMut};
 use std::time::Duration;
@@ -367,9 +367,8 @@ async fn a_wrong_server_is_final() {
 
 #[tokio::test]
 async fn a_peer_that_speaks_something_else_is_told_apart() {
-    let answers: [(&[u8], &str); 3] = [
+    let answers: [(&[u8], &str); 2] = [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "an HTTP port"),
-        (&[0x15, 3, 3, 0, 2, 2, 70], "a TLS port"),
         (b"SSH-2.0-OpenSSH\r\n", "something else"),
     ];
     for (bytes, what) in answers {
@@ -382,6 +381,18 @@ async fn a_peer_that_speaks_something_else_is_told_apart() {
         let place = peer.settings().endpoints[0].to_string();
         assert!(error.to_string().contains(&format!("{place}: {what} answers there")), "{error}");
     }
+}
+
+#[tokio::test]
+async fn an_alert_of_tls_says_that_tls_is_needed() {
+    let peer = Peer::new().await;
+    let connecting = spawn(Client::connect(peer.settings()));
+    let (mut line, _) = peer.accept().await;
+    line.send(&[0x15, 3, 3, 0, 2, 2, 70]).await;
+    let error = connecting.await.unwrap().unwrap_err();
+    let needed = matches!(&error, Error::Tls { failure: TlsFailure::Needed, .. });
+    let place = peer.settings().endpoints[0].to_string();
+    assert!(needed && error.to_string().contains(&place), "{error}");
 }
 
 #[tokio::test]

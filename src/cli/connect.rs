@@ -21,12 +21,18 @@ pub(crate) fn settings(global: &Global, sessions: Sessions) -> Result<Settings, 
     let endpoints = if endpoints.is_empty() { vec![Endpoint::default()] } else { endpoints };
     let project = project_of(global, &context)?.unwrap_or(ProjectId::DEFAULT);
     let timeout = Duration::from_secs(global.timeout.into());
+    // What a context says of its servers holds for no others.
+    let tls = match (global.server.is_empty(), global.tls.is_empty()) {
+        (true, true) => context.tls.tls()?,
+        _ => global.tls.tls()?,
+    };
     let server_id = match (global.server.is_empty(), &context.server_id) {
         (true, Some(text)) => Some(server_id(text)?),
         _ => None,
     };
     Ok(Settings {
         endpoints,
+        tls,
         sessions,
         server_id,
         project,

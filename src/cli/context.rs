@@ -4,6 +4,7 @@
 use super::fault::Fault;
 use super::global::Global;
 use super::session::Session;
+use super::tls::TlsOptions;
 use super::view::View;
 use super::{ask, network, output};
 use serde::{Deserialize, Serialize};
@@ -17,9 +18,10 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Servers and settings under a name: set, use, list, delete.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Context {
-    /// Keeps the given --server and --project under a name.
+    /// Keeps the given --server, --project and --tls-* under a name.
     #[command(
-        after_help = "Example:\n  addrd context set prod --server a.example:2337,b.example:2337"
+        after_help = "Examples:\n  addrd context set prod --server a.example:2337,b.example:2337\n  \
+                      addrd context set prod --server a.example --tls-ca ca.pem"
     )]
     Set(Set),
     /// Makes a context the one that is used from now on.
@@ -62,6 +64,9 @@ pub(crate) struct Kept {
     /// The only server that is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) server_id: Option<String>,
+    /// How its servers are spoken to.
+    #[serde(default, skip_serializing_if = "TlsOptions::is_empty")]
+    pub(crate) tls: TlsOptions,
 }
 
 /// The file.
@@ -201,10 +206,14 @@ fn set(session: &Session, contexts: &mut Contexts, set: Set) -> Result<(), Fault
         let endpoint: Result<addrd_client::Endpoint, _> = text.parse();
         endpoint.map_err(|error| Fault::Usage(error.to_string()))?;
     }
+    let tls = session.global.tls.absolute()?;
+    // What can't be used is told now, not at the next command.
+    tls.tls()?;
     let kept = Kept {
         server: session.global.server.clone(),
         project: session.global.project.clone(),
         server_id: set.server_id.map(|id| id.to_string()),
+        tls,
     };
     if contexts.contexts.is_empty() {
         contexts.current = Some(set.name.clone());

@@ -2,7 +2,7 @@
 
 use super::global::{Format, Global};
 use super::output;
-use addrd_client::Error;
+use addrd_client::{Error, TlsFailure};
 use addrd_protocol::message::{Detail, Failure};
 use addrd_protocol::{Retry, Status};
 use serde_json::{Value, json};
@@ -103,8 +103,16 @@ impl Fault {
                 text.push_str(&line);
             }
         }
-        if matches!(self, Self::Client(Error::Unreachable { .. })) {
-            text.push_str("\nhint: `addrd serve --dev` starts a server to try things with");
+        let hint = match self {
+            Self::Client(Error::Unreachable { .. }) => {
+                Some("`addrd serve --dev` starts a server to try things with")
+            }
+            Self::Client(Error::Tls { failure, .. }) => tls_hint(failure),
+            _ => None,
+        };
+        if let Some(hint) = hint {
+            text.push_str("\nhint: ");
+            text.push_str(hint);
         }
         text
     }
@@ -129,6 +137,7 @@ impl Fault {
                 Error::Expired => "EXPIRED",
                 Error::OutcomeUnknown { .. } => "OUTCOME_UNKNOWN",
                 Error::WrongServer { .. } => "WRONG_SERVER",
+                Error::Tls { .. } => "TLS",
                 Error::SessionReplaced => "SESSION_REPLACED",
                 Error::Protocol(_) => "PROTOCOL",
                 Error::Request(_) | Error::Settings(_) => "USAGE",
@@ -142,10 +151,22 @@ impl Fault {
     }
 }
 
+/// What to do when client and server don't agree on TLS.
+fn tls_hint(failure: &TlsFailure) -> Option<&'static str> {
+    match failure {
+        TlsFailure::Needed => Some("give the CA that signed its certificate: --tls-ca FILE"),
+        TlsFailure::NotSpoken => Some("leave --tls-ca out, or name another server or port"),
+        TlsFailure::Untrusted(_) => Some("see --tls-ca, --tls-pin and --tls-server-name"),
+        TlsFailure::Refused(_) => Some("see --tls-certificate and --tls-key"),
+        _ => None,
+    }
+}
+
 fn code_of(error: &Error) -> Code {
     match error {
         Error::Refused(failure) if failure.status == Status::NOT_FOUND => Code::NotFound,
         Error::Unreachable { .. } | Error::Protocol(_) => Code::Unreachable,
+        Error::Tls { failure: TlsFailure::Needed | TlsFailure::NotSpoken, .. } => Code::Unreachable,
         Error::Closed => Code::Ours,
         other => match other.retry() {
             Retry::Done => Code::Done,

@@ -1,5 +1,6 @@
 //! Options that every command takes, before or after its name. Reads nothing but arguments.
 
+use super::tls::TlsOptions;
 use clap::ValueEnum;
 
 /// How results are printed.
@@ -38,6 +39,9 @@ pub(crate) struct Global {
     /// Project, as an id or `default`
     #[arg(long, global = true, env = "ADDRD_PROJECT", hide_env_values = true, value_name = "ID")]
     pub(crate) project: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) tls: TlsOptions,
 
     /// How results are printed
     #[arg(long, short, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]

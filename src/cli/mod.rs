@@ -44,6 +44,7 @@ mod subnet;
 mod subnet_change;
 mod table;
 mod time;
+mod tls;
 mod top;
 mod transaction;
 mod transfer;

@@ -9,12 +9,13 @@ use addrd::engine::{
     Boot, BootError, Booted, Clock, Engine, StartProgress, SystemHands, UsageLevels, boot,
 };
 use addrd::limits;
-use addrd::server::{Server, Sockets, tell_ready, tell_stopping};
+use addrd::server::{Reload, Server, Sockets, Tls, tell_ready, tell_stopping};
 use addrd::store::{self, history::HistorySettings};
 use addrd::telemetry::log::{self, Log};
 use addrd_client::{Client, Endpoint, Error, Settings};
 use addrd_protocol::message::{NetworkCreate, Strategy, SubnetCreate, SubnetKind};
 use addrd_protocol::{NetworkId, Prefix, ProjectId, Setting, Text};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,7 +31,8 @@ const DEMO_SUBNETS: [(&str, &str); 2] = [("10.64.0.0/16", "demo-v4"), ("fd00:64:
 /// Runs a server.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-SIGTERM and ctrl-c stop the server in order.
+SIGTERM and ctrl-c stop the server in order. SIGHUP makes it read its certificates again, which it
+also does by itself within seconds when the files change.
 
 Settings come from the file, then from the environment (ADDRD_LISTEN), then from flags.
 docs/addrd.example.toml has all of them.
@@ -80,11 +82,14 @@ impl Serve {
             flags: self.flags(),
         };
         let config = Config::load(&sources).map_err(|errors| Fault::Usage(errors.to_string()))?;
-        match config.exposed().filter(|_| self.dev) {
-            Some(address) => {
+        match config.exposed() {
+            Some(address) if self.dev => {
                 Err(Fault::Usage(format!("--dev is for loopback only, not {address}")))
             }
-            None => Ok(config),
+            _ if self.dev && config.tls.is_on() => Err(Fault::Usage(
+                "--dev speaks no TLS: leave --dev or tls_certificate out".to_owned(),
+            )),
+            _ => Ok(config),
         }
     }
 
@@ -133,15 +138,31 @@ fn start_log(config: &Config) -> Option<Log> {
     log::set_up(level, format).ok()
 }
 
+/// Those of a client are taken by every command, and would leave a server without TLS unnoticed.
+fn refuse_flags_of_clients() -> Result<(), Fault> {
+    let found = std::env::args().find(|argument| argument.starts_with("--tls-"));
+    let Some(flag) = found else { return Ok(()) };
+    let name = flag.split('=').next().unwrap_or_default().trim_start_matches('-').replace('-', "_");
+    let more = if ["tls_certificate", "tls_key"].contains(&&*name) {
+        format!("; a server's is --set {name}=FILE")
+    } else {
+        String::new()
+    };
+    Err(Fault::Usage(format!("{flag} is an option of clients{more}")))
+}
+
 pub(crate) fn run(_session: &Session, serve: &Serve) -> Result<(), Fault> {
+    refuse_flags_of_clients()?;
     let config = serve.config()?;
     let log = start_log(&config);
     let runtime = threads("reactor", config.reactors())?;
     // Operators are told how it is also while all reactors are busy, and after they have ended.
     let telling = threads("operators", 1)?;
-    let mut sockets = {
+    let (mut sockets, hangup) = {
         let _inside = runtime.enter();
-        Sockets::bind(&config).map_err(|error| Fault::Usage(told(&error)))?
+        let sockets = Sockets::bind(&config).map_err(|error| Fault::Usage(told(&error)))?;
+        // From now on it ends the process no more.
+        (sockets, signal(SignalKind::hangup())?)
     };
     let progress = Arc::new(StartProgress::default());
     let operators = telling.block_on(async {
@@ -160,6 +181,8 @@ pub(crate) fn run(_session: &Session, serve: &Serve) -> Result<(), Fault> {
         let places = Places {
             tcp: server.addresses().to_vec(),
             http: operators.address(),
+            http_scheme: if config.secures_http() { "https" } else { "http" },
+            is_secured: config.tls.is_on(),
             unix: config.unix_socket_path(),
         };
         tell_clock(&*clock, clock_behind_ms);
@@ -167,7 +190,11 @@ pub(crate) fn run(_session: &Session, serve: &Serve) -> Result<(), Fault> {
         output::to_stderr(&format!("data in {}", config.data_directory.display()));
         output::to_stderr(&format!("listening on {}", places.all().join(", ")));
         tell_ready();
-        serve_until_signal(server, &places, serve.dev, is_demo).await
+        let tls = server.tls();
+        tokio::select! {
+            served = serve_until_signal(server, &places, serve.dev, is_demo) => served,
+            never = reload_at(hangup, tls) => match never {},
+        }
     });
     drop(runtime);
     booted.running.stop();
@@ -279,6 +306,26 @@ fn booted(
     })
 }
 
+/// Reads certificates again at each SIGHUP.
+async fn reload_at(mut hangup: Signal, tls: Option<Arc<Tls>>) -> Infallible {
+    loop {
+        if hangup.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        let Some(tls) = tls.clone() else {
+            output::to_stderr("SIGHUP: there is no TLS, and nothing to read again");
+            continue;
+        };
+        let said = match tokio::task::spawn_blocking(move || tls.reload()).await {
+            Ok(Reload::Done | Reload::Same) => "certificates were read again",
+            Ok(Reload::Refused) => "certificates can't be used, the ones before stay: see the log",
+            // The panic was reported.
+            Err(_) => "certificates could not be read again",
+        };
+        output::to_stderr(&format!("SIGHUP: {said}"));
+    }
+}
+
 async fn serve_until_signal(
     server: Server<Engine>,
     places: &Places,
@@ -320,6 +367,9 @@ async fn any([mut first, mut second]: [Signal; 2]) {
 struct Places {
     tcp: Vec<SocketAddr>,
     http: Option<SocketAddr>,
+    http_scheme: &'static str,
+    /// TCP addresses speak TLS.
+    is_secured: bool,
     unix: Option<PathBuf>,
 }
 
@@ -333,8 +383,13 @@ impl Places {
     }
 
     fn all(&self) -> Vec<String> {
-        let http = self.http.map(|address| format!("http://{address}"));
-        self.endpoints().iter().map(ToString::to_string).chain(http).collect()
+        let http = self.http.map(|address| format!("{}://{address}", self.http_scheme));
+        let endpoints = self.endpoints();
+        let told = endpoints.iter().map(|endpoint| match endpoint {
+            Endpoint::Tcp { .. } if self.is_secured => format!("{endpoint} (TLS)"),
+            endpoint => endpoint.to_string(),
+        });
+        told.chain(http).collect()
     }
 
     /// What to try next, in words that can be pasted.

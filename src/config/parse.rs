@@ -1,5 +1,6 @@
 //! Values as text: numbers, sizes, durations, addresses. Each error says what is allowed.
 
+use crate::limits;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -114,6 +115,15 @@ pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
     text.parse().map_err(|_| {
         "expected an IP address and a port, such as \"127.0.0.1:2337\" or \"[::1]:2337\"".to_owned()
     })
+}
+
+/// A name as a certificate has it.
+pub(super) fn name(text: &str) -> Parsed<String> {
+    let most = limits::TLS_NAME_BYTES_MAX;
+    if text.len() > most || text.chars().any(char::is_control) {
+        return Err(format!("expected names of at most {most} bytes without control characters"));
+    }
+    Ok(text.to_owned())
 }
 
 /// Empty = none.

@@ -41,16 +41,27 @@ macro_rules! setting {
 pub const SETTINGS: &[SettingInfo] = &[
     setting!("data_directory", "directory of the data; made with mode 0700 if it is not there",
         config.data_directory, text => path(text), value => value.display().to_string()),
-    setting!("listen", "TCP addresses of the protocol; other than loopback needs insecure",
+    setting!("listen", "TCP addresses of the protocol; other than loopback needs tls_client_required or insecure",
         config.listen, text => parse::list(text, limits::LISTEN_ADDRESSES_MAX, parse::address),
         value => join(value)),
     setting!("unix_socket", "path of the Unix socket, mode 0660; relative to data_directory; empty = none",
         config.unix_socket, text => parse::optional(text, path),
-        value => value.as_ref().map(|path| path.display().to_string()).unwrap_or_default()),
+        value => show_path(value)),
     setting!("http", "address of /metrics, /livez and /readyz; empty = none",
         config.http, text => parse::optional(text, parse::address), value => join(value)),
     setting!("insecure", "true = anybody who reaches an address may do everything",
         config.insecure, text => parse::boolean(text), value => value.to_string()),
+    setting!("tls_certificate", "PEM file of the server's certificate and of those up to its CA; with it all TCP addresses speak TLS 1.3, loopback too; empty = no TLS",
+        config.tls.certificate, text => parse::optional(text, path), value => show_path(value)),
+    setting!("tls_key", "PEM file of the certificate's private key; only its owner may read it (mode 0600)",
+        config.tls.key, text => parse::optional(text, path), value => show_path(value)),
+    setting!("tls_client_ca", "PEM file of the CAs that certificates of clients are verified by; empty = clients are not asked for one",
+        config.tls.client_ca, text => parse::optional(text, path), value => show_path(value)),
+    setting!("tls_client_required", "true = a client without a certificate is refused",
+        config.tls.client_required, text => parse::boolean(text), value => value.to_string()),
+    setting!("tls_client_names", "names in certificates of clients that are let in; empty = all that a CA has signed",
+        config.tls.client_names,
+        text => parse::list(text, limits::TLS_CLIENT_NAMES_MAX, parse::name), value => join(value)),
     setting!("workers", "threads that decide; 0 = a quarter of the cores",
         config.workers, text => parse::automatic(text, 1..=limits::WORKERS_MAX),
         value => value.unwrap_or(0).to_string()),
@@ -77,6 +88,10 @@ pub const SETTINGS: &[SettingInfo] = &[
         value => value.to_string()),
     setting!("connections_ungreeted_peer_max", "of these, from one IPv4 address or one IPv6 /64",
         config.bounds.connections_ungreeted_peer_max,
+        text => parse::number(text, 1..=limits::CONNECTIONS_UNGREETED_MAX_MOST),
+        value => value.to_string()),
+    setting!("tls_handshakes_max", "TLS handshakes at once; more are refused at accept",
+        config.bounds.tls_handshakes_max,
         text => parse::number(text, 1..=limits::CONNECTIONS_UNGREETED_MAX_MOST),
         value => value.to_string()),
     setting!("bytes_in_flight_max", "requests and replies in memory over all connections; beyond it requests get BUSY",
@@ -308,6 +323,10 @@ fn path(text: &str) -> Parsed<std::path::PathBuf> {
         text if text.contains('\0') => Err("expected a path without a zero byte".to_owned()),
         text => Ok(text.into()),
     }
+}
+
+fn show_path(path: &Option<std::path::PathBuf>) -> String {
+    path.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
 }
 
 fn join<'a, T: ToString + 'a>(values: impl IntoIterator<Item = &'a T>) -> String {

@@ -168,7 +168,12 @@ fn errors_name_the_flag_as_it_was_typed_and_a_missing_file_has_no_line() {
 fn settings_that_contradict_each_other_are_errors() {
     for (bad, says) in [
         (&[("listen", "0.0.0.0:2337")][..], "insecure"),
-        (&[("http", "192.0.2.1:80")], "insecure"),
+        (&[("http", "192.0.2.1:80")], "http = 192.0.2.1:80: others can reach this address"),
+        (&[("tls_key", "k")], "tls_certificate is needed"),
+        (&[("tls_certificate", "c")], "tls_key is needed"),
+        (&[("tls_client_ca", "a")], "there is no TLS"),
+        (&[("tls_client_required", "true")], "set tls_client_ca"),
+        (&[("tls_client_names", "a")], "set tls_client_required"),
         (&[("listen", ""), ("unix_socket", "")], "nobody could connect"),
         (&[("connections_max", "1000")], "connections_max"),
         (&[("connections_ungreeted_max", "100")], "connections_ungreeted_max"),
@@ -179,6 +184,39 @@ fn settings_that_contradict_each_other_are_errors() {
     let long = "x".repeat(200);
     assert!(flags(&[("unix_socket", &long)]).unwrap_err().to_string().contains("longer than"));
     assert!(flags(&[("listen", "0.0.0.0:2337"), ("insecure", "true")]).is_ok());
+}
+
+/// Who may come to an address that others can reach: by address, certificate of the server, CA of
+/// clients, and whether a certificate is a must.
+#[test]
+fn an_open_address_needs_certificates_of_everybody_or_insecure() {
+    let tls = [("tls_certificate", "c"), ("tls_key", "k")];
+    let ca = [("tls_client_ca", "a")];
+    let required = [("tls_client_required", "true")];
+    for place in [("listen", "0.0.0.0:2337"), ("http", "[2001:db8::1]:80")] {
+        for (settings, says) in [
+            (vec![place], Some("set tls_certificate, tls_key, tls_client_ca")),
+            ([&[place], &tls[..]].concat(), Some("TLS alone lets everybody in")),
+            ([&[place], &tls[..], &ca].concat(), Some("who shows no certificate is let in")),
+            ([&[place], &tls[..], &ca, &required].concat(), None),
+        ] {
+            match (flags(&settings), says) {
+                (Ok(config), None) => {
+                    assert_eq!(config.secures_http(), place.0 == "http");
+                    assert_eq!(config.unguarded(), None);
+                }
+                (Err(error), Some(says)) => {
+                    let error = error.to_string();
+                    assert!(error.contains(says) && error.contains(place.0), "{error}");
+                    let all = [&settings[..], &[("insecure", "true")]].concat();
+                    assert!(flags(&all).unwrap().unguarded().is_some(), "{all:?}");
+                }
+                (result, _) => panic!("{settings:?}: {result:?}"),
+            }
+        }
+    }
+    let loopback = flags(&tls).unwrap();
+    assert!(loopback.unguarded().is_none() && !loopback.secures_http());
 }
 
 #[test]

@@ -63,6 +63,8 @@ pub(super) enum Refused {
     Ungreeted,
     /// Those before HELLO from one peer.
     UngreetedPeer,
+    /// TLS handshakes.
+    Handshakes,
 }
 
 impl Admission {

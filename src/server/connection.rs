@@ -18,6 +18,7 @@ use super::budget::Budget;
 use super::decider::Decider;
 use super::in_flight::InFlightTable;
 use super::mailbox::{Letter, Mailbox};
+use super::origin::Origin;
 use super::reading::ReadBuffer;
 use super::sessions::{Lane, Passed};
 use super::shared::Shared;
@@ -36,7 +37,7 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use timing::Timing;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
@@ -65,6 +66,8 @@ enum Phase {
 pub(super) struct Connection<D: Decider> {
     shared: Arc<Shared<D>>,
     number: u64,
+    /// Who its requests are from.
+    origin: Origin,
     phase: Phase,
     input: ReadBuffer,
     output: Output,
@@ -89,6 +92,8 @@ pub(super) struct Connection<D: Decider> {
     is_at_end: bool,
     /// Frames are there that can't be taken before others are answered or read.
     is_paused: bool,
+    /// What was written has not left the transport's own buffer.
+    is_unflushed: bool,
 }
 
 /// Serves one connection until it has ended and all that it pushed is decided.
@@ -99,21 +104,30 @@ pub(super) async fn serve<S, D>(
     mut io: S,
     shared: Arc<Shared<D>>,
     (seat, ungreeted): (Seat, Ungreeted),
+    origin: Origin,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
     D: Decider,
 {
     let reactors = shared.reactors.clone();
-    let Some(mut connection) = Connection::new(shared, seat, ungreeted) else { return };
+    let Some(mut connection) = Connection::new(shared, seat, ungreeted, origin) else { return };
+    let (number, origin) = (connection.number, &connection.origin);
+    tracing::debug!(number, %origin, "connection opened");
     let end = contain(connection.run(&mut io)).await.unwrap_or(Count::EndedByPanic);
     drop(io);
     reactors.count(end, 1);
-    tracing::debug!(number = connection.number, ?end, "connection ended");
+    let (number, origin) = (connection.number, &connection.origin);
+    tracing::debug!(number, %origin, ?end, "connection ended");
     connection.drain().await;
 }
 
 impl<D: Decider> Connection<D> {
-    fn new(shared: Arc<Shared<D>>, seat: Seat, ungreeted: Ungreeted) -> Option<Self> {
+    fn new(
+        shared: Arc<Shared<D>>,
+        seat: Seat,
+        ungreeted: Ungreeted,
+        origin: Origin,
+    ) -> Option<Self> {
         let (mailbox, letters) = Mailbox::new();
         let number = shared.crowd.join(mailbox.orders());
         if shared.is_stopping.is_raised() {
@@ -121,6 +135,7 @@ impl<D: Decider> Connection<D> {
         }
         Some(Self {
             number,
+            origin,
             phase: Phase::Fresh,
             input: ReadBuffer::new(),
             output: Output::default(),
@@ -139,6 +154,7 @@ impl<D: Decider> Connection<D> {
             lingered: 0,
             is_at_end: false,
             is_paused: false,
+            is_unflushed: false,
             shared,
         })
     }
@@ -225,6 +241,7 @@ impl<D: Decider> Connection<D> {
                 }
                 Poll::Ready(Ok(count)) => {
                     has_written = true;
+                    self.is_unflushed = true;
                     self.wrote(count);
                 }
                 Poll::Ready(Err(error)) => {
@@ -233,8 +250,28 @@ impl<D: Decider> Connection<D> {
                 }
             }
         }
-        self.timing.flows();
+        match self.poll_flush(io, cx) {
+            Poll::Pending => self.timing.stalls(has_written, now),
+            Poll::Ready(Ok(())) => self.timing.flows(),
+            Poll::Ready(Err(error)) => {
+                self.lost(&error);
+                return false;
+            }
+        }
         has_written
+    }
+
+    /// TLS may have taken what the socket has not.
+    fn poll_flush<S: AsyncWrite + Unpin>(
+        &mut self,
+        io: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        if self.is_unflushed && !is_planted(Bug::WriteNotFlushed) {
+            ready!(Pin::new(io).poll_flush(cx))?;
+            self.is_unflushed = false;
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn wrote(&mut self, count: usize) {
@@ -269,6 +306,11 @@ impl<D: Decider> Connection<D> {
             Poll::Ready(Ok(())) => {
                 let count = room.filled().len();
                 self.read(count, now);
+                true
+            }
+            // TLS without its farewell. Frames carry their length, so nothing is mistaken for whole.
+            Poll::Ready(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                self.read(0, now);
                 true
             }
             Poll::Ready(Err(error)) => {
@@ -378,6 +420,7 @@ impl<D: Decider> Connection<D> {
     fn lost(&mut self, error: &std::io::Error) {
         tracing::debug!(number = self.number, kind = ?error.kind(), "transport failed");
         self.output.clear();
+        self.is_unflushed = false;
         self.is_at_end = true;
         self.lingered = limits::LINGER_BYTES_MAX;
         let end = match self.phase {
@@ -396,7 +439,7 @@ impl<D: Decider> Connection<D> {
     ) -> Option<Count> {
         if let Phase::Closing(end) = self.phase {
             self.pass_lane();
-            if self.in_flight.count() > 0 || !self.output.is_empty() {
+            if self.in_flight.count() > 0 || !self.output.is_empty() || self.is_unflushed {
                 return None;
             }
             // The peer reads to the end of what it gets; its own bytes must not reset the

@@ -2,6 +2,7 @@
 
 use super::decider::{Decider, Figures, Readiness};
 use super::shared::Shared;
+use super::tls::{HandshakeFailure, Tls};
 use crate::engine::{FILL_LEVELS, FeedFigures, HistoryFigures, LevelCounts};
 use crate::limits;
 use crate::model::Status;
@@ -135,11 +136,29 @@ fn connections<D: Decider>(exporter: &Exporter, shared: &Shared<D>, reactors: &R
     gauge(&m::CONNECTIONS_ACTIVE, shared.decider.active().get());
     gauge(&m::HTTP_CONNECTIONS, shared.http_connections.get());
     gauge(&m::SESSIONS, shared.sessions.count() as u64);
+    handshakes(exporter, shared.tls.as_deref());
     gauge(&m::BYTES_IN_FLIGHT, shared.bytes_in_flight.used());
     for count in Count::ALL {
         let (metric, labels) = place_of(*count);
         exporter.counter(metric, labels, reactors.count(*count));
     }
+}
+
+/// Without TLS everything is 0.
+fn handshakes(exporter: &Exporter, tls: Option<&Tls>) {
+    let figure = |of: fn(&Tls) -> u64| tls.map_or(0, of);
+    exporter.gauge(&m::TLS_HANDSHAKES, &[], wide(figure(Tls::handshakes)));
+    exporter.counter(&m::TLS_HANDSHAKES_DONE, &[], figure(|tls| tls.figures().done.get()));
+    for failure in HandshakeFailure::ALL {
+        let count = tls.and_then(|tls| tls.figures().failed.get(failure as usize));
+        let count = count.map_or(0, Level::get);
+        exporter.counter(&m::TLS_HANDSHAKES_FAILED, &[failure.label()], count);
+    }
+    let reloads = figure(|tls| tls.figures().reloads.get());
+    exporter.counter(&m::TLS_RELOADS, &["done"], reloads);
+    let refused = figure(|tls| tls.figures().reloads_failed.get());
+    exporter.counter(&m::TLS_RELOADS, &["refused"], refused);
+    exporter.gauge(&m::TLS_CERTIFICATE_ENDS, &[], wide(figure(Tls::certificate_ends)));
 }
 
 /// Metric and labels of a reactor's figure.
@@ -150,6 +169,7 @@ fn place_of(count: Count) -> (&'static Metric, &'static [&'static str]) {
         Count::RefusedConnections => (&m::CONNECTIONS_REFUSED, &["connections"]),
         Count::RefusedUngreeted => (&m::CONNECTIONS_REFUSED, &["ungreeted"]),
         Count::RefusedUngreetedPeer => (&m::CONNECTIONS_REFUSED, &["ungreeted_peer"]),
+        Count::RefusedHandshakes => (&m::CONNECTIONS_REFUSED, &["handshakes"]),
         Count::AcceptFailures => (&m::ACCEPT_FAILURES, &[]),
         Count::Reads => (&m::READS, &[]),
         Count::BytesRead => (&m::READ_BYTES, &[]),
@@ -200,6 +220,7 @@ fn limit_gauges<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &F
         ("connections_max", bounds.connections_max.into()),
         ("connections_ungreeted_max", bounds.connections_ungreeted_max.into()),
         ("connections_ungreeted_peer_max", bounds.connections_ungreeted_peer_max.into()),
+        ("tls_handshakes_max", bounds.tls_handshakes_max.into()),
         ("connection_operations_max", limits::CONNECTION_OPERATIONS_MAX.into()),
         ("bytes_in_flight_max", bounds.bytes_in_flight_max),
         ("reply_bytes_waiting_max", limits::REPLY_BYTES_WAITING_MAX as u64),

@@ -1,8 +1,11 @@
 //! `/metrics`, `/livez` and `/readyz`: bounded connections, bounded times, no state of its own.
 
+use super::admission::Peer;
 use super::decider::{Decider, Readiness};
 use super::operators::{Front, Operated};
+use super::origin::Origin;
 use super::shared::Shared;
+use super::tls::{Speaks, Tls};
 use crate::limits;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -20,21 +23,35 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Serves operators until told to stop.
-pub(super) async fn serve_http(listener: TcpListener, front: Arc<Front>, stop: CancellationToken) {
+pub(super) async fn serve_http(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    front: Arc<Front>,
+    stop: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX));
     let connections = TaskTracker::new();
     let accept = async {
         loop {
-            let Ok((stream, _)) = listener.accept().await else {
+            let Ok((stream, address)) = listener.accept().await else {
                 tokio::time::sleep(Duration::from_millis(limits::ACCEPT_PAUSE_MS)).await;
                 continue;
             };
             // Without a place the connection is closed at once.
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-            let front = Arc::clone(&front);
+            let (front, tls) = (Arc::clone(&front), tls.clone());
             connections.spawn(async move {
                 front.connections.add(1);
-                serve_one(stream, &front).await;
+                match tls {
+                    Some(tls) => {
+                        let origin = Origin::of(Peer::of(address.ip()));
+                        let secured = tls.handshake(stream, Speaks::Http, &origin).await;
+                        if let Some(secured) = secured {
+                            serve_one(secured.stream, &front).await;
+                        }
+                    }
+                    None => serve_one(stream, &front).await,
+                }
                 front.connections.sub(1);
                 drop(place);
             });

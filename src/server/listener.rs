@@ -1,9 +1,11 @@
 //! Listening sockets: binds them and hands out connections within the caps. Reads no frame.
 
-use super::admission::{Peer, Refused};
+use super::admission::{Peer, Refused, Seat, Ungreeted};
 use super::connection;
 use super::decider::Decider;
+use super::origin::Origin;
 use super::shared::Shared;
+use super::tls::{Speaks, Tls};
 use crate::limits;
 use crate::telemetry::reactors::Count;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -131,7 +133,7 @@ pub(super) async fn accept_all<D: Decider>(
 ) {
     let accept = async {
         loop {
-            if let Err(error) = accept_one(&listener, &shared, &tracker).await {
+            if let Err(error) = accept_one(&listener, &shared, &tracker, &stop).await {
                 accept_failed(&error, &shared).await;
             }
         }
@@ -146,13 +148,18 @@ async fn accept_one<D: Decider>(
     listener: &Listener,
     shared: &Arc<Shared<D>>,
     tracker: &TaskTracker,
+    stop: &CancellationToken,
 ) -> io::Result<()> {
     match listener {
         Listener::Tcp(listener) => {
             let (stream, address) = listener.accept().await?;
             // A small reply must not wait for the acknowledgement of the one before.
             stream.set_nodelay(true)?;
-            admit(stream, Peer::of(address.ip()), shared, tracker);
+            let peer = Peer::of(address.ip());
+            match &shared.tls {
+                Some(tls) => admit_secured(stream, peer, (shared, tls), tracker, stop),
+                None => admit(stream, peer, shared, tracker),
+            }
         }
         Listener::Local(local) => {
             let (stream, _) = local.listener.accept().await?;
@@ -167,23 +174,58 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     D: Decider,
 {
+    if let Some(seats) = seats(peer, shared) {
+        tracker.spawn(connection::serve(stream, Arc::clone(shared), seats, Origin::of(peer)));
+    }
+}
+
+/// A connection begins with its handshake, in which it has the seats that it has before HELLO.
+fn admit_secured<S, D>(
+    stream: S,
+    peer: Peer,
+    (shared, tls): (&Arc<Shared<D>>, &Arc<Tls>),
+    tracker: &TaskTracker,
+    stop: &CancellationToken,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    D: Decider,
+{
+    let Some(place) = tls.place() else { return refused(Refused::Handshakes, shared) };
+    let Some(seats) = seats(peer, shared) else { return };
+    let (shared, tls, stop) = (Arc::clone(shared), Arc::clone(tls), stop.clone());
+    tracker.spawn(async move {
+        let mut origin = Origin::of(peer);
+        let handshake = tls.handshake(stream, Speaks::Protocol, &origin);
+        let Some(Some(secured)) = stop.run_until_cancelled(handshake).await else { return };
+        drop(place);
+        origin.name = secured.name;
+        connection::serve(secured.stream, shared, seats, origin).await;
+    });
+}
+
+/// Places for a new connection; `None`: there are none, which is counted and told.
+fn seats<D: Decider>(peer: Peer, shared: &Arc<Shared<D>>) -> Option<(Seat, Ungreeted)> {
     match shared.admission.admit(peer) {
         Ok(seats) => {
             shared.reactors.count(Count::Accepted, 1);
-            tracker.spawn(connection::serve(stream, Arc::clone(shared), seats));
+            Some(seats)
         }
-        Err(refused) => {
-            shared.reactors.count(
-                match refused {
-                    Refused::Connections => Count::RefusedConnections,
-                    Refused::Ungreeted => Count::RefusedUngreeted,
-                    Refused::UngreetedPeer => Count::RefusedUngreetedPeer,
-                },
-                1,
-            );
-            tracing::warn!(?refused, "connection refused: as many as there may be");
+        Err(why) => {
+            refused(why, shared);
+            None
         }
     }
+}
+
+fn refused<D>(why: Refused, shared: &Shared<D>) {
+    let count = match why {
+        Refused::Connections => Count::RefusedConnections,
+        Refused::Ungreeted => Count::RefusedUngreeted,
+        Refused::UngreetedPeer => Count::RefusedUngreetedPeer,
+        Refused::Handshakes => Count::RefusedHandshakes,
+    };
+    shared.reactors.count(count, 1);
+    tracing::warn!(refused = ?why, "connection refused: as many as there may be");
 }
 
 /// One connection that failed before it was accepted is nobody's fault; a lack of descriptors or

@@ -13,6 +13,7 @@ mod in_flight;
 mod listener;
 mod mailbox;
 mod operators;
+mod origin;
 mod reading;
 mod sessions;
 mod shared;
@@ -24,12 +25,14 @@ mod supervisor;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod writing;
 
 pub use decider::{Decider, DeciderStatus, Figures, Identity, Readiness};
 pub use operators::Operators;
 pub use sockets::Sockets;
 pub use supervisor::{tell_ready, tell_stopping};
+pub use tls::{CertificateName, Reload, Tls, TlsError};
 
 use crate::config::Config;
 use crate::engine::StartProgress;
@@ -44,6 +47,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -70,8 +74,15 @@ pub struct Report {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// An address that others could reach, without TLS and authentication.
-    Insecure(SocketAddr),
+    /// An address that others could reach, and that asks nobody who he is.
+    Insecure {
+        /// Which.
+        address: SocketAddr,
+        /// What would make it lawful.
+        why: String,
+    },
+    /// A certificate or key can't be used.
+    Tls(TlsError),
     /// A socket could not be bound.
     Bind {
         /// Address or path.
@@ -121,9 +132,10 @@ impl<D: Decider> Server<D> {
         log: Option<Log>,
     ) -> Result<Self, ServeError> {
         let (addresses, is_insecure) = (sockets.addresses(), sockets.is_insecure);
+        let tls = sockets.tls.clone();
         let listeners = sockets.listen()?;
         let connections = Arc::clone(&operators.front.connections);
-        let shared = Shared::new(decider, config, log, connections);
+        let shared = Shared::new(decider, config, log, connections, tls);
         operators.front.serves(Arc::<Shared<D>>::clone(&shared));
         Ok(Self { shared, listeners, addresses, operators: None, is_insecure })
     }
@@ -132,6 +144,12 @@ impl<D: Decider> Server<D> {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// What TCP addresses present, if they speak TLS; it can be told to read its files again.
+    #[must_use]
+    pub fn tls(&self) -> Option<Arc<Tls>> {
+        self.shared.tls.clone()
     }
 
     /// The HTTP address of [`Server::bind`], as the system chose it.
@@ -150,6 +168,9 @@ impl<D: Decider> Server<D> {
         for listener in listeners {
             let (shared, connections) = (Arc::clone(&shared), connections.clone());
             listening.spawn(accept_all(listener, shared, connections, stop.clone()));
+        }
+        if let Some(tls) = shared.tls.clone() {
+            listening.spawn(watch_files(tls, stop.clone()));
         }
         listening.close();
         let serve = async {
@@ -184,6 +205,16 @@ async fn close_all<D: Decider>(shared: &Shared<D>, connections: &TaskTracker) ->
     Report { cut_off: connections.len() as u64 }
 }
 
+/// Looks now and then whether the files of TLS have changed, until told to stop.
+async fn watch_files(tls: Arc<Tls>, stop: CancellationToken) {
+    let pause = Duration::from_secs(crate::limits::TLS_WATCH_SECONDS);
+    while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+        let tls = Arc::clone(&tls);
+        // Reading files may take long; a panic in it was reported, and the next look tries again.
+        let _ = spawn_blocking(move || tls.reload_if_changed()).await;
+    }
+}
+
 /// What is due once a second, for ever.
 async fn keep_house<D: Decider>(shared: &Shared<D>, is_insecure: bool) -> Infallible {
     let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -211,14 +242,17 @@ impl ServeError {
     }
 }
 
+impl From<TlsError> for ServeError {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
+    }
+}
+
 impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Insecure(address) => write!(
-                f,
-                "{address} can be reached by others, and TLS and authentication are not built yet: \
-                 listen on a loopback address, or set insecure = true"
-            ),
+            Self::Insecure { address, why } => write!(f, "{address}: {why}"),
+            Self::Tls(error) => error.fmt(f),
             Self::Bind { place, source } => write!(f, "cannot listen on {place}: {source}"),
         }
     }
@@ -227,7 +261,7 @@ impl fmt::Display for ServeError {
 impl std::error::Error for ServeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Insecure(_) => None,
+            Self::Insecure { .. } | Self::Tls(_) => None,
             Self::Bind { source, .. } => Some(source),
         }
     }

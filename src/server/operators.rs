@@ -3,6 +3,7 @@
 
 use super::figures;
 use super::http::serve_http;
+use super::tls::Tls;
 use crate::engine::StartProgress;
 use crate::telemetry::Exporter;
 use crate::telemetry::metrics as m;
@@ -94,14 +95,18 @@ pub struct Operators {
 }
 
 impl Operators {
-    /// Serves `/metrics`, `/livez` and `/readyz` from now on; without a listener nothing. Runs
-    /// inside a tokio runtime.
-    pub(super) fn open(listener: Option<TcpListener>, progress: Arc<StartProgress>) -> Self {
+    /// Serves `/metrics`, `/livez` and `/readyz` from now on, over TLS if it is given; without a
+    /// listener nothing. Runs inside a tokio runtime.
+    pub(super) fn open(
+        listener: Option<TcpListener>,
+        tls: Option<Arc<Tls>>,
+        progress: Arc<StartProgress>,
+    ) -> Self {
         let (front, stop, task) =
             (Front::new(progress), CancellationToken::new(), TaskTracker::new());
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         if let Some(listener) = listener {
-            task.spawn(serve_http(listener, Arc::clone(&front), stop.clone()));
+            task.spawn(serve_http(listener, tls, Arc::clone(&front), stop.clone()));
         }
         task.close();
         Self { front, address, stop, task }

@@ -5,6 +5,7 @@ use super::decider::Decider;
 use super::figures::CheckpointAge;
 use super::mailbox::Orders;
 use super::sessions::Sessions;
+use super::tls::Tls;
 use crate::config::{Bounds, Config};
 use crate::limits;
 use crate::telemetry::Exporter;
@@ -25,6 +26,8 @@ pub(super) struct Shared<D> {
     pub(super) decider: D,
     pub(super) bounds: Bounds,
     pub(super) admission: Arc<Admission>,
+    /// `None`: TCP addresses speak plain.
+    pub(super) tls: Option<Arc<Tls>>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) bytes_in_flight: Arc<Allowance>,
     pub(super) crowd: Crowd,
@@ -56,10 +59,12 @@ impl<D: Decider> Shared<D> {
         config: &Config,
         log: Option<Log>,
         http_connections: Arc<Level>,
+        tls: Option<Arc<Tls>>,
     ) -> Arc<Self> {
         let bounds = config.bounds.clone();
         Arc::new(Self {
             admission: Admission::new(&bounds),
+            tls,
             sessions: Sessions::new(
                 limits::SESSIONS_MAX,
                 Duration::from_millis(limits::SESSION_KEEP_MS),

@@ -9,6 +9,7 @@ mod owners;
 
 use super::admission::Peer;
 use super::connection;
+use super::origin::Origin;
 use super::shared::Shared;
 use crate::config::Config;
 use crate::engine::tests::stage::{
@@ -50,7 +51,7 @@ impl House {
     fn recover(disk: FakeDisk, workers: u16) -> Self {
         let stage = Stage::recover(disk, workers);
         let config = Config { data_directory: "/".into(), ..Config::default() };
-        let shared = Shared::new(stage.engine.clone(), &config, None, Arc::default());
+        let shared = Shared::new(stage.engine.clone(), &config, None, Arc::default(), None);
         Self { stage, shared, connections: Vec::new(), ahead_ms: 0 }
     }
 
@@ -63,7 +64,8 @@ impl House {
     fn connect(&mut self, pipe_bytes: usize) -> Option<DuplexStream> {
         let seats = self.shared.admission.admit(Peer::Local).ok()?;
         let (ours, theirs) = tokio::io::duplex(pipe_bytes);
-        self.connections.push(Box::pin(connection::serve(theirs, Arc::clone(&self.shared), seats)));
+        let (shared, origin) = (Arc::clone(&self.shared), Origin::of(Peer::Local));
+        self.connections.push(Box::pin(connection::serve(theirs, shared, seats, origin)));
         Some(ours)
     }
 

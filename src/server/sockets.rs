@@ -4,6 +4,7 @@
 use super::ServeError;
 use super::listener::{Listener, LocalListener, bind_tcp, listen_tcp};
 use super::operators::Operators;
+use super::tls::Tls;
 use crate::config::Config;
 use crate::engine::StartProgress;
 use socket2::Socket;
@@ -19,19 +20,23 @@ pub struct Sockets {
     /// Its directory may not be there yet.
     local: Option<PathBuf>,
     http: Option<TcpListener>,
+    pub(super) tls: Option<Arc<Tls>>,
+    /// The HTTP address speaks TLS too.
+    secures_http: bool,
     pub(super) is_insecure: bool,
 }
 
 impl Sockets {
-    /// Binds every TCP address of the settings. Runs inside a tokio runtime.
+    /// Reads certificates and binds every TCP address of the settings. Runs inside a tokio runtime.
     ///
     /// # Errors
     /// [`ServeError`]; what was bound is closed again.
     pub fn bind(config: &Config) -> Result<Self, ServeError> {
-        let exposed = config.exposed();
-        if let Some(address) = exposed.filter(|_| !config.insecure) {
-            return Err(ServeError::Insecure(address));
+        let unguarded = config.unguarded();
+        if let Some(address) = unguarded.filter(|_| !config.insecure) {
+            return Err(ServeError::Insecure { address, why: config.unguarded_text() });
         }
+        let tls = Tls::of(config)?;
         let bind = |address: &SocketAddr| {
             let socket = bind_tcp(*address)?;
             let address = socket.local_addr()?.as_socket().unwrap_or(*address);
@@ -49,13 +54,16 @@ impl Sockets {
             tcp,
             local: config.unix_socket_path(),
             http: http.transpose()?,
-            is_insecure: exposed.is_some(),
+            tls,
+            secures_http: config.secures_http(),
+            is_insecure: unguarded.is_some(),
         })
     }
 
     /// Tells operators how far the start is, from now on; at most once. Runs inside a tokio runtime.
     pub fn tell_operators(&mut self, progress: Arc<StartProgress>) -> Operators {
-        Operators::open(self.http.take(), progress)
+        let tls = self.tls.clone().filter(|_| self.secures_http);
+        Operators::open(self.http.take(), tls, progress)
     }
 
     /// The TCP addresses, as the system chose them.

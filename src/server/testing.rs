@@ -4,6 +4,7 @@
 use super::admission::Peer as PeerAddress;
 use super::connection;
 use super::decider::{Decider, DeciderStatus, Figures, Identity, Readiness};
+use super::origin::Origin;
 use super::shared::Shared;
 use crate::config::{Bounds, Config};
 use crate::engine::{
@@ -255,7 +256,7 @@ impl Stage {
     pub(super) fn bounded(decider: FakeDecider, bounds: Bounds) -> Self {
         let data_directory = "/".into();
         let config = Config { bounds, data_directory, ..Config::default() };
-        let shared = Shared::new(decider.clone(), &config, None, Arc::default());
+        let shared = Shared::new(decider.clone(), &config, None, Arc::default(), None);
         Self { shared, decider, tasks: TaskTracker::new() }
     }
 
@@ -263,7 +264,12 @@ impl Stage {
     pub(super) fn connect_with(&self, pipe_bytes: usize) -> TestPeer {
         let (ours, theirs) = tokio::io::duplex(pipe_bytes);
         let seats = self.shared.admission.admit(PeerAddress::Local).unwrap();
-        let serving = connection::serve(theirs, Arc::clone(&self.shared), seats);
+        let serving = connection::serve(
+            theirs,
+            Arc::clone(&self.shared),
+            seats,
+            Origin::of(PeerAddress::Local),
+        );
         let task = self.tasks.spawn(serving);
         TestPeer { io: ours, task, unread: BytesMut::new() }
     }

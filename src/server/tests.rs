@@ -162,7 +162,10 @@ async fn an_address_that_others_can_reach_needs_insecure() {
     let mut config = local(Bounds::default());
     config.listen.push(everywhere);
     let error = Server::bind(FakeDecider::answering(), &config, None).unwrap_err();
-    assert!(matches!(error, ServeError::Insecure(address) if address == everywhere), "{error}");
+    assert!(
+        matches!(error, ServeError::Insecure { address, .. } if address == everywhere),
+        "{error}"
+    );
     config.insecure = true;
     let server = Server::bind(FakeDecider::answering(), &config, None).unwrap();
     assert_eq!(server.addresses().len(), 2);

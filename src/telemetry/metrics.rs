@@ -96,11 +96,21 @@ metrics! {
     CONNECTIONS_GREETED: Counter "addrd_connections_greeted_total" [] "connections",
         "connections that finished HELLO", "";
     CONNECTIONS_REFUSED: Counter "addrd_connections_refused_total" ["reason"] "connections",
-        "refused at accept: connections, ungreeted, ungreeted_peer", "it rises";
+        "refused at accept: connections, ungreeted, ungreeted_peer, handshakes", "it rises";
     CONNECTIONS_ENDED: Counter "addrd_connections_ended_total" ["reason"] "connections",
         "ended connections by reason", "panic rises; slow_reader or protocol rises for minutes";
     ACCEPT_FAILURES: Counter "addrd_accept_failures_total" [] "accepts",
         "accepts that failed for want of descriptors or memory", "it rises";
+    TLS_HANDSHAKES: Gauge "addrd_tls_handshakes" [] "handshakes",
+        "TLS handshakes under way", "above half of its limit for minutes";
+    TLS_HANDSHAKES_DONE: Counter "addrd_tls_handshakes_total" [] "handshakes",
+        "TLS handshakes that were done", "";
+    TLS_HANDSHAKES_FAILED: Counter "addrd_tls_handshakes_failed_total" ["reason"] "handshakes",
+        "TLS handshakes that failed, by reason", "it rises for minutes: the log says why";
+    TLS_RELOADS: Counter "addrd_tls_reloads_total" ["result"] "reloads",
+        "times that certificates were read again: done, or refused and the ones before kept", "refused rises: the log says which file";
+    TLS_CERTIFICATE_ENDS: Gauge "addrd_tls_certificate_end_seconds" [] "seconds",
+        "when the certificate ends that new connections get, since the Unix epoch; 0 = no TLS", "less than a week away";
     HTTP_CONNECTIONS: Gauge "addrd_http_connections" [] "connections",
         "open connections to the HTTP address", "at its limit: somebody holds them";
     SESSIONS: Gauge "addrd_sessions" [] "sessions",

@@ -41,6 +41,8 @@ counts! {
     RefusedUngreeted,
     /// Refused at accept: as many before HELLO from one peer as there may be.
     RefusedUngreetedPeer,
+    /// Refused at accept: as many TLS handshakes as there may be.
+    RefusedHandshakes,
     /// Accepts that failed for want of descriptors or memory.
     AcceptFailures,
     /// Reads that brought something.

@@ -24,11 +24,21 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> io::Result<Answer> {
     stream.write_all(request.as_bytes()).await?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await?;
-    let text = String::from_utf8_lossy(&bytes);
-    let wrong = || io::Error::new(io::ErrorKind::InvalidData, "no HTTP answer");
-    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(wrong)?;
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(wrong)?;
-    Ok(Answer { status, body: body.to_owned() })
+    Answer::read(&bytes)
+}
+
+impl Answer {
+    /// Reads all that came.
+    ///
+    /// # Errors
+    /// `InvalidData` for what is no answer.
+    pub(crate) fn read(bytes: &[u8]) -> io::Result<Self> {
+        let text = String::from_utf8_lossy(bytes);
+        let wrong = || io::Error::new(io::ErrorKind::InvalidData, "no HTTP answer");
+        let (head, body) = text.split_once("\r\n\r\n").ok_or_else(wrong)?;
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(wrong)?;
+        Ok(Self { status, body: body.to_owned() })
+    }
 }
 
 /// Figures by name and labels, as they stand in the text.

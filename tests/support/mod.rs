@@ -2,6 +2,7 @@
 //! recorded histories. Knows the command line and the protocol, nothing of the server's inside.
 
 pub(crate) mod book;
+pub(crate) mod certificates;
 pub(crate) mod choosing;
 pub(crate) mod crowd;
 pub(crate) mod good;

@@ -24,6 +24,9 @@ pub(crate) struct Site {
     listen: SocketAddr,
     http: SocketAddr,
     flags: Vec<String>,
+    /// Others could reach the protocol, or HTTP.
+    is_open: bool,
+    is_http_open: bool,
 }
 
 impl Site {
@@ -37,6 +40,8 @@ impl Site {
             listen: free_port(),
             http: free_port(),
             flags: vec!["--dev".to_owned()],
+            is_open: false,
+            is_http_open: false,
         }
     }
 
@@ -49,6 +54,23 @@ impl Site {
         std::fs::write(&path, text).expect("a configuration is written");
         self.flags = vec!["--config".to_owned(), path.display().to_string()];
         self
+    }
+
+    /// The same, and its protocol listens on every address.
+    pub(crate) fn open(mut self) -> Self {
+        self.is_open = true;
+        self
+    }
+
+    /// The same, and its HTTP listens on every address.
+    pub(crate) fn open_http(mut self) -> Self {
+        self.is_http_open = true;
+        self
+    }
+
+    /// Where operators are told.
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.http
     }
 
     /// The data directory; nobody made it yet.
@@ -80,8 +102,8 @@ impl Site {
     pub(crate) fn command(&self) -> Command {
         let mut command = addrd();
         command.arg("serve").arg("--data").arg(self.data());
-        command.arg("--listen").arg(self.listen.to_string());
-        command.arg("--http").arg(self.http.to_string());
+        command.arg("--listen").arg(bound(self.listen, self.is_open).to_string());
+        command.arg("--http").arg(bound(self.http, self.is_http_open).to_string());
         command.args(&self.flags);
         command.stdin(Stdio::null()).stdout(self.log_file()).stderr(self.log_file());
         command
@@ -164,6 +186,11 @@ impl Site {
     pub(crate) async fn client(&self) -> Client {
         soon("a client", Client::connect(self.settings())).await.expect("the client connects")
     }
+}
+
+/// An address, or every address with its port.
+fn bound(address: SocketAddr, is_open: bool) -> SocketAddr {
+    if is_open { SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())) } else { address }
 }
 
 impl Drop for Site {
@@ -250,6 +277,11 @@ impl Server<'_> {
     /// Ends [`Server::hold`].
     pub(crate) fn go_on(&mut self) {
         self.signal(Signal::CONT);
+    }
+
+    /// SIGHUP.
+    pub(crate) fn hang_up(&mut self) {
+        self.signal(Signal::HUP);
     }
 
     /// SIGTERM; see [`Server::ended`].

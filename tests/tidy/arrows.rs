@@ -98,7 +98,7 @@ const IMPURE_STD: [&str; 19] = [
 ];
 
 /// A library, and the only places that may name it.
-const KEPT_TO: [(&str, &[&str]); 9] = [
+const KEPT_TO: [(&str, &[&str]); 13] = [
     ("redb", &["src/store/"]),
     (
         "tokio",
@@ -114,6 +114,10 @@ const KEPT_TO: [(&str, &[&str]); 9] = [
     ("clap", &["src/cli/", "src/bench/", "src/config", "src/main.rs"]),
     ("anyhow", &["src/cli/", "src/bench/", "src/main.rs", "benches/"]),
     ("loom", &["sync/"]),
+    ("rustls", &["src/server/tls/", "client/src/tls.rs", "tests/"]),
+    ("tokio_rustls", &["src/server/tls/", "client/src/tls.rs", "client/src/endpoint.rs", "tests/"]),
+    ("webpki", &["src/server/tls/"]),
+    ("rcgen", &["src/server/tls/tests.rs", "tests/"]),
 ];
 
 /// Where atomics and `unsafe` live.

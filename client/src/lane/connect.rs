@@ -87,7 +87,7 @@ impl Route {
         let place = endpoint.to_string();
         let hello = self.hello(shared);
         let attempt = async {
-            let stream = endpoint.open().await?;
+            let stream = endpoint.open_with(settings.tls.as_ref()).await?;
             Connection::hello(stream, &hello).await
         };
         let connection = match tokio::time::timeout(settings.connect_timeout, attempt).await {
@@ -149,6 +149,9 @@ fn failed(error: ConnectionError, endpoint: &str, shared: &Shared) -> ConnectErr
         },
         ConnectionError::GoAway(goaway) if goaway.reason == GoAwayReason::SessionReplaced => {
             ConnectError::Final(Error::SessionReplaced)
+        }
+        ConnectionError::Tls(failure) => {
+            ConnectError::Final(Error::Tls { endpoint: endpoint.to_owned(), failure })
         }
         ConnectionError::Protocol(text) => {
             ConnectError::Final(Error::Protocol(format!("{endpoint}: {text}")))

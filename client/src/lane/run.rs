@@ -136,6 +136,8 @@ struct Live<S> {
     writer: WriteHalf<S>,
     input: BytesMut,
     output: BytesMut,
+    /// TLS may have taken what the socket has not.
+    is_unflushed: bool,
     pulse: Pulse,
     /// Set by GOAWAY: when the wait for promised replies ends.
     draining: Option<Instant>,
@@ -188,7 +190,15 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let (stream, input, server) = connection.into_parts();
     let (reader, writer) = tokio::io::split(stream);
     let pulse = Pulse::new(server.idle_ms, shared.settings.silence, Instant::now());
-    let mut live = Live { reader, writer, input, output: BytesMut::new(), pulse, draining: None };
+    let mut live = Live {
+        reader,
+        writer,
+        input,
+        output: BytesMut::new(),
+        is_unflushed: false,
+        pulse,
+        draining: None,
+    };
     loop {
         match live.step(state, inbox, route).await {
             Ok(Step::Go) => {}
@@ -221,7 +231,7 @@ enum Step {
 enum Wake {
     Ticket(Option<Ticket>),
     Read(std::io::Result<usize>),
-    Written(std::io::Result<usize>),
+    Written(std::io::Result<()>),
     Timer,
 }
 
@@ -252,7 +262,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Live<S> {
                 self.pulse.heard = Instant::now();
                 self.pulse.probing = false;
             }
-            Wake::Written(Ok(_)) => self.pulse.sent = Instant::now(),
+            Wake::Written(Ok(())) => self.pulse.sent = Instant::now(),
             Wake::Read(Err(error)) | Wake::Written(Err(error)) => {
                 return Err(lost(&error.kind().to_string()));
             }
@@ -268,9 +278,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Live<S> {
         let timer = timer.map_or(beat, |timer| timer.min(beat));
         tokio::select! {
             read = self.reader.read_buf(&mut self.input) => Wake::Read(read),
-            written = self.writer.write_buf(&mut self.output), if !self.output.is_empty() => {
-                Wake::Written(written)
-            }
+            written = write(&mut self.writer, &mut self.output, &mut self.is_unflushed),
+                if !self.output.is_empty() || self.is_unflushed => Wake::Written(written),
             ticket = inbox.recv() => Wake::Ticket(ticket),
             () = tokio::time::sleep_until(timer) => Wake::Timer,
         }
@@ -315,6 +324,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Live<S> {
             Err(()) => Err(lost("the server is silent")),
         }
     }
+}
+
+/// Writes once, and flushes what was written last. Nothing is lost if the future is dropped.
+async fn write<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    output: &mut BytesMut,
+    is_unflushed: &mut bool,
+) -> std::io::Result<()> {
+    if !output.is_empty() {
+        writer.write_buf(output).await?;
+        *is_unflushed = true;
+    }
+    if output.is_empty() {
+        writer.flush().await?;
+        *is_unflushed = false;
+    }
+    Ok(())
 }
 
 fn lost(cause: &str) -> Verdict {

@@ -296,11 +296,16 @@ pub(super) async fn open(
     Ok(lines)
 }
 
+/// Its connections are driven as bare sockets.
+fn no_tls() -> Fault {
+    Fault::Usage("bench measures plain connections only: name a server without TLS".to_owned())
+}
+
 async fn open_one(settings: &Settings, hello: &Hello) -> Result<(OwnedFd, Vec<u8>), Fault> {
     let mut last = None;
     for endpoint in &settings.endpoints {
         let attempt = async {
-            let stream = endpoint.open().await?;
+            let stream = endpoint.open_with(settings.tls.as_ref()).await?;
             Connection::hello(stream, hello).await
         };
         match tokio::time::timeout(settings.connect_timeout, attempt).await {
@@ -309,6 +314,7 @@ async fn open_one(settings: &Settings, hello: &Hello) -> Result<(OwnedFd, Vec<u8
                 let socket = match stream {
                     Transport::Tcp(stream) => stream.into_std()?.into(),
                     Transport::Unix(stream) => stream.into_std()?.into(),
+                    Transport::Tls(_) => return Err(no_tls()),
                 };
                 return Ok((socket, leftover.to_vec()));
             }

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod endings;
+mod flushing;
 mod slow;
 
 use super::super::testing::{

@@ -195,12 +195,14 @@ impl<D: Decider> Connection<D> {
             Due::Stall => {
                 // It reads nothing, so it would not read a reason either.
                 self.output.clear();
+                self.is_unflushed = false;
                 self.timing.flows();
                 self.is_at_end = true;
                 self.phase = Phase::Lingering(Count::EndedSlowReader);
             }
             Due::Closing => {
                 self.output.clear();
+                self.is_unflushed = false;
                 self.timing.flows();
                 self.is_at_end = true;
                 if let Phase::Closing(end) = self.phase {

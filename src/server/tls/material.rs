@@ -1,0 +1,251 @@
+//! From bytes of PEM files to what a handshake needs. Pure but for the library's randomness: opens
+//! no file, reads no clock.
+
+use super::name::names_of;
+use crate::planted::{Bug, is_planted};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
+    SignatureScheme, version,
+};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What new connections get.
+#[derive(Clone, Debug)]
+pub(super) struct Live {
+    pub(super) protocol: Arc<ServerConfig>,
+    pub(super) http: Arc<ServerConfig>,
+    pub(super) term: Term,
+}
+
+/// From when to when a certificate holds, both inclusive, seconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Term {
+    pub(super) not_before: u64,
+    pub(super) not_after: u64,
+}
+
+/// Contents of the files.
+pub(super) struct Bytes<'a> {
+    pub(super) certificate: &'a [u8],
+    pub(super) key: &'a [u8],
+    pub(super) client_ca: Option<&'a [u8]>,
+}
+
+/// Which clients are let in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Demand<'a> {
+    pub(super) required: bool,
+    /// Empty = every name.
+    pub(super) names: &'a [String],
+}
+
+/// Which file something is wrong with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    Certificate,
+    Key,
+    ClientCa,
+}
+
+/// What is wrong with the bytes, and what to do about it. Shows nothing of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    pub(super) which: Which,
+    pub(super) what: String,
+}
+
+impl Wrong {
+    fn new(which: Which, what: impl Into<String>) -> Self {
+        Self { which, what: what.into() }
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+/// Name of the protocol in a handshake (ALPN). SPEC.md section 4.
+pub(super) const ALPN: &[u8] = b"addrd/1";
+const ALPN_HTTP: &[u8] = b"http/1.1";
+
+/// Builds what new connections get.
+///
+/// # Errors
+/// [`Wrong`]: the file, and what to do about it.
+pub(super) fn build(bytes: &Bytes<'_>, demand: Demand<'_>) -> Result<Live, Wrong> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let chain = certificates(bytes.certificate, Which::Certificate)?;
+    let term = chain.first().and_then(term).ok_or_else(|| {
+        Wrong::new(Which::Certificate, "its first certificate can't be read: make a new one")
+    })?;
+    let key = PrivateKeyDer::from_pem_slice(bytes.key).map_err(|_| {
+        let what = "there is no private key in it: expected PEM, \"BEGIN PRIVATE KEY\", \
+                    not encrypted";
+        Wrong::new(Which::Key, what)
+    })?;
+    let certified =
+        CertifiedKey::from_der(chain, key, &provider).map_err(|error| wrong_key(&error))?;
+    let verifier = match bytes.client_ca {
+        Some(pem) => verifier(pem, demand, &provider)?,
+        None => WebPkiClientVerifier::no_client_auth(),
+    };
+    let certified = Arc::new(SingleCertAndKey::from(certified));
+    let config = |alpn: &[u8]| {
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&version::TLS13])
+            .map_err(|error| Wrong::new(Which::Key, error.to_string()))?;
+        let mut config = builder
+            .with_client_cert_verifier(Arc::clone(&verifier))
+            .with_cert_resolver(certified.clone());
+        config.alpn_protocols = vec![alpn.to_vec()];
+        // Nobody comes back by a ticket: each handshake looks at the certificate, its term and its
+        // name (docs/decisions/0037-tls.md).
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        config.max_early_data_size = 0;
+        Ok(Arc::new(config))
+    };
+    Ok(Live { protocol: config(ALPN)?, http: config(ALPN_HTTP)?, term })
+}
+
+fn wrong_key(error: &rustls::Error) -> Wrong {
+    match error {
+        rustls::Error::InconsistentKeys(_) => {
+            let what = "it doesn't belong to the certificate of tls_certificate: replace both, \
+                        the server's own certificate must stand first";
+            Wrong::new(Which::Key, what)
+        }
+        rustls::Error::InvalidCertificate(_) => {
+            Wrong::new(Which::Certificate, "its first certificate can't be read: make a new one")
+        }
+        _ => {
+            let what = "keys of this kind aren't spoken: make one of ECDSA (P-256, P-384), \
+                        Ed25519, or RSA of 2,048 to 8,192 bits";
+            Wrong::new(Which::Key, what)
+        }
+    }
+}
+
+/// All certificates of a file; at least one.
+fn certificates(pem: &[u8], which: Which) -> Result<Vec<CertificateDer<'static>>, Wrong> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let found = found.map_err(|_| Wrong::new(which, "it is no PEM, or cut off"))?;
+    if found.is_empty() {
+        let what = "there is no certificate in it: expected PEM, \"BEGIN CERTIFICATE\"";
+        return Err(Wrong::new(which, what));
+    }
+    Ok(found)
+}
+
+/// When a certificate holds.
+///
+/// The library does not show the two times, but says them when it refuses a certificate for them,
+/// which it does before it looks at anything else: so it is asked at both ends of time.
+pub(super) fn term(certificate: &CertificateDer<'_>) -> Option<Term> {
+    let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
+    let refused_at = |seconds| {
+        let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let usage = webpki::KeyUsage::server_auth();
+        certificate.verify_for_usage(&[], &[], &[], time, usage, None, None).err()
+    };
+    let not_before = match refused_at(0) {
+        Some(webpki::Error::CertNotValidYet { not_before, .. }) => not_before.as_secs(),
+        // The Unix epoch, or before.
+        Some(_) => 0,
+        None => return None,
+    };
+    match refused_at(u64::MAX) {
+        Some(webpki::Error::CertExpired { not_after, .. }) => {
+            Some(Term { not_before, not_after: not_after.as_secs() })
+        }
+        _ => None,
+    }
+}
+
+/// Who of the clients is let in.
+pub(super) fn verifier(
+    pem: &[u8],
+    demand: Demand<'_>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, Wrong> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(pem, Which::ClientCa)? {
+        roots.add(certificate).map_err(|_| {
+            Wrong::new(Which::ClientCa, "one of its certificates can't be used as a CA")
+        })?;
+    }
+    let builder =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let builder = if demand.required { builder } else { builder.allow_unauthenticated() };
+    let inner = builder.build().map_err(|error| Wrong::new(Which::ClientCa, error.to_string()))?;
+    if demand.names.is_empty() {
+        return Ok(inner);
+    }
+    Ok(Arc::new(Named { inner, names: demand.names.to_vec() }))
+}
+
+/// Lets in whom the CA has signed and the operator has named.
+#[derive(Debug)]
+struct Named {
+    inner: Arc<dyn ClientCertVerifier>,
+    names: Vec<String>,
+}
+
+impl ClientCertVerifier for Named {
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let verified = self.inner.verify_client_cert(end_entity, intermediates, now)?;
+        let is_named = names_of(end_entity)
+            .first()
+            .is_some_and(|name| self.names.iter().any(|known| *known == **name));
+        if is_named || is_planted(Bug::ClientNameIgnored) {
+            Ok(verified)
+        } else {
+            Err(CertificateError::ApplicationVerificationFailure.into())
+        }
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.inner.root_hint_subjects()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.inner.client_auth_mandatory()
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}

@@ -1,0 +1,191 @@
+//! TLS of the TCP addresses: certificates and keys from files, handshakes with a bound and a time,
+//! the name that a client's certificate gives. Never speaks the protocol, never decides who may do
+//! what, and never shows a key.
+//!
+//! `material` builds from bytes and is pure but for the library's randomness; `files` reads;
+//! `handshake` waits.
+
+mod failure;
+mod files;
+mod handshake;
+mod material;
+mod name;
+#[cfg(test)]
+mod tests;
+
+pub use files::TlsError;
+pub use name::CertificateName;
+
+pub(super) use failure::HandshakeFailure;
+
+use crate::config::Config;
+use addrd_sync::{Allowance, Level};
+use files::{Stamps, load, stamps};
+use material::Live;
+use rustls::ServerConfig;
+use rustls::pki_types::UnixTime;
+use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What the TCP addresses of a server present and demand, now.
+#[derive(Debug)]
+pub struct Tls {
+    settings: crate::config::TlsSettings,
+    live: Mutex<Kept>,
+    /// Held while files are read, so that what was read first never replaces what was read later.
+    reading: Mutex<()>,
+    handshakes: Arc<Allowance>,
+    figures: TlsFigures,
+}
+
+/// What new connections get, and the files that it was read from or that were refused since.
+#[derive(Debug)]
+struct Kept {
+    live: Live,
+    stamps: Stamps,
+}
+
+/// What is counted.
+#[derive(Debug, Default)]
+pub(super) struct TlsFigures {
+    pub(super) done: Level,
+    /// By [`HandshakeFailure::ALL`].
+    pub(super) failed: [Level; HandshakeFailure::ALL.len()],
+    pub(super) reloads: Level,
+    pub(super) reloads_failed: Level,
+}
+
+/// What a look at the files came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// The files are as they were.
+    Same,
+    /// New connections get what is in them now.
+    Done,
+    /// They can't be used; new connections get what was there before.
+    Refused,
+}
+
+/// Which of the two addresses a handshake is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaks {
+    Protocol,
+    Http,
+}
+
+impl Tls {
+    /// Reads the files that the settings name; `None` without TLS.
+    ///
+    /// # Errors
+    /// [`TlsError`] names the file, and what to do about it.
+    pub(super) fn of(config: &Config) -> Result<Option<Arc<Self>>, TlsError> {
+        let settings = &config.tls;
+        if !settings.is_on() {
+            return Ok(None);
+        }
+        // Taken before the files are read: what changes in between is seen to have changed.
+        let stamps = stamps(settings);
+        let live = load(settings)?;
+        tell_term(&live);
+        Ok(Some(Arc::new(Self {
+            settings: settings.clone(),
+            live: Mutex::new(Kept { live, stamps }),
+            reading: Mutex::new(()),
+            handshakes: Arc::new(Allowance::new(config.bounds.tls_handshakes_max.into())),
+            figures: TlsFigures::default(),
+        })))
+    }
+
+    /// Reads the files again, whether they seem to have changed or not.
+    ///
+    /// Connections that are there go on with what they began with.
+    ///
+    /// Concurrency: one reads at a time; handshakes don't wait for it.
+    pub fn reload(&self) -> Reload {
+        let _alone = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamps = stamps(&self.settings);
+        self.read(stamps)
+    }
+
+    /// Reads the files again if they changed since they were read last.
+    pub(super) fn reload_if_changed(&self) -> Reload {
+        let _alone = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamps = stamps(&self.settings);
+        let is_same = self.kept().stamps == stamps;
+        if is_same { Reload::Same } else { self.read(stamps) }
+    }
+
+    fn read(&self, stamps: Stamps) -> Reload {
+        let loaded = load(&self.settings);
+        let mut kept = self.kept();
+        // Files that can't be used are told once, not at every look.
+        kept.stamps = stamps;
+        match loaded {
+            Ok(live) => {
+                tell_term(&live);
+                kept.live = live;
+                drop(kept);
+                self.figures.reloads.add(1);
+                tracing::info!("certificates were read again; new connections get them");
+                Reload::Done
+            }
+            Err(error) => {
+                drop(kept);
+                self.figures.reloads_failed.add(1);
+                tracing::error!(%error, "certificates can't be used; the ones before stay");
+                Reload::Refused
+            }
+        }
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn server_config(&self, speaks: Speaks) -> Arc<ServerConfig> {
+        let kept = self.kept();
+        Arc::clone(match speaks {
+            Speaks::Protocol => &kept.live.protocol,
+            Speaks::Http => &kept.live.http,
+        })
+    }
+
+    /// When the certificate ends that new connections get, seconds since the Unix epoch.
+    pub(super) fn certificate_ends(&self) -> u64 {
+        self.kept().live.term.not_after
+    }
+
+    pub(super) fn figures(&self) -> &TlsFigures {
+        &self.figures
+    }
+
+    /// Handshakes now.
+    pub(super) fn handshakes(&self) -> u64 {
+        self.handshakes.used()
+    }
+}
+
+/// Whether certificates hold is asked of the wall clock, as the library does it: the server's own
+/// time may be kept back on purpose, and has nothing to do with who signed what.
+fn wall_clock() -> UnixTime {
+    DefaultTimeProvider.current_time().unwrap_or(UnixTime::since_unix_epoch(Default::default()))
+}
+
+/// A certificate that does not hold is presented all the same: its clients will say so, and a clock
+/// that is wrong must not keep the server from starting.
+fn tell_term(live: &Live) {
+    let now = wall_clock().as_secs();
+    let term = live.term;
+    if now > term.not_after {
+        let days = (now - term.not_after) / DAY_SECONDS;
+        tracing::warn!(days, "the certificate of tls_certificate is over: clients refuse it");
+    } else if now < term.not_before {
+        let days = (term.not_before - now) / DAY_SECONDS;
+        tracing::warn!(
+            days,
+            "the certificate of tls_certificate isn't valid yet: clients refuse it"
+        );
+    }
+}
+
+const DAY_SECONDS: u64 = 86_400;
