@@ -165,7 +165,7 @@ metrics! {
     HISTORY_REACH: Gauge "addrd_history_reach_seconds" [] "seconds",
         "for how long back every change can be told; 0 = no history is kept", "it falls below what you promise";
     HISTORY_BYTES: Gauge "addrd_history_bytes" [] "bytes",
-        "files of history", "";
+        "files of history, also those that are to go and can't be removed", "";
     HISTORY_VOLUMES: Gauge "addrd_history_volumes" [] "files",
         "parts of history that go at once", "";
     HISTORY_DROPPED: Counter "addrd_history_dropped_total" [] "hand-overs",
