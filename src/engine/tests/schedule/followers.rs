@@ -265,7 +265,8 @@ impl Followers {
 
     /// What is certain must be there; what is not is looked at.
     pub(super) fn recovered(&mut self, whole: &Whole, now: Tick) {
-        self.ahead_ms = self.now.saturating_sub(now.0);
+        // A start begins a tick behind the last record, where the clock may not have been yet: what is ahead never falls.
+        self.ahead_ms = self.ahead_ms.max(self.now.saturating_sub(now.0));
         self.now = self.ahead_ms + now.0;
         let rows = held(whole);
         let keys: Vec<Key> = self.followers.keys().copied().collect();

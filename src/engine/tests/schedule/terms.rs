@@ -259,8 +259,10 @@ impl Terms {
     /// What is certain must be there; what is not is looked at.
     pub(super) fn recovered(&mut self, whole: &Whole, now: Tick) {
         // The tenants' time went on while the server's stood.
-        let before = std::mem::replace(&mut self.ahead_ms, self.now.saturating_sub(now.0));
-        let stood = self.ahead_ms.saturating_sub(before);
+        let before = self.ahead_ms;
+        // A start begins a tick behind the last record, where the clock may not have been yet: what is ahead never falls.
+        self.ahead_ms = before.max(self.now.saturating_sub(now.0));
+        let stood = self.ahead_ms - before;
         self.now = self.ahead_ms + now.0;
         let rows = rows(whole);
         for (owner, tenant) in &mut self.tenants {
