@@ -432,7 +432,8 @@ pub(super) fn end_host(
     whole.check_life(request.life)?;
     let Whole { of, was, following, .. } = whole;
     let HostTerm { since, life, .. } = term;
-    if request.on_end == OnEnd::Report {
+    // What has ended stays so: some of it may be released already, and all of it was told to be over.
+    if request.on_end == OnEnd::Report && was != HostLeaseState::Ended {
         if term.on_end == OnEnd::Release {
             // First of all nothing of it ends any more, whatever comes in between.
             let deadline = shards.first().map_or(0, |shard| shard.ledger.hosts.term_end(&term));

@@ -382,6 +382,22 @@ fn the_end_of_a_lease_leaves_the_grace_of_former_lives() {
     }
 }
 
+/// It was set to report, and what followed was there again, half of it released.
+#[test]
+fn what_has_ended_does_not_come_back_by_an_end_that_reports() {
+    let mut world = world_of(2);
+    world.renew_host(lease("n1", OnEnd::Release, 1)).unwrap();
+    world.try_take(1, follower(1, "n1")).unwrap();
+    world.try_take(2, follower(2, "n1")).unwrap();
+    world.wait(LEASE);
+    let ended = world.end_host("n1", OnEnd::Report).unwrap();
+    assert_eq!((ended.was, ended.more), (HostLeaseState::Ended, false));
+    assert_eq!((world.shown(1, 1), world.shown(2, 2)), (None, None));
+    world.end_all();
+    assert_eq!((world.shown(1, 1), world.shown(2, 2), world.allocations()), (None, None, 0));
+    world.check();
+}
+
 #[test]
 fn nothing_ends_while_the_clock_is_in_doubt_or_owners_retake_theirs() {
     let mut world = world_of(1);

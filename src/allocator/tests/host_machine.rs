@@ -257,11 +257,17 @@ fn end_one(world: &mut World, naive: &mut Naive, dice: &mut Dice) {
     let host = dice.roll(3) as usize;
     let on_end = if dice.roll(2) == 0 { OnEnd::Report } else { OnEnd::Release };
     let now = world.at.tick.0;
-    if naive.leases[host].is_some_and(|lease| lease.has_ended(now)) {
-        world.end_all();
-        naive.settle(now);
-    }
     let answer = world.end_host(HOSTS[host], on_end);
+    if naive.leases[host].is_some_and(|lease| lease.has_ended(now)) {
+        // Worked off or not: nothing of it comes back.
+        match answer {
+            Ok(ended) => assert_eq!((ended.was, ended.more), (HostLeaseState::Ended, false)),
+            Err(refused) => assert_eq!(refused.status, Status::NO_HOST_LEASE),
+        }
+        compare(world, naive);
+        world.end_all();
+        return naive.settle(now);
+    }
     if naive.leases[host].is_none() {
         return assert_eq!(answer.unwrap_err().status, Status::NO_HOST_LEASE);
     }
