@@ -254,6 +254,8 @@ pub const JOBS_FINISHED_MAX: usize = 64;
 pub const NETWORKS_MAX: u32 = 1 << 20;
 /// Projects of a server: at 0.5 KiB each, 32 MiB.
 pub const PROJECTS_MAX: u32 = 1 << 16;
+/// Principals of a server: at most 8 KiB each, 32 MiB.
+pub const PRINCIPALS_MAX: u32 = 1 << 12;
 /// Address scopes of a server.
 pub const ADDRESS_SCOPES_MAX: u32 = 1 << 16;
 /// Subnet pools of a server: at most 4 KiB each without what is taken from them, 256 MiB.

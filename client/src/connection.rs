@@ -123,7 +123,7 @@ pub struct Connection<S> {
     server: HelloReply,
 }
 
-/// A HELLO of this version of the protocol without session, manager or host.
+/// A HELLO of this version of the protocol without session, manager, host or token.
 #[must_use]
 pub fn plain_hello() -> Hello {
     Hello {
@@ -136,6 +136,7 @@ pub fn plain_hello() -> Hello {
         client: Text::new(concat!("addrd-client ", env!("CARGO_PKG_VERSION"))).ok(),
         manager: None,
         host: None,
+        token: None,
     }
 }
 

@@ -27,7 +27,7 @@
 //!   outcome on the next connection; a refusal, a wrong request or a denial never.
 //! - **Bounds.** Requests, bytes, tries and time of a call are bounded by [`Settings`].
 //!
-//! It opens no file, reads no environment and starts no thread; it needs a tokio runtime.
+//! It opens no file but that of a token, reads no environment and starts no thread; it needs a tokio runtime.
 #![forbid(unsafe_code)]
 
 mod backoff;
@@ -42,6 +42,7 @@ mod session;
 mod settings;
 mod ticket;
 mod tls;
+mod token;
 mod watch;
 
 pub use addrd_protocol as protocol;
@@ -54,4 +55,5 @@ pub use operations::{Deleted, HoldOutcome, Pages, plain_allocate};
 pub use session::{Sessions, lane_of, of_owner};
 pub use settings::{ENDPOINTS_MAX, LANES_MAX, Settings};
 pub use tls::{ClientCertificate, Tls, TlsFailure, TlsSettingsError, Trust};
+pub use token::{TokenFileError, TokenSource, read_token};
 pub use watch::{Change, Changes};

@@ -5,6 +5,7 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::session::Sessions;
 use crate::tls::Tls;
+use crate::token::TokenSource;
 use addrd_protocol::{ProjectId, ServerId, Text};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub struct Settings {
     pub endpoints: Vec<Endpoint>,
     /// How TCP endpoints are spoken to; `None` = plain. Unix sockets are always plain.
     pub tls: Option<Tls>,
+    /// What shows the server who the client is, beside its certificate; `None` = nothing.
+    pub token: Option<TokenSource>,
     /// Connections, each a session; 1 to [`LANES_MAX`].
     pub lanes: usize,
     /// Where session ids come from.
@@ -59,6 +62,7 @@ impl Default for Settings {
         Self {
             endpoints: vec![Endpoint::default()],
             tls: None,
+            token: None,
             lanes: 1,
             sessions: Sessions::Random,
             server_id: None,

@@ -12,9 +12,10 @@ use crate::layout::failure::FAILURE_DETAILS_BYTES_MAX;
 use crate::layout::watch::write_events_head;
 use crate::layout::{
     ALLOCATION_BYTES_MAX, HISTORY_ENTRY_BYTES_MAX, Layout, POOL_BYTES_MAX, PORT_BYTES_MAX,
-    SUBNET_BYTES_MAX, failure, reply,
+    PRINCIPAL_BYTES_MAX, SUBNET_BYTES_MAX, failure, reply,
 };
 use crate::message::list::{CURSOR_BYTES_MAX, PAGE_OBJECTS_MAX};
+use crate::message::principal::PAGE_PRINCIPALS_MAX;
 use crate::message::{
     Event, Failure, FeedPosition, GoAway, Port, Reply, Request, RequestHeader, Subnet,
 };
@@ -44,6 +45,8 @@ pub const PORT_REPLY_BYTES_MAX: usize = 6 << 10;
 pub const BATCH_RESULT_BYTES_MAX: usize = 1_020;
 /// Bytes that it may have beyond: for the details of failures.
 const BATCH_DETAILS_BYTES_MAX: usize = 2 << 10;
+/// Longest reply with one principal, bytes.
+pub const PRINCIPAL_REPLY_BYTES_MAX: usize = 8 << 10;
 /// Requests of a connection that may be without reply at once.
 pub const CREDIT: u32 = 256;
 /// Bytes that a decoder reserves ahead of what came, at most.
@@ -95,6 +98,13 @@ const _: () = assert!(
     PAGE_BYTES_MAX + PAGE_POOLS_MAX as usize * (ITEM_HEADER_BYTES + POOL_BYTES_MAX)
         <= REPLY_BYTES_MAX as usize,
     "a page of pools with all their prefixes fits"
+);
+
+const _: () = assert!(REPLY_HEADER_BYTES + PRINCIPAL_BYTES_MAX <= PRINCIPAL_REPLY_BYTES_MAX);
+const _: () = assert!(
+    PAGE_BYTES_MAX + PAGE_PRINCIPALS_MAX as usize * (ITEM_HEADER_BYTES + PRINCIPAL_BYTES_MAX)
+        <= REPLY_BYTES_MAX as usize,
+    "a page of principals with all their grants fits"
 );
 
 /// Bytes that a subnet takes in a page, its length included. A page may take

@@ -99,6 +99,10 @@ id128!(
     OwnerId
 );
 id128!(
+    /// Who may do what, chosen by the client; unique on the server.
+    PrincipalId
+);
+id128!(
     /// A lane of a client (SPEC.md section 5).
     SessionId
 );
@@ -192,6 +196,59 @@ number64!(
     /// A job (forced deletion, ...), numbered by the server. In JSON a decimal string.
     JobId
 );
+
+/// Which token, chosen by whoever makes it; unique on the server. As text and in JSON 16 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct TokenId(pub u64);
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenId({self})")
+    }
+}
+
+/// A text that is no id of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoTokenId;
+
+impl fmt::Display for NoTokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the id of a token is 16 hex digits")
+    }
+}
+
+impl std::error::Error for NoTokenId {}
+
+impl FromStr for TokenId {
+    type Err = NoTokenId;
+
+    fn from_str(text: &str) -> Result<Self, NoTokenId> {
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() != 16 || !text.bytes().all(is_digit) {
+            return Err(NoTokenId);
+        }
+        u64::from_str_radix(text, 16).map(Self).map_err(|_| NoTokenId)
+    }
+}
+
+impl Serialize for TokenId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TokenId {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(from)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
 
 /// Counts the restores of a data set; positions, cursors and revisions are compared with it.
 #[derive(

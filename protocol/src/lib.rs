@@ -26,6 +26,7 @@ pub mod prefix;
 pub mod setting;
 pub mod status;
 pub mod text;
+pub mod token;
 pub mod wire;
 
 pub use error::{DecodeError, EncodeError, FrameError};
@@ -36,3 +37,4 @@ pub use prefix::{Family, Prefix, Range};
 pub use setting::Setting;
 pub use status::{Retry, Status};
 pub use text::Text;
+pub use token::{Token, TokenHash};

@@ -182,6 +182,20 @@ opcodes! {
     POOL_DELETE = 0x0425, "pool_delete";
     /// Which prefix a request would get from a subnet pool.
     POOL_PREVIEW = 0x0426, "pool_preview";
+    /// Creates a principal.
+    PRINCIPAL_CREATE = 0x0431, "principal_create";
+    /// Reads a principal by id or name.
+    PRINCIPAL_GET = 0x0432, "principal_get";
+    /// Lists principals.
+    PRINCIPAL_LIST = 0x0433, "principal_list";
+    /// Changes a principal.
+    PRINCIPAL_UPDATE = 0x0434, "principal_update";
+    /// Deletes a principal with its tokens.
+    PRINCIPAL_DELETE = 0x0435, "principal_delete";
+    /// Gives a principal a token.
+    TOKEN_CREATE = 0x0441, "token_create";
+    /// Ends a token.
+    TOKEN_REVOKE = 0x0442, "token_revoke";
     /// Creates a segment.
     SEGMENT_CREATE = 0x0501, "segment_create";
     /// Reads a segment.
@@ -233,7 +247,7 @@ impl Opcode {
             Self::RECONCILE | Self::SUSPECT_LIST | Self::RENEW_OWNER => NetworkRule::Optional,
             Self::LOOKUP | Self::SCOPE_GET | Self::POOL_GET => NetworkRule::Optional,
             Self::SCOPE_LIST | Self::POOL_LIST => NetworkRule::None,
-            Self(0x0400..=0x040f) if self.is_known() => NetworkRule::None,
+            Self(0x0400..=0x040f | 0x0430..=0x044f) if self.is_known() => NetworkRule::None,
             Self(0x0100..=0x05ff) if self.is_known() => NetworkRule::Needed,
             _ => NetworkRule::Optional,
         }

@@ -221,6 +221,10 @@ statuses! {
     SESSION_REPLACED = 0x0302, 403, "";
     /// The epoch is not higher than the session's last one.
     SESSION_STALE = 0x0303, 403, "";
+    /// Nobody that the server knows, or nobody any more.
+    UNAUTHENTICATED = 0x0304, 401, "";
+    /// The principal's grants don't allow it.
+    NOT_ALLOWED = 0x0305, 403, "";
 
     /// Overload: a named bound is reached.
     BUSY = 0x0401, 503, "";

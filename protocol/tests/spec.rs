@@ -17,6 +17,7 @@ use addrd_protocol::codec::{
 use addrd_protocol::message::{
     allocate, allocation, batch, failure, list, pool, port, reconcile, segment, subnet, watch,
 };
+use addrd_protocol::message::principal;
 use addrd_protocol::opcode::NetworkRule;
 use addrd_protocol::{Opcode, OwnerId, Retry, Status, codec, text, wire};
 use bytes::BytesMut;
@@ -308,6 +309,11 @@ fn the_table_of_limits_is_the_code() {
         ("POOL_PREFIXES_MAX", pool::POOL_PREFIXES_MAX as u64),
         ("CHOICE_PREFIXES_MAX", pool::CHOICE_PREFIXES_MAX as u64),
         ("PAGE_POOLS_MAX", codec::PAGE_POOLS_MAX.into()),
+        ("GRANTS_MAX", principal::GRANTS_MAX as u64),
+        ("CERTIFICATE_NAMES_MAX", principal::CERTIFICATE_NAMES_MAX as u64),
+        ("UNIX_USERS_MAX", principal::UNIX_USERS_MAX as u64),
+        ("TOKENS_MAX", principal::TOKENS_MAX as u64),
+        ("PAGE_PRINCIPALS_MAX", principal::PAGE_PRINCIPALS_MAX.into()),
         ("PAGE_HISTORY_MAX", codec::PAGE_HISTORY_MAX as u64),
         ("EXCLUSIONS_MAX", subnet::EXCLUSIONS_MAX as u64),
         ("DNS_SERVERS_MAX", subnet::DNS_SERVERS_MAX as u64),
@@ -417,6 +423,7 @@ fn reply_has_items(reply: &addrd_protocol::message::Reply) -> bool {
         Reply::Job(_) | Reply::Jobs(_) | Reply::Networks(_) | Reply::Subnets(_) => true,
         Reply::Usage(_) | Reply::FreeRanges(_) | Reply::Allocations(_) => true,
         Reply::Projects(_) | Reply::Scopes(_) | Reply::Pools(_) => true,
+        Reply::Principals(_) => true,
         Reply::Batch(_) | Reply::Segments(_) | Reply::Hosts(_) | Reply::Ports(_) => true,
         Reply::Pins(_) | Reply::Port(_) | Reply::Events(_) => true,
         Reply::BackupBlock(block) => !block.bytes.is_empty(),

@@ -123,6 +123,7 @@ impl Shard {
             Effect::ProjectPut(_)
             | Effect::ScopePut(_)
             | Effect::PoolPut(_)
+            | Effect::PrincipalPut(_)
             | Effect::ObjectGone { .. }
             // The whole server's: [`Shard::set_adopting`].
             | Effect::Adoption { .. } => {}

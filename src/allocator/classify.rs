@@ -36,6 +36,13 @@ pub fn needs_no_shard(scope: &Scope, request: &Request) -> bool {
         || matches!(
             request,
             Request::ProjectList(_)
+                | Request::PrincipalCreate(_)
+                | Request::PrincipalGet(_)
+                | Request::PrincipalList(_)
+                | Request::PrincipalUpdate(_)
+                | Request::PrincipalDelete(_)
+                | Request::TokenCreate(_)
+                | Request::TokenRevoke(_)
                 | Request::ScopeCreate(_)
                 | Request::ScopeGet(_)
                 | Request::ScopeList(_)
@@ -128,6 +135,11 @@ pub fn is_mutation(request: &Request) -> bool {
             | Request::ProjectCreate(_)
             | Request::ProjectUpdate(_)
             | Request::ProjectDelete(_)
+            | Request::PrincipalCreate(_)
+            | Request::PrincipalUpdate(_)
+            | Request::PrincipalDelete(_)
+            | Request::TokenCreate(_)
+            | Request::TokenRevoke(_)
             | Request::ScopeCreate(_)
             | Request::ScopeUpdate(_)
             | Request::ScopeDelete(_)
@@ -157,6 +169,8 @@ pub fn is_freeing(request: &Request) -> bool {
         Request::PortDelete(_) | Request::PinDelete(_) | Request::SegmentDelete(_) => true,
         Request::Renew(_) | Request::RenewOwner(_) | Request::ServerAdopt(_) => true,
         Request::RenewHost(_) | Request::EndHost(_) => true,
+        // Who is to lose access loses it, however full the disk is.
+        Request::PrincipalUpdate(_) | Request::PrincipalDelete(_) | Request::TokenRevoke(_) => true,
         Request::HoldConfirm(_) | Request::HoldCancel(_) | Request::HoldRelease(_) => true,
         Request::Batch(batch) => batch.items.iter().all(frees),
         Request::Transaction(all) => all.items.iter().all(|item| frees(&item.operation)),

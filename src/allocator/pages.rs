@@ -30,6 +30,8 @@ pub(super) enum Kind {
     Scope = 0x21,
     /// Subnet pools by number.
     Pool = 0x22,
+    /// Principals by id.
+    Principal = 0x23,
     /// Suspects of a project by worker, host and how long nobody touched them.
     Suspect = 0x30,
     /// Segments of a network by the revision at which they were made; so are the three below.

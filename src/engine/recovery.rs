@@ -86,6 +86,7 @@ impl Recovery {
             Effect::ProjectPut(_)
             | Effect::ScopePut(_)
             | Effect::PoolPut(_)
+            | Effect::PrincipalPut(_)
             | Effect::ObjectGone { .. }
             | Effect::HostLeasePut(_)
             | Effect::HostLeaseGone { .. }

@@ -129,6 +129,8 @@ impl Told<'_> {
             // What came of it is told with what followed it.
             | Effect::HostLeasePut(_)
             | Effect::HostLeaseGone { .. }
+            // Nobody is told of who may do what.
+            | Effect::PrincipalPut(_)
             // The server's own state, no object.
             | Effect::Adoption { .. } => Ok(()),
         }

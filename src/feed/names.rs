@@ -108,6 +108,8 @@ impl Names {
             | Effect::LevelPut(_)
             | Effect::HostLeasePut(_)
             | Effect::HostLeaseGone { .. }
+            // Nobody is told of who may do what.
+            | Effect::PrincipalPut(_)
             | Effect::Adoption { .. } => {}
         }
     }

@@ -1,8 +1,12 @@
 //! Attributes of what spans networks: projects, address scopes, subnet pools. No behaviour.
 
 use super::handle::NetworkHandle;
-use addrd_protocol::message::Quotas;
-use addrd_protocol::{AddressScopeId, Family, PoolId, Prefix, ProjectId, Revision, Text};
+use super::tick::Tick;
+use addrd_protocol::message::{Grant, Quotas};
+use addrd_protocol::{
+    AddressScopeId, Family, PoolId, Prefix, PrincipalId, ProjectId, Revision, Text, TokenHash,
+    TokenId,
+};
 use uuid::Uuid;
 
 /// A thing of the catalogue as others refer to it: the number decides, the id is for readers.
@@ -29,6 +33,54 @@ pub struct ProjectRow {
     pub description: Option<Text>,
     /// How much it may have.
     pub quotas: Quotas,
+}
+
+/// Attributes of a principal: somebody who may do something here. Of no project.
+///
+/// Source: docs/decisions/0039-access.md.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrincipalRow {
+    /// Its number.
+    pub handle: NetworkHandle,
+    /// Revision of this change.
+    pub revision: Revision,
+    /// Its id.
+    pub id: PrincipalId,
+    /// Nobody is it for the time being.
+    pub disabled: bool,
+    /// Unique among principals.
+    pub name: Option<Text>,
+    /// For people.
+    pub description: Option<Text>,
+    /// What it may do.
+    pub grants: Vec<Grant>,
+    /// Names in certificates that are it.
+    pub certificate_names: Vec<Text>,
+    /// Users of the server's machine that are it over the Unix socket.
+    pub unix_users: Vec<u32>,
+    /// By which it is known, oldest first; some may have ended.
+    pub tokens: Vec<TokenRow>,
+}
+
+/// A token, without its secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenRow {
+    /// Its id.
+    pub id: TokenId,
+    /// SHA-256 of its secret.
+    pub hash: TokenHash,
+    /// When it was created, ms since the Unix epoch.
+    pub created: u64,
+    /// When it ends, ms since the Unix epoch; 0 = never.
+    pub ends: u64,
+}
+
+impl TokenRow {
+    /// Whether it is good for anything at a tick.
+    #[must_use]
+    pub const fn is_good(&self, now: Tick) -> bool {
+        self.ends == 0 || now.0 < self.ends
+    }
 }
 
 /// Attributes of an address scope.

@@ -1,7 +1,7 @@
 //! Effects: what a decision changed, absolute ("this cell is now .."). The journal stores them as
 //! records; absorbing one again changes nothing. They never ask for a decision.
 
-use super::catalogue::{ObjectRef, PoolRow, ProjectRow, ScopeRow};
+use super::catalogue::{ObjectRef, PoolRow, PrincipalRow, ProjectRow, ScopeRow};
 use super::departed::{HeldBy, ThingWas};
 use super::handle::{NetworkHandle, SubnetHandle};
 use super::host_lease::{HostLeaseRow, HostName};
@@ -100,7 +100,9 @@ pub enum Effect {
     ScopePut(Box<ScopeRow>),
     /// The subnet pool is now so.
     PoolPut(Box<PoolRow>),
-    /// The project, scope or pool is gone; nothing is taken from it any more.
+    /// The principal is now so, its tokens among it.
+    PrincipalPut(Box<PrincipalRow>),
+    /// The project, scope, pool or principal is gone; nothing is taken from it any more.
     ObjectGone {
         /// Which.
         object: NetworkHandle,

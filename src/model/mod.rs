@@ -11,10 +11,10 @@ mod tick;
 pub use addrd_protocol::prefix::number_of;
 pub use addrd_protocol::{
     AddressScopeId, Family, Incarnation, Instance, JobId, Mac, NetworkId, OwnerId, PoolId, PortId,
-    Prefix, ProjectId, Range, Revision, SegmentId, Seq, ServerId, SessionId, Setting, Slot, Status,
-    SubnetId, Text,
+    Prefix, PrincipalId, ProjectId, Range, Revision, SegmentId, Seq, ServerId, SessionId, Setting,
+    Slot, Status, SubnetId, Text, TokenHash, TokenId,
 };
-pub use catalogue::{ObjectRef, PoolRow, ProjectRow, ScopeRow};
+pub use catalogue::{ObjectRef, PoolRow, PrincipalRow, ProjectRow, ScopeRow, TokenRow};
 pub use departed::{HeldBy, ThingWas};
 pub use effect::{
     AllocationExtras, AllocationPlace, AllocationRow, Effect, EffectSink, ExclusionRow, JobRow,

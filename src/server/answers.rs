@@ -2,7 +2,7 @@
 
 use addrd_protocol::codec::{
     HISTORY_REPLY_BYTES_MAX, PORT_REPLY_BYTES_MAX, REPLY_BYTES_MAX, SUBNET_REPLY_BYTES_MAX,
-    batch_reply_bytes_max,
+    PRINCIPAL_REPLY_BYTES_MAX, batch_reply_bytes_max,
 };
 use addrd_protocol::message::batch::BATCH_ITEMS_MAX;
 use addrd_protocol::message::{Detail, Failure};
@@ -32,7 +32,19 @@ pub(super) fn reply_bytes_max(opcode: Opcode, frame_bytes: usize) -> usize {
         | Opcode::SEGMENT_LIST
         | Opcode::HOST_LIST
         | Opcode::PORT_LIST
-        | Opcode::PIN_LIST => REPLY_BYTES_MAX as usize,
+        | Opcode::PIN_LIST
+        | Opcode::PROJECT_LIST
+        | Opcode::SCOPE_LIST
+        | Opcode::POOL_LIST
+        | Opcode::PRINCIPAL_LIST
+        | Opcode::SUSPECT_LIST
+        | Opcode::MANAGER_LIST
+        | Opcode::HOST_LEASE_LIST => REPLY_BYTES_MAX as usize,
+        Opcode::PRINCIPAL_CREATE
+        | Opcode::PRINCIPAL_GET
+        | Opcode::PRINCIPAL_UPDATE
+        | Opcode::TOKEN_CREATE
+        | Opcode::TOKEN_REVOKE => PRINCIPAL_REPLY_BYTES_MAX,
         Opcode::PORT_CREATE | Opcode::PORT_GET | Opcode::PORT_UPDATE => PORT_REPLY_BYTES_MAX,
         Opcode::HISTORY => HISTORY_REPLY_BYTES_MAX,
         Opcode::BACKUP_READ => REPLY_BYTES_PLAIN + BACKUP_BLOCK_BYTES_MAX,

@@ -181,6 +181,10 @@ impl Chunk {
                 self.network_handle_max = self.network_handle_max.max(row.handle.0);
                 (ObjectKey::Network(row.handle), row.handle, row.revision)
             }
+            Effect::PrincipalPut(row) => {
+                self.network_handle_max = self.network_handle_max.max(row.handle.0);
+                (ObjectKey::Network(row.handle), row.handle, row.revision)
+            }
             Effect::SubnetPut(row) => {
                 (ObjectKey::Subnet(row.network, row.subnet), row.network, row.revision)
             }
@@ -331,7 +335,8 @@ impl Chunk {
                 Effect::NetworkPut(_)
                 | Effect::ProjectPut(_)
                 | Effect::ScopePut(_)
-                | Effect::PoolPut(_) => Some(record.to_vec()),
+                | Effect::PoolPut(_)
+                | Effect::PrincipalPut(_) => Some(record.to_vec()),
                 _ => None,
             };
         }

@@ -245,6 +245,7 @@ impl Restore for Inspector<'_> {
             Effect::AllocationPut(row) => self.allocation(row),
             Effect::ProjectPut(row) => self.object(row.handle, row.revision),
             Effect::ScopePut(row) => self.object(row.handle, row.revision),
+            Effect::PrincipalPut(row) => self.object(row.handle, row.revision),
             Effect::PoolPut(row) => {
                 self.object(row.handle, row.revision);
                 // What is taken from a pool lies at the number of its address.

@@ -175,6 +175,9 @@ fn note_numbers(effect: &Effect, recovered: &mut Recovered) {
         Effect::PoolPut(row) => {
             recovered.network_handle_max = recovered.network_handle_max.max(row.handle.0);
         }
+        Effect::PrincipalPut(row) => {
+            recovered.network_handle_max = recovered.network_handle_max.max(row.handle.0);
+        }
         Effect::JobPut(row) => recovered.job_max = recovered.job_max.max(row.job.0),
         Effect::Adoption { since } => recovered.adoption = *since,
         _ => {}

@@ -29,6 +29,7 @@ pub(crate) fn read_object(
         (StateTable::Networks, Effect::ProjectPut(row)) => network_key(row.handle) == key,
         (StateTable::Networks, Effect::ScopePut(row)) => network_key(row.handle) == key,
         (StateTable::Networks, Effect::PoolPut(row)) => network_key(row.handle) == key,
+        (StateTable::Networks, Effect::PrincipalPut(row)) => network_key(row.handle) == key,
         (StateTable::Segments, Effect::SegmentPut(row)) => {
             thing_key(row.network, row.created) == key
         }

@@ -85,7 +85,10 @@ impl Route {
             return Err(ConnectError::Final(Error::Closed));
         };
         let place = endpoint.to_string();
-        let hello = self.hello(shared);
+        let mut hello = self.hello(shared);
+        if let Some(token) = &settings.token {
+            hello.token = Some(token.read().await.map_err(ConnectError::Final)?);
+        }
         let attempt = async {
             let stream = endpoint.open_with(settings.tls.as_ref()).await?;
             Connection::hello(stream, &hello).await

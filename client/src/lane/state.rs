@@ -193,9 +193,11 @@ impl LaneState {
         self.credit = 0;
         match goaway.reason {
             GoAwayReason::SessionReplaced => Verdict::GiveUp(Error::SessionReplaced),
-            GoAwayReason::Shutdown | GoAwayReason::Idle | GoAwayReason::SlowReader => {
-                Verdict::Drain
-            }
+            // The next HELLO says whether there is a way back in.
+            GoAwayReason::Shutdown
+            | GoAwayReason::Idle
+            | GoAwayReason::SlowReader
+            | GoAwayReason::AccessEnded => Verdict::Drain,
         }
     }
 

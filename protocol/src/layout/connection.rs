@@ -2,12 +2,13 @@
 
 use super::{Layout, Read};
 use crate::error::{DecodeError, Fault};
-use crate::id::{Incarnation, Seq};
+use crate::id::{Incarnation, Seq, TokenId};
 use crate::message::{
     Adoption, ClockAccept, ClockAccepted, GoAway, Hello, HelloReply, Ping, ServerAdopt,
     ServerStatus,
 };
 use crate::text::{MANAGER_BYTES_MAX, Text};
+use crate::token::Token;
 use crate::wire::{Reader, Writer, within};
 
 impl Layout for Hello {
@@ -29,6 +30,7 @@ impl Layout for Hello {
             client: None,
             manager: None,
             host: None,
+            token: None,
         };
         reader.tail(|tag, value| {
             match tag {
@@ -36,6 +38,10 @@ impl Layout for Hello {
                 0x8001 => hello.server_id = Some(value.nonzero_id("server_id")?),
                 0x8003 => hello.manager = Some(value.text(MANAGER_BYTES_MAX, "manager")?),
                 0x8004 => hello.host = Some(value.any_text("host")?),
+                0x8005 => {
+                    let id = TokenId(value.u64("token")?);
+                    hello.token = Some(Token::new(id, value.array("token")?));
+                }
                 _ => return Ok(false),
             }
             Ok(true)
@@ -54,6 +60,12 @@ impl Layout for Hello {
         writer.entry_id(0x8001, self.server_id.as_ref().map(crate::id::ServerId::as_bytes));
         writer.entry_text(0x8003, self.manager.as_ref());
         writer.entry_text(0x8004, self.host.as_ref());
+        if let Some(token) = &self.token {
+            writer.entry(0x8005, |w| {
+                w.u64(token.id.0);
+                w.slice(token.secret());
+            });
+        }
     }
 }
 

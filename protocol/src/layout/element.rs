@@ -60,7 +60,7 @@ mod numbers {
         HostLeaseState: Absent Running Overdue Ended;
         ExclusionMode: Automatic Everyone;
         BatchMode: Independent AllOrNothing;
-        GoAwayReason: Shutdown SessionReplaced Idle SlowReader;
+        GoAwayReason: Shutdown SessionReplaced Idle SlowReader AccessEnded;
         AdoptAction: Begin End;
         JobKind: NetworkDelete SubnetDelete SubnetFill;
         Ipv6Mode: Slaac Stateful Stateless;
@@ -236,7 +236,7 @@ macro_rules! from_bits {
 }
 
 from_bits!(ProjectId NetworkId SubnetId PoolId AddressScopeId SegmentId PortId);
-from_bits!(OwnerId SessionId ServerId);
+from_bits!(OwnerId SessionId ServerId PrincipalId);
 
 impl From<Bits128> for uuid::Uuid {
     fn from(bits: Bits128) -> Self {

@@ -16,6 +16,7 @@ mod network;
 mod pin;
 mod pool;
 mod port;
+mod principal;
 mod project;
 mod reconcile;
 mod release;
@@ -37,6 +38,7 @@ pub(crate) use allocation::ALLOCATION_BYTES_MAX;
 pub(crate) use history::ENTRY_BYTES_MAX as HISTORY_ENTRY_BYTES_MAX;
 pub(crate) use pool::POOL_BYTES_MAX;
 pub(crate) use port::PORT_BYTES_MAX;
+pub(crate) use principal::PRINCIPAL_BYTES_MAX;
 pub(crate) use subnet::SUBNET_BYTES_MAX;
 
 type Read<T> = Result<T, DecodeError>;

@@ -79,9 +79,16 @@ fn read_catalogue(opcode: Opcode, reader: &mut Reader<'_>) -> Read<Reply> {
         }
         Opcode::POOL_LIST => Layout::read(reader).map(Reply::Pools),
         Opcode::POOL_PREVIEW => Layout::read(reader).map(Reply::Previewed),
-        Opcode::PROJECT_DELETE | Opcode::SCOPE_DELETE | Opcode::POOL_DELETE => {
-            reader.no_tags().map(|()| Reply::Empty)
-        }
+        Opcode::PRINCIPAL_CREATE
+        | Opcode::PRINCIPAL_GET
+        | Opcode::PRINCIPAL_UPDATE
+        | Opcode::TOKEN_CREATE
+        | Opcode::TOKEN_REVOKE => Layout::read(reader).map(Reply::Principal),
+        Opcode::PRINCIPAL_LIST => Layout::read(reader).map(Reply::Principals),
+        Opcode::PROJECT_DELETE
+        | Opcode::SCOPE_DELETE
+        | Opcode::POOL_DELETE
+        | Opcode::PRINCIPAL_DELETE => reader.no_tags().map(|()| Reply::Empty),
         Opcode(value) => Err(DecodeError::new(Fault::Unknown { value: value.into() }, "opcode")),
     }
 }
@@ -193,6 +200,15 @@ pub(crate) fn belongs(opcode: Opcode, reply: &Reply) -> bool {
 /// The same for segments, ports and pins, and for managers.
 fn belongs_to_ports_or_managers(opcode: Opcode, reply: &Reply) -> bool {
     match reply {
+        Reply::Principal(_) => matches!(
+            opcode,
+            Opcode::PRINCIPAL_CREATE
+                | Opcode::PRINCIPAL_GET
+                | Opcode::PRINCIPAL_UPDATE
+                | Opcode::TOKEN_CREATE
+                | Opcode::TOKEN_REVOKE
+        ),
+        Reply::Principals(_) => opcode == Opcode::PRINCIPAL_LIST,
         Reply::Reconciled(_) => opcode == Opcode::RECONCILE,
         Reply::Suspects(_) => opcode == Opcode::SUSPECT_LIST,
         Reply::Managers(_) => opcode == Opcode::MANAGER_LIST,
@@ -227,6 +243,7 @@ const fn may_be_empty(opcode: Opcode) -> bool {
             | Opcode::NETWORK_DELETE
             | Opcode::SUBNET_DELETE
             | Opcode::PROJECT_DELETE
+            | Opcode::PRINCIPAL_DELETE
             | Opcode::SCOPE_DELETE
             | Opcode::POOL_DELETE
             | Opcode::SEGMENT_DELETE
@@ -280,6 +297,8 @@ pub(crate) fn write_reply(opcode: Opcode, reply: &Reply, writer: &mut Writer<'_>
         Reply::HostLeases(body) => body.write(writer),
         Reply::Project(body) => body.write(writer),
         Reply::Projects(body) => body.write(writer),
+        Reply::Principal(body) => body.write(writer),
+        Reply::Principals(body) => body.write(writer),
         Reply::Scope(body) => body.write(writer),
         Reply::Scopes(body) => body.write(writer),
         Reply::Pool(body) => body.write(writer),

@@ -94,6 +94,13 @@ requests! {
     PROJECT_LIST => ProjectList;
     PROJECT_UPDATE => ProjectUpdate;
     PROJECT_DELETE => ProjectDelete;
+    PRINCIPAL_CREATE => PrincipalCreate;
+    PRINCIPAL_GET => PrincipalGet;
+    PRINCIPAL_LIST => PrincipalList;
+    PRINCIPAL_UPDATE => PrincipalUpdate;
+    PRINCIPAL_DELETE => PrincipalDelete;
+    TOKEN_CREATE => TokenCreate;
+    TOKEN_REVOKE => TokenRevoke;
     SCOPE_CREATE => ScopeCreate;
     SCOPE_GET => ScopeGet;
     SCOPE_LIST => ScopeList;

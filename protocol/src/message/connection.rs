@@ -2,6 +2,7 @@
 
 use crate::id::{Incarnation, Seq, ServerId, SessionId};
 use crate::text::Text;
+use crate::token::Token;
 use serde::{Deserialize, Serialize};
 
 /// First request of a connection.
@@ -30,6 +31,9 @@ pub struct Hello {
     /// Host of allocations that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Text>,
+    /// Shows who the client is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Token>,
 }
 
 /// What the server is and allows.
@@ -81,6 +85,8 @@ pub enum GoAwayReason {
     Idle = 3,
     /// The peer does not read its replies.
     SlowReader = 4,
+    /// By what the client showed, it is nobody any more.
+    AccessEnded = 5,
 }
 
 /// Requests read before this are answered; later ones were not applied.

@@ -15,6 +15,7 @@ pub mod network;
 pub mod pin;
 pub mod pool;
 pub mod port;
+pub mod principal;
 pub mod project;
 pub mod reconcile;
 pub mod release;
@@ -63,6 +64,10 @@ pub use pool::{
 pub use port::{
     FixedIp, FixedIpWanted, IpAllocation, Port, PortCreate, PortDelete, PortFilter, PortGet,
     PortList, PortPage, PortUpdate,
+};
+pub use principal::{
+    Grant, Principal, PrincipalCreate, PrincipalDelete, PrincipalGet, PrincipalList, PrincipalPage,
+    PrincipalUpdate, TokenCreate, TokenRevoke, TokenShown, Verb, Verbs,
 };
 pub use project::{
     Project, ProjectCreate, ProjectDelete, ProjectGet, ProjectList, ProjectPage, ProjectUpdate,
@@ -231,6 +236,20 @@ pub enum Request {
     ProjectUpdate(Box<ProjectUpdate>),
     /// [`Opcode::PROJECT_DELETE`].
     ProjectDelete(ProjectDelete),
+    /// [`Opcode::PRINCIPAL_CREATE`].
+    PrincipalCreate(Box<PrincipalCreate>),
+    /// [`Opcode::PRINCIPAL_GET`].
+    PrincipalGet(Box<PrincipalGet>),
+    /// [`Opcode::PRINCIPAL_LIST`].
+    PrincipalList(Box<PrincipalList>),
+    /// [`Opcode::PRINCIPAL_UPDATE`].
+    PrincipalUpdate(Box<PrincipalUpdate>),
+    /// [`Opcode::PRINCIPAL_DELETE`].
+    PrincipalDelete(PrincipalDelete),
+    /// [`Opcode::TOKEN_CREATE`].
+    TokenCreate(Box<TokenCreate>),
+    /// [`Opcode::TOKEN_REVOKE`].
+    TokenRevoke(TokenRevoke),
     /// [`Opcode::SCOPE_CREATE`].
     ScopeCreate(Box<ScopeCreate>),
     /// [`Opcode::SCOPE_GET`].
@@ -359,6 +378,10 @@ pub enum Reply {
     Project(Box<Project>),
     /// To [`Request::ProjectList`].
     Projects(Box<ProjectPage>),
+    /// To the operations on one principal, but its deletion, and on tokens.
+    Principal(Box<Principal>),
+    /// To [`Request::PrincipalList`].
+    Principals(Box<PrincipalPage>),
     /// To scope create, get, update.
     Scope(Box<AddressScope>),
     /// To [`Request::ScopeList`].

@@ -153,6 +153,7 @@ impl<T: Made> Made for Setting<T> {
 mod arbitrary_history;
 mod arbitrary_leases;
 mod arbitrary_managers;
+mod arbitrary_principals;
 mod arbitrary_watch;
 
 fn id(source: &mut Source) -> Uuid {
@@ -190,6 +191,7 @@ made_by! {
     OwnerId = |s| Self(id(s));
     SessionId = |s| Self(id(s));
     ServerId = |s| Self(id(s));
+    PrincipalId = |s| Self(id(s));
     Slot = |s| Self(s.make());
     Revision = |s| Self(s.make());
     Instance = |s| Self(s.make());
@@ -401,7 +403,7 @@ made_by! {
         Self {
             version_min, version_max: s.byte().max(version_min), features: s.make(),
             session: s.make(), epoch: s.make(), server_id: s.make(), client: s.make(),
-            manager: s.maybe(Source::manager), host: s.make(),
+            manager: s.maybe(Source::manager), host: s.make(), token: s.make(),
         }
     };
 }
@@ -718,7 +720,7 @@ fn port_request(opcode: Opcode, s: &mut Source) -> Option<Request> {
         Opcode::PIN_CREATE => Request::PinCreate(s.make()),
         Opcode::PIN_DELETE => Request::PinDelete(s.make()),
         Opcode::PIN_LIST => Request::PinList(s.make()),
-        _ => return None,
+        _ => return arbitrary_principals::request(opcode, s),
     })
 }
 

@@ -68,6 +68,6 @@ pub(super) fn reply(opcode: Opcode, s: &mut Source) -> Option<Reply> {
         Opcode::RENEW_HOST => Reply::RenewedHost(s.make()),
         Opcode::END_HOST => Reply::EndedHost(s.make()),
         Opcode::HOST_LEASE_LIST => Reply::HostLeases(s.make()),
-        _ => return None,
+        _ => return super::arbitrary_principals::reply(opcode, s),
     })
 }

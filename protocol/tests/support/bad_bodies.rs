@@ -135,6 +135,8 @@ const REQUEST_BYTES: Changes<'_> = &[
     ("watch_position_without_flag", "watch", 7, 1),
     ("watch_unknown_flag", "watch", 13, 4),
     ("watch_unknown_kind", "watch", 14, 0x20),
+    ("token_create_for_ages", "token_create", 56, 1),
+    ("token_revoke_in_an_age", "token_revoke", 8, 1),
 ];
 
 /// The fixed part of an operation's request.
@@ -147,11 +149,19 @@ fn fixed_part(opcode: Opcode) -> Vec<u8> {
     }
 }
 
+/// A grant with a verb that nobody knows.
+const UNKNOWN_VERB: [u8; 18] = [7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 0x41, 0];
+
 /// Tails that can't be right.
 fn request_tails() -> Named {
     let (cni, n1) = ((0x8001, &b"cni"[..]), (0x8002, &b"n1"[..]));
-    let bad: [Tail<'_>; 21] = [
+    let bad: [Tail<'_>; 26] = [
         ("hello_server_id_of_15_bytes", Opcode::HELLO, &[(0x8001, &[5; 15])]),
+        ("hello_token_of_39_bytes", Opcode::HELLO, &[(0x8005, &[5; 39])]),
+        ("principal_create_grant_of_no_verb", Opcode::PRINCIPAL_CREATE, &[(0x8003, &[0; 18])]),
+        ("principal_create_unknown_verb", Opcode::PRINCIPAL_CREATE, &[(0x8003, &UNKNOWN_VERB)]),
+        ("principal_create_nameless_certificate", Opcode::PRINCIPAL_CREATE, &[(0x8004, &[0])]),
+        ("principal_create_nine_users", Opcode::PRINCIPAL_CREATE, &[(0x8005, &[9; 36])]),
         ("hello_manager_of_65_bytes", Opcode::HELLO, &[(0x8003, &[b'm'; 65])]),
         ("job_list_cursor_of_65_bytes", Opcode::JOB_LIST, &[(0x8001, &[9; 65])]),
         ("suspect_list_cursor_of_65_bytes", Opcode::SUSPECT_LIST, &[(0x8003, &[9; 65])]),

@@ -527,6 +527,7 @@ pub(crate) fn replies() -> Vec<ReplySample> {
     samples.extend(sample_host_leases::replies());
     samples.extend(sample_transfers::replies());
     samples.extend(sample_history::replies());
+    samples.extend(sample_principals::replies());
     samples
 }
 
@@ -722,6 +723,7 @@ fn goaways() -> Vec<ReplySample> {
         ("session_replaced", GoAwayReason::SessionReplaced),
         ("idle", GoAwayReason::Idle),
         ("slow_reader", GoAwayReason::SlowReader),
+        ("access_ended", GoAwayReason::AccessEnded),
     ];
     let sample = |(name, reason)| ReplySample {
         name: format!("goaway_{name}"),

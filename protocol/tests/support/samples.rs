@@ -15,6 +15,7 @@ mod sample_holds;
 mod sample_host_leases;
 mod sample_managers;
 mod sample_ports;
+mod sample_principals;
 mod sample_replies;
 mod sample_rests;
 mod sample_shared;
@@ -197,6 +198,7 @@ fn connection_requests() -> Vec<(&'static str, Request)> {
         client: None,
         manager: None,
         host: None,
+        token: None,
     };
     let full = Hello {
         version_max: 3,
@@ -534,6 +536,7 @@ pub(crate) fn requests() -> Vec<RequestSample> {
     samples.extend(sample_host_leases::requests());
     samples.extend(sample_transfers::requests());
     samples.extend(sample_history::requests());
+    samples.extend(sample_principals::requests());
     samples
 }
 

@@ -26,6 +26,7 @@ fn requests() -> Vec<Request> {
         client: Text::new("example/1.0").ok(),
         manager: None,
         host: None,
+        token: None,
     };
     let network = NetworkCreate { name: Text::new("blue").ok(), ..NetworkCreate::default() };
     let subnet = SubnetCreate {

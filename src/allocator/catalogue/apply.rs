@@ -195,9 +195,35 @@ impl Catalogue {
             Request::ProjectUpdate(request) => {
                 Reply::Project(Box::new(self.project_update(at, project, request, sink)?))
             }
+            _ if is_of_principal(request) => return self.apply_to_principal(at, request, sink),
             _ => return self.apply_to_scope_or_pool(at, scope, request, sink),
         };
         Ok((Status::OK, reply))
+    }
+
+    fn apply_to_principal(
+        &mut self,
+        at: &At,
+        request: &Request,
+        sink: &mut impl EffectSink,
+    ) -> Answer {
+        let principal = match request {
+            Request::PrincipalCreate(request) => self.principal_create(at, request, sink)?,
+            Request::PrincipalGet(request) => self.principal_get(at, request)?,
+            Request::PrincipalList(request) => {
+                let page = self.principal_list(at, request)?;
+                return Ok((Status::OK, Reply::Principals(Box::new(page))));
+            }
+            Request::PrincipalUpdate(request) => self.principal_update(at, request, sink)?,
+            Request::PrincipalDelete(request) => {
+                self.principal_delete(request, sink)?;
+                return Ok((Status::OK, Reply::Empty));
+            }
+            Request::TokenCreate(request) => self.token_create(at, request, sink)?,
+            Request::TokenRevoke(request) => self.token_revoke(at, request, sink)?,
+            _ => return Err(unsupported("opcode", "this operation on principals")),
+        };
+        Ok((Status::OK, Reply::Principal(Box::new(principal))))
     }
 
     fn apply_to_scope_or_pool(
@@ -264,6 +290,20 @@ fn is_of_project(request: &Request) -> bool {
             | Request::ProjectGet(_)
             | Request::ProjectUpdate(_)
             | Request::ProjectDelete(_)
+    )
+}
+
+/// Whether a request is one on principals or tokens.
+const fn is_of_principal(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::PrincipalCreate(_)
+            | Request::PrincipalGet(_)
+            | Request::PrincipalList(_)
+            | Request::PrincipalUpdate(_)
+            | Request::PrincipalDelete(_)
+            | Request::TokenCreate(_)
+            | Request::TokenRevoke(_)
     )
 }
 

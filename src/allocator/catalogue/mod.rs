@@ -22,6 +22,7 @@ mod onboard;
 mod pool;
 mod pools;
 mod prefixes;
+mod principals;
 mod projects;
 mod quotas;
 mod scopes;
@@ -37,10 +38,11 @@ use super::refusal::Refused;
 use super::shard::ShardSettings;
 use super::snapshot::Snapshot;
 use crate::model::{
-    AddressScopeId, Effect, EffectSink, NetworkHandle, NetworkId, PoolId, PoolRow, ProjectId,
-    ProjectRow, Revision, ScopeRow, SubnetHandle, Text, Tick,
+    AddressScopeId, Effect, EffectSink, NetworkHandle, NetworkId, PoolId, PoolRow, PrincipalRow,
+    ProjectId, ProjectRow, Revision, ScopeRow, SubnetHandle, Text, Tick,
 };
 use pool::Pool;
+pub use principals::Principals;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What has names of its own.
@@ -50,6 +52,7 @@ enum Named {
     Network,
     Scope,
     Pool,
+    Principal,
 }
 
 /// An address scope.
@@ -107,6 +110,7 @@ pub struct Catalogue {
     prefixes: Shard,
     projects: BTreeMap<ProjectId, ProjectRow>,
     project_ids: BTreeMap<NetworkHandle, ProjectId>,
+    principals: Principals,
     scopes: BTreeMap<NetworkHandle, Scope>,
     scope_ids: BTreeMap<(ProjectId, AddressScopeId), NetworkHandle>,
     shared_scopes: BTreeSet<(AddressScopeId, NetworkHandle)>,
@@ -132,6 +136,8 @@ pub struct Catalogue {
 pub struct CatalogueSnapshot {
     /// Projects by id.
     pub projects: Vec<ProjectRow>,
+    /// Principals by id.
+    pub principals: Vec<PrincipalRow>,
     /// Scopes by number.
     pub scopes: Vec<ScopeRow>,
     /// Pools by number.
@@ -150,6 +156,7 @@ impl Catalogue {
             prefixes,
             projects: BTreeMap::new(),
             project_ids: BTreeMap::new(),
+            principals: Principals::default(),
             scopes: BTreeMap::new(),
             scope_ids: BTreeMap::new(),
             shared_scopes: BTreeSet::new(),
@@ -226,6 +233,7 @@ impl Catalogue {
     pub fn snapshot(&self) -> CatalogueSnapshot {
         CatalogueSnapshot {
             projects: self.projects.values().cloned().collect(),
+            principals: self.principals.rows().map(|row| PrincipalRow::clone(row)).collect(),
             scopes: self.scopes.values().map(|scope| scope.row.clone()).collect(),
             pools: self.pools.values().map(|pool| pool.row.clone()).collect(),
             taken: self.prefixes.snapshot(),

@@ -7,7 +7,7 @@ use crate::allocator::network::family_index;
 use crate::allocator::owned;
 use crate::model::{
     AllocationRow, Effect, Family, NetworkHandle, NetworkId, NetworkRow, PoolRow, Prefix,
-    ProjectId, ProjectRow, Revision, ScopeRow, SubnetHandle, SubnetId, SubnetRow, Text,
+    PrincipalRow, ProjectId, ProjectRow, Revision, ScopeRow, SubnetHandle, SubnetId, SubnetRow, Text,
 };
 use addrd_protocol::message::{Strategy, SubnetKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -21,6 +21,7 @@ impl Catalogue {
     pub(super) fn note(&mut self, effect: &Effect) {
         match effect {
             Effect::ProjectPut(row) => self.note_project(row),
+            Effect::PrincipalPut(row) => self.note_principal(row),
             Effect::ScopePut(row) => self.note_scope(row),
             Effect::PoolPut(row) => self.note_pool(row),
             Effect::ObjectGone { object, .. } => self.note_object_gone(*object),
@@ -180,7 +181,17 @@ impl Catalogue {
         }
     }
 
+    fn note_principal(&mut self, row: &PrincipalRow) {
+        self.seen(row.handle);
+        let old = self.principals.get(row.id).and_then(|old| old.name.clone());
+        self.rename(Named::Principal, ProjectId::NIL, row.handle, old, row.name.as_ref());
+        self.principals.put(row);
+    }
+
     fn note_object_gone(&mut self, object: NetworkHandle) {
+        if let Some(row) = self.principals.remove(object) {
+            self.rename(Named::Principal, ProjectId::NIL, object, row.name.clone(), None);
+        }
         if let Some(id) = self.project_ids.remove(&object) {
             let name = self.projects.remove(&id).and_then(|row| row.name);
             self.rename(Named::Project, ProjectId::NIL, object, name, None);

@@ -217,7 +217,8 @@ impl Catalogue {
         let pool = self.pools.get(&handle).map(|pool| pool.row.id.0);
         let scope = self.scopes.get(&handle).map(|scope| scope.row.id.0);
         let project = self.project_ids.get(&handle).map(|id| id.0);
-        network.or(pool).or(scope).or(project)
+        let principal = self.principals.id_of(handle).map(|id| id.0);
+        network.or(pool).or(scope).or(project).or(principal)
     }
 }
 

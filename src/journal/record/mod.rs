@@ -8,6 +8,7 @@ mod host_lease;
 mod level;
 mod object;
 mod port;
+mod principal;
 
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,8 @@ pub enum RecordKind {
     PoolPut = 13,
     /// [`Effect::ObjectGone`].
     ObjectGone = 14,
+    /// [`Effect::PrincipalPut`].
+    PrincipalPut = 15,
     /// [`Effect::SegmentPut`].
     SegmentPut = 42,
     /// [`Effect::HostPut`].
@@ -89,6 +92,7 @@ impl RecordKind {
             12 => Self::ScopePut,
             13 => Self::PoolPut,
             14 => Self::ObjectGone,
+            15 => Self::PrincipalPut,
             42 => Self::SegmentPut,
             43 => Self::HostPut,
             44 => Self::PortPut,
@@ -166,6 +170,7 @@ pub fn encode(effect: &Effect, out: &mut Vec<u8>) {
         }
         Effect::HostLeasePut(row) => host_lease::encode_put(row, out),
         Effect::HostLeaseGone { of, life } => host_lease::encode_gone(of, *life, out),
+        Effect::PrincipalPut(row) => principal::encode_put(row, out),
         other => object::encode(other, out),
     }
 }
@@ -188,6 +193,7 @@ pub fn decode(bytes: &[u8]) -> Result<(Effect, usize), RecordError> {
         RecordKind::ThingGone => port::decode_gone(&head, &mut body)?,
         RecordKind::HostLeasePut => host_lease::decode_put(&head, &mut body)?,
         RecordKind::HostLeaseGone => host_lease::decode_gone(&head, &mut body)?,
+        RecordKind::PrincipalPut => principal::decode_put(&head, &mut body)?,
         _ => object::decode(&head, &mut body)?,
     };
     if body.is_empty() { Ok((effect, used)) } else { Err(RecordError::Trailing) }

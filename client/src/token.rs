@@ -1,0 +1,92 @@
+//! Where a client's token comes from. A file is read for each connection, so that a token can be changed
+//! while the program runs. Never prints a token.
+
+use crate::error::Error;
+use addrd_protocol::Token;
+use std::fmt;
+use std::io;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Longest file with a token, bytes.
+const FILE_BYTES_MAX: u64 = 256;
+
+/// Opening a pipe must not wait for somebody to write into it.
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+
+/// What shows the server who the client is.
+#[derive(Clone, Debug)]
+pub enum TokenSource {
+    /// This one.
+    Fixed(Token),
+    /// The one in a file, alone but for white space around it.
+    File(PathBuf),
+}
+
+/// Why a file gives no token.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TokenFileError {
+    /// It can't be read.
+    Io(io::Error),
+    /// It is a directory, a pipe, or the like.
+    NoFile,
+    /// Everybody can read it.
+    Open,
+    /// There is no token in it.
+    NoToken,
+}
+
+impl TokenSource {
+    /// The token as it is now.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] names the file and what is wrong with it.
+    pub(crate) async fn read(&self) -> Result<Token, Error> {
+        let path = match self {
+            Self::Fixed(token) => return Ok(token.clone()),
+            Self::File(path) => path.clone(),
+        };
+        let name = path.display().to_string();
+        let read = tokio::task::spawn_blocking(move || read_token(&path)).await;
+        let failed = |what: &dyn fmt::Display| Error::Settings(format!("token file {name}: {what}"));
+        read.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+    }
+}
+
+/// Reads the token in a file.
+///
+/// # Errors
+/// [`TokenFileError`]; it shows nothing of what the file holds.
+pub fn read_token(path: &Path) -> Result<Token, TokenFileError> {
+    let options = std::fs::OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path);
+    let file = options.map_err(TokenFileError::Io)?;
+    let about = file.metadata().map_err(TokenFileError::Io)?;
+    if !about.is_file() {
+        return Err(TokenFileError::NoFile);
+    }
+    if about.mode() & 0o007 != 0 {
+        return Err(TokenFileError::Open);
+    }
+    let mut text = String::new();
+    let read = file.take(FILE_BYTES_MAX).read_to_string(&mut text);
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(TokenFileError::NoToken),
+        Err(error) => Err(TokenFileError::Io(error)),
+        Ok(_) => text.trim().parse().map_err(|_| TokenFileError::NoToken),
+    }
+}
+
+impl fmt::Display for TokenFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "it can't be read: {error}"),
+            Self::NoFile => f.write_str("it is no regular file"),
+            Self::Open => f.write_str("everybody can read it: chmod 600 it, and change the token"),
+            Self::NoToken => f.write_str("there is no token in it: addrd token create makes one"),
+        }
+    }
+}
+
+impl std::error::Error for TokenFileError {}
