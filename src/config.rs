@@ -32,6 +32,12 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// Listen on addresses that others can reach, and ask nobody there who he is.
     pub insecure: bool,
+    /// Who shows nothing by which he is known is refused.
+    pub authentication: bool,
+    /// Root and the server's own user are the operator, over the Unix socket.
+    pub local_operator: bool,
+    /// File with the operator's token.
+    pub operator_token_file: Option<PathBuf>,
     /// TLS of the TCP addresses.
     pub tls: TlsSettings,
     /// Threads that decide; `None` = by cores.
@@ -354,6 +360,9 @@ impl Default for Config {
             unix_socket: Some(SOCKET.into()),
             http: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, HTTP_PORT))),
             insecure: false,
+            authentication: false,
+            local_operator: true,
+            operator_token_file: None,
             tls: TlsSettings::default(),
             workers: None,
             reactors: None,

@@ -2,6 +2,7 @@
 //! (docs/architecture.md, `tests/tidy.rs`).
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod allocator;
 pub mod config;
 pub mod engine;

@@ -256,6 +256,9 @@ pub const NETWORKS_MAX: u32 = 1 << 20;
 pub const PROJECTS_MAX: u32 = 1 << 16;
 /// Principals of a server: at most 8 KiB each, 32 MiB.
 pub const PRINCIPALS_MAX: u32 = 1 << 12;
+/// How often it is looked whether somebody is nobody any more, ms: a token that is revoked ends its connections within
+/// a second.
+pub const ACCESS_LOOK_MS: u64 = 200;
 /// Address scopes of a server.
 pub const ADDRESS_SCOPES_MAX: u32 = 1 << 16;
 /// Subnet pools of a server: at most 4 KiB each without what is taken from them, 256 MiB.

@@ -3,6 +3,7 @@
 
 use super::answer;
 use super::operation::{Operation, Outlet, Stages};
+use crate::access::Authorized;
 use crate::allocator::{self, Answer, At};
 use bytes::BytesMut;
 use std::fmt;
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// One gathered operation.
 pub struct Gather {
     outlet: Arc<dyn Outlet>,
-    operation: Operation,
+    operation: Authorized<Operation>,
     parts: Mutex<Parts>,
 }
 
@@ -26,7 +27,7 @@ struct Parts {
 impl Gather {
     /// Waits for `workers` parts.
     #[must_use]
-    pub fn new(outlet: Arc<dyn Outlet>, operation: Operation, workers: usize) -> Arc<Self> {
+    pub fn new(outlet: Arc<dyn Outlet>, operation: Authorized<Operation>, workers: usize) -> Arc<Self> {
         let parts = Mutex::new(Parts {
             waiting: workers,
             answers: Vec::new(),
@@ -38,7 +39,7 @@ impl Gather {
 
     /// What is asked.
     #[must_use]
-    pub const fn operation(&self) -> &Operation {
+    pub fn operation(&self) -> &Operation {
         &self.operation
     }
 
@@ -60,7 +61,7 @@ impl Gather {
             }
             (at, std::mem::take(&mut parts.answers))
         };
-        let Operation { request, scope, .. } = &self.operation;
+        let Operation { request, scope, .. } = &*self.operation;
         let merged = allocator::merge(&at, request, scope, answers);
         let mut frames = BytesMut::new();
         answer::encode(&self.operation, &merged, &mut frames);

@@ -1,5 +1,6 @@
 //! The engine as connections see it: route, submit, ask how it is. Never decides and never waits.
 
+use super::access::AccessDesk;
 use super::answer::busy;
 use super::backup::BackupDesk;
 use super::clock::Clock;
@@ -13,6 +14,7 @@ use super::operation::{Operation, Parcel, Rejected, Route, Scope};
 use super::pressure::Pressure;
 use super::sequencer::Sequenced;
 use super::worker::Work;
+use crate::access::Authorized;
 use crate::allocator;
 use crate::limits;
 use crate::model::{Incarnation, Seq, ServerId, Tick, worker_of};
@@ -109,6 +111,7 @@ pub(super) struct Inner {
     pub(super) memory_records_max: u64,
     pub(super) active: Level,
     pub(super) adoption: Arc<Level>,
+    pub(super) access: Arc<AccessDesk>,
     pub(super) backups: Arc<BackupDesk>,
     pub(super) history: Arc<HistoryDesk>,
     pub(super) worker_figures: Vec<WorkerFiguresReader>,
@@ -207,6 +210,12 @@ impl Engine {
     #[must_use]
     pub fn history(&self) -> &HistoryDesk {
         &self.inner.history
+    }
+
+    /// Who may do what.
+    #[must_use]
+    pub fn access(&self) -> &Arc<AccessDesk> {
+        &self.inner.access
     }
 
     /// When adoption mode began, if it is on.
@@ -330,7 +339,7 @@ impl Engine {
     fn submit_gathered(&self, parcel: Parcel) -> Result<(), Rejected> {
         let mut operations = parcel.operations.into_iter();
         while let Some(operation) = operations.next() {
-            let copy = Operation { request: operation.request.clone(), ..operation };
+            let copy = operation.clone();
             let gather = Gather::new(Arc::clone(&parcel.outlet), copy, self.workers());
             let cost = Cost::new(1, OPERATION_BYTES);
             let class = match allocator::is_reserved_class(&operation.request) {
@@ -366,7 +375,8 @@ fn push_reserved(
     push: impl Fn(Parcel, Class) -> Result<(), Parcel>,
     bound: &'static str,
 ) -> Result<(), Rejected> {
-    let is_ordinary = |operation: &Operation| !allocator::is_reserved_class(&operation.request);
+    let is_ordinary =
+        |operation: &Authorized<Operation>| !allocator::is_reserved_class(&operation.request);
     let first = parcel.operations.iter().position(is_ordinary);
     let rest = parcel.operations.split_off(first.unwrap_or(parcel.operations.len()));
     if parcel.operations.is_empty() {
@@ -405,7 +415,7 @@ fn push_parcel(door: &Door, parcel: Parcel, class: Class) -> Result<(), Parcel> 
     }
 }
 
-fn rejected(operations: Vec<Operation>, bound: &'static str) -> Rejected {
+fn rejected(operations: Vec<Authorized<Operation>>, bound: &'static str) -> Rejected {
     Rejected { operations, bound, retry_after_ms: BUSY_RETRY_MS }
 }
 

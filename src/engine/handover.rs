@@ -1,8 +1,11 @@
 //! Hand-overs: what a deciding thread gives to the committer at once. A reply exists nowhere else
 //! between its decision and the commit, so none can leave early (promise P1). Decides nothing.
 
+use super::access::AccessDesk;
 use super::gather::Gather;
+
 use super::operation::{Outlet, Stages};
+use crate::access::Table;
 use crate::allocator::{Answer, At};
 use crate::journal::RecordBuffer;
 use crate::limits;
@@ -66,6 +69,13 @@ pub enum Delivery {
         /// The tick at which it began; 0 = it is not on.
         since: Tick,
     },
+    /// Somebody may do something else from now on.
+    Access {
+        /// Where connections read it.
+        desk: Arc<AccessDesk>,
+        /// Who may do what.
+        table: Arc<Table>,
+    },
     /// One worker's part of a gathered operation.
     Part {
         /// The operation.
@@ -85,6 +95,7 @@ impl Delivery {
             Self::Frames { outlet, frames, operations, pushed_ns } => {
                 outlet.deliver(frames, operations, Stages { pushed_ns, ..stages });
             }
+            Self::Access { desk, table } => desk.put(table),
             Self::Adoption { level, since } => {
                 level.set(since.0);
                 let is_on = since != Tick(0);
@@ -99,7 +110,7 @@ impl Delivery {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Frames { frames, .. } => frames.len(),
-            Self::Adoption { .. } => 0,
+            Self::Adoption { .. } | Self::Access { .. } => 0,
             Self::Part { .. } => limits::REPLY_FRAME_BYTES_MAX,
         }
     }
@@ -109,6 +120,7 @@ impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Frames { operations, .. } => write!(f, "Frames({operations})"),
+            Self::Access { .. } => f.write_str("Access"),
             Self::Adoption { since, .. } => write!(f, "Adoption({})", since.0),
             Self::Part { .. } => write!(f, "Part"),
         }

@@ -5,6 +5,7 @@ use super::answer::{self, busy, refusal};
 use super::clock::Clock;
 use super::figures::{CommitterFiguresReader, Scalar};
 use super::operation::{Operation, Outlet, Parcel, Rejected, Stages};
+use crate::access::Authorized;
 use crate::allocator::Answer;
 use crate::limits::{HISTORY_CATCH_UP_MS, HISTORY_QUESTIONS_MAX, HISTORY_QUESTIONS_RETRY_MS};
 use crate::model::{Seq, Status, Tick};
@@ -19,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A question on its way.
 struct Question {
-    operation: Operation,
+    operation: Authorized<Operation>,
     outlet: Arc<dyn Outlet>,
     pushed_ns: u64,
     /// What was durable when it came: its answer has that.

@@ -2,6 +2,7 @@
 //!
 //! Knows no socket and no frame beyond the encoded replies that it hands out.
 
+mod access;
 mod answer;
 mod backup;
 mod boot;
@@ -31,6 +32,7 @@ pub(crate) mod tests;
 mod threads;
 pub mod worker;
 
+pub use access::AccessDesk;
 pub use crate::allocator::{FILL_LEVELS, FillReport, LevelCounts, SubnetFill, UsageLevels};
 pub use crate::feed::{Filter, Watched};
 pub use crate::store::FORMAT_VERSION;

@@ -1,8 +1,9 @@
 //! What travels from a connection to the deciding threads, and how answers find their way back.
 //! Never decodes, decides or waits.
 
+use crate::access::{Ask, Authorized};
 pub use crate::allocator::Scope;
-use crate::model::Tick;
+use crate::model::{ProjectId, Tick};
 use addrd_protocol::message::Request;
 use addrd_protocol::opcode::Opcode;
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A decoded request on its way to be decided.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Operation {
     /// Chosen by the client; the reply carries it.
     pub request_id: u64,
@@ -22,6 +23,20 @@ pub struct Operation {
     pub expires: Option<Tick>,
     /// The request.
     pub request: Request,
+}
+
+impl Ask for Operation {
+    fn project(&self) -> ProjectId {
+        self.scope.project
+    }
+
+    fn is_restoring(&self) -> bool {
+        self.scope.restoring
+    }
+
+    fn request(&self) -> &Request {
+        &self.request
+    }
 }
 
 /// Where encoded replies of one connection go.
@@ -61,8 +76,8 @@ impl Stages {
 pub struct Parcel {
     /// Where the answers go.
     pub outlet: Arc<dyn Outlet>,
-    /// The operations; at most `limits::CONNECTION_OPERATIONS_MAX`.
-    pub operations: Vec<Operation>,
+    /// The operations, each allowed; at most `limits::CONNECTION_OPERATIONS_MAX`.
+    pub operations: Vec<Authorized<Operation>>,
     /// Bytes of the frames that they were decoded from.
     pub bytes: u32,
     /// Operations that the connection has without reply, these included.
@@ -97,7 +112,7 @@ pub enum Route {
 #[derive(Debug)]
 pub struct Rejected {
     /// The operations that did not fit, in order; those before them were taken.
-    pub operations: Vec<Operation>,
+    pub operations: Vec<Authorized<Operation>>,
     /// Name of the bound, as in docs and metrics.
     pub bound: &'static str,
     /// Advice for the client, ms.

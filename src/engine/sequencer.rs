@@ -3,6 +3,7 @@
 //! else changes; what concerns that alone is decided without stopping anybody.
 
 use super::Progress;
+use super::access::table_of;
 use super::answer;
 use super::figures::WorkerFigures;
 use super::handover::{Delivery, HandOver};
@@ -10,6 +11,7 @@ use super::levels;
 use super::operation::{Operation, Parcel};
 use super::pressure::Refuse;
 use super::worker::Shared;
+use crate::access::Authorized;
 use crate::allocator::{self, Answer, At, Catalogue, Shard};
 use crate::journal::RecordBuffer;
 use crate::limits;
@@ -120,8 +122,7 @@ impl Agenda {
     /// Whether anything in it concerns a state that a worker has.
     #[must_use]
     pub fn needs_workers(&self) -> bool {
-        let alone =
-            |operation: &Operation| allocator::needs_no_shard(&operation.scope, &operation.request);
+        let alone = |operation: &Authorized<Operation>| allocator::needs_no_shard(&operation.scope, &operation.request);
         self.0.iter().any(|item| match item {
             Sequenced::Parcel(parcel) => !parcel.operations.iter().all(alone),
             Sequenced::Finish { .. } => true,
@@ -146,6 +147,8 @@ pub struct Sequencer {
     marked: Tick,
     /// The journal knows when it ended.
     has_marked_end: bool,
+    /// Changes of principals that connections were told of.
+    access_changes: u64,
     /// Turns since leases were ended.
     turns_without_ends: u32,
     is_closed: bool,
@@ -168,6 +171,7 @@ impl Sequencer {
         let was_stopped = shared.clock.is_doubted() || catalogue.is_adopting();
         catalogue.stop_expiry(was_stopped);
         figures.leases(catalogue.leases());
+        let access_changes = catalogue.principals().changes();
         Self {
             source,
             intake,
@@ -181,6 +185,7 @@ impl Sequencer {
             marked,
             has_marked_end: false,
             turns_without_ends: 0,
+            access_changes,
             is_closed: false,
         }
     }
@@ -399,6 +404,12 @@ impl Sequencer {
                 // HELLO and those who look at the server hear of it once it is durable, as the operator does.
                 let level = Arc::clone(&self.shared.adoption);
                 draft.deliveries.push(Delivery::Adoption { level, since });
+            }
+            if self.catalogue.principals().changes() != self.access_changes {
+                self.access_changes = self.catalogue.principals().changes();
+                let desk = Arc::clone(&self.shared.access);
+                let table = Arc::new(table_of(&self.catalogue));
+                draft.deliveries.push(Delivery::Access { desk, table });
             }
             return answer;
         }

@@ -1,6 +1,7 @@
 //! Builds the engine around recovered states and a store, starts its threads, and stops them in
 //! the order in which nothing is lost. Decides nothing.
 
+use super::access::{AccessDesk, table_of};
 use super::backup::BackupDesk;
 use super::clock::Clock;
 use super::committer::{Committer, CommitterParts};
@@ -189,6 +190,7 @@ pub fn start(start: Start) -> std::io::Result<Running> {
             memory_records_max: start.memory_records_max,
             active: Level::new(0),
             adoption: shared.adoption,
+            access: shared.access,
             backups,
             history,
             worker_figures: crew.figures,
@@ -218,6 +220,7 @@ fn shared_of(start: &Start) -> (Shared, Waiter) {
         incarnation: start.identity.incarnation,
         committer_bell,
         adoption: Arc::new(Level::new(start.catalogue.adoption().0)),
+        access: AccessDesk::new(table_of(&start.catalogue)),
     };
     (shared, waiter)
 }

@@ -2,6 +2,7 @@
 //! for nothing but room in the committer's ring, and never replies by itself except with what is
 //! durable already.
 
+use super::access::AccessDesk;
 use super::answer;
 use super::figures::WorkerFigures;
 use super::gather::Gather;
@@ -50,6 +51,8 @@ pub struct Shared {
     pub committer_bell: Doorbell,
     /// The tick at which adoption mode began, for those who only tell of it; 0 = it is not on.
     pub adoption: Arc<Level>,
+    /// Who may do what, for connections.
+    pub access: Arc<AccessDesk>,
 }
 
 /// One worker. `step` is all of it; the thread around it only sleeps.

@@ -6,12 +6,14 @@
 //! next deadline wakes it. All state changes happen between the polls, in plain functions.
 
 mod greeting;
+mod identity;
 mod intake;
 #[cfg(test)]
 mod tests;
 mod timing;
 mod watching;
 
+use super::access::Identity;
 use super::admission::{Seat, Ungreeted};
 use super::answers;
 use super::budget::Budget;
@@ -66,8 +68,12 @@ enum Phase {
 pub(super) struct Connection<D: Decider> {
     shared: Arc<Shared<D>>,
     number: u64,
-    /// Who its requests are from.
+    /// Where its requests come from.
     origin: Origin,
+    /// Who asks, from HELLO on.
+    identity: Option<Identity>,
+    /// Changes of principals that were looked at.
+    access_changes: u64,
     phase: Phase,
     input: ReadBuffer,
     output: Output,
@@ -136,6 +142,8 @@ impl<D: Decider> Connection<D> {
         Some(Self {
             number,
             origin,
+            identity: None,
+            access_changes: 0,
             phase: Phase::Fresh,
             input: ReadBuffer::new(),
             output: Output::default(),
@@ -386,6 +394,7 @@ impl<D: Decider> Connection<D> {
                 GoAwayReason::SessionReplaced => Count::EndedReplaced,
                 GoAwayReason::Idle => Count::EndedIdle,
                 GoAwayReason::SlowReader => Count::EndedSlowReader,
+                GoAwayReason::AccessEnded => Count::EndedAccess,
             },
             now,
         );

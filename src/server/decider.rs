@@ -3,7 +3,7 @@
 
 use crate::engine::figures::Scalar;
 use crate::engine::{
-    Clock, Engine, Feed, FillReport, HistoryFigures, LevelCounts, Parcel, Rejected, Route, Scope,
+    AccessDesk, Clock, Engine, Feed, FillReport, HistoryFigures, LevelCounts, Parcel, Rejected, Route, Scope,
 };
 pub use crate::engine::{Identity, Readiness};
 use crate::model::{Seq, Status, Tick};
@@ -37,6 +37,9 @@ pub trait Decider: Clone + Send + Sync + 'static {
 
     /// Whether requests are served.
     fn readiness(&self) -> Readiness;
+
+    /// Who may do what.
+    fn access(&self) -> &Arc<AccessDesk>;
 
     /// When adoption mode began, if it is on.
     fn adoption(&self) -> Option<Tick>;
@@ -218,6 +221,10 @@ impl Decider for Engine {
 
     fn readiness(&self) -> Readiness {
         Self::readiness(self)
+    }
+
+    fn access(&self) -> &Arc<AccessDesk> {
+        Self::access(self)
     }
 
     fn adoption(&self) -> Option<Tick> {

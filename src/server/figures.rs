@@ -183,6 +183,7 @@ fn place_of(count: Count) -> (&'static Metric, &'static [&'static str]) {
         Count::EndedByTimeOut => (&m::CONNECTIONS_ENDED, &["time_out"]),
         Count::EndedIdle => (&m::CONNECTIONS_ENDED, &["idle"]),
         Count::EndedSlowReader => (&m::CONNECTIONS_ENDED, &["slow_reader"]),
+        Count::EndedAccess => (&m::CONNECTIONS_ENDED, &["access_ended"]),
         Count::EndedByProtocol => (&m::CONNECTIONS_ENDED, &["protocol"]),
         Count::EndedUngreeted => (&m::CONNECTIONS_ENDED, &["ungreeted"]),
         Count::EndedReplaced => (&m::CONNECTIONS_ENDED, &["replaced"]),

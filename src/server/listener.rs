@@ -158,24 +158,26 @@ async fn accept_one<D: Decider>(
             let peer = Peer::of(address.ip());
             match &shared.tls {
                 Some(tls) => admit_secured(stream, peer, (shared, tls), tracker, stop),
-                None => admit(stream, peer, shared, tracker),
+                None => admit(stream, Origin::of(peer), shared, tracker),
             }
         }
         Listener::Local(local) => {
             let (stream, _) = local.listener.accept().await?;
-            admit(stream, Peer::Local, shared, tracker);
+            let user = stream.peer_cred()?.uid();
+            let origin = Origin { user: Some(user), ..Origin::of(Peer::Local) };
+            admit(stream, origin, shared, tracker);
         }
     }
     Ok(())
 }
 
-fn admit<S, D>(stream: S, peer: Peer, shared: &Arc<Shared<D>>, tracker: &TaskTracker)
+fn admit<S, D>(stream: S, origin: Origin, shared: &Arc<Shared<D>>, tracker: &TaskTracker)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     D: Decider,
 {
-    if let Some(seats) = seats(peer, shared) {
-        tracker.spawn(connection::serve(stream, Arc::clone(shared), seats, Origin::of(peer)));
+    if let Some(seats) = seats(origin.peer, shared) {
+        tracker.spawn(connection::serve(stream, Arc::clone(shared), seats, origin));
     }
 }
 

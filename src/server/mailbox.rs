@@ -24,8 +24,8 @@ pub(super) enum Letter {
     Close(GoAwayReason),
 }
 
-/// Orders to one connection: shutdown and replacement, at most once each.
-const ORDERS_MAX: usize = 2;
+/// Orders to one connection: shutdown, replacement and the end of access, at most once each.
+const ORDERS_MAX: usize = 3;
 
 /// Letters that can wait: each holds the reply of at least one operation without reply, or is an
 /// order, so there is always room.
@@ -88,6 +88,7 @@ mod tests {
         let orders = mailbox.orders();
         orders.close(GoAwayReason::Shutdown);
         orders.close(GoAwayReason::SessionReplaced);
+        orders.close(GoAwayReason::AccessEnded);
         for _ in 0..CONNECTION_OPERATIONS_MAX {
             mailbox.deliver(Bytes::from_static(b"x"), 1, Stages::default());
         }

@@ -2,6 +2,7 @@
 //!
 //! Waits and moves; decides nothing about addresses and touches no file but its sockets.
 
+mod access;
 mod admission;
 mod answers;
 mod budget;
@@ -38,6 +39,7 @@ use crate::config::Config;
 use crate::engine::StartProgress;
 use crate::telemetry::log::Log;
 use addrd_protocol::message::GoAwayReason;
+use access::Doorkeeper;
 use listener::{Listener, accept_all};
 use shared::Shared;
 use std::convert::Infallible;
@@ -45,6 +47,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::spawn_blocking;
@@ -83,6 +86,13 @@ pub enum ServeError {
     },
     /// A certificate or key can't be used.
     Tls(TlsError),
+    /// There is no operator's token where there should be one.
+    Token {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A socket could not be bound.
     Bind {
         /// Address or path.
@@ -132,10 +142,11 @@ impl<D: Decider> Server<D> {
         log: Option<Log>,
     ) -> Result<Self, ServeError> {
         let (addresses, is_insecure) = (sockets.addresses(), sockets.is_insecure);
+        let doorkeeper = Doorkeeper::new(config, sockets.operator_token.as_ref());
         let tls = sockets.tls.clone();
         let listeners = sockets.listen()?;
         let connections = Arc::clone(&operators.front.connections);
-        let shared = Shared::new(decider, config, log, connections, tls);
+        let shared = Shared::new(decider, config, log, connections, tls, doorkeeper);
         operators.front.serves(Arc::<Shared<D>>::clone(&shared));
         Ok(Self { shared, listeners, addresses, operators: None, is_insecure })
     }
@@ -182,6 +193,7 @@ impl<D: Decider> Server<D> {
         let report = tokio::select! {
             report = serve => report,
             never = keep_house(&shared, is_insecure) => match never {},
+            never = access::watch_access(&shared) => match never {},
         };
         shared.is_closed.raise();
         listening.wait().await;
@@ -253,6 +265,7 @@ impl fmt::Display for ServeError {
         match self {
             Self::Insecure { address, why } => write!(f, "{address}: {why}"),
             Self::Tls(error) => error.fmt(f),
+            Self::Token { path, why } => write!(f, "operator_token_file {}: {why}", path.display()),
             Self::Bind { place, source } => write!(f, "cannot listen on {place}: {source}"),
         }
     }
@@ -261,7 +274,7 @@ impl fmt::Display for ServeError {
 impl std::error::Error for ServeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Insecure { .. } | Self::Tls(_) => None,
+            Self::Insecure { .. } | Self::Tls(_) | Self::Token { .. } => None,
             Self::Bind { source, .. } => Some(source),
         }
     }

@@ -11,12 +11,14 @@ pub(super) struct Origin {
     /// Of a certificate that was verified; `None` over the Unix socket, over plain TCP, and for who
     /// showed none.
     pub(super) name: Option<CertificateName>,
+    /// User of the process at the other end of the Unix socket, as the kernel tells.
+    pub(super) user: Option<u32>,
 }
 
 impl Origin {
     /// Somebody who showed nothing.
     pub(super) fn of(peer: Peer) -> Self {
-        Self { peer, name: None }
+        Self { peer, name: None, user: None }
     }
 }
 

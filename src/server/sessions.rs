@@ -12,8 +12,16 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// All sessions of the server. The key is the session's id; with access control it becomes
-/// (principal, id).
+/// What a session is known by: nobody takes over the lane of another principal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct SessionKey {
+    /// Number of the principal; 0 = whoever is none.
+    pub(super) principal: u32,
+    /// Chosen by the client.
+    pub(super) id: SessionId,
+}
+
+/// All sessions of the server.
 #[derive(Debug)]
 pub(super) struct Sessions {
     table: Mutex<Table>,
@@ -23,10 +31,10 @@ pub(super) struct Sessions {
 
 #[derive(Debug, Default)]
 struct Table {
-    entries: HashMap<SessionId, Entry, RandomState>,
+    entries: HashMap<SessionKey, Entry, RandomState>,
     /// Sessions without a connection, about in the order in which they are forgotten; each session
     /// stands here at most once.
-    leaving: VecDeque<(Instant, SessionId)>,
+    leaving: VecDeque<(Instant, SessionKey)>,
 }
 
 #[derive(Debug)]
@@ -45,7 +53,7 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct Lane {
     sessions: Arc<Sessions>,
-    session: SessionId,
+    session: SessionKey,
     epoch: u64,
     /// Dropped when what this connection and those before it have pushed is decided.
     passing: Option<watch::Sender<()>>,
@@ -77,7 +85,7 @@ impl Sessions {
     /// [`NoLane`]; nothing is changed.
     pub(super) fn claim(
         self: &Arc<Self>,
-        session: SessionId,
+        session: SessionKey,
         epoch: u64,
         orders: Orders,
         now: Instant,
@@ -121,7 +129,7 @@ impl Sessions {
         self.lock().forget(now, self.keep);
     }
 
-    fn leave(&self, session: SessionId, epoch: u64, now: Instant) {
+    fn leave(&self, session: SessionKey, epoch: u64, now: Instant) {
         let mut table = self.lock();
         let Some(entry) = table.entries.get_mut(&session) else { return };
         if entry.epoch != epoch {
@@ -153,7 +161,7 @@ impl Table {
         }
     }
 
-    fn forget_one(&mut self, session: SessionId, now: Instant, keep: Duration) {
+    fn forget_one(&mut self, session: SessionKey, now: Instant, keep: Duration) {
         let Some(entry) = self.entries.get_mut(&session) else { return };
         entry.is_leaving = false;
         match entry.left.map(|left| left + keep) {

@@ -1,13 +1,16 @@
 //! What all connections of a server share. Decides nothing.
 
+use super::access::{Doorkeeper, Identity};
 use super::admission::Admission;
 use super::decider::Decider;
 use super::figures::CheckpointAge;
 use super::mailbox::Orders;
 use super::sessions::Sessions;
 use super::tls::Tls;
+use crate::access::Table;
 use crate::config::{Bounds, Config};
 use crate::limits;
+use crate::model::Tick;
 use crate::telemetry::Exporter;
 use crate::telemetry::log::Log;
 use crate::telemetry::reactors::Reactors;
@@ -28,6 +31,7 @@ pub(super) struct Shared<D> {
     pub(super) admission: Arc<Admission>,
     /// `None`: TCP addresses speak plain.
     pub(super) tls: Option<Arc<Tls>>,
+    pub(super) doorkeeper: Doorkeeper,
     pub(super) sessions: Arc<Sessions>,
     pub(super) bytes_in_flight: Arc<Allowance>,
     pub(super) crowd: Crowd,
@@ -60,11 +64,13 @@ impl<D: Decider> Shared<D> {
         log: Option<Log>,
         http_connections: Arc<Level>,
         tls: Option<Arc<Tls>>,
+        doorkeeper: Doorkeeper,
     ) -> Arc<Self> {
         let bounds = config.bounds.clone();
         Arc::new(Self {
             admission: Admission::new(&bounds),
             tls,
+            doorkeeper,
             sessions: Sessions::new(
                 limits::SESSIONS_MAX,
                 Duration::from_millis(limits::SESSION_KEEP_MS),
@@ -101,8 +107,16 @@ impl<D: Decider> Shared<D> {
 /// Connections that live, so that all of them can be told to end. No more entries than connections.
 #[derive(Debug)]
 pub(super) struct Crowd {
-    members: Mutex<HashMap<u64, Orders, RandomState>>,
+    members: Mutex<HashMap<u64, Member, RandomState>>,
     serial: Serial,
+}
+
+/// A connection as all others see it.
+#[derive(Debug)]
+struct Member {
+    orders: Orders,
+    /// Whose it is, from HELLO on.
+    identity: Option<Identity>,
 }
 
 impl Default for Crowd {
@@ -115,7 +129,7 @@ impl Crowd {
     /// Adds a connection and gives it a number.
     pub(super) fn join(&self, orders: Orders) -> u64 {
         let number = self.serial.next();
-        self.members.lock().unwrap_or_else(PoisonError::into_inner).insert(number, orders);
+        self.members.lock().unwrap_or_else(PoisonError::into_inner).insert(number, Member { orders, identity: None });
         number
     }
 
@@ -125,9 +139,31 @@ impl Crowd {
 
     /// Tells every connection to end.
     pub(super) fn close_all(&self, reason: GoAwayReason) {
-        for orders in self.members.lock().unwrap_or_else(PoisonError::into_inner).values() {
-            orders.close(reason);
+        for member in self.members.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            member.orders.close(reason);
         }
+    }
+
+    /// Notes whose a connection is.
+    pub(super) fn identify(&self, number: u64, identity: Identity) {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(member) = members.get_mut(&number) {
+            member.identity = Some(identity);
+        }
+    }
+
+    /// Tells connections of those to end who aren't any more who they were; says how many.
+    pub(super) fn end_strangers(&self, table: &Table, now: Tick) -> u64 {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ended = 0;
+        for member in members.values_mut() {
+            // Taken out, so that each is told once.
+            if member.identity.take_if(|identity| !identity.is_still(table, now)).is_some() {
+                member.orders.close(GoAwayReason::AccessEnded);
+                ended += 1;
+            }
+        }
+        ended
     }
 }
 

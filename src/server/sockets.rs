@@ -7,6 +7,8 @@ use super::operators::Operators;
 use super::tls::Tls;
 use crate::config::Config;
 use crate::engine::StartProgress;
+use addrd_client::{TokenFileError, read_token};
+use addrd_protocol::Token;
 use socket2::Socket;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,6 +26,8 @@ pub struct Sockets {
     /// The HTTP address speaks TLS too.
     secures_http: bool,
     pub(super) is_insecure: bool,
+    /// The operator's token, if there is one.
+    pub(super) operator_token: Option<Token>,
 }
 
 impl Sockets {
@@ -57,6 +61,7 @@ impl Sockets {
             tls,
             secures_http: config.secures_http(),
             is_insecure: unguarded.is_some(),
+            operator_token: operator_token(config)?,
         })
     }
 
@@ -84,4 +89,12 @@ impl Sockets {
         }
         Ok(listeners)
     }
+}
+
+/// The token in the file of the settings, if one is set.
+fn operator_token(config: &Config) -> Result<Option<Token>, ServeError> {
+    let Some(path) = &config.operator_token_file else { return Ok(None) };
+    let failed =
+        |why: TokenFileError| ServeError::Token { path: path.clone(), why: why.to_string() };
+    read_token(path).map(Some).map_err(failed)
 }

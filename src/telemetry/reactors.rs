@@ -69,6 +69,8 @@ counts! {
     EndedIdle,
     /// Ended: the peer did not read its replies.
     EndedSlowReader,
+    /// By what it showed, the peer is nobody any more.
+    EndedAccess,
     /// Ended: framing or protocol errors.
     EndedByProtocol,
     /// Ended: HELLO was refused.

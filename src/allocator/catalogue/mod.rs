@@ -42,7 +42,7 @@ use crate::model::{
     ProjectId, ProjectRow, Revision, ScopeRow, SubnetHandle, Text, Tick,
 };
 use pool::Pool;
-pub use principals::Principals;
+use principals::Principals;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What has names of its own.

@@ -67,6 +67,7 @@ impl Catalogue {
                 Named::Network => "network",
                 Named::Scope => "address scope",
                 Named::Pool => "subnet pool",
+                Named::Principal => "principal",
             };
             refuse(Status::NOT_FOUND, format_args!("there is no {what} with the name {name}"))
         })

@@ -6,7 +6,7 @@ use super::projects::{check_expected, lost, next_revision};
 use super::{Catalogue, Named};
 use crate::allocator::owned;
 use crate::allocator::pages::{Cursor, Kind, Page};
-use crate::allocator::refusal::{Refused, limit, refuse, refuse_field};
+use crate::allocator::refusal::{Refused, limit, refuse_field};
 use crate::allocator::release::write;
 use crate::allocator::shard::At;
 use crate::allocator::subnets::check_page_limit;

@@ -2,7 +2,7 @@
 
 use super::super::answers::failure;
 use super::super::decider::Decider;
-use super::super::sessions::NoLane;
+use super::super::sessions::{NoLane, SessionKey};
 use super::intake::Defaults;
 use super::{Connection, Phase};
 use crate::limits;
@@ -48,7 +48,8 @@ impl<D: Decider> Connection<D> {
             }
             Err(error) => Err(error.to_failure()),
         };
-        match hello.and_then(|hello| self.check_server(&hello).map(|()| hello)) {
+        let checked = hello.and_then(|hello| self.check_server(&hello).map(|()| hello));
+        match checked.and_then(|hello| self.identify(&hello).map(|()| hello)) {
             Ok(hello) => self.claim(header.request_id, hello, now),
             Err(failure) => self.refuse_hello(opcode, header.request_id, &failure, now),
         }
@@ -72,7 +73,8 @@ impl<D: Decider> Connection<D> {
             return self.greet(request_id, *hello, now);
         }
         let sessions = &self.shared.sessions;
-        match sessions.claim(hello.session, hello.epoch, mailbox.orders(), now) {
+        let session = SessionKey { principal: self.principal(), id: hello.session };
+        match sessions.claim(session, hello.epoch, mailbox.orders(), now) {
             Ok((lane, older)) => {
                 self.lane = Some(lane);
                 let Some(older) = older else { return self.greet(request_id, *hello, now) };
@@ -123,6 +125,7 @@ impl<D: Decider> Connection<D> {
             figures.add(Count::Greeted, 1);
             figures.answered(Opcode::HELLO, Status::OK);
         });
+        self.join_as(now);
     }
 
     fn hello_reply(&self) -> Reply {

@@ -6,7 +6,9 @@ use super::super::decider::{Decider, Readiness};
 use super::super::in_flight::InFlight;
 use super::super::mailbox::Mailbox;
 use super::super::reading::Front;
+use super::identity::scope_of;
 use super::{Connection, Phase};
+use crate::access::Authorized;
 use crate::engine::{Operation, Parcel, Rejected, Route, Scope, Stages};
 use crate::limits;
 use crate::model::Tick;
@@ -46,7 +48,7 @@ pub(super) struct Intake {
 #[derive(Debug)]
 struct Group {
     route: Route,
-    operations: Vec<Operation>,
+    operations: Vec<Authorized<Operation>>,
     bytes: u32,
 }
 
@@ -152,6 +154,10 @@ impl<D: Decider> Connection<D> {
     }
 
     fn take_requests(&mut self, now: Instant) -> Result<(), FrameError> {
+        self.check_access(now);
+        if self.is_closing() {
+            return Ok(());
+        }
         let begun_ns = self.shared.decider.clock().monotonic_ns();
         let before = self.in_flight.count();
         let verdict = self.take_each(begun_ns, now);
@@ -255,43 +261,93 @@ impl<D: Decider> Connection<D> {
                 let message = "HELLO must come first, and once";
                 self.refuse(&header, length, &failure(Status::HELLO_EXPECTED, message), now);
             }
-            Ok(Request::Ping(_)) => self.answer(&header, length, &Reply::Empty, now),
-            Ok(Request::ServerStatus) => {
-                let reply = Reply::ServerStatus(Box::new(self.server_status()));
-                self.answer(&header, length, &reply, now);
-            }
-            Ok(Request::ClockAccept(_)) => {
-                let moved_ms = self.shared.decider.clock().accept();
-                tracing::warn!(moved_ms, "an operator believes the wall clock");
-                self.answer(
-                    &header,
-                    length,
-                    &Reply::ClockAccepted(ClockAccepted { moved_ms }),
-                    now,
-                );
-            }
-            Ok(Request::BackupRead(request)) => match self.shared.decider.backup_read(&request) {
-                Ok(block) => self.answer(&header, length, &Reply::BackupBlock(block), now),
-                Err(failure) => self.refuse(&header, length, &failure, now),
-            },
-            Ok(Request::Watch(watch)) => self.begin_watch(&header, &watch, length, now),
-            Ok(Request::Unwatch(unwatch)) => self.end_watch(&header, unwatch, length, now),
-            Ok(request) => {
-                if let Err(failure) = self.accept(&header, request, length, begun_ns) {
-                    self.refuse(&header, length, &failure, now);
-                }
-            }
+            Ok(request) => self.take_asked(&header, request, length, begun_ns, now),
             Err(failure) => self.refuse(&header, length, &failure, now),
         }
         Ok(())
+    }
+
+    /// Takes what may be asked for, once it is known that this peer may.
+    #[inline]
+    fn take_asked(
+        &mut self,
+        header: &RequestHeader,
+        mut request: Request,
+        length: usize,
+        begun_ns: u64,
+        now: Instant,
+    ) {
+        if let Some(defaults) = &self.intake.defaults {
+            defaults.apply(&mut request);
+        }
+        let operation = Operation {
+            request_id: header.request_id,
+            opcode: header.opcode,
+            scope: scope_of(header),
+            expires: self.expires(header.timeout_ms),
+            request,
+        };
+        let taken = self.authorize(operation).and_then(|operation| match &operation.request {
+            Request::Ping(_)
+            | Request::ServerStatus
+            | Request::ClockAccept(_)
+            | Request::BackupRead(_) => self.answer_at_once(header, &operation, length, now),
+            Request::Watch(_) | Request::Unwatch(_) => {
+                self.take_watch(header, &operation, length, now);
+                Ok(())
+            }
+            _ => self.accept(operation, length, begun_ns),
+        });
+        if let Err(failure) = taken {
+            self.refuse(header, length, &failure, now);
+        }
+    }
+
+    /// Answers what no deciding thread has to be asked for.
+    fn answer_at_once(
+        &mut self,
+        header: &RequestHeader,
+        operation: &Authorized<Operation>,
+        length: usize,
+        now: Instant,
+    ) -> Result<(), Failure> {
+        let reply = match &operation.request {
+            Request::Ping(_) => Reply::Empty,
+            Request::ServerStatus => Reply::ServerStatus(Box::new(self.server_status())),
+            Request::ClockAccept(_) => {
+                let moved_ms = self.shared.decider.clock().accept();
+                tracing::warn!(moved_ms, "an operator believes the wall clock");
+                Reply::ClockAccepted(ClockAccepted { moved_ms })
+            }
+            Request::BackupRead(request) => {
+                let block = self.shared.decider.backup_read(request);
+                Reply::BackupBlock(block.map_err(|failure| *failure)?)
+            }
+            _ => return Err(failure(Status::UNSUPPORTED, "this is decided elsewhere")),
+        };
+        self.answer(header, length, &reply, now);
+        Ok(())
+    }
+
+    fn take_watch(
+        &mut self,
+        header: &RequestHeader,
+        operation: &Authorized<Operation>,
+        length: usize,
+        now: Instant,
+    ) {
+        match &operation.request {
+            Request::Watch(watch) => self.begin_watch(header, watch, length, now),
+            Request::Unwatch(unwatch) => self.end_watch(header, *unwatch, length, now),
+            _ => {}
+        }
     }
 
     /// Queues an operation.
     #[inline]
     fn accept(
         &mut self,
-        header: &RequestHeader,
-        mut request: Request,
+        operation: Authorized<Operation>,
         length: usize,
         begun_ns: u64,
     ) -> Result<(), Failure> {
@@ -300,10 +356,8 @@ impl<D: Decider> Connection<D> {
         if !self.budget.hold(held) {
             return Err(busy("bytes_in_flight_max", BYTES_RETRY_MS));
         }
-        let RequestHeader { project, network, pool, restoring, .. } = *header;
-        let network_project = header.network_project.filter(|home| *home != project);
-        let scope = Scope { project, network, pool, network_project, restoring };
-        let route = self.route(&scope, &request);
+        let (request_id, scope) = (operation.request_id, operation.scope);
+        let route = self.route(&scope, &operation.request);
         if !matches!(route, Route::Worker(_)) {
             // What spans workers must find behind it, in their rings, all that was sent before; and
             // what is refused there is refused before it.
@@ -313,24 +367,14 @@ impl<D: Decider> Connection<D> {
             return Err(failure);
         }
         let begun = (begun_ns >> 10) as u32;
-        let entry = InFlight { request_id: header.request_id, frame_bytes, begun };
-        if self.watches.has(header.request_id) || !self.in_flight.insert(entry) {
+        let entry = InFlight { request_id, frame_bytes, begun };
+        if self.watches.has(request_id) || !self.in_flight.insert(entry) {
             return Err(in_use());
         }
-        if let Some(defaults) = &self.intake.defaults {
-            defaults.apply(&mut request);
-        }
         if route == Route::Sequencer {
-            self.intake.note_sequenced(header.request_id, scope, &request);
+            self.intake.note_sequenced(request_id, scope, &operation.request);
         }
         self.intake.bytes += length;
-        let operation = Operation {
-            request_id: header.request_id,
-            opcode: header.opcode,
-            scope,
-            expires: self.expires(header.timeout_ms),
-            request,
-        };
         self.queue(route, operation, frame_bytes);
         Ok(())
     }
@@ -364,7 +408,7 @@ impl<D: Decider> Connection<D> {
     }
 
     #[inline]
-    fn queue(&mut self, route: Route, operation: Operation, frame_bytes: u32) {
+    fn queue(&mut self, route: Route, operation: Authorized<Operation>, frame_bytes: u32) {
         let groups = &mut self.intake.groups;
         let at = match groups.iter().position(|group| group.route == route) {
             Some(at) => at,

@@ -1,6 +1,7 @@
 //! The name that a verified certificate gives its client. Verifies nothing itself.
 
 use crate::limits;
+use crate::model::Text;
 use rustls::pki_types::CertificateDer;
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,13 @@ impl CertificateName {
     /// The name of a verified certificate; `None` if it has none that can be used.
     pub(super) fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
         names_of(certificate).first().map(|name| Self(Arc::from(&**name)))
+    }
+
+    /// The name as principals have it.
+    #[must_use]
+    pub fn to_text(&self) -> Text {
+        // It has no control characters and no more bytes than a text may have.
+        Text::new(&self.0).unwrap_or_default()
     }
 
     /// The text.

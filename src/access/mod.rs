@@ -1,0 +1,50 @@
+//! Who may do what. Pure: decides on what somebody has shown, on grants, and on the ids of a request; never looks at
+//! what there is, so that what doesn't exist and what one may not see are answered alike.
+//!
+//! Source: docs/decisions/0039-access.md, docs/access.md.
+
+mod authorize;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use authorize::{Ask, Authorized, Denied, Needs, needs_of};
+pub use table::{Known, Shown, Table, hash_of, is_same};
+
+use std::sync::Arc;
+
+/// As whom a connection acts.
+#[derive(Clone, Debug)]
+pub enum Actor {
+    /// Nobody is asked who he is, and everybody may do everything.
+    Anybody,
+    /// The operator of the machine, or whoever has the token that was given to the server at its start.
+    Operator,
+    /// A principal.
+    Principal(Arc<Known>),
+}
+
+impl Actor {
+    /// Number of the principal in records; `None`: there is none.
+    #[must_use]
+    pub fn number(&self) -> Option<u32> {
+        match self {
+            Self::Anybody | Self::Operator => None,
+            Self::Principal(known) => Some(known.handle.0),
+        }
+    }
+}
+
+/// For log lines: id and name of a principal.
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Anybody => f.write_str("anybody"),
+            Self::Operator => f.write_str("operator"),
+            Self::Principal(known) => {
+                write!(f, "{}", known.id)?;
+                known.name.as_ref().map_or(Ok(()), |name| write!(f, " {name}"))
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! As whom a connection acts: found at HELLO, looked at again when principals change. What it may not do is answered
+//! here, before anything is looked up.
+
+use super::super::answers::{failure, text};
+use super::super::decider::Decider;
+use super::Connection;
+use crate::access::{Actor, Denied};
+use crate::engine::Operation;
+use crate::model::Status;
+use crate::server::access::Identity;
+use addrd_protocol::message::{Failure, GoAwayReason, Hello, RequestHeader, Verb};
+use std::fmt::Write as _;
+use tokio::time::Instant;
+
+impl<D: Decider> Connection<D> {
+    /// Finds out who says HELLO.
+    pub(super) fn identify(&mut self, hello: &Hello) -> Result<(), Failure> {
+        let shared = &self.shared;
+        let desk = shared.decider.access();
+        // In front of the table: a change in between is seen as one.
+        let changes = desk.changes();
+        let now = shared.decider.clock().tick();
+        let found =
+            shared.doorkeeper.identify(&desk.table(), now, &self.origin, hello.token.as_ref());
+        match found {
+            Ok(identity) => {
+                tracing::debug!(number = self.number, origin = %self.origin, actor = %identity.actor, "identified");
+                (self.identity, self.access_changes) = (Some(identity), changes);
+                Ok(())
+            }
+            Err(stranger) => {
+                tracing::warn!(origin = %self.origin, why = %stranger, "a stranger was refused");
+                // Why is for the operator alone.
+                Err(failure(Status::UNAUTHENTICATED, "this server doesn't know who you are"))
+            }
+        }
+    }
+
+    /// From now on the connection ends when it is nobody's any more.
+    pub(super) fn join_as(&mut self, now: Instant) {
+        let Some(identity) = self.identity.clone() else { return };
+        self.shared.crowd.identify(self.number, identity);
+        // What changed while it was not known whose it is.
+        self.check_access(now);
+    }
+
+    /// Ends a connection of somebody who isn't any more who it was. Called before requests are taken.
+    pub(super) fn check_access(&mut self, now: Instant) {
+        let desk = self.shared.decider.access();
+        let changes = desk.changes();
+        if changes == self.access_changes {
+            return;
+        }
+        self.access_changes = changes;
+        let tick = self.shared.decider.clock().tick();
+        if self.identity.as_ref().is_some_and(|identity| !identity.is_still(&desk.table(), tick)) {
+            self.go_away(GoAwayReason::AccessEnded, now);
+        }
+    }
+
+    /// Lets an operation through, or says that no grant has it.
+    pub(super) fn authorize(
+        &self,
+        operation: Operation,
+    ) -> Result<crate::access::Authorized<Operation>, Failure> {
+        let Some(Identity { actor, .. }) = &self.identity else {
+            return Err(failure(Status::UNAUTHENTICATED, "this server doesn't know who you are"));
+        };
+        actor.authorize(operation).map_err(|(denied, operation)| self.deny(actor, &denied, &operation))
+    }
+
+    #[cold]
+    fn deny(&self, actor: &Actor, denied: &Denied, operation: &Operation) -> Failure {
+        let opcode = operation.opcode.name();
+        let verb = name_of(denied.verb);
+        tracing::warn!(%actor, origin = %self.origin, opcode, verb, project = %operation.scope.project, "denied");
+        let mut message = format!("no grant of yours has the verb {verb}");
+        match denied.project {
+            // Writing to a string can't fail.
+            Some(project) => _ = write!(message, " in project {project}"),
+            None => message.push_str(" for all projects"),
+        }
+        if let Some(manager) = &denied.manager {
+            _ = write!(message, " and the manager {manager}");
+        }
+        Failure { message: text(&message), ..failure(Status::NOT_ALLOWED, "") }
+    }
+
+    /// The number under which its sessions are kept apart from those of others.
+    pub(super) fn principal(&self) -> u32 {
+        self.identity.as_ref().and_then(|identity| identity.actor.number()).unwrap_or(0)
+    }
+}
+
+/// As in JSON and on the command line.
+const fn name_of(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Read => "read",
+        Verb::Allocate => "allocate",
+        Verb::ReleaseOwn => "release_own",
+        Verb::ReleaseAny => "release_any",
+        Verb::Manage => "manage",
+        Verb::Administer => "administer",
+    }
+}
+
+/// Where a request belongs, as its header says.
+pub(super) fn scope_of(header: &RequestHeader) -> crate::engine::Scope {
+    let RequestHeader { project, network, pool, restoring, .. } = *header;
+    let network_project = header.network_project.filter(|home| *home != project);
+    crate::engine::Scope { project, network, pool, network_project, restoring }
+}
