@@ -43,14 +43,15 @@ impl TokenSource {
     ///
     /// # Errors
     /// [`Error::Settings`] names the file and what is wrong with it.
-    pub(crate) async fn read(&self) -> Result<Token, Error> {
+    pub async fn read(&self) -> Result<Token, Error> {
         let path = match self {
             Self::Fixed(token) => return Ok(token.clone()),
             Self::File(path) => path.clone(),
         };
         let name = path.display().to_string();
         let read = tokio::task::spawn_blocking(move || read_token(&path)).await;
-        let failed = |what: &dyn fmt::Display| Error::Settings(format!("token file {name}: {what}"));
+        let failed =
+            |what: &dyn fmt::Display| Error::Settings(format!("token file {name}: {what}"));
         read.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
     }
 }
