@@ -50,7 +50,8 @@ impl TokenSource {
         };
         let name = path.display().to_string();
         let read = tokio::task::spawn_blocking(move || read_token(&path)).await;
-        let failed = |what: &dyn fmt::Display| Error::Settings(format!("token file {name}: {what}"));
+        let failed =
+            |what: &dyn fmt::Display| Error::Settings(format!("token file {name}: {what}"));
         read.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
     }
 }
