@@ -228,7 +228,13 @@ impl Config {
     /// An address that others can reach and that asks nobody there who he is, if there is one.
     #[must_use]
     pub fn unguarded(&self) -> Option<SocketAddr> {
-        self.exposed().filter(|_| !self.tls.asks_everybody())
+        if self.tls.asks_everybody() {
+            return None;
+        }
+        // Tokens are shown in HELLO, which nobody says over HTTP.
+        let asks = self.tls.is_on() && self.authentication;
+        let listen = self.listen.iter().filter(|_| !asks);
+        listen.chain(&self.http).find(|address| is_open(address)).copied()
     }
 
     /// Whether the HTTP address speaks TLS: if there is TLS, and others can reach it.
@@ -247,11 +253,13 @@ impl Config {
             }
             (true, false) => {
                 "others can reach this address, and TLS alone lets everybody in, who may then do \
-                 everything: set tls_client_ca and tls_client_required = true"
+                 everything: set tls_client_ca and tls_client_required = true, or, but for http, \
+                 authentication = true"
             }
             (true, true) => {
                 "others can reach this address, and who shows no certificate is let in and may do \
-                 everything: set tls_client_required = true"
+                 everything: set tls_client_required = true, or, but for http, authentication = \
+                 true"
             }
         };
         format!("{why} (docs/how-to/tls.md), use a loopback address, or set insecure = true")

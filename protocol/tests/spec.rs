@@ -14,10 +14,10 @@ use addrd_protocol::codec::{
     FrameBounds, ReplyDecoder, ReplyOrFailure, RequestDecoder, encode_failure, encode_goaway,
     encode_request, try_encode_reply,
 };
+use addrd_protocol::message::principal;
 use addrd_protocol::message::{
     allocate, allocation, batch, failure, list, pool, port, reconcile, segment, subnet, watch,
 };
-use addrd_protocol::message::principal;
 use addrd_protocol::opcode::NetworkRule;
 use addrd_protocol::{Opcode, OwnerId, Retry, Status, codec, text, wire};
 use bytes::BytesMut;

@@ -28,8 +28,8 @@ impl<T> Authorized<T> {
 
     /// Without a question, in tests.
     #[cfg(test)]
-    pub const fn in_test(allowed: T) -> Self {
-        Self(allowed)
+    pub fn in_test(allowed: impl IntoIterator<Item = T>) -> Vec<Self> {
+        allowed.into_iter().map(Self).collect()
     }
 }
 

@@ -1,6 +1,8 @@
 //! All principals as connections see them, by each way to show oneself. Made anew with each change; never changed.
 
-use crate::model::{NetworkHandle, PrincipalId, PrincipalRow, Text, Tick, TokenHash, TokenId, TokenRow};
+use crate::model::{
+    NetworkHandle, PrincipalId, PrincipalRow, Text, Tick, TokenHash, TokenId, TokenRow,
+};
 use addrd_protocol::Token;
 use addrd_protocol::message::Grant;
 use std::collections::BTreeMap;

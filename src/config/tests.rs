@@ -215,6 +215,12 @@ fn an_open_address_needs_certificates_of_everybody_or_insecure() {
             }
         }
     }
+    let authentic = [&tls[..], &[("authentication", "true"), ("listen", "0.0.0.0:2337")]].concat();
+    assert_eq!(flags(&authentic).unwrap().unguarded(), None);
+    let http = [&authentic[..], &[("http", "[2001:db8::1]:80")]].concat();
+    assert!(flags(&http).unwrap_err().to_string().contains("http"));
+    let plain = flags(&authentic[2..]).unwrap_err().to_string();
+    assert!(plain.contains("set tls_certificate"), "tokens are not sent in the clear: {plain}");
     let loopback = flags(&tls).unwrap();
     assert!(loopback.unguarded().is_none() && !loopback.secures_http());
 }

@@ -27,7 +27,11 @@ struct Parts {
 impl Gather {
     /// Waits for `workers` parts.
     #[must_use]
-    pub fn new(outlet: Arc<dyn Outlet>, operation: Authorized<Operation>, workers: usize) -> Arc<Self> {
+    pub fn new(
+        outlet: Arc<dyn Outlet>,
+        operation: Authorized<Operation>,
+        workers: usize,
+    ) -> Arc<Self> {
         let parts = Mutex::new(Parts {
             waiting: workers,
             answers: Vec::new(),

@@ -370,7 +370,7 @@ mod tests {
     impl Place {
         fn submit(&self, count: usize, cursor: Option<Cursor>) -> Result<(), Rejected> {
             let outlet = Arc::clone(&self.outlet) as Arc<dyn Outlet>;
-            let operations = (0..count).map(|_| question(cursor.clone())).collect();
+            let operations = Authorized::in_test((0..count).map(|_| question(cursor.clone())));
             self.desk.submit(Parcel { outlet, operations, bytes: 0, outstanding: 1, pushed_ns: 0 })
         }
 

@@ -32,11 +32,11 @@ pub(crate) mod tests;
 mod threads;
 pub mod worker;
 
-pub use access::AccessDesk;
 pub use crate::allocator::{FILL_LEVELS, FillReport, LevelCounts, SubnetFill, UsageLevels};
 pub use crate::feed::{Filter, Watched};
 pub use crate::store::FORMAT_VERSION;
 pub use crate::store::history::HistoryFigures;
+pub use access::AccessDesk;
 pub use backup::{BackupDesk, BackupOver, BackupWork};
 pub use boot::{Boot, BootError, Booted, boot};
 pub use clock::{Clock, FakeClock, Hands, SystemClock, SystemHands};

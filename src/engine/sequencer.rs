@@ -122,7 +122,9 @@ impl Agenda {
     /// Whether anything in it concerns a state that a worker has.
     #[must_use]
     pub fn needs_workers(&self) -> bool {
-        let alone = |operation: &Authorized<Operation>| allocator::needs_no_shard(&operation.scope, &operation.request);
+        let alone = |operation: &Authorized<Operation>| {
+            allocator::needs_no_shard(&operation.scope, &operation.request)
+        };
         self.0.iter().any(|item| match item {
             Sequenced::Parcel(parcel) => !parcel.operations.iter().all(alone),
             Sequenced::Finish { .. } => true,

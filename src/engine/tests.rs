@@ -3,6 +3,7 @@
 use super::committer::{Committer, CommitterParts};
 use super::figures::{CommitterFigures, Scalar};
 use super::*;
+use crate::access::Authorized;
 use crate::allocator::{At, Catalogue, Shard, ShardSettings, apply_spanning};
 use crate::journal::{BatchIdentity, BatchSealer, RecordBuffer};
 use crate::model::{
@@ -184,8 +185,13 @@ fn send(engine: &Engine, desk: &Arc<Desk>, operations: Vec<Operation>) {
         let route = engine.route(&operation.scope, &operation.request);
         let outlet: Arc<dyn Outlet> = Arc::clone(desk) as Arc<dyn Outlet>;
         let pushed_ns = engine.clock().monotonic_ns();
-        let parcel =
-            Parcel { outlet, operations: vec![operation], bytes: 96, outstanding: 1, pushed_ns };
+        let parcel = Parcel {
+            outlet,
+            operations: Authorized::in_test([operation]),
+            bytes: 96,
+            outstanding: 1,
+            pushed_ns,
+        };
         assert!(engine.submit(route, parcel).is_ok());
     }
 }
@@ -347,12 +353,12 @@ fn operations_of_one_connection_on_one_network_keep_their_order_through_the_sequ
     let outlet: Arc<dyn Outlet> = Arc::clone(&desk) as Arc<dyn Outlet>;
     for round in 0..50_u64 {
         let network = 100 + u128::from(round);
-        let operations = vec![
+        let operations = Authorized::in_test([
             create_network(1, network),
             create_subnet(2, network, "10.1.0.0/24"),
             allocate(3, network, 1),
             release(4, network, 1),
-        ];
+        ]);
         // The rule of `Route::Sequencer`: later operations follow the first one there.
         let parcel = Parcel {
             outlet: Arc::clone(&outlet),
@@ -376,6 +382,7 @@ fn in_one_rendezvous(
 ) -> Result<(), Rejected> {
     let outlet: Arc<dyn Outlet> = Arc::clone(desk) as Arc<dyn Outlet>;
     let outstanding = operations.len() as u32;
+    let operations = Authorized::in_test(operations);
     let parcel = Parcel { outlet, operations, bytes: 96, outstanding, pushed_ns: 0 };
     engine.submit(Route::Sequencer, parcel)
 }

@@ -1,8 +1,8 @@
 //! Failures that connections answer by themselves, and how long replies may be. Sends nothing.
 
 use addrd_protocol::codec::{
-    HISTORY_REPLY_BYTES_MAX, PORT_REPLY_BYTES_MAX, REPLY_BYTES_MAX, SUBNET_REPLY_BYTES_MAX,
-    PRINCIPAL_REPLY_BYTES_MAX, batch_reply_bytes_max,
+    HISTORY_REPLY_BYTES_MAX, PORT_REPLY_BYTES_MAX, PRINCIPAL_REPLY_BYTES_MAX, REPLY_BYTES_MAX,
+    SUBNET_REPLY_BYTES_MAX, batch_reply_bytes_max,
 };
 use addrd_protocol::message::batch::BATCH_ITEMS_MAX;
 use addrd_protocol::message::{Detail, Failure};

@@ -3,7 +3,8 @@
 
 use crate::engine::figures::Scalar;
 use crate::engine::{
-    AccessDesk, Clock, Engine, Feed, FillReport, HistoryFigures, LevelCounts, Parcel, Rejected, Route, Scope,
+    AccessDesk, Clock, Engine, Feed, FillReport, HistoryFigures, LevelCounts, Parcel, Rejected,
+    Route, Scope,
 };
 pub use crate::engine::{Identity, Readiness};
 use crate::model::{Seq, Status, Tick};

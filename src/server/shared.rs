@@ -129,7 +129,10 @@ impl Crowd {
     /// Adds a connection and gives it a number.
     pub(super) fn join(&self, orders: Orders) -> u64 {
         let number = self.serial.next();
-        self.members.lock().unwrap_or_else(PoisonError::into_inner).insert(number, Member { orders, identity: None });
+        self.members
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(number, Member { orders, identity: None });
         number
     }
 

@@ -7,6 +7,7 @@
 mod controller;
 mod owners;
 
+use super::access::Doorkeeper;
 use super::admission::Peer;
 use super::connection;
 use super::origin::Origin;
@@ -51,7 +52,9 @@ impl House {
     fn recover(disk: FakeDisk, workers: u16) -> Self {
         let stage = Stage::recover(disk, workers);
         let config = Config { data_directory: "/".into(), ..Config::default() };
-        let shared = Shared::new(stage.engine.clone(), &config, None, Arc::default(), None);
+        let doorkeeper = Doorkeeper::new(&config, None);
+        let shared =
+            Shared::new(stage.engine.clone(), &config, None, Arc::default(), None, doorkeeper);
         Self { stage, shared, connections: Vec::new(), ahead_ms: 0 }
     }
 

@@ -1,6 +1,7 @@
 //! A decider that answers when told to, and a peer that speaks frames over a pipe: for the tests of
 //! this room.
 
+use super::access::Doorkeeper;
 use super::admission::Peer as PeerAddress;
 use super::connection;
 use super::decider::{Decider, DeciderStatus, Figures, Identity, Readiness};
@@ -8,8 +9,8 @@ use super::origin::Origin;
 use super::shared::Shared;
 use crate::config::{Bounds, Config};
 use crate::engine::{
-    Clock, FakeClock, Feed, LevelCounts, Operation, Parcel, Rejected, Route, Scope, Stages,
-    UsageLevels,
+    AccessDesk, Clock, FakeClock, Feed, LevelCounts, Operation, Parcel, Rejected, Route, Scope,
+    Stages, UsageLevels,
 };
 use crate::model::{Incarnation, NetworkId, OwnerId, ProjectId, Seq, ServerId, SessionId, Tick};
 use addrd_protocol::codec::{
@@ -40,6 +41,7 @@ struct Fake {
     seen_clock: Arc<dyn Clock>,
     active: Level,
     feed: Arc<Feed>,
+    access: Arc<AccessDesk>,
     state: Mutex<State>,
 }
 
@@ -63,7 +65,8 @@ impl FakeDecider {
         let clock = Arc::new(FakeClock::new(Tick(1_000)));
         let state = Mutex::default();
         let seen_clock: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);
-        Self(Arc::new(Fake { clock, seen_clock, active: Level::new(0), feed: Feed::idle(), state }))
+        let (active, feed, access) = (Level::new(0), Feed::idle(), Arc::default());
+        Self(Arc::new(Fake { clock, seen_clock, active, feed, access, state }))
     }
 
     /// Keeps every operation until it is told to answer.
@@ -91,6 +94,16 @@ impl FakeDecider {
     /// Is in adoption mode since this tick.
     pub(super) fn adopt_since(&self, tick: Tick) {
         self.state().adoption = Some(tick);
+    }
+
+    /// Where it tells who may do what.
+    pub(super) fn access_desk(&self) -> Arc<AccessDesk> {
+        Arc::clone(&self.0.access)
+    }
+
+    /// Its time.
+    pub(super) fn tick(&self) -> Tick {
+        self.0.clock.tick()
     }
 
     /// Moves its clock on.
@@ -138,7 +151,8 @@ impl FakeDecider {
 
 fn answer(parcel: &Parcel, reply_bytes: usize, stages: Stages) {
     let mut frames = BytesMut::new();
-    for Operation { opcode, request_id, .. } in &parcel.operations {
+    for operation in &parcel.operations {
+        let Operation { opcode, request_id, .. } = &**operation;
         let start = frames.len();
         encode_reply(*opcode, *request_id, Status::NOT_HELD, &Reply::Empty, &mut frames);
         frames.resize(frames.len() + reply_bytes, 0);
@@ -206,6 +220,10 @@ impl Decider for FakeDecider {
         reason.map_or(Readiness::Ready, |reason| Readiness::NotReady(reason.to_owned()))
     }
 
+    fn access(&self) -> &Arc<AccessDesk> {
+        &self.0.access
+    }
+
     fn adoption(&self) -> Option<Tick> {
         self.state().adoption
     }
@@ -256,8 +274,27 @@ impl Stage {
     pub(super) fn bounded(decider: FakeDecider, bounds: Bounds) -> Self {
         let data_directory = "/".into();
         let config = Config { bounds, data_directory, ..Config::default() };
-        let shared = Shared::new(decider.clone(), &config, None, Arc::default(), None);
+        let doorkeeper = Doorkeeper::new(&config, None);
+        let shared = Shared::new(decider.clone(), &config, None, Arc::default(), None, doorkeeper);
         Self { shared, decider, tasks: TaskTracker::new() }
+    }
+
+    /// A server that asks everybody who he is.
+    pub(super) fn guarded(decider: FakeDecider) -> Self {
+        let data_directory = "/".into();
+        let config = Config { authentication: true, data_directory, ..Config::default() };
+        let doorkeeper = Doorkeeper::new(&config, None);
+        let shared = Shared::new(decider.clone(), &config, None, Arc::default(), None, doorkeeper);
+        Self { shared, decider, tasks: TaskTracker::new() }
+    }
+
+    /// A connection that has said nothing yet, from somewhere.
+    pub(super) fn connect_from(&self, origin: Origin) -> TestPeer {
+        let (ours, theirs) = tokio::io::duplex(4 << 20);
+        let seats = self.shared.admission.admit(origin.peer).unwrap();
+        let serving = connection::serve(theirs, Arc::clone(&self.shared), seats, origin);
+        let task = self.tasks.spawn(serving);
+        TestPeer { io: ours, task, unread: BytesMut::new() }
     }
 
     /// A connection that has said nothing yet; the pipe holds `pipe_bytes` each way.
@@ -414,6 +451,7 @@ pub(super) fn hello_of(change: impl FnOnce(&mut Hello)) -> Request {
         client: None,
         manager: None,
         host: None,
+        token: None,
     };
     change(&mut hello);
     Request::Hello(Box::new(hello))

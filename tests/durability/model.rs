@@ -46,6 +46,7 @@ impl Model {
             Effect::ProjectPut(row) => self.put_object(row.handle, row.revision, effect),
             Effect::ScopePut(row) => self.put_object(row.handle, row.revision, effect),
             Effect::PoolPut(row) => self.put_object(row.handle, row.revision, effect),
+            Effect::PrincipalPut(row) => self.put_object(row.handle, row.revision, effect),
             Effect::ObjectGone { object, .. } => self.object_gone(*object),
             Effect::NetworkGone { network, .. } => {
                 let left = self.subnets.range((network.0, 0)..=(network.0, u32::MAX)).count();

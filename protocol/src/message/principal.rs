@@ -26,9 +26,7 @@ pub const TOKEN_LIFE_MS_LEAST: u64 = 1_000;
 pub const TOKEN_LIFE_MS_MOST: u64 = 315_360_000_000;
 
 /// A kind of things that a grant allows.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Verb {

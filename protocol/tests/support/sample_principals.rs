@@ -118,7 +118,11 @@ pub(super) fn replies() -> Vec<ReplySample> {
     let refused = |status| (status, ReplyOrFailure::Failure(Box::new(failure(status, Vec::new()))));
     let all = vec![
         ("principal", Opcode::PRINCIPAL_GET, done(Reply::Principal(Box::new(principal.clone())))),
-        ("principal_made", Opcode::PRINCIPAL_CREATE, done(Reply::Principal(Box::new(bare.clone())))),
+        (
+            "principal_made",
+            Opcode::PRINCIPAL_CREATE,
+            done(Reply::Principal(Box::new(bare.clone()))),
+        ),
         ("principal_revoked", Opcode::TOKEN_REVOKE, done(Reply::Principal(Box::new(bare.clone())))),
         ("principal_bare", Opcode::PRINCIPAL_UPDATE, done(Reply::Principal(Box::new(bare)))),
         ("principal_of_token", Opcode::TOKEN_CREATE, done(Reply::Principal(Box::new(principal)))),

@@ -7,7 +7,8 @@ use crate::allocator::network::family_index;
 use crate::allocator::owned;
 use crate::model::{
     AllocationRow, Effect, Family, NetworkHandle, NetworkId, NetworkRow, PoolRow, Prefix,
-    PrincipalRow, ProjectId, ProjectRow, Revision, ScopeRow, SubnetHandle, SubnetId, SubnetRow, Text,
+    PrincipalRow, ProjectId, ProjectRow, Revision, ScopeRow, SubnetHandle, SubnetId, SubnetRow,
+    Text,
 };
 use addrd_protocol::message::{Strategy, SubnetKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

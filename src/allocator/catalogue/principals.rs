@@ -15,11 +15,11 @@ use crate::model::{
     Effect, EffectSink, Family, NetworkHandle, PrincipalId, PrincipalRow, ProjectId, Revision,
     Setting, Status, Text, Tick, TokenId, TokenRow,
 };
+use addrd_protocol::message::Grant;
 use addrd_protocol::message::principal::{
     PAGE_PRINCIPALS_MAX, Principal, PrincipalCreate, PrincipalDelete, PrincipalGet, PrincipalList,
     PrincipalPage, PrincipalUpdate, TOKENS_MAX, TokenCreate, TokenRevoke, TokenShown,
 };
-use addrd_protocol::message::Grant;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;

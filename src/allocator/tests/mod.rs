@@ -25,6 +25,7 @@ mod pool_machine;
 mod port_machine;
 mod ports;
 mod prefix_leases;
+mod principals;
 mod quota_machine;
 mod quotas;
 mod reads;

@@ -144,6 +144,7 @@ pub(super) fn network_of(effect: &Effect) -> Option<NetworkHandle> {
         | Effect::ThingGone { network, .. }
         | Effect::JobGone { network, .. } => Some(*network),
         Effect::ProjectPut(_)
+        | Effect::PrincipalPut(_)
         | Effect::ScopePut(_)
         | Effect::PoolPut(_)
         | Effect::ObjectGone { .. }

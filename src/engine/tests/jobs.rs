@@ -1,6 +1,7 @@
 //! How jobs share a worker and the journal with those who wait for answers.
 
 use super::*;
+use crate::access::Authorized;
 use crate::allocator::{At, Catalogue, Shard, ShardSettings, apply_spanning};
 use crate::engine::crew::Crew;
 use crate::engine::worker::{Shared, Work, Worker};
@@ -61,6 +62,7 @@ fn bench() -> Bench {
         incarnation: Incarnation(1),
         committer_bell,
         adoption: Arc::default(),
+        access: Arc::default(),
     };
     let (shard, catalogue) = shard_with_job(4_096);
     let mut crew = Crew::hire(&shared, vec![shard], catalogue);
@@ -71,8 +73,13 @@ fn bench() -> Bench {
 impl Bench {
     fn send(&self, operation: Operation) {
         let outlet: Arc<dyn Outlet> = Arc::new(Desk::default());
-        let parcel =
-            Parcel { outlet, operations: vec![operation], bytes: 96, outstanding: 1, pushed_ns: 0 };
+        let parcel = Parcel {
+            outlet,
+            operations: Authorized::in_test([operation]),
+            bytes: 96,
+            outstanding: 1,
+            pushed_ns: 0,
+        };
         let work = Work::Parcel(parcel);
         assert!(self.door.ring.try_push(work, Cost::new(1, 96), Class::Ordinary).is_ok());
     }

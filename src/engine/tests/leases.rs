@@ -2,6 +2,7 @@
 
 use super::rig::Rig;
 use super::*;
+use crate::access::Authorized;
 use crate::limits;
 use crate::model::worker_of;
 use addrd_protocol::Family;
@@ -100,6 +101,7 @@ fn who_finds_no_slot_for_a_renewal_keeps_the_lease() {
     let desk: Arc<dyn Outlet> = Arc::new(Desk::default());
     let submit = |operations: Vec<Operation>| {
         let (outlet, outstanding) = (Arc::clone(&desk), operations.len() as u32);
+        let operations = Authorized::in_test(operations);
         let parcel = Parcel { outlet, operations, bytes: 96, outstanding, pushed_ns: 0 };
         rig.engine.submit(Route::Worker(0), parcel)
     };
@@ -161,6 +163,7 @@ fn what_each_worker_renews_the_sequencer_renews_for_all_of_them() {
         let desk = Arc::new(Desk::default());
         let outlet = Arc::clone(&desk) as Arc<dyn Outlet>;
         let operations = vec![renewal()];
+        let operations = Authorized::in_test(operations);
         let parcel = Parcel { outlet, operations, bytes: 96, outstanding: 1, pushed_ns: 0 };
         assert!(engine.submit(route, parcel).is_ok());
         let (_, status, reply) = desk.take(1).remove(0);

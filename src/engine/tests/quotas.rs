@@ -2,6 +2,7 @@
 //! hand; the other one is played by the test, which stands inside of a drain as long as it likes.
 
 use super::*;
+use crate::access::Authorized;
 use crate::allocator::SharedQuotas;
 use crate::engine::figures::WorkerFigures;
 use crate::engine::worker::{Shared, Work, Worker, WorkerParts};
@@ -40,6 +41,7 @@ impl Bench {
             incarnation: Incarnation(1),
             committer_bell: doorbell().0,
             adoption: Arc::default(),
+            access: Arc::default(),
         };
         let mut shard = shard_with_subnets(1);
         let limits = [addresses, QuotaCell::UNLIMITED, QuotaCell::UNLIMITED];
@@ -72,6 +74,7 @@ impl Bench {
     fn send(&self, desk: &Arc<Desk>, operations: Vec<Operation>) {
         let outlet: Arc<dyn Outlet> = Arc::clone(desk) as Arc<dyn Outlet>;
         let outstanding = operations.len() as u32;
+        let operations = Authorized::in_test(operations);
         let parcel = Parcel { outlet, operations, bytes: 96, outstanding, pushed_ns: 0 };
         let cost = Cost::new(outstanding, 96);
         assert!(self.ring.try_push(Work::Parcel(parcel), cost, Class::Ordinary).is_ok());

@@ -64,6 +64,7 @@ impl Rig {
             incarnation: Incarnation(1),
             committer_bell,
             adoption: Arc::default(),
+            access: Arc::default(),
         };
         let (shard, catalogue) = shard_with(cidr);
         let crew = Crew::hire(&shared, vec![shard], catalogue);
@@ -84,6 +85,7 @@ impl Rig {
                 backups: Arc::new(BackupDesk::new(doorbell().0, Arc::clone(&shared.clock))),
                 history: crate::engine::HistoryDesk::idle(&shared.clock),
                 adoption: Arc::clone(&shared.adoption),
+                access: Arc::clone(&shared.access),
                 worker_figures: crew.figures,
                 committer_figures: CommitterFigures::new().1,
                 fold_figures: CommitterFigures::new().1,

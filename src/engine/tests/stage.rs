@@ -135,6 +135,7 @@ impl Stage {
                 memory_records_max: 1 << 20,
                 active: Level::new(1),
                 adoption: shared.adoption,
+                access: shared.access,
                 worker_figures: crew.figures,
                 committer_figures: CommitterFigures::new().1,
                 fold_figures: CommitterFigures::new().1,
@@ -395,6 +396,7 @@ fn shared_of(clock: &Arc<FakeClock>, journal: &impl Journal, incarnation: Incarn
         incarnation,
         committer_bell: doorbell().0,
         adoption: Arc::default(),
+        access: Arc::default(),
     }
 }
 

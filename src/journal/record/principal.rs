@@ -4,7 +4,9 @@ use super::field::{decode_text, encode_text};
 use super::object::{decode_list, flag, list, presence};
 use super::{Head, RecordError, RecordKind, finish};
 use crate::journal::reader::Reader;
-use crate::model::{Effect, PrincipalId, PrincipalRow, ProjectId, Text, TokenHash, TokenId, TokenRow};
+use crate::model::{
+    Effect, PrincipalId, PrincipalRow, ProjectId, Text, TokenHash, TokenId, TokenRow,
+};
 use addrd_protocol::message::principal::{
     CERTIFICATE_NAMES_MAX, GRANTS_MAX, Grant, TOKENS_MAX, UNIX_USERS_MAX, Verbs,
 };
@@ -54,9 +56,8 @@ pub(super) fn decode_put(head: &Head, body: &mut Reader<'_>) -> Result<Effect, R
         "certificate names",
         |reader| decode_text(reader, "certificate name"),
     )?;
-    let unix_users = read_list(head, USERS, body, UNIX_USERS_MAX, "unix users", |reader| {
-        Ok(reader.u32()?)
-    })?;
+    let unix_users =
+        read_list(head, USERS, body, UNIX_USERS_MAX, "unix users", |reader| Ok(reader.u32()?))?;
     let tokens = read_list(head, TOKENS, body, TOKENS_MAX, "tokens", decode_token)?;
     let name = if head.has(NAME) { Some(decode_text(body, "name")?) } else { None };
     let described = head.has(DESCRIPTION);

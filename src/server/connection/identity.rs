@@ -66,7 +66,9 @@ impl<D: Decider> Connection<D> {
         let Some(Identity { actor, .. }) = &self.identity else {
             return Err(failure(Status::UNAUTHENTICATED, "this server doesn't know who you are"));
         };
-        actor.authorize(operation).map_err(|(denied, operation)| self.deny(actor, &denied, &operation))
+        actor
+            .authorize(operation)
+            .map_err(|(denied, operation)| self.deny(actor, &denied, &operation))
     }
 
     #[cold]

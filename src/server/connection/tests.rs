@@ -1,6 +1,7 @@
 //! What a peer is promised of a conversation: order, answers, errors that end it and errors that
 //! do not. Paused time, no sockets.
 
+mod access;
 mod bounds;
 mod endings;
 mod flushing;
