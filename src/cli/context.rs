@@ -21,7 +21,7 @@ pub(crate) enum Context {
     /// Keeps the given --server, --project, --token-file and --tls-* under a name.
     #[command(
         after_help = "Examples:\n  addrd context set prod --server a.example:2337,b.example:2337\n  \
-                      addrd context set prod --server a.example --tls-ca ca.pem"
+                      addrd context set prod --server a.example --tls-ca ca.pem --token-file my.token"
     )]
     Set(Set),
     /// Makes a context the one that is used from now on.
@@ -213,6 +213,10 @@ fn set(session: &Session, contexts: &mut Contexts, set: Set) -> Result<(), Fault
     // What can't be used is told now, not at the next command.
     tls.tls()?;
     let token_file = session.global.token_file.as_ref().map(std::path::absolute).transpose()?;
+    if let Some(path) = &token_file {
+        let told = |error| Fault::Usage(format!("token file {}: {error}", path.display()));
+        addrd_client::read_token(path).map_err(told)?;
+    }
     let kept = Kept {
         server: session.global.server.clone(),
         project: session.global.project.clone(),

@@ -242,6 +242,7 @@ fn a_token_comes_from_the_environment_or_a_context_and_goes_to_no_other_server()
     let place = ("ADDRD_SERVER", house.server.place.as_str());
     of("network list", &[place, ("ADDRD_TOKEN_FILE", file.to_str().unwrap())]).ok();
     of("network list", &[place]).fails(5);
+    of("context set prod --token-file missing", &[place]).fails(2);
     // A path from where the context was made.
     of("context set prod --token-file admin.token", &[place]).ok();
     of("network list", &[]).ok();
