@@ -30,6 +30,7 @@ mod quotas;
 mod reads;
 mod reconcile;
 mod recovery;
+mod refused_parts;
 mod restoring;
 mod rests;
 mod shared;

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const PAGES_MAX: usize = 1_000;
 
 /// Networks from 1 on, each with room for 60,000.
-fn roomy(workers: usize, networks: u128) -> World {
+pub(super) fn roomy(workers: usize, networks: u128) -> World {
     let mut world = World::new(workers);
     for network in 1..=networks {
         world.done(network, Request::NetworkCreate(Box::default()));
