@@ -12,6 +12,7 @@ mod fencing;
 mod hold_items;
 mod holds;
 mod host_leases;
+mod host_lives;
 mod host_machine;
 mod leases;
 mod levels;
