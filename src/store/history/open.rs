@@ -102,7 +102,9 @@ pub fn open(
                     left.remove(index_file(*number))?;
                 } else {
                     tracing::warn!(number, "a file of history can't be read; it is missing");
-                    volumes.push(unreadable(&*disk, *number, volumes.last())?);
+                    let age =
+                        Age { since: head.map(|head| head.since), until: begin_of(later), now };
+                    volumes.push(unreadable(&*disk, *number, volumes.last(), &age)?);
                     last = last.map(|(found, _)| (found, false));
                 }
             }
@@ -264,20 +266,43 @@ fn bytes_of_all(disk: &dyn Disk) -> io::Result<u64> {
     disk.names()?.iter().filter(is_own).map(|name| bytes_of(disk, name)).sum()
 }
 
-/// A volume of which nothing can be read stays until its time has come, behind the one before it.
+/// What is known of the time of a volume of which nothing can be read.
+struct Age {
+    /// It is complete from this moment on, if its head can be read.
+    since: Option<Tick>,
+    /// Since when a later one is: what counts of this one is from before that.
+    until: Option<Tick>,
+    now: Tick,
+}
+
+/// Since when the next volume is complete whose head can be read.
+fn begin_of(later: &[(u64, Option<Head>)]) -> Option<Tick> {
+    later.iter().find_map(|(_, head)| head.map(|head| head.since))
+}
+
+/// A volume of which nothing can be read stays until its time has come, behind the one before it: what is in
+/// it may be as late as the next one's begin. The disk may read it again at the next start, so an age that is
+/// guessed too high would cost what the bounds allow.
 ///
 /// # Errors
 /// Of the system: how much it has isn't known.
-fn unreadable(disk: &dyn Disk, number: u64, before: Option<&Volume>) -> io::Result<Volume> {
+fn unreadable(
+    disk: &dyn Disk,
+    number: u64,
+    before: Option<&Volume>,
+    age: &Age,
+) -> io::Result<Volume> {
     let bytes = bytes_of(disk, &volume_file(number))? + bytes_of(disk, &index_file(number))?;
     let (last, tick) = before.map_or((Seq(0), Tick(0)), |before| (before.last, before.tick));
+    let since = age.since.unwrap_or(tick);
+    let until = age.until.unwrap_or(age.now).max(since).max(tick);
     Ok(Volume {
         number,
         incarnation: before.map_or(Incarnation(0), |before| before.incarnation),
         first: Seq(last.0.saturating_add(1)),
         last,
-        since: tick,
-        tick,
+        since,
+        tick: until,
         names: 0,
         begin: 0,
         end: 0,
