@@ -5,7 +5,7 @@
 //! Source: docs/decisions/0033-history-index.md.
 
 use super::index::{Index, IndexBuilder};
-use super::layout::{HEAD_LENGTH, index_file, volume_file};
+use super::layout::{index_file, volume_file};
 use super::left::{bytes_of, remove_file, try_remove};
 use super::scan::{Piece, scan};
 use super::shelf::{Shelf, Volume};
@@ -183,6 +183,8 @@ impl Making {
         let Place { disk, shelf, server, bytes_max, .. } = place;
         let (number, name) = (self.volume.number, index_file(self.volume.number));
         let before = bytes_of(disk, &name)?;
+        // It may be longer than what counts of it, if it couldn't be cut.
+        let bare = self.file.len()?;
         let most = self.index.bytes();
         // Nothing that can be told goes for an index.
         let bytes = shelf.figures().bytes.saturating_sub(before);
@@ -191,7 +193,6 @@ impl Making {
         }
         try_remove(disk, &name)?;
         shelf.note_gone(&name);
-        let bare = self.volume.end + HEAD_LENGTH;
         shelf.set_bytes(number, bare);
         let written = self.index.write(disk, server, &self.volume);
         match written {

@@ -193,3 +193,30 @@ fn what_could_not_be_read_at_a_start_goes_no_sooner_for_it() {
     }
     assert!(unread > reads, "{unread} of {reads}");
 }
+
+/// A file that couldn't be cut is longer than what counts of it, also once it has an index.
+#[test]
+fn an_index_made_anew_leaves_no_byte_out_of_account() {
+    let mut world = World::new(9);
+    let disk = FakeDisk::new();
+    let mut keeper = Keeper::open(&disk, BOUND, &world);
+    (0..90).for_each(|_| world.grow());
+    keeper.take_all(&world);
+    keeper.history.sync().unwrap();
+    (0..30).for_each(|_| world.grow());
+    keeper.take_all(&world);
+    plan(&disk, Operation::SetLen, true);
+    keeper.history.give_up_volume();
+    keeper.take_all(&world);
+    keeper.history.close_if_old(Tick(u64::MAX)).unwrap();
+    let disk = disk.restart();
+    plan(&disk, Operation::SetLen, true);
+    let mut keeper = Keeper::open(&disk, BOUND, &world);
+    let indexes = || disk.names().unwrap().iter().filter(|name| name.ends_with(".idx")).count();
+    let before = indexes();
+    while keeper.history.mend() {
+        let (known, bytes) = (keeper.shelf.figures().bytes, bytes_on(&disk));
+        assert!(bytes <= known, "{bytes} bytes, {known} known");
+    }
+    assert!(indexes() > before, "one was made");
+}
