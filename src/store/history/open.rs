@@ -84,10 +84,11 @@ pub fn open(
                 }
                 volumes.push(volume);
                 // Only the last one can go on: one before it that was left without an end gets it now.
-                // Where something between them is missing, what stands in the file is left as it is.
+                // If something between them is missing, and there is more in the file that can't be read, that
+                // may be the reason: it is left as it is.
                 let first = found.volume.first.0;
                 if let Some((before, _)) = last.replace((found, is_last))
-                    && before.volume.last.0.saturating_add(1) == first
+                    && (before.volume.last.0.saturating_add(1) == first || !before.is_broken)
                 {
                     left.add_end((identity.0, &settings), before, &mut volumes);
                 }
@@ -110,38 +111,46 @@ pub fn open(
             }
         }
     }
-    shelf.replace(volumes, left.files);
+    let last = last.filter(|(last, _)| last.volume.incarnation == identity.1);
+    let end = last.as_ref().map(|(last, _)| last.volume);
+    let mut goes_on = None;
+    if let Some((last, is_last)) = last.filter(|(last, _)| !last.is_full) {
+        let is_gap = last.volume.last.0.saturating_add(1) < journal.first.0;
+        if is_last && !is_gap {
+            goes_on = Some(last);
+        } else if is_gap || !last.is_broken {
+            left.add_end((identity.0, &settings), last, &mut volumes);
+        }
+    }
+    let files = left.files;
+    shelf.replace(volumes, files);
     let mut history =
         History::new(disk, settings, identity, shelf, next_number, (journal.first, now));
-    if let Some((last, is_last)) = last.filter(|(last, _)| last.volume.incarnation == identity.1) {
-        go_on_behind(&mut history, last, is_last, journal)?;
+    if let Some(end) = end {
+        go_on_behind(&mut history, end, goes_on, journal)?;
     }
     Ok(history)
 }
 
-/// Goes on with the last volume, or behind it, if the journal has what comes next.
+/// Goes on with the last volume, if it is given, or behind it, if the journal has what comes next.
 fn go_on_behind(
     history: &mut History,
-    last: Found,
-    is_last: bool,
+    volume: Volume,
+    goes_on: Option<Found>,
     journal: JournalEnds,
 ) -> io::Result<()> {
-    let volume = last.volume;
     if volume.last.0.saturating_add(1) < journal.first.0 {
         history.shelf().note_dropped(journal.first.0 - 1 - volume.last.0);
         if is_planted(Bug::HistoryGapNotTold) {
             history.expect(journal.first, Tick(volume.tick.0.saturating_add(1)));
         }
-        if !last.is_full {
-            last.file.set_len(volume.end)?;
-        }
-    } else if last.is_full || !is_last {
-        history.expect(Seq(volume.last.0 + 1), Tick(volume.tick.0.saturating_add(1)));
-    } else {
+    } else if let Some(last) = goes_on {
         last.file.set_len(volume.end)?;
         last.file.sync()?;
         let bytes = volume.end;
         history.resume(last.file, Volume { bytes, ..volume }, last.index);
+    } else {
+        history.expect(Seq(volume.last.0 + 1), Tick(volume.tick.0.saturating_add(1)));
     }
     Ok(())
 }
@@ -319,6 +328,8 @@ pub(super) struct Found {
     is_full: bool,
     /// There is nothing behind its names.
     is_bare: bool,
+    /// Something behind what counts can't be read: a torn end, or damage.
+    is_broken: bool,
     /// Of what was read, if it isn't full.
     index: IndexBuilder,
 }
@@ -349,7 +360,7 @@ pub(super) fn find_volume(
     let mut index = settings.index(head.names);
     if let Some(end) = end_of(&*file, head, bytes)?.filter(|end| end.last <= until) {
         (volume.last, volume.tick, volume.end) = (end.last, end.tick, end.offset);
-        return Ok(Found { file, volume, is_full: true, is_bare: false, index });
+        return Ok(Found { file, volume, is_full: true, is_bare: false, is_broken: false, index });
     }
     let piece = Piece { begin, end: bytes, first: Some(head.first) };
     let scanned = scan(&*file, (head.server, head.incarnation), piece, &mut |batch, offset| {
@@ -365,7 +376,8 @@ pub(super) fn find_volume(
     })?;
     volume.end = scanned.end;
     let is_bare = volume.is_empty() && (bytes <= begin || scanned.is_stopped);
-    Ok(Found { file, volume, is_full: false, is_bare, index })
+    let is_broken = scanned.is_broken;
+    Ok(Found { file, volume, is_full: false, is_bare, is_broken, index })
 }
 
 fn end_of(file: &dyn DiskFile, head: &Head, bytes: u64) -> io::Result<Option<End>> {
