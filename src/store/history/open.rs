@@ -140,7 +140,7 @@ fn go_on_behind(
     journal: JournalEnds,
 ) -> io::Result<()> {
     if volume.last.0.saturating_add(1) < journal.first.0 {
-        history.shelf().note_dropped(journal.first.0 - 1 - volume.last.0);
+        history.shelf().note_dropped(volume.last, journal.first);
         if is_planted(Bug::HistoryGapNotTold) {
             history.expect(journal.first, Tick(volume.tick.0.saturating_add(1)));
         }

@@ -64,6 +64,8 @@ struct State {
     /// Everything up to here was taken, and can be read as far as it is kept.
     taken: Seq,
     dropped: u64,
+    /// What is missing in front of this was counted.
+    counted: Seq,
     is_paused: bool,
     /// Files of no volume that are to go and couldn't be removed, and their bytes.
     left: Vec<(String, u64)>,
@@ -167,8 +169,13 @@ impl Shelf {
         (next.seq, next.since) = (seq.max(next.seq), since.max(next.since));
     }
 
-    pub(crate) fn note_dropped(&self, hand_overs: u64) {
-        self.state().dropped += hand_overs;
+    /// What is behind `last` and in front of `next` is missing. It is said at each begin until something is
+    /// written behind it: what was counted isn't counted again.
+    pub(crate) fn note_dropped(&self, last: Seq, next: Seq) {
+        let mut state = self.state();
+        let from = last.0.saturating_add(1).max(state.counted.0);
+        state.dropped += next.0.saturating_sub(from);
+        state.counted = state.counted.max(next);
     }
 
     pub(crate) fn note_damage(&self, number: u64) {
