@@ -13,7 +13,7 @@ use super::writer::{History, HistorySettings, write_end};
 use crate::model::{Incarnation, Seq, ServerId, Tick};
 use crate::planted::{Bug, is_planted};
 use crate::store::disk::{Disk, DiskFile};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -34,7 +34,8 @@ pub(super) fn files(disk: &dyn Disk) -> io::Result<BTreeSet<u64>> {
 
 /// Opens what there is of history.
 ///
-/// Shape: reads two small places of each volume, and all of the last one.
+/// Shape: reads three small places of each volume, and all of those without an end: the last one, and what a
+/// failure left.
 ///
 /// # Errors
 /// Of the system: history can't be used for now.
@@ -66,13 +67,11 @@ pub fn open(
     // The volumes are found aside: who looks something up meanwhile has those before.
     let mut volumes: Vec<Volume> = Vec::new();
     let mut last = None;
-    for (at, (number, head)) in heads.iter().enumerate() {
+    let untils = untils_of(&*disk, &heads, identity.1, journal.last);
+    for (at, ((number, head), until)) in heads.iter().zip(untils).enumerate() {
         let is_last = at + 1 == heads.len();
         let later = heads.get(at + 1..).unwrap_or_default();
-        let found = head.map(|head| {
-            let until = until_of(&head, later, identity.1, journal.last);
-            find_volume(&*disk, &head, until, &settings)
-        });
+        let found = head.map(|head| find_volume(&*disk, &head, until, &settings));
         match (head, found) {
             (_, Some(Ok(found))) if !found.volume.is_empty() => {
                 let mut volume = found.volume;
@@ -155,23 +154,53 @@ fn go_on_behind(
     Ok(())
 }
 
-/// Up to which hand-over a volume counts: each one that was begun later, or what became of the journal, may
+/// Up to which hand-over each volume counts: each one that was begun later, or what became of the journal, may
 /// say less than its file has. Not the next one alone: once the disk has failed, several volumes can stand in
-/// front of one that begins anew where the first of them did.
+/// front of one that begins anew where the first of them did. One that has nothing says nothing: what others
+/// have isn't in it.
 ///
-/// Shape: a look at each later head.
-fn until_of(
-    head: &Head,
-    later: &[(u64, Option<Head>)],
+/// Shape: two small reads a volume, 1 MiB of those without an end.
+fn untils_of(
+    disk: &dyn Disk,
+    heads: &[(u64, Option<Head>)],
     incarnation: Incarnation,
     last: Seq,
-) -> Seq {
-    let by_journal = if head.incarnation == incarnation { last } else { Seq(u64::MAX) };
-    let count = if is_planted(Bug::HistoryUpToTheNextOnly) { 1 } else { later.len() };
-    let later = later.iter().take(count).filter_map(|(_, later)| later.as_ref());
-    let of_same = later.filter(|later| later.incarnation == head.incarnation);
-    let firsts = of_same.map(|later| Seq(later.first.0.saturating_sub(1)));
-    firsts.fold(by_journal, Seq::min)
+) -> Vec<Seq> {
+    let mut firsts: BTreeMap<Incarnation, Seq> = BTreeMap::new();
+    let until_of = |(_, head): &(u64, Option<Head>)| {
+        let Some(head) = head else { return Seq(0) };
+        let by_journal = if head.incarnation == incarnation { last } else { Seq(u64::MAX) };
+        let next = firsts.get(&head.incarnation);
+        let until = next.map_or(by_journal, |next| by_journal.min(Seq(next.0.saturating_sub(1))));
+        // What can't be read now may have something.
+        if has_batch(disk, head, until).unwrap_or(true) {
+            if is_planted(Bug::HistoryUpToTheNextOnly) {
+                firsts.clear();
+            }
+            let first = firsts.entry(head.incarnation).or_insert(head.first);
+            *first = head.first.min(*first);
+        }
+        until
+    };
+    let mut untils: Vec<Seq> = heads.iter().rev().map(until_of).collect();
+    untils.reverse();
+    untils
+}
+
+/// Whether a volume has anything that counts.
+fn has_batch(disk: &dyn Disk, head: &Head, until: Seq) -> io::Result<bool> {
+    let file = disk.open(&volume_file(head.number))?;
+    let bytes = file.len()?;
+    if let Some(end) = end_of(&*file, head, bytes)?.filter(|end| end.last <= until) {
+        return Ok(end.last >= head.first);
+    }
+    let piece = Piece { begin: head.batches_at().min(bytes), end: bytes, first: Some(head.first) };
+    let mut has_one = false;
+    scan(&*file, (head.server, head.incarnation), piece, &mut |batch, _| {
+        has_one = batch.header().last <= until;
+        ControlFlow::Break(())
+    })?;
+    Ok(has_one)
 }
 
 /// Whether there is any history in a directory.
