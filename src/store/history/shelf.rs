@@ -283,14 +283,19 @@ impl Shelf {
         }
     }
 
-    /// Full volumes whose indexes nobody has looked at in this life, oldest first: they count as looked at.
-    pub(super) fn take_unseen(&self) -> Vec<u64> {
+    /// Full volumes whose indexes nobody has looked at to the end in this life, oldest first.
+    pub(super) fn unseen(&self) -> Vec<u64> {
         let full = self.full();
+        let state = self.state();
+        let numbers = full.iter().map(|volume| volume.number);
+        numbers.filter(|number| !state.seen.contains(number)).collect()
+    }
+
+    /// The index of a volume was looked at, and made anew if it was broken and could be.
+    pub(super) fn note_seen(&self, number: u64) {
         let mut state = self.state();
-        full.iter()
-            .map(|volume| volume.number)
-            .filter(|number| state.seen.insert(*number))
-            .collect()
+        state.seen.insert(number);
+        state.torn.remove(&number);
     }
 
     /// The index of a volume can't be used. Once in a life it is made anew.
@@ -301,9 +306,9 @@ impl Shelf {
         }
     }
 
-    /// A volume whose index is to be made anew.
-    pub(super) fn take_torn(&self) -> Option<u64> {
-        self.state().torn.pop_first()
+    /// A volume whose index is to be made anew: until [`Shelf::note_seen`], which may be in front of a pause.
+    pub(super) fn torn(&self) -> Option<u64> {
+        self.state().torn.first().copied()
     }
 
     /// The volumes that are full, oldest first.
