@@ -182,7 +182,7 @@ impl Making {
         })?;
         if scanned.is_broken || !is_readable {
             // Without an index, so whoever asks finds it as well.
-            place.shelf.note_damage(volume.number);
+            place.shelf.note_damage(&volume, place.shelf.view().finding);
             return Ok(None);
         }
         self.at = scanned.end;

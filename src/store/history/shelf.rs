@@ -58,6 +58,8 @@ struct State {
     /// Oldest first; the last one is written if `is_open`.
     volumes: Vec<Volume>,
     is_open: bool,
+    /// How often volumes were found in files.
+    finding: u64,
     next: Next,
     /// Nothing from before this is told.
     least: Tick,
@@ -137,7 +139,8 @@ impl Shelf {
         let state = self.state();
         let volumes: Vec<_> = state.volumes.clone();
         let reach = reach_of(&volumes, &state.next).max(state.least);
-        View { volumes, reach, least: state.least, taken: state.taken }
+        let State { least, taken, finding, .. } = *state;
+        View { volumes, reach, least, taken, finding }
     }
 
     /// Everything up to here was taken, and can be read as far as it is kept.
@@ -178,9 +181,16 @@ impl Shelf {
         state.counted = state.counted.max(next);
     }
 
-    pub(crate) fn note_damage(&self, number: u64) {
+    /// Something in a volume can't be read, as it was seen after files were found so often. Since then it may
+    /// have been cut, read again, or another one may have its number: then nothing is known of what there is now.
+    pub(crate) fn note_damage(&self, looked: &Volume, finding: u64) {
         let mut state = self.state();
-        let found = state.volumes.iter_mut().find(|volume| volume.number == number);
+        if state.finding != finding {
+            return;
+        }
+        let is_it =
+            |volume: &&mut Volume| volume.number == looked.number && volume.end >= looked.end;
+        let found = state.volumes.iter_mut().find(is_it);
         if let Some(volume) = found {
             volume.is_damaged = true;
         }
@@ -213,6 +223,7 @@ impl Shelf {
     pub(super) fn replace(&self, volumes: Vec<Volume>, left: Vec<(String, u64)>) {
         let mut state = self.state();
         (state.volumes, state.left) = (volumes, left);
+        state.finding += 1;
         let numbers: BTreeSet<u64> = state.volumes.iter().map(|volume| volume.number).collect();
         state.seen.retain(|number| numbers.contains(number));
         state.were_torn.retain(|number| numbers.contains(number));
@@ -330,6 +341,8 @@ pub(crate) struct View {
     pub(crate) least: Tick,
     /// Everything up to here was taken.
     pub(crate) taken: Seq,
+    /// How often volumes were found in files until then.
+    pub(crate) finding: u64,
 }
 
 /// Since when nothing is missing: the begin of the run of volumes that follow each other up to now.
@@ -349,4 +362,44 @@ fn reach_of(volumes: &[Volume], next: &Next) -> Tick {
         (incarnation, first) = (volume.incarnation, volume.first);
     }
     reach
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VOLUME: Volume = Volume {
+        number: 3,
+        incarnation: Incarnation(1),
+        first: Seq(1),
+        last: Seq(9),
+        since: Tick(0),
+        tick: Tick(5),
+        names: 0,
+        begin: 64,
+        end: 500,
+        bytes: 500,
+        is_damaged: false,
+    };
+
+    /// A question takes a while: what it found is of the volumes that it saw.
+    #[test]
+    fn damage_is_noted_only_of_what_was_looked_at() {
+        let shelf = Shelf::default();
+        shelf.replace(vec![VOLUME], Vec::new());
+        let seen = shelf.view();
+        let note = || shelf.note_damage(&seen.volumes[0], seen.finding);
+        // What wasn't synced was given up, and will come again.
+        shelf.update_last(Volume { end: 300, last: Seq(5), ..VOLUME }, false);
+        note();
+        assert_eq!(shelf.figures().damaged, 0);
+        // The files were read again, and another one has the number.
+        shelf.replace(vec![VOLUME], Vec::new());
+        note();
+        assert_eq!(shelf.figures().damaged, 0);
+        let seen = shelf.view();
+        shelf.update_last(Volume { end: 700, last: Seq(12), ..VOLUME }, true);
+        shelf.note_damage(&seen.volumes[0], seen.finding);
+        assert_eq!(shelf.figures().damaged, 1, "what is appended heals nothing");
+    }
 }
