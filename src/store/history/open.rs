@@ -51,19 +51,7 @@ pub fn open(
     let next_number = next_number(&*disk)?;
     let mut left = Left { disk: &*disk, files: Vec::new() };
     left.remove_strays(&numbers)?;
-    let mut heads = Vec::new();
-    for &number in &numbers {
-        match head_of(&*disk, number) {
-            Ok(Some(head)) if head.server != identity.0 || head.incarnation > identity.1 => {
-                tracing::warn!(number, "a file of history belongs to other data; it is left alone");
-            }
-            Ok(head) => heads.push((number, head)),
-            Err(error) => {
-                tracing::warn!(%error, number, "a file of history can't be read");
-                heads.push((number, None));
-            }
-        }
-    }
+    let heads = heads_of(&*disk, &numbers, identity);
     // The volumes are found aside: who looks something up meanwhile has those before.
     let mut volumes: Vec<Volume> = Vec::new();
     let mut last = None;
@@ -131,6 +119,28 @@ pub fn open(
     Ok(history)
 }
 
+/// The heads of the volumes of this data, oldest first; `None`: it can't be read.
+fn heads_of(
+    disk: &dyn Disk,
+    numbers: &BTreeSet<u64>,
+    (server, incarnation): (ServerId, Incarnation),
+) -> Vec<(u64, Option<Head>)> {
+    let mut heads = Vec::new();
+    for &number in numbers {
+        match head_of(disk, number) {
+            Ok(Some(head)) if head.server != server || head.incarnation > incarnation => {
+                tracing::warn!(number, "a file of history belongs to other data; it is left alone");
+            }
+            Ok(head) => heads.push((number, head)),
+            Err(error) => {
+                tracing::warn!(%error, number, "a file of history can't be read");
+                heads.push((number, None));
+            }
+        }
+    }
+    heads
+}
+
 /// Goes on with the last volume, if it is given, or behind it, if the journal has what comes next.
 fn go_on_behind(
     history: &mut History,
@@ -173,10 +183,12 @@ fn untils_of(
         let next = firsts.get(&head.incarnation);
         let until = next.map_or(by_journal, |next| by_journal.min(Seq(next.0.saturating_sub(1))));
         // What can't be read now may have something.
-        if has_batch(disk, head, until).unwrap_or(true) {
-            if is_planted(Bug::HistoryUpToTheNextOnly) {
-                firsts.clear();
-            }
+        let has_one = has_batch(disk, head, until).unwrap_or(true);
+        let is_next_only = is_planted(Bug::HistoryUpToTheNextOnly);
+        if is_next_only {
+            firsts.clear();
+        }
+        if has_one || is_next_only {
             let first = firsts.entry(head.incarnation).or_insert(head.first);
             *first = head.first.min(*first);
         }
