@@ -16,7 +16,8 @@ use addrd_client::protocol::{
     Incarnation, NetworkId, Opcode, OwnerId, ProjectId, Revision, Seq, ServerId, Status, Text,
 };
 use addrd_client::{
-    BackoffLimits, Client, Deleted, Error, Sessions, Settings, TlsFailure, of_owner, plain_allocate,
+    BackoffLimits, Client, Deleted, Error, Sessions, Settings, Tls, TlsFailure, Trust, of_owner,
+    plain_allocate,
 };
 use bytes::{Bytes, BytesMut};
 use std::time::Duration;
@@ -394,6 +395,58 @@ async fn an_alert_of_tls_says_that_tls_is_needed() {
     let needed = matches!(&error, Error::Tls { failure: TlsFailure::Needed, .. });
     let place = peer.settings().endpoints[0].to_string();
     assert!(needed && error.to_string().contains(&place), "{error}");
+}
+
+/// TLS that believes a certificate which nobody has.
+fn distrustful() -> Tls {
+    let pinned = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    Tls::new(Trust::Pinned(pinned), None, None).unwrap()
+}
+
+/// Alert, fatal: unknown_ca (RFC 8446 section 6).
+const UNKNOWN_CA: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 48];
+
+impl Peer {
+    /// The next connection, something of its handshake read.
+    async fn accept_tls(&self) -> TcpStream {
+        let accepted = tokio::time::timeout(Duration::from_secs(60), self.listener.accept());
+        let (mut stream, _) = accepted.await.expect("the client to try again").unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), 0x16);
+        stream
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_cut_off_is_tried_again_and_one_that_is_refused_is_not() {
+    let peer = Peer::new().await;
+    let settings = Settings { tls: Some(distrustful()), ..peer.settings() };
+    let connecting = spawn(Client::connect(settings));
+    // Bytes that are unread reset it, else it just ends: a server that starts anew does both.
+    for is_reset in [true, false, true, false] {
+        let mut stream = peer.accept_tls().await;
+        if !is_reset {
+            let _ = stream.read(&mut [0; 4_096]).await.unwrap();
+        }
+    }
+    let mut stream = peer.accept_tls().await;
+    stream.write_all(&UNKNOWN_CA).await.unwrap();
+    let error = connecting.await.unwrap().unwrap_err();
+    assert!(matches!(&error, Error::Tls { failure: TlsFailure::Refused(_), .. }), "{error}");
+}
+
+#[tokio::test]
+async fn tls_fails_for_good_only_when_it_failed_at_every_endpoint() {
+    let (first, second) = (Peer::new().await, Peer::new().await);
+    let endpoints = [first.settings().endpoints, second.settings().endpoints].concat();
+    let settings = Settings { tls: Some(distrustful()), endpoints, ..first.settings() };
+    let connecting = spawn(Client::connect(settings));
+    first.accept_tls().await.write_all(&UNKNOWN_CA).await.unwrap();
+    // That the second doesn't answer says nothing of its certificate.
+    drop(second.accept_tls().await);
+    first.accept_tls().await.write_all(&UNKNOWN_CA).await.unwrap();
+    second.accept_tls().await.write_all(&UNKNOWN_CA).await.unwrap();
+    let error = connecting.await.unwrap().unwrap_err();
+    assert!(matches!(&error, Error::Tls { failure: TlsFailure::Refused(_), .. }), "{error}");
 }
 
 #[tokio::test]
