@@ -1,6 +1,8 @@
 //! The command line as people and scripts use it: the real program against a real server, and for
 //! answers that a healthy server does not give, against a peer whose frames the test writes.
 
+#[path = "cli/access.rs"]
+mod access;
 #[path = "cli/adoption.rs"]
 mod adoption;
 #[path = "cli/backups.rs"]

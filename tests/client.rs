@@ -7,10 +7,14 @@ mod program;
 
 use addrd_client::protocol::message::{
     AllocationFilter, Batch, BatchItem, BatchMode, BatchResult, EventKind, EventObject, Fences,
-    Lookup, NetworkCreate, NetworkDelete, PortFilter, Release, Strategy, SubnetCreate, SubnetKind,
-    SuspectList, Target, Watch,
+    Grant, Lookup, NetworkCreate, NetworkDelete, PortFilter, PrincipalCreate, PrincipalUpdate,
+    Release, Strategy, SubnetCreate, SubnetKind, SuspectList, Target, TokenCreate, TokenRevoke,
+    Verb, Verbs, Watch,
 };
-use addrd_client::protocol::{NetworkId, OwnerId, Setting, Slot, Status, SubnetId};
+use addrd_client::protocol::{
+    NetworkId, OwnerId, PrincipalId, Revision, Setting, Slot, Status, SubnetId, Text, TokenHash,
+    TokenId,
+};
 use addrd_client::{BackoffLimits, Change, Client, Deleted, Error, Settings, plain_allocate};
 use program::Server;
 use rustix::process::Signal;
@@ -88,6 +92,45 @@ async fn every_operation_answers_in_its_type() {
     assert!(matches!(deleted, Deleted::ByJob(_)));
     client.deleted(deleted).await.unwrap();
     assert!(client.network_get(NETWORK).await.unwrap_err().is(Status::NOT_FOUND));
+}
+
+#[tokio::test]
+async fn principals_and_tokens_are_made_changed_and_ended() {
+    let server = Server::dev();
+    let client = Client::connect(settings(&server.place)).await.unwrap();
+    let principal_id = PrincipalId::from_u128(7);
+    let name = Text::new("cni").unwrap();
+    let create =
+        PrincipalCreate { principal_id, name: Some(name.clone()), ..PrincipalCreate::default() };
+    let made = client.principal_create(create.clone()).await.unwrap();
+    assert!(!made.repeated && client.principal_create(create).await.unwrap().repeated);
+    assert_eq!(client.principal_get(principal_id).await.unwrap(), made);
+    assert_eq!(client.principal_find(name).await.unwrap(), made);
+    let (token_id, hash) = (TokenId(1), TokenHash([2; 32]));
+    let token = TokenCreate { principal_id, token_id, hash, life_ms: 0 };
+    assert_eq!(client.token_create(token).await.unwrap().tokens[0].token_id, token_id);
+    let revoke = TokenRevoke { token_id, after_ms: 3_600_000 };
+    let ending = client.token_revoke(revoke).await.unwrap();
+    assert!(ending.tokens[0].time_left_ms.is_some_and(|left| left <= 3_600_000));
+    let verbs = Verbs::NONE.with(Verb::Read);
+    let grants = Setting::Value(vec![Grant { project_id: None, verbs, manager: None }]);
+    let expected = made.revision;
+    let update = PrincipalUpdate { principal_id, expected, grants, ..PrincipalUpdate::default() };
+    // The token has changed it.
+    assert!(client.principal_update(update.clone()).await.unwrap_err().is(Status::STALE));
+    let update = PrincipalUpdate { expected: ending.revision, ..update };
+    assert_eq!(client.principal_update(update).await.unwrap().grants[0].verbs, verbs);
+    let other =
+        PrincipalCreate { principal_id: PrincipalId::from_u128(8), ..PrincipalCreate::default() };
+    client.principal_create(other).await.unwrap();
+    let listed = client.principals(None).page_objects(1).take(usize::MAX).await.unwrap();
+    let ids: Vec<_> = listed.iter().map(|principal| principal.principal_id).collect();
+    assert_eq!(ids, [principal_id, PrincipalId::from_u128(8)]);
+    let named = client.principals(Text::new("cn").ok()).take(usize::MAX).await.unwrap();
+    assert_eq!(named.len(), 1);
+    client.principal_delete(principal_id, Revision(0)).await.unwrap();
+    let gone = client.principal_delete(principal_id, Revision(0)).await.unwrap_err();
+    assert!(gone.is(Status::NOT_FOUND));
 }
 
 /// Allocates for many owners while the server ends and comes back; what it is told must be so.

@@ -17,6 +17,8 @@
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "process/access.rs"]
+mod access;
 #[path = "process/backups.rs"]
 mod backups;
 #[path = "process/checkers.rs"]

@@ -43,7 +43,7 @@ impl TokenSource {
     ///
     /// # Errors
     /// [`Error::Settings`] names the file and what is wrong with it.
-    pub(crate) async fn read(&self) -> Result<Token, Error> {
+    pub async fn read(&self) -> Result<Token, Error> {
         let path = match self {
             Self::Fixed(token) => return Ok(token.clone()),
             Self::File(path) => path.clone(),

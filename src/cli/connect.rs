@@ -3,7 +3,7 @@
 use super::context::{self, Kept};
 use super::fault::Fault;
 use super::global::Global;
-use addrd_client::{Endpoint, Sessions, Settings};
+use addrd_client::{Endpoint, Sessions, Settings, TokenSource};
 use addrd_protocol::{ProjectId, ServerId, Text};
 use std::time::Duration;
 
@@ -26,6 +26,9 @@ pub(crate) fn settings(global: &Global, sessions: Sessions) -> Result<Settings, 
         (true, true) => context.tls.tls()?,
         _ => global.tls.tls()?,
     };
+    // A token is never shown to servers that it isn't for.
+    let kept = context.token_file.as_ref().filter(|_| global.server.is_empty());
+    let token = global.token_file.as_ref().or(kept).cloned().map(TokenSource::File);
     let server_id = match (global.server.is_empty(), &context.server_id) {
         (true, Some(text)) => Some(server_id(text)?),
         _ => None,
@@ -33,6 +36,7 @@ pub(crate) fn settings(global: &Global, sessions: Sessions) -> Result<Settings, 
     Ok(Settings {
         endpoints,
         tls,
+        token,
         sessions,
         server_id,
         project,

@@ -18,7 +18,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Servers and settings under a name: set, use, list, delete.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Context {
-    /// Keeps the given --server, --project and --tls-* under a name.
+    /// Keeps the given --server, --project, --token-file and --tls-* under a name.
     #[command(
         after_help = "Examples:\n  addrd context set prod --server a.example:2337,b.example:2337\n  \
                       addrd context set prod --server a.example --tls-ca ca.pem"
@@ -64,6 +64,9 @@ pub(crate) struct Kept {
     /// The only server that is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) server_id: Option<String>,
+    /// File with the token for its servers. Its path; a context keeps no secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) token_file: Option<PathBuf>,
     /// How its servers are spoken to.
     #[serde(default, skip_serializing_if = "TlsOptions::is_empty")]
     pub(crate) tls: TlsOptions,
@@ -209,10 +212,12 @@ fn set(session: &Session, contexts: &mut Contexts, set: Set) -> Result<(), Fault
     let tls = session.global.tls.absolute()?;
     // What can't be used is told now, not at the next command.
     tls.tls()?;
+    let token_file = session.global.token_file.as_ref().map(std::path::absolute).transpose()?;
     let kept = Kept {
         server: session.global.server.clone(),
         project: session.global.project.clone(),
         server_id: set.server_id.map(|id| id.to_string()),
+        token_file,
         tls,
     };
     if contexts.contexts.is_empty() {

@@ -1,5 +1,6 @@
 //! Durations as people type and read them: 90s, 15m, 1h, 7d. Knows no clock.
 
+use addrd_protocol::message::principal::TOKEN_LIFE_MS_MOST;
 use addrd_protocol::message::renew::{LEASE_MS_MAX, LEASE_MS_MIN};
 use addrd_protocol::message::subnet::QUARANTINE_MS_MAX;
 
@@ -28,6 +29,16 @@ pub(crate) fn lease(text: &str) -> Result<u64, String> {
     let parsed = ms(text).filter(|ms| (LEASE_MS_MIN..=LEASE_MS_MAX).contains(ms));
     parsed
         .ok_or_else(|| "expected a duration from 1s to 3650d, such as 90s, 15m, 1h, 7d".to_owned())
+}
+
+/// How long something goes on that ends, ms; 0 = not at all.
+///
+/// # Errors
+/// What was expected.
+pub(crate) fn grace(text: &str) -> Result<u64, String> {
+    let parsed = if text == "0" { Some(0) } else { ms(text) };
+    let expected = || "expected 0 or a duration up to 3650d, such as 30s, 1h, 7d".to_owned();
+    parsed.filter(|ms| *ms <= TOKEN_LIFE_MS_MOST).ok_or_else(expected)
 }
 
 /// How long addresses rest, ms; 0 = not at all.

@@ -108,6 +108,7 @@ impl Fault {
                 Some("`addrd serve --dev` starts a server to try things with")
             }
             Self::Client(Error::Tls { failure, .. }) => tls_hint(failure),
+            Self::Client(Error::Refused(failure)) => access_hint(failure.status),
             _ => None,
         };
         if let Some(hint) = hint {
@@ -158,6 +159,20 @@ fn tls_hint(failure: &TlsFailure) -> Option<&'static str> {
         TlsFailure::NotSpoken => Some("leave --tls-ca out, or name another server or port"),
         TlsFailure::Untrusted(_) => Some("see --tls-ca, --tls-pin and --tls-server-name"),
         TlsFailure::Refused(_) => Some("see --tls-certificate and --tls-key"),
+        _ => None,
+    }
+}
+
+/// What to do when the server doesn't know who this is, or doesn't let it do that.
+fn access_hint(status: Status) -> Option<&'static str> {
+    match status {
+        Status::UNAUTHENTICATED => Some(
+            "show who you are: --token-file FILE (or ADDRD_TOKEN_FILE), or --tls-certificate; on the server's machine \
+             its user and root are let in with --server unix:PATH",
+        ),
+        Status::NOT_ALLOWED => Some(
+            "who has the verb administer can give it: `addrd principal update NAME --add-grant PROJECT:VERB`",
+        ),
         _ => None,
     }
 }

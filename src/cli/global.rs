@@ -2,6 +2,7 @@
 
 use super::tls::TlsOptions;
 use clap::ValueEnum;
+use std::path::PathBuf;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -39,6 +40,16 @@ pub(crate) struct Global {
     /// Project, as an id or `default`
     #[arg(long, global = true, env = "ADDRD_PROJECT", hide_env_values = true, value_name = "ID")]
     pub(crate) project: Option<String>,
+
+    /// File with the token that shows the server who this is; others must not be able to read it
+    #[arg(
+        long,
+        global = true,
+        env = "ADDRD_TOKEN_FILE",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
+    pub(crate) token_file: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) tls: TlsOptions,

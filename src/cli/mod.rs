@@ -1,6 +1,7 @@
 //! The command line: reads arguments, asks the server through the client, prints. Decides nothing
 //! about addresses.
 
+mod access_view;
 mod allocate;
 mod allocation;
 mod ask;
@@ -15,6 +16,7 @@ mod fault;
 mod find;
 mod free;
 mod global;
+mod grant;
 mod held;
 mod history;
 mod hold;
@@ -30,6 +32,7 @@ mod owner;
 mod pin;
 mod pool;
 mod port;
+mod principal;
 mod project;
 mod release;
 mod renew;
@@ -45,6 +48,7 @@ mod subnet_change;
 mod table;
 mod time;
 mod tls;
+mod token;
 mod top;
 mod transaction;
 mod transfer;
@@ -135,6 +139,12 @@ enum Command {
     /// Subnet pools: create, get, list, update, delete, preview.
     #[command(subcommand)]
     Pool(pool::Pool),
+    /// Principals, who may do what: create, get, list, update, delete.
+    #[command(subcommand)]
+    Principal(principal::Principal),
+    /// Tokens of principals: create, list, revoke, rotate.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Jobs of the server: get, list, wait.
     #[command(subcommand)]
     Job(job::Job),
@@ -272,6 +282,8 @@ async fn ask_server(session: &Session, command: Command) -> Result<(), Fault> {
         Command::Project(project) => project::run(session, project).await,
         Command::Scope(scope) => scope::run(session, scope).await,
         Command::Pool(pool) => pool::run(session, pool).await,
+        Command::Principal(principal) => principal::run(session, principal).await,
+        Command::Token(token) => token::run(session, token).await,
         Command::Job(job) => job::run(session, job).await,
         Command::Server(server) => server::run(session, server).await,
         Command::Allocate(allocate) => allocate::run(session, allocate).await,

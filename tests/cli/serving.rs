@@ -61,6 +61,7 @@ fn settings_of_the_client_do_not_disturb_a_server() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = program();
     command.env("ADDRD_SERVER", "127.0.0.1:1").env("ADDRD_CONTEXT", "here");
+    command.env("ADDRD_TOKEN_FILE", "/nowhere");
     command.env("ADDRD_PROJECT", "default").args(["serve", "--dev", "--http", "", "--data"]);
     command.arg(folder.path().join("data")).args(["--listen", "192.0.2.1:0"]);
     let error = run(command).fails(2);

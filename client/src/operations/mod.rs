@@ -10,6 +10,7 @@ mod manager;
 mod network;
 mod pages;
 mod port;
+mod principal;
 mod subnet;
 
 pub use allocation::plain_allocate;

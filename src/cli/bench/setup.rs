@@ -283,12 +283,17 @@ pub(super) async fn open(
     settings: &Settings,
     count: u32,
 ) -> Result<Vec<(OwnedFd, Vec<u8>)>, Fault> {
+    let token = match &settings.token {
+        Some(source) => Some(source.read().await?),
+        None => None,
+    };
     let mut lines = Vec::new();
     for _ in 0..count {
         let hello = Hello {
             session: SessionId(uuid::Uuid::new_v4()),
             epoch: 1,
             server_id: settings.server_id,
+            token: token.clone(),
             ..plain_hello()
         };
         lines.push(open_one(settings, &hello).await?);

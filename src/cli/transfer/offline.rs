@@ -34,7 +34,8 @@ pub(super) fn run(session: &Session, import: &Import, directory: &Path) -> Resul
         ..Config::default()
     };
     let endpoints = vec![Endpoint::Unix(socket)];
-    let settings = Settings { endpoints, ..session.settings(Sessions::Random)? };
+    // This server is ours and knows nobody: a token that is for another would be refused.
+    let settings = Settings { endpoints, token: None, ..session.settings(Sessions::Random)? };
     let made = serve::serve_during(&config, import::import(session, import, settings));
     if made.is_err() || session.global.dry_run {
         // What was refused is of no use; why it was is told first.

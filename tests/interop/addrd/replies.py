@@ -1,6 +1,6 @@
 """The bodies of replies: which layout answers which operation (SPEC.md sections 4, 7 to 10)."""
 
-from . import history, managers, ports
+from . import access, history, managers, ports
 from .layout import Items, KindItems, Layout, Plain, Tag
 from .parts import (
     ALLOCATION, NEXT, OTHER, PAGE_OBJECTS_MAX, PLACE, RESERVED, gather_address, gather_prefix, page, quota, revision,
@@ -412,7 +412,7 @@ REPLIES = {
     "pin_create": ("pin", ports.PIN),
     "pin_delete": ("empty", EMPTY),
     "pin_list": ("pins", page(ports.PIN)),
-} | managers.replies(ALLOCATION) | history.REPLIES
+} | managers.replies(ALLOCATION) | history.REPLIES | access.REPLIES
 
 
 def reply_form(opcode, status):

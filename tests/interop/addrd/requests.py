@@ -2,7 +2,7 @@
 
 import ipaddress
 
-from . import history, managers, ports, watch
+from . import access, history, managers, ports, watch
 from .layout import KindItems, Layout, PlacedItems, Tag
 from .parts import (
     CURSOR, FENCES, MANAGER_BYTES_MAX, RESERVED, SUBNET_NAMES, fenced, gather_fences, gather_prefix,
@@ -44,6 +44,7 @@ HELLO = Layout(
         0x8001: Tag("server_id", Id()),
         0x8003: Tag("manager", manager()),
         0x8004: Tag("host", Text()),
+        0x8005: Tag("token", access.Token()),
     },
     gather=gather_hello,
 )
@@ -527,4 +528,4 @@ REQUESTS = {
     "hold_cancel": HOLD_END,
     "hold_release": HOLD_RELEASE,
     "transfer": TRANSFER,
-} | ports.REQUESTS | managers.REQUESTS | history.REQUESTS
+} | ports.REQUESTS | managers.REQUESTS | history.REQUESTS | access.REQUESTS

@@ -79,6 +79,13 @@ OPCODES = {
     0x0424: "pool_update",
     0x0425: "pool_delete",
     0x0426: "pool_preview",
+    0x0431: "principal_create",
+    0x0432: "principal_get",
+    0x0433: "principal_list",
+    0x0434: "principal_update",
+    0x0435: "principal_delete",
+    0x0441: "token_create",
+    0x0442: "token_revoke",
     0x0501: "segment_create",
     0x0502: "segment_get",
     0x0503: "segment_list",
@@ -100,6 +107,7 @@ NETWORK_NONE = (
     "hello", "ping", "server_status", "job_get", "job_list", "clock_accept", "server_adopt", "backup_read", "network_list",
     "network_find", "transaction", "unwatch", "manager_list", "renew_host", "end_host", "host_lease_list",
     "project_create", "project_get", "project_list", "project_update", "project_delete", "scope_list", "pool_list",
+    "principal_create", "principal_get", "principal_list", "principal_update", "principal_delete", "token_create", "token_revoke",
 )
 NETWORK_OPTIONAL = (
     "lookup", "reconcile", "renew_owner", "suspect_list", "scope_get", "pool_get", "watch", "history",
@@ -200,6 +208,8 @@ STATUSES = {
     0x0301: "WRONG_SERVER",
     0x0302: "SESSION_REPLACED",
     0x0303: "SESSION_STALE",
+    0x0304: "UNAUTHENTICATED",
+    0x0305: "NOT_ALLOWED",
     0x0401: "BUSY",
     0x0402: "TIMED_OUT",
     0x0403: "STORAGE_FULL",
@@ -232,7 +242,7 @@ EVENT_KINDS = {
     10: "allocation", 11: "job", 12: "level",
 }
 WATCH_END_REASONS = {1: "slow", 2: "relist"}
-GOAWAY_REASONS = {1: "shutdown", 2: "session_replaced", 3: "idle", 4: "slow_reader"}
+GOAWAY_REASONS = {1: "shutdown", 2: "session_replaced", 3: "idle", 4: "slow_reader", 5: "access_ended"}
 LOOKUP_KINDS = {1: "address", 2: "owner"}
 QUOTAS = ("addresses", "prefixes", "networks", "subnets", "ports", "resting")
 QUOTA_MAX = (1 << 53) - 1
