@@ -345,8 +345,10 @@ pub const RECONCILE_SLICE_OBJECTS: usize = 256;
 /// Bytes of the records of such a slice: a rest each.
 pub const RECONCILE_SLICE_RECORD_BYTES_MAX: usize = RECONCILE_SLICE_OBJECTS * REST_RECORD_BYTES_MAX;
 
-/// Hosts that have a lease, in all projects; each worker has all of them, at about 500 bytes each: 50 MB.
+/// Hosts that have a lease, in all projects; each worker has all of them, at about 900 bytes each: 90 MB.
 pub const HOST_LEASES_MAX: u64 = 100_000;
+/// Hosts without a lease whose last life a worker remembers, at about 600 bytes each with the longest names: 2.5 MB.
+pub const FORMER_LIVES_MAX: usize = 4_096;
 /// Leases that a slice looks at between two drains.
 pub const EXPIRY_SLICE_OBJECTS: usize = 256;
 /// Bytes of the records of such a slice: a rest each, of holds fewer, with the texts that they had.

@@ -100,6 +100,8 @@ pub(crate) enum Bug {
     SeenSuspectsForgotten,
     /// A list of suspects goes on behind a worker that has more.
     SuspectsOfWorkerLeftOut,
+    /// A list of suspects goes on where another run of the server left it.
+    SuspectsOfFormerRun,
     /// What is transferred keeps its revision.
     TransferKeepsRevision,
     /// What is transferred is still found under its former key, and not under the new one.
@@ -310,6 +312,7 @@ mod tests {
              what_stays_suspect_is_listed_once_whatever_comes_and_goes",
         ),
         (Bug::SuspectsOfWorkerLeftOut, "allocator::tests::suspects::pages_without_suspects_go_on"),
+        (Bug::SuspectsOfFormerRun, "allocator::tests::suspects::a_cursor_of_a_former_run_is_stale"),
         (
             Bug::ChosenWhileAdopting,
             "allocator::tests::adoption::nothing_is_chosen_whatever_way_it_is_asked_for",

@@ -186,6 +186,40 @@ async fn a_quota_says_what_it_limits() {
     house.stop().await;
 }
 
+/// Every list of section 8, and what goes on like one: a cursor that it did not make is out of its range.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cursor_that_a_list_did_not_make_is_out_of_range() {
+    const LISTS: [&str; 13] = [
+        "- job_list",
+        "- network_list",
+        "- project_list",
+        "- scope_list",
+        "- pool_list",
+        "- suspect_list",
+        "n suspect_list",
+        "n subnet_list",
+        "n allocation_list",
+        "n segment_list",
+        "n host_list",
+        "n port_list",
+        "n pin_list",
+    ];
+    let house = House::start(2, Bounds::default());
+    for (number, list) in (0xa000..).zip(LISTS) {
+        for (at, cursor) in (0..).zip(["", "ff", "00112233", &"ff".repeat(22), &"7e".repeat(64)]) {
+            let text = format!(
+                r#"n network_create
+                   {list} {{"limit": 0, "cursor": "{cursor}"}}"#
+            );
+            let outcome = script::run(&house, number * 16 + at, &text).await;
+            assert_eq!(outcome.status, Status::OUT_OF_RANGE, "{list} {cursor:?}: {outcome:?}");
+            let field = outcome.failure.and_then(|failure| failure.field);
+            assert_eq!(field.as_ref().map(|field| field.as_str()), Some("cursor"), "{list}");
+        }
+    }
+    house.stop().await;
+}
+
 /// A row that names a test elsewhere names one that is there and that expects the status.
 #[test]
 fn tests_that_rows_name_are_there() {

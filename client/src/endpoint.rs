@@ -43,8 +43,7 @@ impl Endpoint {
     pub async fn open_with(&self, tls: Option<&Tls>) -> Result<Transport, ConnectionError> {
         match (self, self.open().await?, tls) {
             (Self::Tcp { host, .. }, Transport::Tcp(stream), Some(tls)) => {
-                let stream = tls.handshake(host, stream).await;
-                stream.map(|stream| Transport::Tls(Box::new(stream))).map_err(ConnectionError::Tls)
+                Ok(Transport::Tls(Box::new(tls.handshake(host, stream).await?)))
             }
             (_, stream, _) => Ok(stream),
         }

@@ -69,6 +69,8 @@ pub(crate) fn changes_something(opcode: Opcode) -> bool {
             | Opcode::SERVER_STATUS
             | Opcode::WATCH
             | Opcode::UNWATCH
+            | Opcode::HISTORY
+            | Opcode::BACKUP_READ
             | Opcode::JOB_GET
             | Opcode::JOB_LIST
             | Opcode::NETWORK_GET
@@ -81,6 +83,9 @@ pub(crate) fn changes_something(opcode: Opcode) -> bool {
             | Opcode::ALLOCATION_GET
             | Opcode::ALLOCATION_LIST
             | Opcode::LOOKUP
+            | Opcode::SUSPECT_LIST
+            | Opcode::MANAGER_LIST
+            | Opcode::HOST_LEASE_LIST
             | Opcode::PROJECT_GET
             | Opcode::PROJECT_LIST
             | Opcode::SCOPE_GET
@@ -88,5 +93,89 @@ pub(crate) fn changes_something(opcode: Opcode) -> bool {
             | Opcode::POOL_GET
             | Opcode::POOL_LIST
             | Opcode::POOL_PREVIEW
+            | Opcode::SEGMENT_GET
+            | Opcode::SEGMENT_LIST
+            | Opcode::HOST_LIST
+            | Opcode::PORT_GET
+            | Opcode::PORT_LIST
+            | Opcode::PIN_LIST
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What may have happened although no answer came. All others read, open or close something of the connection, or
+    /// look into what is told to this client alone.
+    const CHANGES: &[Opcode] = &[
+        Opcode::CLOCK_ACCEPT,
+        Opcode::SERVER_ADOPT,
+        Opcode::NETWORK_CREATE,
+        Opcode::NETWORK_UPDATE,
+        Opcode::NETWORK_DELETE,
+        Opcode::SUBNET_CREATE,
+        Opcode::SUBNET_UPDATE,
+        Opcode::SUBNET_DELETE,
+        Opcode::SUBNET_EXCLUDE,
+        Opcode::SUBNET_INCLUDE,
+        Opcode::SUBNET_ONBOARD,
+        Opcode::ALLOCATE,
+        Opcode::RELEASE,
+        Opcode::ALLOCATION_UPDATE,
+        Opcode::BATCH,
+        Opcode::RENEW,
+        Opcode::RENEW_OWNER,
+        Opcode::TRANSACTION,
+        Opcode::HOLD_CONFIRM,
+        Opcode::HOLD_CANCEL,
+        Opcode::HOLD_RELEASE,
+        Opcode::TRANSFER,
+        Opcode::RECONCILE,
+        Opcode::RENEW_HOST,
+        Opcode::END_HOST,
+        Opcode::PROJECT_CREATE,
+        Opcode::PROJECT_UPDATE,
+        Opcode::PROJECT_DELETE,
+        Opcode::SCOPE_CREATE,
+        Opcode::SCOPE_UPDATE,
+        Opcode::SCOPE_DELETE,
+        Opcode::POOL_CREATE,
+        Opcode::POOL_UPDATE,
+        Opcode::POOL_DELETE,
+        Opcode::SEGMENT_CREATE,
+        Opcode::SEGMENT_UPDATE,
+        Opcode::SEGMENT_DELETE,
+        Opcode::SEGMENT_HOSTS,
+        Opcode::PORT_CREATE,
+        Opcode::PORT_UPDATE,
+        Opcode::PORT_DELETE,
+        Opcode::PIN_CREATE,
+        Opcode::PIN_DELETE,
+    ];
+    /// Frames that no ticket carries: the lane's own, and the server's.
+    const OF_LANES: &[Opcode] =
+        &[Opcode::HELLO, Opcode::GOAWAY, Opcode::ERROR, Opcode::EVENTS, Opcode::WATCH_END];
+
+    /// A read whose answer was lost is no change of unknown outcome, whatever it reads; a change is one, also one that this
+    /// version doesn't know.
+    #[test]
+    fn every_operation_changes_something_or_reads() {
+        for &opcode in Opcode::ALL.iter().filter(|opcode| !OF_LANES.contains(opcode)) {
+            assert_eq!(changes_something(opcode), CHANGES.contains(&opcode), "{}", opcode.name());
+        }
+        assert!(CHANGES.iter().all(|opcode| opcode.is_known()));
+        assert!(changes_something(Opcode(0x7fff)));
+    }
+
+    /// By their names: whoever adds one has to say which it is.
+    #[test]
+    fn what_gets_or_lists_is_no_change() {
+        let reads = ["_get", "_list", "_find", "_read", "_preview"];
+        for opcode in Opcode::ALL {
+            if reads.iter().any(|end| opcode.name().ends_with(end)) {
+                assert!(!changes_something(*opcode), "{}", opcode.name());
+            }
+        }
+    }
 }

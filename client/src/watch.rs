@@ -142,7 +142,10 @@ impl Changes {
                 Ok(()) => return Ok(()),
                 Err(ConnectError::Final(error)) => return Err(error),
                 Err(ConnectError::Again(error, after)) => {
-                    self.lost(after);
+                    // Without a connection the route has moved on by itself.
+                    if self.connection.is_some() {
+                        self.lost(after);
+                    }
                     error
                 }
             };

@@ -8,14 +8,16 @@ use addrd_client::protocol::codec::{
 };
 use addrd_client::protocol::message::Cursor;
 use addrd_client::protocol::message::{
-    Failure, GoAway, GoAwayReason, Hello, HelloReply, Network, NetworkDelete, NetworkPage, Reply,
-    Request, RequestHeader,
+    Failure, GoAway, GoAwayReason, Hello, HelloReply, HostLease, HostLeaseList, HostLeasePage,
+    HostLeaseState, ManagerList, ManagerPage, ManagerUse, Network, NetworkDelete, NetworkPage,
+    OnEnd, Reply, Request, RequestHeader,
 };
 use addrd_client::protocol::{
     Incarnation, NetworkId, Opcode, OwnerId, ProjectId, Revision, Seq, ServerId, Status, Text,
 };
 use addrd_client::{
-    BackoffLimits, Client, Deleted, Error, Sessions, Settings, TlsFailure, of_owner, plain_allocate,
+    BackoffLimits, Client, Deleted, Error, Sessions, Settings, Tls, TlsFailure, Trust, of_owner,
+    plain_allocate,
 };
 use bytes::{Bytes, BytesMut};
 use std::time::Duration;
@@ -395,6 +397,58 @@ async fn an_alert_of_tls_says_that_tls_is_needed() {
     assert!(needed && error.to_string().contains(&place), "{error}");
 }
 
+/// TLS that believes a certificate which nobody has.
+fn distrustful() -> Tls {
+    let pinned = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    Tls::new(Trust::Pinned(pinned), None, None).unwrap()
+}
+
+/// Alert, fatal: unknown_ca (RFC 8446 section 6).
+const UNKNOWN_CA: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 48];
+
+impl Peer {
+    /// The next connection, something of its handshake read.
+    async fn accept_tls(&self) -> TcpStream {
+        let accepted = tokio::time::timeout(Duration::from_secs(60), self.listener.accept());
+        let (mut stream, _) = accepted.await.expect("the client to try again").unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), 0x16);
+        stream
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_cut_off_is_tried_again_and_one_that_is_refused_is_not() {
+    let peer = Peer::new().await;
+    let settings = Settings { tls: Some(distrustful()), ..peer.settings() };
+    let connecting = spawn(Client::connect(settings));
+    // Bytes that are unread reset it, else it just ends: a server that starts anew does both.
+    for is_reset in [true, false, true, false] {
+        let mut stream = peer.accept_tls().await;
+        if !is_reset {
+            let _ = stream.read(&mut [0; 4_096]).await.unwrap();
+        }
+    }
+    let mut stream = peer.accept_tls().await;
+    stream.write_all(&UNKNOWN_CA).await.unwrap();
+    let error = connecting.await.unwrap().unwrap_err();
+    assert!(matches!(&error, Error::Tls { failure: TlsFailure::Refused(_), .. }), "{error}");
+}
+
+#[tokio::test]
+async fn tls_fails_for_good_only_when_it_failed_at_every_endpoint() {
+    let (first, second) = (Peer::new().await, Peer::new().await);
+    let endpoints = [first.settings().endpoints, second.settings().endpoints].concat();
+    let settings = Settings { tls: Some(distrustful()), endpoints, ..first.settings() };
+    let connecting = spawn(Client::connect(settings));
+    first.accept_tls().await.write_all(&UNKNOWN_CA).await.unwrap();
+    // That the second doesn't answer says nothing of its certificate.
+    drop(second.accept_tls().await);
+    first.accept_tls().await.write_all(&UNKNOWN_CA).await.unwrap();
+    second.accept_tls().await.write_all(&UNKNOWN_CA).await.unwrap();
+    let error = connecting.await.unwrap().unwrap_err();
+    assert!(matches!(&error, Error::Tls { failure: TlsFailure::Refused(_), .. }), "{error}");
+}
+
 #[tokio::test]
 async fn broken_replies_cost_the_connection_and_not_the_request() {
     let peer = Peer::new().await;
@@ -553,6 +607,74 @@ async fn lists_follow_their_cursors_over_empty_pages() {
     let ids: Vec<u128> =
         all.await.unwrap().unwrap().iter().map(|n| n.network_id.0.as_u128()).collect();
     assert_eq!(ids, [1, 2, 3]);
+}
+
+/// A server that goes round in a place would be asked for ever.
+#[tokio::test]
+async fn a_list_that_goes_on_where_it_was_is_an_error_and_no_loop() {
+    let peer = Peer::new().await;
+    let (client, mut line, _) = peer.client(peer.settings(), 100).await;
+    let mut list = client.networks(None);
+    let all = spawn(async move { (list.collect().await, list) });
+    let next = Some(Cursor(Bytes::from_static(&[7])));
+    let page = |next: &Option<Cursor>| {
+        let page = NetworkPage { position: Seq(1), items: Vec::new(), next: next.clone() };
+        Reply::Networks(Box::new(page))
+    };
+    for _ in 0..2 {
+        let (header, _) = line.request().await;
+        line.reply(header.opcode, header.request_id, &page(&next)).await;
+    }
+    let (ended, mut list) = all.await.unwrap();
+    assert!(matches!(ended, Err(Error::Protocol(_))), "{ended:?}");
+    // The same page is asked for again.
+    let rest = spawn(async move { list.collect().await });
+    let (header, request) = line.request().await;
+    let Request::NetworkList(asked) = request else { panic!("{request:?}") };
+    assert_eq!(asked.page.cursor, next);
+    line.reply(header.opcode, header.request_id, &page(&None)).await;
+    assert_eq!(rest.await.unwrap().unwrap(), []);
+}
+
+/// The same of lists that go on behind a name: one that is not further, and none at all.
+#[tokio::test]
+async fn names_that_go_on_where_they_were_are_an_error_and_no_loop() {
+    let peer = Peer::new().await;
+    let (client, mut line, _) = peer.client(peer.settings(), 100).await;
+    let managers = |name: Option<&str>| {
+        let name = name.map(|name| Text::new(name).unwrap());
+        let item = |name| ManagerUse { name: Some(name), hosts: 1, allocations: 1 };
+        let page = ManagerPage { items: name.map(item).into_iter().collect(), more: true };
+        Reply::Managers(Box::new(page))
+    };
+    let leases = |host: &str| {
+        let item = HostLease {
+            host: Text::new(host).unwrap(),
+            time_left_ms: 1,
+            following: 0,
+            life: 1,
+            state: HostLeaseState::Running,
+            on_end: OnEnd::Report,
+        };
+        Reply::HostLeases(Box::new(HostLeasePage { items: vec![item], more: true }))
+    };
+    for second in [Some("b"), Some("a"), None] {
+        let client = client.clone();
+        let all = spawn(async move { client.managers(ManagerList::default()).await });
+        for name in [Some("b"), second] {
+            let (header, _) = line.request().await;
+            line.reply(header.opcode, header.request_id, &managers(name)).await;
+        }
+        let ended = all.await.unwrap();
+        assert!(matches!(ended, Err(Error::Protocol(_))), "{second:?}: {ended:?}");
+    }
+    let list = HostLeaseList { manager: Text::new("cni").unwrap(), after: None, limit: 0 };
+    let all = spawn(async move { client.host_leases(list).await });
+    for _ in 0..2 {
+        let (header, _) = line.request().await;
+        line.reply(header.opcode, header.request_id, &leases("b")).await;
+    }
+    assert!(matches!(all.await.unwrap(), Err(Error::Protocol(_))));
 }
 
 #[tokio::test]

@@ -78,6 +78,9 @@ pub(super) enum Fit {
 }
 
 impl Calls {
+    /// Bytes that the map of parts takes beside the rest.
+    pub(super) const PARTS_BYTES: usize = PART_WORDS * 8 + 16;
+
     /// How a part fits that comes at this time. No part is on its way for as long as the longest grace: after that a lower
     /// number is that of a new call, so a host whose numbers once were too high is not locked out for ever.
     pub(super) fn fit(&self, part: &Reconcile, at: Tick) -> Fit {

@@ -137,7 +137,7 @@ impl Shard {
     fn end_term(&mut self, host: u32, term: &HostTerm, sink: &mut impl EffectSink) {
         let Some(of) = self.ledger.hosts.name_of(host) else { return };
         let HostTerm { since, life, on_end, .. } = *term;
-        let following = self.ledger.hosts.following(host, Some(term));
+        let following = self.ledger.hosts.following(host);
         if self.tells_hosts {
             self.host_ends.push(HostEnd { of: of.clone(), on_end, following });
         }
@@ -145,6 +145,7 @@ impl Shard {
             // Whoever is first writes it: from here on it is so for all of them, also after a restart.
             self.ledger.hosts.end_present(host, term);
             self.ledger.hosts.drop_lease(&of, life);
+            self.ledger.hosts.former.note(&of, life);
             sink.push(&Effect::HostLeaseGone { of: Box::new(of), life });
         } else if self.tells_hosts {
             let deadline = self.ledger.hosts.term_end(term);
@@ -249,7 +250,7 @@ impl Shard {
         HostLease {
             host: name,
             time_left_ms: if state == HostLeaseState::Running { left.max(1) } else { 0 },
-            following: hosts.following(host, None),
+            following: hosts.following_any(host),
             life: term.map_or_else(|| hosts.highest_life(host), |term| term.life),
             state,
             on_end: term.map_or(OnEnd::Release, |term| term.on_end),
@@ -291,7 +292,7 @@ struct Whole {
     was: HostLeaseState,
     /// Allocations that follow it.
     following: u64,
-    /// The highest life that something follows.
+    /// The highest life that something follows, or the last one of a lease that ended not long ago.
     highest: u64,
 }
 
@@ -310,6 +311,7 @@ impl Whole {
         for shard in shards.iter_mut() {
             shard.set_time(at);
             shard.act_for(None);
+            highest = highest.max(shard.ledger.hosts.former.last_of(&of));
             let Some(host) = shard.find_leased(&of) else {
                 is_missing = true;
                 continue;
@@ -320,7 +322,7 @@ impl Whole {
                 is_missing = true;
                 continue;
             };
-            following += shard.ledger.hosts.following(host, Some(&found));
+            following += shard.ledger.hosts.following(host);
             let state = shard.state_of_term(here.as_ref());
             if state as u8 > was as u8 {
                 was = state;
@@ -454,6 +456,7 @@ pub(super) fn end_host(
             shard.ledger.hosts.end_present(host, &term);
         }
         shard.ledger.hosts.drop_lease(&of, life);
+        shard.ledger.hosts.former.note(&of, life);
     }
     sink.push(&Effect::HostLeaseGone { of: Box::new(of), life });
     Ok(EndedHost { following, was, more: false })

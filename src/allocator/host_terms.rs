@@ -9,6 +9,8 @@ use super::slab::NIL;
 use crate::model::{HostLeaseRow, HostName, ProjectId, Tick};
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::OnEnd;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 /// The lease of a host.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +30,90 @@ impl HostTerm {
     /// Whether what follows a life goes on with this lease.
     pub(super) fn has(&self, life: u64) -> bool {
         (self.since..=self.life).contains(&life) || is_planted(Bug::FormerLifeGoesOn)
+    }
+}
+
+/// Lives that nothing is of: without a lease there is no present.
+pub(super) const NO_PRESENT: (u64, u64) = (1, 0);
+
+impl Host {
+    /// Whether what follows a life is counted as following the present.
+    fn is_present(&self, life: u64) -> bool {
+        (self.present.0..=self.present.1).contains(&life)
+    }
+
+    /// The first life of a range, and the network, in which something follows it.
+    fn first_following(&self, lives: RangeInclusive<u64>) -> Option<(u64, u32)> {
+        let places = (*lives.start(), 0)..=(*lives.end(), u32::MAX);
+        self.following.range(places).next().copied()
+    }
+
+    fn follows_any(&self, lives: RangeInclusive<u64>) -> bool {
+        self.first_following(lives).is_some()
+    }
+
+    /// Counts what follows the present once that is another one.
+    ///
+    /// Shape: a renewal looks at nothing; a present that widens at the lives that are new in it, and one that begins anew, at
+    /// its own: one as a rule, since a life has followers only from its begin on.
+    fn count_present(&mut self, (since, life): (u64, u64)) {
+        let (old_since, old_life) = self.present;
+        let is_wider = old_since <= old_life && since == old_since && life >= old_life;
+        let (from, start) =
+            if is_wider { (old_life.saturating_add(1), self.present_count) } else { (since, 0) };
+        self.present = (since, life);
+        self.present_count = start;
+        if from <= life && (!is_wider || life > old_life) {
+            self.present_count +=
+                self.lives.range(from..=life).map(|(_, count)| count).sum::<u64>();
+        }
+    }
+}
+
+/// Ranges of lives, of which none has what another has.
+///
+/// Shape: as many as something follows at most, since a range is put only where something does, and looked up in their logarithm.
+#[derive(Debug, Default)]
+pub(super) struct Lives(BTreeMap<u64, u64>);
+
+impl Lives {
+    fn has(&self, life: u64) -> bool {
+        self.0.range(..=life).next_back().is_some_and(|(_, last)| *last >= life)
+    }
+
+    /// The lowest of them.
+    fn first(&self) -> Option<RangeInclusive<u64>> {
+        self.0.first_key_value().map(|(first, last)| *first..=*last)
+    }
+
+    /// Puts a range, one with those that it meets.
+    fn insert(&mut self, lives: RangeInclusive<u64>) {
+        let (mut first, mut last) = lives.into_inner();
+        while let Some((at, end)) = self.meeting(first, last) {
+            (first, last) = (first.min(at), last.max(end));
+            self.0.remove(&at);
+        }
+        self.0.insert(first, last);
+    }
+
+    /// Takes a range out of whatever it meets.
+    fn remove(&mut self, lives: RangeInclusive<u64>) {
+        let (first, last) = lives.into_inner();
+        while let Some((at, end)) = self.meeting(first, last) {
+            self.0.remove(&at);
+            if at < first {
+                self.0.insert(at, first - 1);
+            }
+            if end > last {
+                self.0.insert(last + 1, end);
+            }
+        }
+    }
+
+    /// The last of them that has anything of a range.
+    fn meeting(&self, first: u64, last: u64) -> Option<(u64, u64)> {
+        let (at, end) = self.0.range(..=last).next_back()?;
+        (*end >= first).then_some((*at, *end))
     }
 }
 
@@ -64,7 +150,7 @@ impl Hosts {
                 OnEnd::Report => None,
                 OnEnd::Release => Some(self.term_end(term)),
             },
-            _ if self.host(host).ended.contains(&life) => Some(0),
+            _ if self.host(host).ended.has(life) => Some(0),
             _ => Some(self.terms.granted_until()),
         }
     }
@@ -89,8 +175,9 @@ impl Hosts {
         let HostLeaseRow { since, life, on_end, overdue, deadline, .. } = *row;
         let of = self.host_mut(host);
         of.term = Some(HostTerm { since, life, on_end, overdue, lease, deadline });
+        of.count_present((since, life));
         // A number that was used before, of which nothing is left, may begin again.
-        of.ended.retain(|ended| !(since..=life).contains(ended));
+        of.ended.remove(since..=life);
         self.look_for_ended(host);
         self.enlist(host);
     }
@@ -105,6 +192,7 @@ impl Hosts {
         }
         let old = self.take_term(host);
         self.terms.forget(host, &old);
+        self.host_mut(host).count_present(NO_PRESENT);
         self.look_for_ended(host);
         self.enlist(host);
         self.drop_if_idle(host);
@@ -166,30 +254,31 @@ impl Hosts {
     /// The lease of a host has ended, and with it its present: what followed has had all the grace there was. What
     /// is of no present is not of it, and goes on as long as a grace does.
     pub(super) fn end_present(&mut self, host: u32, term: &HostTerm) {
-        let of = self.host_mut(host);
         let since = if is_planted(Bug::FormerLifeEndsWithLease) { 0 } else { term.since };
-        of.ended.extend(of.lives.range(since..=term.life).map(|(life, _)| *life));
+        let of = self.host_mut(host);
+        if of.follows_any(since..=term.life) {
+            of.ended.insert(since..=term.life);
+        }
         self.ended.insert(host);
     }
 
     /// What followed a life that has ended so: an allocation.
     ///
-    /// Shape: looks at each life that nothing follows any more once.
+    /// Shape: looks at each range of lives that nothing follows any more once.
     pub(super) fn next_without_grace(&mut self, host: u32) -> Option<u32> {
         loop {
             let of = self.host_mut(host);
-            let life = *of.ended.first()?;
-            if let Some(place) = of.following.range((life, 0)..=(life, u32::MAX)).next().copied() {
+            let lives = of.ended.first()?;
+            if let Some(place) = of.first_following(lives.clone()) {
                 return self.first_of(host, place);
             }
-            of.ended.pop_first();
+            of.ended.remove(lives);
         }
     }
 
     /// One of those that follow the present of a host.
     pub(super) fn next_following(&self, host: u32, term: &HostTerm) -> Option<u32> {
-        let present = (term.since, 0)..=(term.life, u32::MAX);
-        let place = *self.host(host).following.range(present).next()?;
+        let place = self.host(host).first_following(term.since..=term.life)?;
         self.first_of(host, place)
     }
 
@@ -198,20 +287,24 @@ impl Hosts {
         self.host(host).following.last().map_or(0, |(life, _)| *life)
     }
 
-    /// Allocations that follow the present of a host, or (without a lease) any life of it.
-    pub(super) fn following(&self, host: u32, term: Option<&HostTerm>) -> u64 {
-        let lives = &self.host(host).lives;
-        match term {
-            Some(term) => lives.range(term.since..=term.life).map(|(_, count)| count).sum(),
-            None => lives.values().sum(),
-        }
+    /// Allocations that follow the present of a host: those that its lease ends, or lets go on.
+    pub(super) fn following(&self, host: u32) -> u64 {
+        self.host(host).present_count
+    }
+
+    /// Allocations that follow any life of a host.
+    pub(super) fn following_any(&self, host: u32) -> u64 {
+        self.host(host).following_count
     }
 
     /// Something follows a life of a host from now on.
     pub(super) fn follow(&mut self, host: u32, life: u64, network: u32) {
+        let is_first = self.host_mut(host).following.insert((life, network));
+        self.following_groups += usize::from(is_first);
         let of = self.host_mut(host);
-        of.following.insert((life, network));
         *of.lives.entry(life).or_default() += 1;
+        of.following_count += 1;
+        of.present_count += u64::from(of.is_present(life));
         if !of.term.is_some_and(|term| term.has(life)) {
             self.ending.insert(host);
         }
@@ -223,12 +316,16 @@ impl Hosts {
         if life == 0 {
             return;
         }
+        self.following_groups -= usize::from(is_last);
         let of = self.host_mut(host);
         if is_last {
             of.following.remove(&(life, network));
         }
+        let is_present = of.is_present(life);
         if let Some(count) = of.lives.get_mut(&life) {
             *count -= 1;
+            of.following_count -= 1;
+            of.present_count -= u64::from(is_present);
             if *count == 0 {
                 of.lives.remove(&life);
             }
@@ -279,12 +376,18 @@ impl Hosts {
     /// What does not hold of leases.
     pub(super) fn check_terms(&self, at: u32, host: &Host, found: &mut Vec<String>) {
         let is_timed = |term: &HostTerm| term.overdue || self.terms.has(at, &term.lease);
+        let (since, life) = host.term.map_or(NO_PRESENT, |term| (term.since, term.life));
+        let present = host.lives.iter().filter(|(of, _)| (since..=life).contains(*of));
+        let present: u64 = present.map(|(_, count)| count).sum();
         let counted: u64 = host.following.iter().map(|place| self.count_of(at, *place)).sum();
         let key = host.name.clone().map(|name| (host.manager, name));
         let listed = key.is_some_and(|key| self.listed.get(&key) == Some(&at));
         let wanted = host.term.is_some() || !host.following.is_empty();
         if !host.term.as_ref().is_none_or(is_timed)
             || counted != host.lives.values().sum::<u64>()
+            || counted != host.following_count
+            || present != host.present_count
+            || (since, life) != host.present
             || listed != wanted
         {
             found.push(format!("the lease of host {:?} is out of place", host.name));

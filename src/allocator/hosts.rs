@@ -12,12 +12,13 @@
 
 use super::calls::Calls;
 use super::deadlines::Deadlines;
-use super::host_terms::HostTerm;
+use super::former_lives::FormerLives;
+use super::host_terms::{HostTerm, Lives, NO_PRESENT};
 use super::slab::{Arena, NIL};
 use crate::limits::{
     CALLS_WITHOUT_GROUP_MAX, CLAIM_MS_MAX, HOSTS_WITHOUT_ALLOCATIONS_MAX, RECONCILE_LOOKS_MAX,
 };
-use crate::model::{ProjectId, Text, Tick};
+use crate::model::{HostName, ProjectId, Text, Tick};
 use crate::planted::{Bug, is_planted};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,6 +74,15 @@ pub(super) struct Hosts {
     pub(super) leased_by: BTreeMap<ProjectId, u64>,
     /// Hosts that have a lease, or of which something follows a life.
     pub(super) listed: BTreeMap<(u32, Text), u32>,
+    /// The last lives of hosts whose leases have ended.
+    pub(super) former: FormerLives,
+    /// Groups whose members follow a life.
+    pub(super) following_groups: usize,
+    /// Calls of hosts, and hosts that have any.
+    calls: usize,
+    called: usize,
+    /// Bytes of the names of managers and hosts.
+    text_bytes: usize,
 }
 
 /// A manager of a project.
@@ -98,8 +108,13 @@ pub(super) struct Host {
     pub(super) following: BTreeSet<(u64, u32)>,
     /// How many follow each life.
     pub(super) lives: BTreeMap<u64, u64>,
+    /// How many follow any life, and how many one of the present of its lease: a renewal counts nothing.
+    pub(super) following_count: u64,
+    pub(super) present_count: u64,
+    /// The first and the last life of that present; see [`NO_PRESENT`].
+    pub(super) present: (u64, u64),
     /// Lives that ended with their lease and may be followed still: they had all the grace there was.
-    pub(super) ended: BTreeSet<u64>,
+    pub(super) ended: Lives,
     /// Its lease.
     pub(super) term: Option<HostTerm>,
     /// What it was told of what lives.
@@ -143,6 +158,15 @@ struct Member {
     stamp: u64,
 }
 
+/// Bytes of orders (B-trees) that have so many entries together, about: the first entry of each takes a node, and behind that nodes
+/// are two thirds full.
+const fn order_bytes<T>(orders: usize, entries: usize) -> usize {
+    /// Entries of a node of the standard library's B-trees.
+    const NODE_ENTRIES: usize = 11;
+    let orders = if orders < entries { orders } else { entries };
+    (orders * NODE_ENTRIES + (entries - orders) * 3 / 2) * size_of::<T>()
+}
+
 impl Hosts {
     pub(super) fn new() -> Self {
         Self {
@@ -167,6 +191,11 @@ impl Hosts {
             overdue: 0,
             leased_by: BTreeMap::new(),
             listed: BTreeMap::new(),
+            former: FormerLives::default(),
+            following_groups: 0,
+            calls: 0,
+            called: 0,
+            text_bytes: 0,
         }
     }
 
@@ -175,16 +204,45 @@ impl Hosts {
         self.hosts.count()
     }
 
-    /// Bytes, without texts.
+    /// Bytes of all that is known of managers and hosts, their texts too.
+    ///
+    /// Shape: counts nothing; an order that a host has of its own takes a whole node as soon as one thing is in it, so few things on
+    /// many hosts take more than many on few.
     pub(super) fn bytes(&self) -> usize {
-        /// What a host has besides its place: its places in orders, its calls.
-        const HOST_BYTES: usize = 256;
+        /// What the allocator and the sharing of a text take beside its bytes.
+        const TEXT_BYTES: usize = 56;
+        let (managers, hosts) = (self.managers.count() as usize, self.hosts.count() as usize);
+        let (followed, places) = (self.listed.len(), self.following_groups);
         self.managers.bytes()
             + self.hosts.bytes()
             + self.groups.bytes()
             + self.members.bytes()
             + self.terms.bytes()
-            + (self.managers.count() + self.hosts.count()) as usize * HOST_BYTES
+            + self.text_bytes
+            + (managers + hosts) * TEXT_BYTES
+            + order_bytes::<((ProjectId, Text), u32)>(1, managers)
+            + order_bytes::<(HostKey, u32)>(1, hosts)
+            + order_bytes::<(ProjectId, HostPlace)>(1, hosts)
+            + order_bytes::<(GroupKey, u32)>(hosts, self.groups.count() as usize)
+            + order_bytes::<((u32, Text), u32)>(1, followed)
+            + order_bytes::<(u64, u32)>(followed, places)
+            + order_bytes::<(u64, u64)>(followed, places)
+            + order_bytes::<(CallScope, Calls)>(self.called, self.calls)
+            + self.calls * Calls::PARTS_BYTES
+            + order_bytes::<(u32, Claim)>(1, self.claims.len())
+            + order_bytes::<(u32, u64, u32)>(1, self.claims_of.len())
+            + order_bytes::<(u64, u32)>(1, self.empty.len())
+            + order_bytes::<(HostName, HostName, u64)>(1, self.former.count())
+    }
+
+    /// The calls of a host about a network, or all; made if there were none.
+    pub(super) fn calls_of(&mut self, host: u32, scope: CallScope) -> &mut Calls {
+        let of = self.hosts.at_mut(host);
+        self.called += usize::from(of.calls.is_empty());
+        of.calls.entry(scope).or_insert_with(|| {
+            self.calls += 1;
+            Calls::default()
+        })
     }
 
     /// The last stamp that was given.
@@ -417,6 +475,7 @@ impl Hosts {
         let found = self.find_manager(project, manager);
         let of = found.unwrap_or_else(|| {
             let name = super::owned(manager);
+            self.text_bytes += name.len();
             let made = Manager { project, name: name.clone(), hosts: 0, allocations: 0, known: 0 };
             let at = self.managers.insert(made);
             self.managers_by_name.insert((project, name), at);
@@ -424,6 +483,7 @@ impl Hosts {
         });
         self.find_host(of, host).unwrap_or_else(|| {
             let name = host.map(super::owned);
+            self.text_bytes += name.as_ref().map_or(0, |name| name.len());
             let (groups, calls) = (BTreeMap::new(), BTreeMap::new());
             let (name_of, claims) = (name.clone(), 0);
             let made = Host {
@@ -436,7 +496,10 @@ impl Hosts {
                 queued: None,
                 following: BTreeSet::new(),
                 lives: BTreeMap::new(),
-                ended: BTreeSet::new(),
+                following_count: 0,
+                present_count: 0,
+                present: NO_PRESENT,
+                ended: Lives::default(),
                 term: None,
             };
             let at = self.hosts.insert(made);
@@ -563,6 +626,8 @@ impl Hosts {
         };
         if let Some(bare) = of.calls.keys().copied().find(is_bare) {
             of.calls.remove(&bare);
+            self.calls -= 1;
+            self.called -= usize::from(of.calls.is_empty());
             self.releasing.remove(&(host, bare));
         }
     }
@@ -573,6 +638,9 @@ impl Hosts {
         for scope in of.calls.keys() {
             self.releasing.remove(&(host, *scope));
         }
+        self.calls -= of.calls.len();
+        self.called -= usize::from(!of.calls.is_empty());
+        self.text_bytes -= of.name.as_ref().map_or(0, |name| name.len());
         if let Some(turn) = of.queued {
             self.empty.remove(&turn);
         }
@@ -584,6 +652,7 @@ impl Hosts {
         self.hosts_by_number.remove(&(of.project, (manager, host)));
         of.known -= 1;
         if of.known == 0 {
+            self.text_bytes -= of.name.len();
             self.managers_by_name.remove(&(of.project, of.name.clone()));
             self.managers.remove(manager);
         }
@@ -658,6 +727,15 @@ impl Hosts {
             if claims != host.claims || !queued {
                 found.push(format!("host {:?} claims {} of {claims}", host.name, host.claims));
             }
+        }
+        let calls: Vec<usize> = self.hosts.iter().map(|(_, host)| host.calls.len()).collect();
+        let called = calls.iter().filter(|count| **count > 0).count();
+        let follow = self.groups.iter().filter(|(_, group)| group.life != 0).count();
+        let of_hosts = self.hosts.iter().filter_map(|(_, host)| host.name.as_ref());
+        let names = self.managers.iter().map(|(_, manager)| &manager.name).chain(of_hosts);
+        let figures = (calls.iter().sum(), called, follow, names.map(|name| name.len()).sum());
+        if figures != (self.calls, self.called, self.following_groups, self.text_bytes) {
+            found.push(format!("what hosts take is counted wrong: it is {figures:?}"));
         }
         if self.hosts_by_number.len() != self.hosts.count() as usize {
             found.push("the order of numbers has hosts that are not there".to_owned());

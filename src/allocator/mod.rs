@@ -14,6 +14,7 @@ mod check;
 mod classify;
 mod deadlines;
 mod departed;
+mod former_lives;
 mod free_map;
 mod gather;
 mod growth;

@@ -73,7 +73,7 @@ impl Shard {
         hosts.pin(host, true);
         hosts.make_room_for(host, calls_of);
         let (now, era) = (hosts.now(), hosts.era);
-        let calls = hosts.host_mut(host).calls.entry(calls_of).or_default();
+        let calls = hosts.calls_of(host, calls_of);
         let is_complete = calls.take(request, now, tick);
         let (mut listed, mut elsewhere) = (0, 0);
         for &member in &named.members {
@@ -85,7 +85,7 @@ impl Shard {
             }
         }
         if is_complete {
-            let calls = hosts.host_mut(host).calls.entry(calls_of).or_default();
+            let calls = hosts.calls_of(host, calls_of);
             let began = calls.last.as_ref().map_or(0, |call| call.began);
             if !is_adopting {
                 calls.complete(tick, era);

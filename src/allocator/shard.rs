@@ -200,6 +200,8 @@ pub struct Shard {
     pub(super) ended: u32,
     /// Which of the server's shards it is, from 0; those of one server differ.
     pub(super) number: u16,
+    /// Which run of the server it lives in: no two runs have the same.
+    pub(super) run: u64,
     /// Records at which creation ends.
     records_most: u64,
 }
@@ -258,8 +260,15 @@ impl Shard {
             host_ends: Vec::new(),
             ended: 0,
             number,
+            run: 0,
             records_most: settings.records_max / 100 * RECORDS_FULL_PERCENT,
         }
+    }
+
+    /// Says which run of the server it lives in: a number that no other run has, the same for all of its shards. Clients
+    /// see it in cursors.
+    pub const fn set_run(&mut self, run: u64) {
+        self.run = run;
     }
 
     /// Begins or ends adoption mode.

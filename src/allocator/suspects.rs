@@ -10,11 +10,11 @@ use super::Shard;
 use super::hosts::{CallScope, GroupKey, HostPlace};
 use super::pages::{HEAD_BYTES, Kind, behind_head, foreign, head};
 use super::reconcile::behind;
-use super::refusal::Refused;
+use super::refusal::{Refused, refuse_field};
 use super::shard::{At, Scope};
 use super::slab::NIL;
 use crate::limits::LIST_OBJECTS_MAX;
-use crate::model::ProjectId;
+use crate::model::{ProjectId, Status};
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::list::CURSOR_BYTES_MAX;
 use addrd_protocol::message::reconcile::SUSPECTS_MAX;
@@ -32,8 +32,8 @@ struct Place {
     seen: u64,
 }
 
-/// Bytes of a cursor: what each begins with, shard, manager, host, network, life, member, stamp, what was seen.
-const CURSOR_BYTES: usize = HEAD_BYTES + 2 + 4 + 4 + 4 + 8 + 4 + 8 + 8;
+/// Bytes of a cursor: what each begins with, shard, run, era, manager, host, network, life, member, stamp, what was seen.
+const CURSOR_BYTES: usize = HEAD_BYTES + 2 + 8 + 8 + 4 + 4 + 4 + 8 + 4 + 8 + 8;
 const _: () = assert!(CURSOR_BYTES <= CURSOR_BYTES_MAX);
 
 impl Place {
@@ -49,9 +49,11 @@ impl Place {
         Self { host, group, member: NIL, stamp: 0, seen: 0 }
     }
 
-    fn write(&self, at: &At, shard: u16) -> Cursor {
+    fn write(&self, at: &At, shard: u16, (run, era): (u64, u64)) -> Cursor {
         let mut bytes = head(Kind::Suspect, at);
         bytes.extend_from_slice(&shard.to_be_bytes());
+        bytes.extend_from_slice(&run.to_be_bytes());
+        bytes.extend_from_slice(&era.to_be_bytes());
         for number in [self.host.0, self.host.1, self.group.0] {
             bytes.extend_from_slice(&number.to_be_bytes());
         }
@@ -62,17 +64,19 @@ impl Place {
         Cursor(bytes.into())
     }
 
-    /// The shard that a cursor stands in, and where there.
-    fn read(at: &At, cursor: &Cursor) -> Result<(u16, Self), Refused> {
+    /// The shard that a cursor stands in, the run and the era in which it was made, and where it stands there.
+    fn read(at: &At, cursor: &Cursor) -> Result<(u16, (u64, u64), Self), Refused> {
         let mut rest = behind_head(Kind::Suspect, at, cursor)?;
         let shard = u16::from_be_bytes(take(&mut rest)?);
+        let made = (u64::from_be_bytes(take(&mut rest)?), u64::from_be_bytes(take(&mut rest)?));
         let host = (u32::from_be_bytes(take(&mut rest)?), u32::from_be_bytes(take(&mut rest)?));
         let group = (u32::from_be_bytes(take(&mut rest)?), u64::from_be_bytes(take(&mut rest)?));
         let member = u32::from_be_bytes(take(&mut rest)?);
         let stamp = u64::from_be_bytes(take(&mut rest)?);
         let seen = u64::from_be_bytes(take(&mut rest)?);
         let is_whole = rest.is_empty();
-        is_whole.then_some((shard, Self { host, group, member, stamp, seen })).ok_or_else(foreign)
+        let place = Self { host, group, member, stamp, seen };
+        is_whole.then_some((shard, made, place)).ok_or_else(foreign)
     }
 }
 
@@ -113,11 +117,7 @@ impl Shard {
     ) -> Result<Suspects, Refused> {
         let from = match &request.cursor {
             None => Place::FIRST,
-            Some(cursor) => match Place::read(at, cursor)? {
-                (shard, place) if shard == self.number => place,
-                (shard, _) if shard < self.number => Place::FIRST,
-                _ => Place::END,
-            },
+            Some(cursor) => self.place_of_list(at, cursor)?,
         };
         let mut walk = Walk {
             viewer: scope.project,
@@ -127,8 +127,32 @@ impl Shard {
         };
         let end = self.walk_hosts(request, from, &mut walk);
         let more = end != Place::END;
-        let next = (more || network.is_none()).then(|| end.write(at, self.number));
+        let made = (self.run, self.ledger.hosts.era);
+        let next = (more || network.is_none()).then(|| end.write(at, self.number, made));
         Ok(Suspects { allocations: walk.found, more, next })
+    }
+
+    /// Where a list goes on in this shard.
+    ///
+    /// # Errors
+    /// `STALE` if the marks that it went through were forgotten since: numbers and stamps of another run stand for
+    /// something else, and what was marked anew may be behind what was seen. Only the shard in which the list stands
+    /// says that of its own era: in one before it nothing is left to list, and in one behind it nothing was listed yet.
+    fn place_of_list(&self, at: &At, cursor: &Cursor) -> Result<Place, Refused> {
+        let (shard, (run, era), place) = Place::read(at, cursor)?;
+        let is_here = shard == self.number;
+        let is_of_now = run == self.run && (!is_here || era == self.ledger.hosts.era);
+        if !is_of_now && !is_planted(Bug::SuspectsOfFormerRun) {
+            let message = format_args!(
+                "the server was restarted or forgot what calls missed since this list began; list again"
+            );
+            return Err(refuse_field(Status::STALE, "cursor", message));
+        }
+        Ok(match shard {
+            _ if is_here => place,
+            shard if shard < self.number => Place::FIRST,
+            _ => Place::END,
+        })
     }
 
     /// Looks at hosts from a place on; gives the place where the page ends.

@@ -108,6 +108,8 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
     let adoption = if boot.adopts_if_new { Tick(boot.hands.wall_ms().max(1)) } else { Tick(0) };
     let (mut store, is_new) = open(&boot.data, &boot.store, adoption)?;
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
+    // Not of the seed: that is a secret, and this is not.
+    let run = uuid::Uuid::new_v4().as_u64_pair().0;
     let records_max = boot.memory_records_max / u64::from(boot.workers.max(1));
     let settings = ShardSettings { seed, records_max };
     let mut recovery = Recovery::new(boot.workers, settings, Arc::clone(&boot.progress));
@@ -123,6 +125,7 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
     catalogue.set_usage_levels(boot.usage_levels);
     catalogue.set_restart_grace(boot.restart_grace_ms);
     for shard in &mut shards {
+        shard.set_run(run);
         shard.set_adopting(recovered.adoption != Tick(0));
         shard.set_restart_grace(boot.restart_grace_ms);
         shard.set_usage_levels(boot.usage_levels);

@@ -206,10 +206,15 @@ impl Historian {
                 break;
             }
         }
-        if let Phase::Running(running) = &mut self.phase
-            && running.history.sync().is_ok()
-        {
-            self.parts.kept.raise(running.last.0);
+        let Phase::Running(running) = &mut self.phase else { return };
+        match running.history.sync() {
+            Ok(()) => self.parts.kept.raise(running.last.0),
+            Err(refused) => {
+                let error = Broken::from(refused);
+                tracing::warn!(%error, "history couldn't be synced; the next start takes it again");
+                // The system may still give to read what it has lost, and the next start would believe it.
+                running.history.give_up_volume();
+            }
         }
     }
 
@@ -342,8 +347,11 @@ impl Historian {
         let unread = Phase::Unread(Tick(0));
         if let Phase::Running(mut running) = std::mem::replace(&mut self.phase, unread) {
             running.history.give_up_volume();
-            // Space for what is new is worth more than what is oldest.
-            if error.is_full() && running.history.give_up_oldest() {
+            // Space for what is new is worth more than what is oldest, but a disk that stays full gets no more
+            // for it: a volume now and then.
+            let is_time = now.since(self.gave_up_at) >= HISTORY_RETRY_MS;
+            if error.is_full() && is_time && running.history.give_up_oldest() {
+                self.gave_up_at = now;
                 retry_ms = 0;
             }
         }

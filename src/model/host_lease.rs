@@ -4,7 +4,7 @@ use super::{ProjectId, Text};
 use addrd_protocol::message::OnEnd;
 
 /// What names a host.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HostName {
     /// Its project.
     pub project: ProjectId,

@@ -291,7 +291,8 @@ fn pictures(path: &Path) -> Vec<(String, Vec<u8>, std::time::SystemTime)> {
 }
 
 fn checked(path: &Path) -> CheckReport {
-    check(Arc::new(RealDisk::read_only(path)), &settings(), &mut |_| ()).unwrap()
+    let disk = || Arc::new(RealDisk::read_only(path));
+    once_unlocked(|| check(disk(), &settings(), &mut |_| ())).unwrap()
 }
 
 #[test]

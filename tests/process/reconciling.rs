@@ -3,16 +3,16 @@
 //! after two complete calls behind the last crash.
 
 use super::pods::{Cluster, Counts, HOSTS, Keeper, LATE, Lane, NETWORKS, Pod, Shared, World, lock};
-use crate::support::network::{PROJECTS, subnet, text};
+use crate::support::network::{PROJECTS, network, subnet, text};
 use crate::support::seed::Choices;
 use crate::support::server::{Server, Site};
 use crate::support::{eventually, run, say, scale};
-use addrd_client::Client;
 use addrd_client::protocol::message::{
-    AllocationFilter, AllocationState, Live, NetworkCreate, ProjectCreate, Reconcile, Reply,
-    Request, Strategy,
+    Allocate, AllocateExtras, AllocationFilter, AllocationState, Batch, BatchItem, BatchMode, Live,
+    NetworkCreate, ProjectCreate, Reconcile, Reply, Request, Strategy, SuspectList,
 };
 use addrd_client::protocol::{NetworkId, OwnerId, ProjectId, Retry, Slot, Status};
+use addrd_client::{Client, Error, plain_allocate};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -407,5 +407,51 @@ fn what_lives_is_never_freed_through_kill_9_and_what_died_is_in_the_end() {
         }
         server.stop().await;
         site.check_is_clean();
+    });
+}
+
+/// A restart forgets what calls missed, and may change the number of workers: a list that had begun before is not whole, and
+/// says so instead of ending early.
+#[test]
+fn a_list_of_suspects_does_not_go_on_over_a_restart() {
+    run(Duration::from_secs(120), async {
+        let settings =
+            |workers: u16| format!("workers = {workers}\njournal_records_max = 262144\n");
+        let site = Site::new().with_config(&settings(3));
+        let server = site.start().await;
+        let client = site.client().await;
+        for (number, cidr) in (1..).zip(["10.0.0.0/23", "10.1.0.0/23", "10.2.0.0/23"]) {
+            let network = network(&client, number, &[cidr]).await;
+            let extras = AllocateExtras {
+                manager: Some(text("cni")),
+                host: Some(text("n1")),
+                ..AllocateExtras::default()
+            };
+            let items = (1..=200).map(|owner| {
+                let plain = plain_allocate(OwnerId::from_u128(number << 32 | owner));
+                BatchItem::Allocate(Allocate { extras: Some(Box::new(extras.clone())), ..plain })
+            });
+            let batch = Batch { mode: BatchMode::AllOrNothing, items: items.collect() };
+            let done = client.batch(network, batch).await.expect("a batch is answered");
+            assert_eq!(done.results.len(), 200);
+        }
+        let missed = call_of("cni", 0, 1, Vec::new());
+        let missed = Reconcile { host: text("n1"), ..missed };
+        client.reconcile(NetworkId::NIL, &missed, &[]).await.expect("a call is answered");
+        let mut list = client.suspects(NetworkId::NIL, SuspectList::default());
+        let first = list.next_page().await.expect("a page comes").expect("there are suspects");
+        assert!(!first.is_empty());
+        server.stop().await;
+        let site = site.with_config(&settings(1));
+        let server = site.start().await;
+        let Err(Error::Refused(stale)) = list.next_page().await else {
+            panic!("a list that is not whole went on");
+        };
+        assert_eq!((stale.status, stale.field), (Status::STALE, Some(text("cursor"))));
+        let again = Reconcile { call: 2, ..missed };
+        client.reconcile(NetworkId::NIL, &again, &[]).await.expect("a call is answered");
+        let all = client.suspects(NetworkId::NIL, SuspectList::default()).collect().await;
+        assert_eq!(all.expect("a list is whole").len(), 600);
+        server.stop().await;
     });
 }

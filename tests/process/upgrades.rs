@@ -40,6 +40,8 @@ const FOLDED: &[&str] = &[
     "allocate blue --owner counted --hold {token} --hold-item 3 --hold-for 10h",
     "pool create delegated 172.31.0.0/16 --default-length 24",
     "allocate --pool delegated --owner node-7 --lease 10h",
+    "principal create cni --grant all:read,allocate@m1 --certificate-name spiffe://cni --unix-user 4242",
+    "token create cni",
 ];
 
 /// What is done behind it and stands in the journal alone, since the server is killed then.
@@ -53,21 +55,26 @@ const JOURNALLED: &[&str] = &[
     "host-lease renew --manager m1 node-2 --lease 9h",
     "allocate blue --owner behind --manager m1 --host node-1 --follow-host",
     "allocate --pool delegated --owner node-8 --lease 10h",
+    "principal create late",
+    "token create late",
 ];
 
 /// What is ended or goes on later of what a format brought that those before it did not have.
-const SINCE: &[(u32, &[&str])] = &[(
-    2,
-    &[
-        "confirm --network blue --owner counted --token {token}",
-        "host-lease renew --manager m1 node-1 --lease 2h --on-end release",
-        "host-lease end --manager m1 node-2",
-        "renew --network blue --owner behind --lease 1h",
-        "renew --pool delegated --owner node-7 --lease 2h",
-        "renew --pool delegated --owner node-8 --lease 2h",
-        "history --owner leaving",
-    ],
-)];
+const SINCE: &[(u32, &[&str])] = &[
+    (
+        2,
+        &[
+            "confirm --network blue --owner counted --token {token}",
+            "host-lease renew --manager m1 node-1 --lease 2h --on-end release",
+            "host-lease end --manager m1 node-2",
+            "renew --network blue --owner behind --lease 1h",
+            "renew --pool delegated --owner node-7 --lease 2h",
+            "renew --pool delegated --owner node-8 --lease 2h",
+            "history --owner leaving",
+        ],
+    ),
+    (3, &["token rotate cni --overlap 1h", "principal update late --disable"]),
+];
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats")
@@ -156,7 +163,7 @@ fn unpack(packed: &[u8], data: &Path) {
 
 /// Everything that a server of this site says of what it has: an export, which leaves out what ends, and
 /// each allocation of each network as JSON, without the time that is left.
-fn told(site: &Site) -> String {
+fn told(site: &Site, format: u32) -> String {
     let mut told = String::from_utf8(done(site, "export")).expect("text");
     for what in ["blue", "rests", "rests --state quarantined", "lent"] {
         let list = done(site, &format!("list {what} -o jsonl"));
@@ -166,6 +173,16 @@ fn told(site: &Site) -> String {
                 *left = serde_json::Value::Bool(left != 0);
             }
             told.push_str(&format!("{held}\n"));
+        }
+    }
+    if format >= 3 {
+        let list = done(site, "principal list -o jsonl");
+        for line in String::from_utf8(list).expect("text").lines() {
+            let mut principal: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            for token in principal["tokens"].as_array_mut().expect("its tokens") {
+                token["age_ms"].take();
+            }
+            told.push_str(&format!("{principal}\n"));
         }
     }
     told
@@ -185,7 +202,7 @@ async fn write() {
     server.stop().await;
     let server = site.start().await;
     JOURNALLED.iter().for_each(|text| drop(done(&site, text)));
-    let told = told(&site);
+    let told = told(&site, FORMAT_VERSION);
     server.kill();
     std::fs::create_dir_all(fixtures()).expect("a folder");
     std::fs::write(file(FORMAT_VERSION, "packed"), pack(&site.data())).expect("written");
@@ -207,7 +224,7 @@ fn directories_of_every_format_open_with_all_that_is_in_them() {
             site.check_is_clean();
             let server = site.start().await;
             let expected = std::fs::read_to_string(file(format, "told.jsonl")).expect("its text");
-            assert_eq!(told(&site), expected, "format {format}");
+            assert_eq!(told(&site, format), expected, "format {format}");
             // What was begun then can be ended now.
             let held = format!("confirm --network blue --owner held --token {TOKEN}");
             let leaving =

@@ -19,6 +19,8 @@ pub(crate) struct Route {
     next: usize,
     /// Tries since the last success.
     failures: usize,
+    /// How many endpoints in a row failed over TLS.
+    tls_failures: usize,
     backoff: Backoff,
     /// Least wait before the next try.
     pause: Duration,
@@ -39,6 +41,7 @@ impl Route {
             lane,
             next: 0,
             failures: 0,
+            tls_failures: 0,
             backoff: Backoff::new(shared.settings.backoff),
             pause: Duration::ZERO,
         }
@@ -47,6 +50,7 @@ impl Route {
     /// The connection worked: the next failure is a first one.
     pub(crate) fn worked(&mut self) {
         self.failures = 0;
+        self.tls_failures = 0;
         self.backoff.reset();
     }
 
@@ -67,7 +71,22 @@ impl Route {
         shared: &Shared,
     ) -> Result<Connection<Transport>, ConnectError> {
         tokio::time::sleep(std::mem::take(&mut self.pause)).await;
-        let result = self.attempt(shared).await;
+        let result = match self.attempt(shared).await {
+            // Another endpoint may have the right certificate.
+            Err(ConnectError::Final(error @ Error::Tls { .. })) => {
+                self.tls_failures += 1;
+                if self.tls_failures >= shared.settings.endpoints.len() {
+                    self.tls_failures = 0;
+                    Err(ConnectError::Final(error))
+                } else {
+                    Err(ConnectError::Again(error, Duration::ZERO))
+                }
+            }
+            other => {
+                self.tls_failures = 0;
+                other
+            }
+        };
         if let Err(ConnectError::Again(_, after)) = &result {
             self.failures += 1;
             self.next = (self.next + 1) % shared.settings.endpoints.len();

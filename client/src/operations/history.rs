@@ -1,6 +1,6 @@
 //! What was: who held an address, what an owner held.
 
-use super::expect_reply;
+use super::{expect_reply, goes_on};
 use crate::client::Client;
 use crate::error::Error;
 use addrd_protocol::NetworkId;
@@ -12,13 +12,17 @@ impl Client {
     /// before the last one.
     ///
     /// # Errors
-    /// Refused: `HISTORY_OFF`, `NOT_FOUND` (the network), `OUT_OF_RANGE` (the cursor); others see [`Error`].
+    /// Refused: `HISTORY_OFF`, `NOT_FOUND` (the network), `OUT_OF_RANGE` (the cursor); [`Error::Protocol`] if it goes on where
+    /// it was asked to go on already; others see [`Error`].
     pub async fn history(
         &self,
         network: NetworkId,
         question: History,
     ) -> Result<HistoryPage, Error> {
+        let cursor = question.cursor.clone();
         let request = Request::History(Box::new(question));
-        Ok(*expect_reply!(self.call(&self.scope(network), &request).await?, History)?)
+        let page = *expect_reply!(self.call(&self.scope(network), &request).await?, History)?;
+        goes_on(page.next.is_none() || page.next != cursor)?;
+        Ok(page)
     }
 }

@@ -1,6 +1,6 @@
 //! Leases of hosts, and which hosts have one.
 
-use super::expect_reply;
+use super::{expect_reply, goes_on};
 use crate::client::Client;
 use crate::error::Error;
 use addrd_protocol::NetworkId;
@@ -51,10 +51,11 @@ impl Client {
             let page = *expect_reply!(reply, HostLeases)?;
             let last = page.items.last().map(|item| item.host.clone());
             items.extend(page.items);
-            match last.filter(|_| page.more) {
-                Some(last) => list.after = Some(last),
-                None => return Ok(items),
+            if !page.more {
+                return Ok(items);
             }
+            goes_on(last.is_some() && last > list.after)?;
+            list.after = last;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Managers and hosts: which there are, and what lives on them.
 
-use super::{Page, Pages, expect_reply};
+use super::{Page, Pages, expect_reply, goes_on};
 use crate::client::Client;
 use crate::error::Error;
 use addrd_protocol::NetworkId;
@@ -70,7 +70,8 @@ impl Client {
     /// looked at.
     ///
     /// What is suspect through the whole listing appears exactly once. Pages are as large as the server likes. Refused:
-    /// `NOT_FOUND` (the network). A server that tells 256 at most and has more is an [`Error::Protocol`].
+    /// `NOT_FOUND` (the network), `STALE` (between two pages the server was restarted or restored, or forgot what calls
+    /// missed: list again from the start). A server that tells 256 at most and has more is an [`Error::Protocol`].
     #[must_use]
     pub fn suspects(&self, network: NetworkId, filter: SuspectList) -> Pages<Allocation> {
         let request = move |page: PageRequest| {
@@ -101,10 +102,11 @@ impl Client {
             let page = *expect_reply!(reply, Managers)?;
             let last = page.items.last().map(|item| item.name.clone().unwrap_or_default());
             items.extend(page.items);
-            match last.filter(|_| page.more) {
-                Some(last) => list.after = Some(last),
-                None => return Ok(items),
+            if !page.more {
+                return Ok(items);
             }
+            goes_on(last.is_some() && last > list.after)?;
+            list.after = last;
         }
     }
 }

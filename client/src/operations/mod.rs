@@ -47,3 +47,12 @@ pub(crate) fn unexpected(reply: &Reply) -> Error {
     let kind = text.split(['(', ' ']).next().unwrap_or_default();
     Error::Protocol(format!("a reply of the kind {kind} is not the one to this operation"))
 }
+
+/// Whether a list goes on behind where it was asked to: a server that says the same place again would be asked for ever.
+///
+/// # Errors
+/// [`Error::Protocol`] if it doesn't.
+pub(crate) fn goes_on(is_further: bool) -> Result<(), Error> {
+    let message = "the server says that a list goes on where it was asked to go on already";
+    is_further.then_some(()).ok_or_else(|| Error::Protocol(message.to_owned()))
+}

@@ -1,6 +1,6 @@
 //! Networks and the server itself.
 
-use super::{Deleted, Page, Pages, expect_reply};
+use super::{Deleted, Page, Pages, expect_reply, goes_on};
 use crate::client::{Client, Scope};
 use crate::error::Error;
 use addrd_protocol::message::{
@@ -141,9 +141,10 @@ impl Client {
         let mut whole: Option<NetworkUsage> = None;
         let mut cursor = None;
         loop {
-            let usage = Usage { cursor, ..asked.clone() };
+            let usage = Usage { cursor: cursor.clone(), ..asked.clone() };
             let reply = self.call(&self.scope(network), &Request::Usage(Box::new(usage))).await?;
             let mut page = *expect_reply!(reply, Usage)?;
+            goes_on(page.next.is_none() || page.next != cursor)?;
             cursor = page.next.take();
             match &mut whole {
                 Some(whole) => whole.subnets.append(&mut page.subnets),

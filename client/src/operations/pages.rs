@@ -1,5 +1,6 @@
 //! Lists, page by page. Holds one page at a time.
 
+use super::goes_on;
 use crate::client::{Client, Scope};
 use crate::error::Error;
 use addrd_protocol::message::list::PAGE_OBJECTS_MAX;
@@ -19,7 +20,10 @@ pub(crate) struct Page<T> {
 /// The objects of a list in its order, fetched as they are taken.
 ///
 /// An object that exists through the whole listing appears exactly once. After an error the same
-/// page is asked for again.
+/// page is asked for again. A list that is refused with [`STALE`] has to begin anew: the server was restored since or, of
+/// suspects, restarted.
+///
+/// [`STALE`]: addrd_protocol::Status::STALE
 ///
 /// ```
 /// # mod peer { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/example_server.rs.in")); }
@@ -141,12 +145,14 @@ impl<T> Pages<T> {
     /// earlier page that were not taken are not in it.
     ///
     /// # Errors
-    /// Those of the page's request.
+    /// Those of the page's request; [`Error::Protocol`] if the server would have the same page asked for again and again.
     pub async fn next_page(&mut self) -> Result<Option<Vec<T>>, Error> {
         let Next::At(cursor) = &self.next else { return Ok(None) };
         let page = PageRequest { limit: self.page_objects, cursor: cursor.clone() };
         let answer = self.client.answer(&self.scope, &(self.request)(page)).await?;
         let page = (self.unpack)(answer.body.map_err(Error::Refused)?)?;
+        // Every page looks at something, so no server comes back to the same place.
+        goes_on(page.next.is_none() || page.next != *cursor)?;
         if matches!(self.next, Next::At(None)) {
             let incarnation = answer.incarnation;
             self.position = page.position.map(|position| FeedPosition { incarnation, position });

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const PAGES_MAX: usize = 1_000;
 
 /// Networks from 1 on, each with room for 60,000.
-fn roomy(workers: usize, networks: u128) -> World {
+pub(super) fn roomy(workers: usize, networks: u128) -> World {
     let mut world = World::new(workers);
     for network in 1..=networks {
         world.done(network, Request::NetworkCreate(Box::default()));
@@ -308,7 +308,9 @@ fn a_cursor_of_another_list_is_refused_and_a_forged_one_harms_nobody() {
     for _ in 0..500 {
         let mut forged = good.clone();
         for _ in 0..1 + dice.roll(12) {
-            let place = 5 + dice.roll(forged.len() as u64 - 5) as usize;
+            // Run and era stand behind kind, incarnation and shard: others are stale.
+            let behind = 23 + dice.roll(forged.len() as u64 - 23) as usize;
+            let place = if dice.once_in(8) { 5 + dice.roll(2) as usize } else { behind };
             forged[place] = dice.one_of(&[0, 1, 2, 3, 0x7f, 0xff, forged[place] ^ 1]);
         }
         for network in [0, 3] {
@@ -322,17 +324,55 @@ fn a_cursor_of_another_list_is_refused_and_a_forged_one_harms_nobody() {
     assert_eq!((stale.status, stale.field), (Status::STALE, Some(text("cursor"))));
 }
 
-/// A restart forgets the marks, and may have another number of workers: an old cursor says where to go on in something else.
+/// A run of another server with the same data, and perhaps another number of workers: what numbers and stamps stand for is
+/// something else there, so a list that went on would lack suspects and not say so.
 #[test]
-fn an_old_cursor_goes_on_after_a_restart_and_ends() {
-    let (mut world, _) = crowd(3);
-    let old = world.suspect_page(0, &SuspectList::default()).next.unwrap().0.to_vec();
-    let (mut fewer, missed) = crowd(1);
-    let rest = fewer.all_suspects(0, at(&old));
-    assert!(rest.iter().all(|one| missed.contains_key(one)));
-    for shard in &mut fewer.shards {
-        shard.forget_marks();
+fn a_cursor_of_a_former_run_is_stale() {
+    for (before, now) in [(3, 1), (1, 3), (2, 2)] {
+        let (mut world, _) = crowd(before);
+        world.shards.iter_mut().for_each(|shard| shard.set_run(1));
+        let (mut again, missed) = crowd(now);
+        again.shards.iter_mut().for_each(|shard| shard.set_run(2));
+        for network in [0, 1, 2] {
+            let old = world.suspect_page(network, &SuspectList::default()).next.unwrap();
+            let old = SuspectList { cursor: Some(old), ..SuspectList::default() };
+            let stale = again.refused(network, Request::SuspectList(Box::new(old)));
+            assert_eq!((stale.status, stale.field), (Status::STALE, Some(text("cursor"))));
+        }
+        assert_eq!(again.all_suspects(0, SuspectList::default()).len(), missed.len());
     }
-    assert_eq!(fewer.all_suspects(0, at(&old)), []);
-    assert_eq!(fewer.all_suspects(0, SuspectList::default()), []);
+}
+
+/// A standstill forgets the marks of a list that had begun: what is marked anew is listed from the start.
+#[test]
+fn a_cursor_of_forgotten_marks_is_stale() {
+    let mut world = roomy(1, 1);
+    for number in 1..=SUSPECTS_MAX as u128 + 2 {
+        world.give(1, on(number, "cni", "n1"));
+    }
+    world.reconcile(0, &call(1, "cni", "n1", &[]));
+    for network in [0, 1] {
+        let page = world.suspect_page(network, &SuspectList::default());
+        world.shards[0].forget_marks();
+        world.reconcile(0, &call(2 + network as u64, "cni", "n1", &[]));
+        let next = SuspectList { cursor: page.next, ..SuspectList::default() };
+        let stale = world.refused(network, Request::SuspectList(Box::new(next)));
+        assert_eq!((stale.status, stale.field), (Status::STALE, Some(text("cursor"))));
+        let all = world.all_suspects(network, SuspectList::default());
+        assert_eq!(all.len(), SUSPECTS_MAX + 2);
+    }
+}
+
+/// A worker behind the place of the list stood still: nothing of it was listed yet, and the list goes on.
+#[test]
+fn marks_forgotten_behind_a_list_do_not_end_it() {
+    let (mut world, missed) = crowd(2);
+    let first = world.suspect_page(0, &SuspectList::default());
+    world.shards[1].forget_marks();
+    let next = SuspectList { cursor: first.next, ..SuspectList::default() };
+    let mut all: Vec<_> = first.allocations.iter().map(|one| one.owner.0.as_u128()).collect();
+    all.extend(world.all_suspects(0, next));
+    let of_first = |network: u128| worker_of(ProjectId::DEFAULT, network_id(network), 2).0 == 0;
+    let kept = missed.iter().filter(|(_, (network, ..))| of_first(*network));
+    assert_eq!(sorted(all), kept.map(|(&one, _)| one).collect::<Vec<_>>());
 }

@@ -3,8 +3,13 @@
 
 use super::stage::{DiskOperation, Failure, FakeDisk, Fault, HISTORY, Stage, blank_disk};
 use super::*;
-use crate::limits::{HISTORY_FREE_BYTES_MIN, HISTORY_SYNC_MS, HISTORY_TOO_SMALL_RETRY_MS};
-use crate::store::history::HistorySettings;
+use crate::limits::{
+    HISTORY_FREE_BYTES_MIN, HISTORY_RETRY_MS, HISTORY_SYNC_MS, HISTORY_TOO_SMALL_RETRY_MS,
+};
+use crate::model::Seq;
+use crate::store::Disk;
+use crate::store::fake_disk::Random;
+use crate::store::history::{HistorySettings, JournalEnds, Shelf, open};
 use addrd_protocol::message::NetworkDelete;
 
 const AGE_MS: u64 = HISTORY.age_ms_max;
@@ -115,4 +120,66 @@ fn what_is_too_old_goes_also_while_the_disk_refuses() {
     let figures = stage.shelf.figures();
     assert_eq!(figures.volumes, 0, "{figures:?}");
     assert!(stage.history_disk.contents().is_empty());
+}
+
+/// Something new that history has to take.
+fn change(stage: &mut Stage) {
+    let desk = Arc::new(Desk::default());
+    let both = (1..=5).flat_map(|owner| [allocate(0, 2, owner), release(0, 2, owner)]);
+    send(&stage.engine, &desk, both.collect());
+    stage.settle().expect("nothing of the journal fails");
+}
+
+#[test]
+fn a_disk_that_stays_full_costs_a_volume_now_and_then_and_not_all_at_once() {
+    let mut stage = stage(HISTORY);
+    grow(&mut stage, 10);
+    let before = stage.shelf.figures().volumes;
+    assert!(before >= 10);
+    let at = stage.history_disk.count(DiskOperation::Write) + 1;
+    let (operation, failure) = (DiskOperation::Write, Failure::Error(28));
+    stage.history_disk.plan(Fault { operation, at, failure, for_good: true });
+    change(&mut stage);
+    for pauses in 0..4 {
+        (0..30).for_each(|_| _ = stage.historian.step());
+        let volumes = stage.shelf.figures().volumes;
+        assert!(volumes < before, "it makes room");
+        assert!(volumes + 1 + pauses >= before, "{volumes} of {before} after {pauses} pauses");
+        assert!(stage.shelf.is_paused());
+        stage.clock.advance(HISTORY_RETRY_MS);
+    }
+}
+
+/// What a sync refuses the system may give to read and lose all the same: it doesn't count at the next start.
+#[test]
+fn what_the_last_sync_of_a_life_refuses_is_taken_from_the_journal_again() {
+    for seed in 0..10 {
+        let mut stage = stage(HISTORY);
+        grow(&mut stage, 2);
+        change(&mut stage);
+        stage.historian.step();
+        let (kept, durable) = (stage.kept.get(), stage.engine.inner.position.get());
+        assert!(kept < durable && stage.shelf.taken().0 == durable, "it is taken, and not synced");
+        let at = stage.history_disk.count(DiskOperation::Sync) + 1;
+        let (operation, failure) = (DiskOperation::Sync, Failure::Forgotten(5));
+        stage.history_disk.plan(Fault { operation, at, failure, for_good: false });
+        stage.historian.finish();
+        assert_eq!(stage.kept.get(), kept);
+        let disks = (stage.disk.restart(), stage.history_disk.restart());
+        let mut stage = Stage::recover_with(disks.0, 1, (disks.1, HISTORY));
+        stage.read_history();
+        stage.clock.advance(HISTORY_SYNC_MS);
+        (0..3).for_each(|_| _ = stage.historian.step());
+        // The journal may forget it now, and the power goes.
+        let kept = stage.kept.get();
+        assert!(kept >= durable);
+        let disk = stage.history_disk.power_loss(&mut Random::new(seed));
+        let journal = JournalEnds { first: Seq(kept + 1), last: Seq(kept) };
+        let identity = stage.engine.inner.identity;
+        let identity = (identity.server_id, identity.incarnation);
+        let shelf = Arc::new(Shelf::default());
+        let disk = Arc::new(disk) as Arc<dyn Disk>;
+        open(disk, HISTORY, identity, Arc::clone(&shelf), journal, stage.clock.tick()).unwrap();
+        assert_eq!(shelf.figures().dropped, 0, "seed {seed}: nothing is missing");
+    }
 }

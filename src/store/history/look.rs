@@ -52,7 +52,7 @@ impl Looker {
     /// the block or volume at hand gives.
     #[must_use]
     pub fn look(&self, ask: &Ask) -> Told {
-        let View { volumes, reach, least, taken } = self.shelf.view();
+        let View { volumes, reach, least, taken, finding } = self.shelf.view();
         let ask = Ask { from: ask.from.max(least), ..*ask };
         let mut told =
             Told { entries: Vec::new(), next: None, reach, position: taken, is_incomplete: false };
@@ -83,7 +83,7 @@ impl Looker {
             });
             if looked.is_damaged {
                 told.is_incomplete = true;
-                self.shelf.note_damage(volume.number);
+                self.shelf.note_damage(volume, finding);
             }
             told.next = looked.next;
             if told.next.is_some() {

@@ -5,7 +5,7 @@
 //! Source: docs/decisions/0033-history-index.md.
 
 use super::index::{Index, IndexBuilder};
-use super::layout::{HEAD_LENGTH, index_file, volume_file};
+use super::layout::{index_file, volume_file};
 use super::left::{bytes_of, remove_file, try_remove};
 use super::scan::{Piece, scan};
 use super::shelf::{Shelf, Volume};
@@ -64,7 +64,7 @@ struct Making {
 impl Mender {
     /// Looks at the full volumes of a shelf, as far as nobody did before.
     pub(super) fn new(shelf: &Shelf) -> Self {
-        let unseen = shelf.take_unseen();
+        let unseen = shelf.unseen();
         Self { unseen, left: HISTORY_INDEX_CHECK_BYTES_MAX, work: None }
     }
 
@@ -74,18 +74,24 @@ impl Mender {
     pub(super) fn step(&mut self, place: Place<'_>) -> bool {
         let work = match self.work.take() {
             Some(work) => work,
-            None => match self.next(place) {
-                Ok(Some(work)) => work,
-                Ok(None) => return !self.unseen.is_empty(),
-                Err(error) => {
-                    tracing::warn!(%error, "an index of history can't be looked at");
-                    return true;
+            None => {
+                let Some((number, is_torn)) = self.next(place.shelf) else { return false };
+                match self.begin(place, number, is_torn) {
+                    Ok(Some(work)) => work,
+                    nothing => {
+                        if let Err(error) = nothing {
+                            tracing::warn!(%error, number, "an index of history can't be looked at");
+                        }
+                        place.shelf.note_seen(number);
+                        return true;
+                    }
                 }
-            },
+            }
         };
         // It went meanwhile, as too old or too much.
         let number = work.volume().number;
         if !place.shelf.has(number) {
+            place.shelf.note_seen(number);
             return true;
         }
         self.work = match work {
@@ -96,17 +102,25 @@ impl Mender {
             tracing::warn!(%error, number, "the index of a part of history isn't made anew");
             None
         });
+        // What a pause cuts off is looked at again.
+        if self.work.is_none() {
+            place.shelf.note_seen(number);
+        }
         true
     }
 
-    /// What is to be done about the next volume.
-    fn next(&mut self, place: Place<'_>) -> io::Result<Option<Work>> {
-        let torn = place.shelf.take_torn();
-        let Some(number) = torn.or_else(|| self.unseen.pop()) else { return Ok(None) };
+    /// The volume that is looked at next, and whether a question found its index broken.
+    fn next(&mut self, shelf: &Shelf) -> Option<(u64, bool)> {
+        let torn = shelf.torn().map(|number| (number, true));
+        torn.or_else(|| self.unseen.pop().map(|number| (number, false)))
+    }
+
+    /// What is to be done about a volume.
+    fn begin(&mut self, place: Place<'_>, number: u64, is_torn: bool) -> io::Result<Option<Work>> {
         let full = place.shelf.full();
         let found = full.iter().find(|volume| volume.number == number && !volume.is_damaged);
         let Some(volume) = found else { return Ok(None) };
-        if torn.is_some() {
+        if is_torn {
             return Work::make(place, *volume);
         }
         let Some(index) = Index::open(place.disk, place.server, volume)? else {
@@ -168,7 +182,7 @@ impl Making {
         })?;
         if scanned.is_broken || !is_readable {
             // Without an index, so whoever asks finds it as well.
-            place.shelf.note_damage(volume.number);
+            place.shelf.note_damage(&volume, place.shelf.view().finding);
             return Ok(None);
         }
         self.at = scanned.end;
@@ -183,6 +197,8 @@ impl Making {
         let Place { disk, shelf, server, bytes_max, .. } = place;
         let (number, name) = (self.volume.number, index_file(self.volume.number));
         let before = bytes_of(disk, &name)?;
+        // It may be longer than what counts of it, if it couldn't be cut.
+        let bare = self.file.len()?;
         let most = self.index.bytes();
         // Nothing that can be told goes for an index.
         let bytes = shelf.figures().bytes.saturating_sub(before);
@@ -191,7 +207,6 @@ impl Making {
         }
         try_remove(disk, &name)?;
         shelf.note_gone(&name);
-        let bare = self.volume.end + HEAD_LENGTH;
         shelf.set_bytes(number, bare);
         let written = self.index.write(disk, server, &self.volume);
         match written {

@@ -13,7 +13,7 @@ use super::writer::{History, HistorySettings, write_end};
 use crate::model::{Incarnation, Seq, ServerId, Tick};
 use crate::planted::{Bug, is_planted};
 use crate::store::disk::{Disk, DiskFile};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -34,7 +34,8 @@ pub(super) fn files(disk: &dyn Disk) -> io::Result<BTreeSet<u64>> {
 
 /// Opens what there is of history.
 ///
-/// Shape: reads two small places of each volume, and all of the last one.
+/// Shape: reads three small places of each volume, and all of those without an end: the last one, and what a
+/// failure left.
 ///
 /// # Errors
 /// Of the system: history can't be used for now.
@@ -50,29 +51,15 @@ pub fn open(
     let next_number = next_number(&*disk)?;
     let mut left = Left { disk: &*disk, files: Vec::new() };
     left.remove_strays(&numbers)?;
-    let mut heads = Vec::new();
-    for &number in &numbers {
-        match head_of(&*disk, number) {
-            Ok(Some(head)) if head.server != identity.0 || head.incarnation > identity.1 => {
-                tracing::warn!(number, "a file of history belongs to other data; it is left alone");
-            }
-            Ok(head) => heads.push((number, head)),
-            Err(error) => {
-                tracing::warn!(%error, number, "a file of history can't be read");
-                heads.push((number, None));
-            }
-        }
-    }
+    let heads = heads_of(&*disk, &numbers, identity);
     // The volumes are found aside: who looks something up meanwhile has those before.
     let mut volumes: Vec<Volume> = Vec::new();
     let mut last = None;
-    for (at, (number, head)) in heads.iter().enumerate() {
+    let untils = untils_of(&*disk, &heads, identity.1, journal.last);
+    for (at, ((number, head), until)) in heads.iter().zip(untils).enumerate() {
         let is_last = at + 1 == heads.len();
         let later = heads.get(at + 1..).unwrap_or_default();
-        let found = head.map(|head| {
-            let until = until_of(&head, later, identity.1, journal.last);
-            find_volume(&*disk, &head, until, &settings)
-        });
+        let found = head.map(|head| find_volume(&*disk, &head, until, &settings));
         match (head, found) {
             (_, Some(Ok(found))) if !found.volume.is_empty() => {
                 let mut volume = found.volume;
@@ -84,10 +71,11 @@ pub fn open(
                 }
                 volumes.push(volume);
                 // Only the last one can go on: one before it that was left without an end gets it now.
-                // Where something between them is missing, what stands in the file is left as it is.
+                // If something between them is missing, and there is more in the file that can't be read, that
+                // may be the reason: it is left as it is.
                 let first = found.volume.first.0;
                 if let Some((before, _)) = last.replace((found, is_last))
-                    && before.volume.last.0.saturating_add(1) == first
+                    && (before.volume.last.0.saturating_add(1) == first || !before.is_broken)
                 {
                     left.add_end((identity.0, &settings), before, &mut volumes);
                 }
@@ -102,65 +90,129 @@ pub fn open(
                     left.remove(index_file(*number))?;
                 } else {
                     tracing::warn!(number, "a file of history can't be read; it is missing");
-                    volumes.push(unreadable(&*disk, *number, volumes.last())?);
+                    let age =
+                        Age { since: head.map(|head| head.since), until: begin_of(later), now };
+                    volumes.push(unreadable(&*disk, *number, volumes.last(), &age)?);
                     last = last.map(|(found, _)| (found, false));
                 }
             }
         }
     }
-    shelf.replace(volumes, left.files);
+    let last = last.filter(|(last, _)| last.volume.incarnation == identity.1);
+    let end = last.as_ref().map(|(last, _)| last.volume);
+    let mut goes_on = None;
+    if let Some((last, is_last)) = last.filter(|(last, _)| !last.is_full) {
+        let is_gap = last.volume.last.0.saturating_add(1) < journal.first.0;
+        if is_last && !is_gap {
+            goes_on = Some(last);
+        } else if is_gap || !last.is_broken {
+            left.add_end((identity.0, &settings), last, &mut volumes);
+        }
+    }
+    let files = left.files;
+    shelf.replace(volumes, files);
     let mut history =
         History::new(disk, settings, identity, shelf, next_number, (journal.first, now));
-    if let Some((last, is_last)) = last.filter(|(last, _)| last.volume.incarnation == identity.1) {
-        go_on_behind(&mut history, last, is_last, journal)?;
+    if let Some(end) = end {
+        go_on_behind(&mut history, end, goes_on, journal)?;
     }
     Ok(history)
 }
 
-/// Goes on with the last volume, or behind it, if the journal has what comes next.
+/// The heads of the volumes of this data, oldest first; `None`: it can't be read.
+fn heads_of(
+    disk: &dyn Disk,
+    numbers: &BTreeSet<u64>,
+    (server, incarnation): (ServerId, Incarnation),
+) -> Vec<(u64, Option<Head>)> {
+    let mut heads = Vec::new();
+    for &number in numbers {
+        match head_of(disk, number) {
+            Ok(Some(head)) if head.server != server || head.incarnation > incarnation => {
+                tracing::warn!(number, "a file of history belongs to other data; it is left alone");
+            }
+            Ok(head) => heads.push((number, head)),
+            Err(error) => {
+                tracing::warn!(%error, number, "a file of history can't be read");
+                heads.push((number, None));
+            }
+        }
+    }
+    heads
+}
+
+/// Goes on with the last volume, if it is given, or behind it, if the journal has what comes next.
 fn go_on_behind(
     history: &mut History,
-    last: Found,
-    is_last: bool,
+    volume: Volume,
+    goes_on: Option<Found>,
     journal: JournalEnds,
 ) -> io::Result<()> {
-    let volume = last.volume;
     if volume.last.0.saturating_add(1) < journal.first.0 {
-        history.shelf().note_dropped(journal.first.0 - 1 - volume.last.0);
+        history.shelf().note_dropped(volume.last, journal.first);
         if is_planted(Bug::HistoryGapNotTold) {
             history.expect(journal.first, Tick(volume.tick.0.saturating_add(1)));
         }
-        if !last.is_full {
-            last.file.set_len(volume.end)?;
-        }
-    } else if last.is_full || !is_last {
-        history.expect(Seq(volume.last.0 + 1), Tick(volume.tick.0.saturating_add(1)));
-    } else {
+    } else if let Some(last) = goes_on {
         last.file.set_len(volume.end)?;
         last.file.sync()?;
         let bytes = volume.end;
         history.resume(last.file, Volume { bytes, ..volume }, last.index);
+    } else {
+        history.expect(Seq(volume.last.0 + 1), Tick(volume.tick.0.saturating_add(1)));
     }
     Ok(())
 }
 
-/// Up to which hand-over a volume counts: each one that was begun later, or what became of the journal, may
+/// Up to which hand-over each volume counts: each one that was begun later, or what became of the journal, may
 /// say less than its file has. Not the next one alone: once the disk has failed, several volumes can stand in
-/// front of one that begins anew where the first of them did.
+/// front of one that begins anew where the first of them did. One that has nothing says nothing: what others
+/// have isn't in it.
 ///
-/// Shape: a look at each later head.
-fn until_of(
-    head: &Head,
-    later: &[(u64, Option<Head>)],
+/// Shape: two small reads a volume, 1 MiB of those without an end.
+fn untils_of(
+    disk: &dyn Disk,
+    heads: &[(u64, Option<Head>)],
     incarnation: Incarnation,
     last: Seq,
-) -> Seq {
-    let by_journal = if head.incarnation == incarnation { last } else { Seq(u64::MAX) };
-    let count = if is_planted(Bug::HistoryUpToTheNextOnly) { 1 } else { later.len() };
-    let later = later.iter().take(count).filter_map(|(_, later)| later.as_ref());
-    let of_same = later.filter(|later| later.incarnation == head.incarnation);
-    let firsts = of_same.map(|later| Seq(later.first.0.saturating_sub(1)));
-    firsts.fold(by_journal, Seq::min)
+) -> Vec<Seq> {
+    let mut firsts: BTreeMap<Incarnation, Seq> = BTreeMap::new();
+    let until_of = |(_, head): &(u64, Option<Head>)| {
+        let Some(head) = head else { return Seq(0) };
+        let by_journal = if head.incarnation == incarnation { last } else { Seq(u64::MAX) };
+        let next = firsts.get(&head.incarnation);
+        let until = next.map_or(by_journal, |next| by_journal.min(Seq(next.0.saturating_sub(1))));
+        // What can't be read now may have something.
+        let has_one = has_batch(disk, head, until).unwrap_or(true);
+        let is_next_only = is_planted(Bug::HistoryUpToTheNextOnly);
+        if is_next_only {
+            firsts.clear();
+        }
+        if has_one || is_next_only {
+            let first = firsts.entry(head.incarnation).or_insert(head.first);
+            *first = head.first.min(*first);
+        }
+        until
+    };
+    let mut untils: Vec<Seq> = heads.iter().rev().map(until_of).collect();
+    untils.reverse();
+    untils
+}
+
+/// Whether a volume has anything that counts.
+fn has_batch(disk: &dyn Disk, head: &Head, until: Seq) -> io::Result<bool> {
+    let file = disk.open(&volume_file(head.number))?;
+    let bytes = file.len()?;
+    if let Some(end) = end_of(&*file, head, bytes)?.filter(|end| end.last <= until) {
+        return Ok(end.last >= head.first);
+    }
+    let piece = Piece { begin: head.batches_at().min(bytes), end: bytes, first: Some(head.first) };
+    let mut has_one = false;
+    scan(&*file, (head.server, head.incarnation), piece, &mut |batch, _| {
+        has_one = batch.header().last <= until;
+        ControlFlow::Break(())
+    })?;
+    Ok(has_one)
 }
 
 /// Whether there is any history in a directory.
@@ -264,20 +316,43 @@ fn bytes_of_all(disk: &dyn Disk) -> io::Result<u64> {
     disk.names()?.iter().filter(is_own).map(|name| bytes_of(disk, name)).sum()
 }
 
-/// A volume of which nothing can be read stays until its time has come, behind the one before it.
+/// What is known of the time of a volume of which nothing can be read.
+struct Age {
+    /// It is complete from this moment on, if its head can be read.
+    since: Option<Tick>,
+    /// Since when a later one is: what counts of this one is from before that.
+    until: Option<Tick>,
+    now: Tick,
+}
+
+/// Since when the next volume is complete whose head can be read.
+fn begin_of(later: &[(u64, Option<Head>)]) -> Option<Tick> {
+    later.iter().find_map(|(_, head)| head.map(|head| head.since))
+}
+
+/// A volume of which nothing can be read stays until its time has come, behind the one before it: what is in
+/// it may be as late as the next one's begin. The disk may read it again at the next start, so an age that is
+/// guessed too high would cost what the bounds allow.
 ///
 /// # Errors
 /// Of the system: how much it has isn't known.
-fn unreadable(disk: &dyn Disk, number: u64, before: Option<&Volume>) -> io::Result<Volume> {
+fn unreadable(
+    disk: &dyn Disk,
+    number: u64,
+    before: Option<&Volume>,
+    age: &Age,
+) -> io::Result<Volume> {
     let bytes = bytes_of(disk, &volume_file(number))? + bytes_of(disk, &index_file(number))?;
     let (last, tick) = before.map_or((Seq(0), Tick(0)), |before| (before.last, before.tick));
+    let since = age.since.unwrap_or(tick);
+    let until = age.until.unwrap_or(age.now).max(since).max(tick);
     Ok(Volume {
         number,
         incarnation: before.map_or(Incarnation(0), |before| before.incarnation),
         first: Seq(last.0.saturating_add(1)),
         last,
-        since: tick,
-        tick,
+        since,
+        tick: until,
         names: 0,
         begin: 0,
         end: 0,
@@ -294,6 +369,8 @@ pub(super) struct Found {
     is_full: bool,
     /// There is nothing behind its names.
     is_bare: bool,
+    /// Something behind what counts can't be read: a torn end, or damage.
+    is_broken: bool,
     /// Of what was read, if it isn't full.
     index: IndexBuilder,
 }
@@ -324,7 +401,7 @@ pub(super) fn find_volume(
     let mut index = settings.index(head.names);
     if let Some(end) = end_of(&*file, head, bytes)?.filter(|end| end.last <= until) {
         (volume.last, volume.tick, volume.end) = (end.last, end.tick, end.offset);
-        return Ok(Found { file, volume, is_full: true, is_bare: false, index });
+        return Ok(Found { file, volume, is_full: true, is_bare: false, is_broken: false, index });
     }
     let piece = Piece { begin, end: bytes, first: Some(head.first) };
     let scanned = scan(&*file, (head.server, head.incarnation), piece, &mut |batch, offset| {
@@ -340,7 +417,8 @@ pub(super) fn find_volume(
     })?;
     volume.end = scanned.end;
     let is_bare = volume.is_empty() && (bytes <= begin || scanned.is_stopped);
-    Ok(Found { file, volume, is_full: false, is_bare, index })
+    let is_broken = scanned.is_broken;
+    Ok(Found { file, volume, is_full: false, is_bare, is_broken, index })
 }
 
 fn end_of(file: &dyn DiskFile, head: &Head, bytes: u64) -> io::Result<Option<End>> {

@@ -58,12 +58,16 @@ struct State {
     /// Oldest first; the last one is written if `is_open`.
     volumes: Vec<Volume>,
     is_open: bool,
+    /// How often volumes were found in files.
+    finding: u64,
     next: Next,
     /// Nothing from before this is told.
     least: Tick,
     /// Everything up to here was taken, and can be read as far as it is kept.
     taken: Seq,
     dropped: u64,
+    /// What is missing in front of this was counted.
+    counted: Seq,
     is_paused: bool,
     /// Files of no volume that are to go and couldn't be removed, and their bytes.
     left: Vec<(String, u64)>,
@@ -135,7 +139,8 @@ impl Shelf {
         let state = self.state();
         let volumes: Vec<_> = state.volumes.clone();
         let reach = reach_of(&volumes, &state.next).max(state.least);
-        View { volumes, reach, least: state.least, taken: state.taken }
+        let State { least, taken, finding, .. } = *state;
+        View { volumes, reach, least, taken, finding }
     }
 
     /// Everything up to here was taken, and can be read as far as it is kept.
@@ -167,13 +172,25 @@ impl Shelf {
         (next.seq, next.since) = (seq.max(next.seq), since.max(next.since));
     }
 
-    pub(crate) fn note_dropped(&self, hand_overs: u64) {
-        self.state().dropped += hand_overs;
+    /// What is behind `last` and in front of `next` is missing. It is said at each begin until something is
+    /// written behind it: what was counted isn't counted again.
+    pub(crate) fn note_dropped(&self, last: Seq, next: Seq) {
+        let mut state = self.state();
+        let from = last.0.saturating_add(1).max(state.counted.0);
+        state.dropped += next.0.saturating_sub(from);
+        state.counted = state.counted.max(next);
     }
 
-    pub(crate) fn note_damage(&self, number: u64) {
+    /// Something in a volume can't be read, as it was seen after files were found so often. Since then it may
+    /// have been cut, read again, or another one may have its number: then nothing is known of what there is now.
+    pub(crate) fn note_damage(&self, looked: &Volume, finding: u64) {
         let mut state = self.state();
-        let found = state.volumes.iter_mut().find(|volume| volume.number == number);
+        if state.finding != finding {
+            return;
+        }
+        let is_it =
+            |volume: &&mut Volume| volume.number == looked.number && volume.end >= looked.end;
+        let found = state.volumes.iter_mut().find(is_it);
         if let Some(volume) = found {
             volume.is_damaged = true;
         }
@@ -206,6 +223,7 @@ impl Shelf {
     pub(super) fn replace(&self, volumes: Vec<Volume>, left: Vec<(String, u64)>) {
         let mut state = self.state();
         (state.volumes, state.left) = (volumes, left);
+        state.finding += 1;
         let numbers: BTreeSet<u64> = state.volumes.iter().map(|volume| volume.number).collect();
         state.seen.retain(|number| numbers.contains(number));
         state.were_torn.retain(|number| numbers.contains(number));
@@ -276,14 +294,19 @@ impl Shelf {
         }
     }
 
-    /// Full volumes whose indexes nobody has looked at in this life, oldest first: they count as looked at.
-    pub(super) fn take_unseen(&self) -> Vec<u64> {
+    /// Full volumes whose indexes nobody has looked at to the end in this life, oldest first.
+    pub(super) fn unseen(&self) -> Vec<u64> {
         let full = self.full();
+        let state = self.state();
+        let numbers = full.iter().map(|volume| volume.number);
+        numbers.filter(|number| !state.seen.contains(number)).collect()
+    }
+
+    /// The index of a volume was looked at, and made anew if it was broken and could be.
+    pub(super) fn note_seen(&self, number: u64) {
         let mut state = self.state();
-        full.iter()
-            .map(|volume| volume.number)
-            .filter(|number| state.seen.insert(*number))
-            .collect()
+        state.seen.insert(number);
+        state.torn.remove(&number);
     }
 
     /// The index of a volume can't be used. Once in a life it is made anew.
@@ -294,9 +317,9 @@ impl Shelf {
         }
     }
 
-    /// A volume whose index is to be made anew.
-    pub(super) fn take_torn(&self) -> Option<u64> {
-        self.state().torn.pop_first()
+    /// A volume whose index is to be made anew: until [`Shelf::note_seen`], which may be in front of a pause.
+    pub(super) fn torn(&self) -> Option<u64> {
+        self.state().torn.first().copied()
     }
 
     /// The volumes that are full, oldest first.
@@ -318,6 +341,8 @@ pub(crate) struct View {
     pub(crate) least: Tick,
     /// Everything up to here was taken.
     pub(crate) taken: Seq,
+    /// How often volumes were found in files until then.
+    pub(crate) finding: u64,
 }
 
 /// Since when nothing is missing: the begin of the run of volumes that follow each other up to now.
@@ -337,4 +362,44 @@ fn reach_of(volumes: &[Volume], next: &Next) -> Tick {
         (incarnation, first) = (volume.incarnation, volume.first);
     }
     reach
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VOLUME: Volume = Volume {
+        number: 3,
+        incarnation: Incarnation(1),
+        first: Seq(1),
+        last: Seq(9),
+        since: Tick(0),
+        tick: Tick(5),
+        names: 0,
+        begin: 64,
+        end: 500,
+        bytes: 500,
+        is_damaged: false,
+    };
+
+    /// A question takes a while: what it found is of the volumes that it saw.
+    #[test]
+    fn damage_is_noted_only_of_what_was_looked_at() {
+        let shelf = Shelf::default();
+        shelf.replace(vec![VOLUME], Vec::new());
+        let seen = shelf.view();
+        let note = || shelf.note_damage(&seen.volumes[0], seen.finding);
+        // What wasn't synced was given up, and will come again.
+        shelf.update_last(Volume { end: 300, last: Seq(5), ..VOLUME }, false);
+        note();
+        assert_eq!(shelf.figures().damaged, 0);
+        // The files were read again, and another one has the number.
+        shelf.replace(vec![VOLUME], Vec::new());
+        note();
+        assert_eq!(shelf.figures().damaged, 0);
+        let seen = shelf.view();
+        shelf.update_last(Volume { end: 700, last: Seq(12), ..VOLUME }, true);
+        shelf.note_damage(&seen.volumes[0], seen.finding);
+        assert_eq!(shelf.figures().damaged, 1, "what is appended heals nothing");
+    }
 }

@@ -2,6 +2,7 @@
 //! address and by owner, in both orders and pages of any size; and its bounds.
 
 mod bounds;
+mod gaps;
 mod mending;
 mod overlap;
 mod refusing;

@@ -50,6 +50,31 @@ fn an_index_that_is_broken_at_a_start_is_made_anew() {
     }
 }
 
+/// History pauses and begins again while indexes are looked at: the rest is looked at then.
+#[test]
+fn a_pause_keeps_no_broken_index_from_being_made_anew() {
+    let (world, disk, keeper) = indexed(34);
+    drop(keeper);
+    let whole = indexes(&disk);
+    assert!(whole.len() > 3);
+    for steps in 0..12 {
+        let disk = disk.restart().fork();
+        for (name, bytes) in &whole {
+            let at = bytes.len() / 2;
+            disk.damage(name, |bytes| bytes[at..].iter_mut().for_each(|byte| *byte ^= 0x55));
+        }
+        let mut keeper = Keeper::open(&disk, WIDE, &world);
+        (0..steps).for_each(|_| _ = keeper.history.mend());
+        let own = Arc::new(disk.clone()) as Arc<dyn Disk>;
+        let journal = JournalEnds { first: Seq(1), last: world.last() };
+        let shelf = Arc::clone(&keeper.shelf);
+        keeper.history.give_up_volume();
+        keeper.history = open(own, WIDE, IDENTITY, shelf, journal, Tick(BEGIN_MS)).unwrap();
+        while keeper.history.mend() {}
+        assert!(indexes(&disk) == whole, "after {steps} steps: all are as they were");
+    }
+}
+
 /// What is beyond the bytes that are read after a start is found by whoever asks.
 #[test]
 fn an_index_that_a_question_cannot_use_is_made_anew() {

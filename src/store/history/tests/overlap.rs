@@ -6,7 +6,13 @@ use super::*;
 use std::ops::Range;
 
 /// Writes a volume with these batches, beside others, and its end if it has one.
-fn lay(disk: &FakeDisk, number: u64, world: &World, batches: Range<usize>, has_end: bool) {
+pub(super) fn lay(
+    disk: &FakeDisk,
+    number: u64,
+    world: &World,
+    batches: Range<usize>,
+    has_end: bool,
+) {
     let (before, rest) = world.batches.split_at(batches.start);
     let mut names = LiveNames::default();
     before.iter().flat_map(|(_, effects)| effects).for_each(|effect| names.note(effect));
@@ -19,8 +25,9 @@ fn lay(disk: &FakeDisk, number: u64, world: &World, batches: Range<usize>, has_e
     names.iter().for_each(|name| name.encode(&mut bytes));
     let held = &world.batches[batches];
     held.iter().for_each(|(batch, _)| bytes.extend_from_slice(&batch.bytes));
-    let (last, offset) = (held.last().unwrap().0.last, bytes.len() as u64);
-    let tick = held.iter().map(|(batch, _)| batch.tick).max().unwrap();
+    let last = held.last().map_or(Seq(first.0 - 1), |(batch, _)| batch.last);
+    let offset = bytes.len() as u64;
+    let tick = held.iter().map(|(batch, _)| batch.tick).max().unwrap_or(since);
     if has_end {
         bytes.extend_from_slice(&End { number, last, tick, offset }.encode());
     }

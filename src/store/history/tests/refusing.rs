@@ -142,3 +142,81 @@ fn plan_name_behind(disk: &FakeDisk, behind: u64) {
     let at = disk.count(operation) + behind;
     disk.plan(Fault { operation, at, failure, for_good: false });
 }
+
+/// What a disk refuses to read at one start is as old as it was: the next one may read it.
+#[test]
+fn what_could_not_be_read_at_a_start_goes_no_sooner_for_it() {
+    let mut world = World::new(7);
+    let disk = FakeDisk::new();
+    let mut keeper = Keeper::open(&disk, small(), &world);
+    (0..200).for_each(|_| world.grow());
+    keeper.take_all(&world);
+    keeper.history.sync().unwrap();
+    let volumes = keeper.shelf.view().volumes;
+    assert!(volumes.len() > 3, "{}", volumes.len());
+    let disk = disk.restart();
+    let before = disk.fork();
+    Keeper::open(&before, small(), &world);
+    let reads = before.count(Operation::Read);
+    // The journal has nothing of it any more.
+    let journal = JournalEnds { first: Seq(world.last().0 + 1), last: world.last() };
+    let now = Tick(world.now);
+    let mut unread = 0;
+    for at in 1..=reads {
+        for for_good in [false, true] {
+            for kept in &volumes {
+                let disk = disk.fork();
+                let (operation, failure) = (Operation::Read, Failure::Error(5));
+                disk.plan(Fault { operation, at, failure, for_good });
+                let own = Arc::new(disk.clone()) as Arc<dyn Disk>;
+                let shelf = Arc::new(Shelf::default());
+                let opened = open(own, small(), IDENTITY, Arc::clone(&shelf), journal, now);
+                // It begins again after a while.
+                let Ok(history) = opened else { continue };
+                unread += shelf.figures().damaged;
+                // This one is about to be too old, and those behind it aren't.
+                let later = Tick(kept.tick.0 + small().age_ms_max);
+                while trim(&disk, &shelf, &small(), later) > 0 {}
+                drop(history);
+                let again = Keeper::open(&disk.restart(), small(), &world);
+                let numbers: Vec<u64> =
+                    again.shelf.view().volumes.iter().map(|volume| volume.number).collect();
+                let text = format!("read {at}, for good: {for_good}: {numbers:?} of {volumes:?}");
+                assert!(
+                    (kept.number..=volumes.len() as u64).all(|it| numbers.contains(&it)),
+                    "{text}"
+                );
+                let ask = Ask { limit: 300, from: kept.since, ..world.ask() };
+                assert_eq!(again.all(&ask), world.expected(&ask), "{text}, {ask:?}");
+            }
+        }
+    }
+    assert!(unread > reads, "{unread} of {reads}");
+}
+
+/// A file that couldn't be cut is longer than what counts of it, also once it has an index.
+#[test]
+fn an_index_made_anew_leaves_no_byte_out_of_account() {
+    let mut world = World::new(9);
+    let disk = FakeDisk::new();
+    let mut keeper = Keeper::open(&disk, BOUND, &world);
+    (0..90).for_each(|_| world.grow());
+    keeper.take_all(&world);
+    keeper.history.sync().unwrap();
+    (0..30).for_each(|_| world.grow());
+    keeper.take_all(&world);
+    plan(&disk, Operation::SetLen, true);
+    keeper.history.give_up_volume();
+    keeper.take_all(&world);
+    keeper.history.close_if_old(Tick(u64::MAX)).unwrap();
+    let disk = disk.restart();
+    plan(&disk, Operation::SetLen, true);
+    let mut keeper = Keeper::open(&disk, BOUND, &world);
+    let indexes = || disk.names().unwrap().iter().filter(|name| name.ends_with(".idx")).count();
+    let before = indexes();
+    while keeper.history.mend() {
+        let (known, bytes) = (keeper.shelf.figures().bytes, bytes_on(&disk));
+        assert!(bytes <= known, "{bytes} bytes, {known} known");
+    }
+    assert!(indexes() > before, "one was made");
+}
