@@ -44,7 +44,7 @@ impl Endpoint {
         match (self, self.open().await?, tls) {
             (Self::Tcp { host, .. }, Transport::Tcp(stream), Some(tls)) => {
                 let stream = tls.handshake(host, stream).await;
-                stream.map(|stream| Transport::Tls(Box::new(stream))).map_err(ConnectionError::Tls)
+                stream.map(|stream| Transport::Tls(Box::new(stream)))
             }
             (_, stream, _) => Ok(stream),
         }

@@ -19,6 +19,8 @@ pub(crate) struct Route {
     next: usize,
     /// Tries since the last success.
     failures: usize,
+    /// Endpoints in a row that failed over TLS.
+    tls_failures: usize,
     backoff: Backoff,
     /// Least wait before the next try.
     pause: Duration,
@@ -39,6 +41,7 @@ impl Route {
             lane,
             next: 0,
             failures: 0,
+            tls_failures: 0,
             backoff: Backoff::new(shared.settings.backoff),
             pause: Duration::ZERO,
         }
@@ -47,6 +50,7 @@ impl Route {
     /// The connection worked: the next failure is a first one.
     pub(crate) fn worked(&mut self) {
         self.failures = 0;
+        self.tls_failures = 0;
         self.backoff.reset();
     }
 
@@ -68,6 +72,7 @@ impl Route {
     ) -> Result<Connection<Transport>, ConnectError> {
         tokio::time::sleep(std::mem::take(&mut self.pause)).await;
         let result = self.attempt(shared).await;
+        let result = self.judged(result, shared);
         if let Err(ConnectError::Again(_, after)) = &result {
             self.failures += 1;
             self.next = (self.next + 1) % shared.settings.endpoints.len();
@@ -77,6 +82,29 @@ impl Route {
             }
         }
         result
+    }
+
+    /// What TLS refuses at one endpoint may be let in at another: it is final only after all of them
+    /// in a row.
+    fn judged<T>(
+        &mut self,
+        result: Result<T, ConnectError>,
+        shared: &Shared,
+    ) -> Result<T, ConnectError> {
+        match result {
+            Err(ConnectError::Final(error @ Error::Tls { .. })) => {
+                self.tls_failures += 1;
+                if self.tls_failures < shared.settings.endpoints.len() {
+                    return Err(ConnectError::Again(error, Duration::ZERO));
+                }
+                self.tls_failures = 0;
+                Err(ConnectError::Final(error))
+            }
+            other => {
+                self.tls_failures = 0;
+                other
+            }
+        }
     }
 
     async fn attempt(&mut self, shared: &Shared) -> Result<Connection<Transport>, ConnectError> {
