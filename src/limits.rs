@@ -87,10 +87,17 @@ pub const TLS_FILE_BYTES_MAX: u64 = 1 << 20;
 pub const TLS_CLIENT_NAMES_MAX: usize = 1_024;
 /// Longest name of a client's certificate, bytes: as long as a text of the protocol.
 pub const TLS_NAME_BYTES_MAX: usize = 255;
+/// Names of CAs that are told in a handshake, bytes. The whole message holds less than 64 KiB, and a
+/// client shows the certificate that it has without them, too.
+pub const TLS_HINT_BYTES_MAX: usize = 16 << 10;
 /// Pause between two looks at whether the files of TLS have changed, s.
 pub const TLS_WATCH_SECONDS: u64 = 10;
+/// Longest wait at the end for threads that look at files, which a dead mount may hold for ever, ms.
+pub const RUNTIME_END_MS: u64 = 5_000;
 /// Connections at once to the HTTP address.
-pub const HTTP_CONNECTIONS_MAX: usize = 64;
+pub const HTTP_CONNECTIONS_MAX: u32 = 64;
+/// Of these, from one IPv4 address or one IPv6 /64.
+pub const HTTP_CONNECTIONS_PEER_MAX: u32 = HTTP_CONNECTIONS_MAX / 2;
 /// Time to a whole HTTP header, ms.
 pub const HTTP_HEADER_MS: u64 = 5_000;
 /// Time of one HTTP connection, ms.
@@ -101,6 +108,8 @@ pub const HTTP_BUFFER_BYTES: usize = 8 << 10;
 pub const LOOP_AGE_MS: u64 = 10_000;
 /// Time between two looks at what a service manager is told, ms; less if its watchdog wants more.
 pub const SUPERVISOR_MS: u64 = 1_000;
+/// Longest wait for a service manager to take what it is told, ms.
+pub const SUPERVISOR_TELL_MS: u64 = 1_000;
 /// How often its watchdog is fed within its time: one that is late doesn't end the process.
 pub const WATCHDOG_FEEDS: u32 = 3;
 /// Subnets that `/metrics` shows by id.

@@ -21,14 +21,13 @@ pub(crate) fn settings(global: &Global, sessions: Sessions) -> Result<Settings, 
     let endpoints = if endpoints.is_empty() { vec![Endpoint::default()] } else { endpoints };
     let project = project_of(global, &context)?.unwrap_or(ProjectId::DEFAULT);
     let timeout = Duration::from_secs(global.timeout.into());
-    // What a context says of its servers holds for no others.
-    let tls = match (global.server.is_empty(), global.tls.is_empty()) {
-        (true, true) => context.tls.tls()?,
-        _ => global.tls.tls()?,
-    };
+    // What a context says of TLS holds for whatever server is named: nobody is led to plain text by
+    // another address. A server that it doesn't fit fails, and says why.
+    let tls = if global.tls.is_empty() { &context.tls } else { &global.tls }.tls()?;
     // A token is never shown to servers that it isn't for.
     let kept = context.token_file.as_ref().filter(|_| global.server.is_empty());
     let token = global.token_file.as_ref().or(kept).cloned().map(TokenSource::File);
+    // Which server it is holds for no others.
     let server_id = match (global.server.is_empty(), &context.server_id) {
         (true, Some(text)) => Some(server_id(text)?),
         _ => None,

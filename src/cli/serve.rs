@@ -4,7 +4,7 @@
 use super::fault::{Fault, told};
 use super::session::Session;
 use super::{check, network, output, subnet};
-use addrd::config::{Config, LogFormat, LogLevel, Sources};
+use addrd::config::{Config, LogFormat, LogLevel, Sources, shown};
 use addrd::engine::{
     Boot, BootError, Booted, Clock, Engine, StartProgress, SystemHands, UsageLevels, boot,
 };
@@ -19,6 +19,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -97,7 +98,7 @@ impl Serve {
     fn set(&self) -> Result<Vec<(String, String)>, Fault> {
         let pair = |text: &String| match text.split_once('=') {
             Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
-            None => Err(Fault::Usage(format!("--set {text}: expected NAME=VALUE"))),
+            None => Err(Fault::Usage(format!("--set {}: expected NAME=VALUE", shown(text)))),
         };
         self.set.iter().map(pair).collect()
     }
@@ -140,9 +141,12 @@ fn start_log(config: &Config) -> Option<Log> {
 
 /// Those of a client are taken by every command, and would leave a server without TLS unnoticed.
 fn refuse_flags_of_clients() -> Result<(), Fault> {
-    let found = std::env::args().find(|argument| argument.starts_with("--tls-"));
-    let Some(flag) = found else { return Ok(()) };
-    let name = flag.split('=').next().unwrap_or_default().trim_start_matches('-').replace('-', "_");
+    // What is no UTF-8 is none of them, whatever it is.
+    let mut texts = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+    let Some(found) = texts.find(|argument| argument.starts_with("--tls-")) else { return Ok(()) };
+    // What follows may be a key.
+    let flag = found.split('=').next().unwrap_or_default();
+    let name = flag.trim_start_matches('-').replace('-', "_");
     let more = if ["tls_certificate", "tls_key"].contains(&&*name) {
         format!("; a server's is --set {name}=FILE")
     } else {
@@ -189,16 +193,18 @@ pub(crate) fn run(_session: &Session, serve: &Serve) -> Result<(), Fault> {
         tell_adoption(&engine_told);
         output::to_stderr(&format!("data in {}", config.data_directory.display()));
         output::to_stderr(&format!("listening on {}", places.all().join(", ")));
-        tell_ready();
+        tell_ready().await;
         let tls = server.tls();
         tokio::select! {
             served = serve_until_signal(server, &places, serve.dev, is_demo) => served,
             never = reload_at(hangup, tls) => match never {},
         }
     });
-    drop(runtime);
+    // All connections have ended. What may be left is a look at files on a disk that doesn't answer.
+    runtime.shutdown_timeout(Duration::from_millis(limits::RUNTIME_END_MS));
     booted.running.stop();
     telling.block_on(operators.close());
+    telling.shutdown_timeout(Duration::from_millis(limits::RUNTIME_END_MS));
     served
 }
 
@@ -359,7 +365,7 @@ async fn any([mut first, mut second]: [Signal; 2]) {
         _ = first.recv() => {}
         _ = second.recv() => {}
     }
-    tell_stopping();
+    tell_stopping().await;
     output::to_stderr("stopping");
 }
 
@@ -394,7 +400,9 @@ impl Places {
 
     /// What to try next, in words that can be pasted.
     fn hints(&self) -> String {
-        let program = std::env::args().next().unwrap_or_else(|| "addrd".to_owned());
+        let program = std::env::args_os().next();
+        let program = program.and_then(|name| name.into_string().ok());
+        let program = program.unwrap_or_else(|| "addrd".to_owned());
         let endpoint = self.endpoints().into_iter().next();
         let option = match endpoint {
             Some(endpoint) if endpoint != Endpoint::default() => format!(" --server {endpoint}"),

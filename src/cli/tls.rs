@@ -1,6 +1,7 @@
 //! How a command speaks TLS: from options and files to what the client needs. Shows no key.
 
 use super::fault::Fault;
+use addrd::config::looks_secret;
 use addrd_client::{ClientCertificate, Tls, TlsSettingsError, Trust};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -82,7 +83,11 @@ impl TlsOptions {
 
     /// Paths from the root, so that they hold wherever a later command runs.
     pub(crate) fn absolute(&self) -> Result<Self, Fault> {
-        let absolute = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
+        let absolute = |path: &Option<PathBuf>| -> Result<Option<PathBuf>, Fault> {
+            let Some(path) = path else { return Ok(None) };
+            must_be_path(path)?;
+            Ok(Some(std::path::absolute(path)?))
+        };
         Ok(Self {
             ca: absolute(&self.ca)?,
             pin: absolute(&self.pin)?,
@@ -132,7 +137,17 @@ impl TlsOptions {
     }
 }
 
+/// A key in the place of its file's name must be shown to nobody, and not be kept in a context.
+fn must_be_path(path: &Path) -> Result<(), Fault> {
+    if looks_secret(&path.to_string_lossy()) {
+        let what = "an option of TLS has the contents of a file: it takes the path of the file";
+        return Err(Fault::Usage(what.to_owned()));
+    }
+    Ok(())
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, Fault> {
+    must_be_path(path)?;
     let failed = |what: String| Fault::Usage(format!("{}: {what}", path.display()));
     let file = File::open(path).map_err(|error| failed(error.to_string()))?;
     let mut bytes = Vec::new();

@@ -46,10 +46,22 @@ impl ConfigError {
     }
 }
 
-fn shown(text: &str) -> String {
+/// A text for people, shortened and escaped. What may be a secret in the place of its file's name is
+/// not shown.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    if looks_secret(text) {
+        return "(not shown)".to_owned();
+    }
     let short: String = text.chars().take(VALUE_CHARACTERS_MAX).collect();
     let escaped = short.escape_debug().to_string();
     if short.len() < text.len() { format!("{escaped}…") } else { escaped }
+}
+
+/// Whether a text is what stands in a file of keys, and not the name of one.
+#[must_use]
+pub fn looks_secret(text: &str) -> bool {
+    text.contains("-----") || text.contains("PRIVATE KEY") || text.contains(['\n', '\r'])
 }
 
 impl fmt::Display for Origin {
@@ -57,9 +69,9 @@ impl fmt::Display for Origin {
         match self {
             Self::File(path) => write!(f, "{}", path.display()),
             Self::Line(path, line) => write!(f, "{}:{line}", path.display()),
-            Self::Environment(name) => write!(f, "environment {name}"),
-            Self::Flag(name) => write!(f, "--{name}"),
-            Self::Set(name) => write!(f, "--set {name}"),
+            Self::Environment(name) => write!(f, "environment {}", shown(name)),
+            Self::Flag(name) => write!(f, "--{}", shown(name)),
+            Self::Set(name) => write!(f, "--set {}", shown(name)),
             Self::Together => f.write_str("settings"),
         }
     }

@@ -126,6 +126,18 @@ pub(super) fn name(text: &str) -> Parsed<String> {
     Ok(text.to_owned())
 }
 
+/// Names of clients, separated by commas. Nothing at all = everybody of the CA, so a name that is
+/// empty by mistake must not come to the same.
+pub(super) fn names(text: &str) -> Parsed<Vec<String>> {
+    if !text.is_empty() && text.split(',').any(|part| part.trim().is_empty()) {
+        return Err(NO_NAME.to_owned());
+    }
+    list(text, limits::TLS_CLIENT_NAMES_MAX, name)
+}
+
+pub(super) const NO_NAME: &str = "one of the names is empty: leave it out; to let in everybody whom \
+     a CA of tls_client_ca has signed, leave the whole setting out";
+
 /// Empty = none.
 pub(super) fn optional<T>(text: &str, parse: impl FnOnce(&str) -> Parsed<T>) -> Parsed<Option<T>> {
     match text {

@@ -1,6 +1,6 @@
 //! The list of settings, and the way of a value from file, environment or flag into the config.
 
-use super::error::{ConfigError, Origin};
+use super::error::{ConfigError, Origin, looks_secret};
 use super::parse::{self, Parsed};
 use super::{Config, LogFormat, LogLevel, Sources};
 use crate::limits;
@@ -68,7 +68,7 @@ pub const SETTINGS: &[SettingInfo] = &[
         config.tls.client_required, text => parse::boolean(text), value => value.to_string()),
     setting!("tls_client_names", "names in certificates of clients that are let in; empty = all that a CA has signed",
         config.tls.client_names,
-        text => parse::list(text, limits::TLS_CLIENT_NAMES_MAX, parse::name), value => join(value)),
+        text => parse::names(text), value => join(value)),
     setting!("workers", "threads that decide; 0 = a quarter of the cores",
         config.workers, text => parse::automatic(text, 1..=limits::WORKERS_MAX),
         value => value.unwrap_or(0).to_string()),
@@ -263,6 +263,13 @@ pub(super) fn apply_text(config: &mut Config, path: &Path, text: &str) -> Vec<Co
         // A list of numbers is none of texts: a number in brackets is no number.
         let value = match value.get_ref() {
             DeValue::Array(items) if &**name == LEVELS_SETTING => numbers(items),
+            DeValue::Array(items) if &**name == NAMES_SETTING => match names(items) {
+                Ok(text) => text,
+                Err(what) => {
+                    errors.push(ConfigError::new(at(line), name, "", what));
+                    continue;
+                }
+            },
             value => as_text(value),
         };
         match value {
@@ -324,9 +331,35 @@ fn numbers(items: &toml::de::DeArray<'_>) -> Option<String> {
     numbers.collect::<Option<Vec<_>>>().map(|numbers| numbers.join(","))
 }
 
+/// The one list that lets everybody in when it is empty: no item of it may be lost on the way.
+const NAMES_SETTING: &str = "tls_client_names";
+
+fn names(items: &toml::de::DeArray<'_>) -> Parsed<Option<String>> {
+    let texts = items.iter().map(|item| match item.get_ref() {
+        DeValue::String(text) => Some(&**text),
+        _ => None,
+    });
+    let Some(texts) = texts.collect::<Option<Vec<&str>>>() else { return Ok(None) };
+    if texts.iter().any(|text| text.contains(',')) {
+        return Err("a name with a comma can't be in it: give that client a certificate with \
+                    another name, and each name as a text of its own"
+            .to_owned());
+    }
+    let text = texts.join(",");
+    // A list of one empty name would look like no list.
+    if text.is_empty() && !texts.is_empty() {
+        Err(parse::NO_NAME.to_owned())
+    } else {
+        Ok(Some(text))
+    }
+}
+
 fn path(text: &str) -> Parsed<std::path::PathBuf> {
     match text {
         "" => Err("expected a path".to_owned()),
+        text if looks_secret(text) => {
+            Err("expected the path of a file, not what is in the file".to_owned())
+        }
         text if text.contains('\0') => Err("expected a path without a zero byte".to_owned()),
         text => Ok(text.into()),
     }

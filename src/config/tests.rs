@@ -255,3 +255,41 @@ fn names_are_said_once() {
     assert_eq!(names.len(), SETTINGS.len());
     assert!(Config::default().memory_records_max() > 0);
 }
+
+/// An empty list lets in everybody of the CA: only who writes nothing at all means that.
+#[test]
+fn names_that_are_empty_or_would_fall_apart_are_errors_that_say_what_to_do() {
+    let own = "tls_certificate = \"c\"\ntls_key = \"k\"\ntls_client_ca = \"a\"\n\
+               tls_client_required = true\ntls_client_names = ";
+    for names in
+        ["[\"\"]", "[\" \"]", "[\"\", \"\"]", "\",\"", "\" \"", "[\"a\", \"\"]", "\"a,,b\""]
+    {
+        let error = complaint(&format!("{own}{names}\n"));
+        assert!(error.contains("leave the whole setting out"), "{names}: {error}");
+    }
+    let error = complaint(&format!("{own}[\"spiffe://x/a,b\"]\n"));
+    assert!(error.contains("a name with a comma") && error.contains("another name"), "{error}");
+    let names = |text: &str| load(&format!("{own}{text}\n")).unwrap().tls.client_names;
+    assert_eq!(names("[]"), [""; 0]);
+    assert_eq!(names("\"\""), [""; 0]);
+    assert_eq!(names("[\"a\", \"b\"]"), ["a", "b"]);
+    assert_eq!(names("\"a, b\""), ["a", "b"]);
+}
+
+/// A script that gives what is in a file in the place of its name must not put a key into a log.
+#[test]
+fn a_key_in_the_place_of_a_path_is_an_error_that_does_not_show_it() {
+    let key = "-----BEGIN PRIVATE KEY-----\nSECRETSECRET==\n-----END PRIVATE KEY-----\n";
+    let tail = "QUJDSECRET\nREVGSECRET";
+    for text in [key, tail] {
+        for name in ["tls_key", "tls-certificate", "tls_client_names", "data", "workers"] {
+            let error = flags(&[(name, text)]).unwrap_err().to_string();
+            assert!(!error.contains("SECRET") && !error.contains("BEGIN"), "{error}");
+        }
+        let set = vec![(text.to_owned(), text.to_owned())];
+        let error = Config::load(&Sources { set, ..Sources::default() }).unwrap_err().to_string();
+        assert!(!error.contains("SECRET") && !error.contains("BEGIN"), "{error}");
+        let error = flags(&[("tls_key", text)]).unwrap_err().to_string();
+        assert!(error.contains("the path of a file"), "{error}");
+    }
+}

@@ -242,7 +242,7 @@ fn limit_gauges<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &F
         ("disk_free_bytes_min", limits::DISK_FREE_BYTES_MIN),
         ("loop_age_seconds_max", limits::LOOP_AGE_MS / 1_000),
         ("watchers_max", limits::WATCHERS_MAX as u64),
-        ("http_connections_max", limits::HTTP_CONNECTIONS_MAX as u64),
+        ("http_connections_max", limits::HTTP_CONNECTIONS_MAX.into()),
     ];
     for (name, value) in limits {
         exporter.gauge(&m::LIMIT, &[name], wide(value));

@@ -1,12 +1,14 @@
 //! `/metrics`, `/livez` and `/readyz`: bounded connections, bounded times, no state of its own.
 
-use super::admission::Peer;
+use super::admission::{Admission, Peer};
 use super::decider::{Decider, Readiness};
 use super::operators::{Front, Operated};
 use super::origin::Origin;
 use super::shared::Shared;
 use super::tls::{Speaks, Tls};
+use crate::config::Bounds;
 use crate::limits;
+use addrd_sync::Level;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -18,7 +20,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -29,7 +30,7 @@ pub(super) async fn serve_http(
     front: Arc<Front>,
     stop: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX));
+    let places = places();
     let connections = TaskTracker::new();
     let accept = async {
         loop {
@@ -37,29 +38,63 @@ pub(super) async fn serve_http(
                 tokio::time::sleep(Duration::from_millis(limits::ACCEPT_PAUSE_MS)).await;
                 continue;
             };
+            let peer = Peer::of(address.ip());
             // Without a place the connection is closed at once.
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-            let (front, tls) = (Arc::clone(&front), tls.clone());
+            let Ok(seats) = places.admit(peer) else { continue };
+            let secure = match &tls {
+                None => None,
+                Some(tls) => match tls.place() {
+                    Some(place) => Some((Arc::clone(tls), place)),
+                    None => continue,
+                },
+            };
+            let front = Arc::clone(&front);
             connections.spawn(async move {
-                front.connections.add(1);
-                match tls {
-                    Some(tls) => {
-                        let origin = Origin::of(Peer::of(address.ip()));
+                let _counted = Counted::new(&front.connections);
+                match secure {
+                    Some((tls, place)) => {
+                        let origin = Origin::of(peer);
                         let secured = tls.handshake(stream, Speaks::Http, &origin).await;
+                        drop(place);
                         if let Some(secured) = secured {
                             serve_one(secured.stream, &front).await;
                         }
                     }
                     None => serve_one(stream, &front).await,
                 }
-                front.connections.sub(1);
-                drop(place);
+                drop(seats);
             });
         }
     };
     tokio::select! {
         () = stop.cancelled() => {}
         () = accept => {}
+    }
+}
+
+/// Places for connections, all the time that they last: one peer can't take all of them.
+fn places() -> Arc<Admission> {
+    Admission::new(&Bounds {
+        connections_max: limits::HTTP_CONNECTIONS_MAX,
+        connections_ungreeted_max: limits::HTTP_CONNECTIONS_MAX,
+        connections_ungreeted_peer_max: limits::HTTP_CONNECTIONS_PEER_MAX,
+        ..Bounds::default()
+    })
+}
+
+/// A connection that is counted while this lives, however it ends.
+struct Counted(Arc<Level>);
+
+impl Counted {
+    fn new(level: &Arc<Level>) -> Self {
+        level.add(1);
+        Self(Arc::clone(level))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.sub(1);
     }
 }
 
@@ -272,6 +307,29 @@ mod tests {
         // Loops of a server that only folds what is left end one by one.
         stage.shared.is_closed.raise();
         assert!(ask(&stage, &get("/livez")).await.ends_with("\r\n\r\nalive\n"));
+    }
+
+    #[test]
+    fn one_peer_leaves_places_for_others() {
+        let places = places();
+        let peer = |last: u8| Peer::of(std::net::Ipv4Addr::new(192, 0, 2, last).into());
+        let held: Vec<_> = std::iter::from_fn(|| places.admit(peer(1)).ok()).collect();
+        assert_eq!(held.len(), limits::HTTP_CONNECTIONS_PEER_MAX as usize);
+        assert!(places.admit(peer(2)).is_ok());
+        drop(held);
+        assert!(places.admit(peer(1)).is_ok());
+    }
+
+    #[test]
+    fn a_connection_that_panics_is_counted_no_more() {
+        let level = Arc::new(Level::default());
+        let counted = Arc::clone(&level);
+        let panics = std::thread::spawn(move || {
+            let _counted = Counted::new(&counted);
+            std::panic::resume_unwind(Box::new("a panic of a test"));
+        });
+        assert!(panics.join().is_err());
+        assert_eq!(level.get(), 0);
     }
 
     #[tokio::test(start_paused = true)]

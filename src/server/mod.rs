@@ -223,7 +223,8 @@ async fn watch_files(tls: Arc<Tls>, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
         let tls = Arc::clone(&tls);
         // Reading files may take long; a panic in it was reported, and the next look tries again.
-        let _ = spawn_blocking(move || tls.reload_if_changed()).await;
+        // Nor does the end wait for a disk that doesn't answer.
+        let _ = stop.run_until_cancelled(spawn_blocking(move || tls.reload_if_changed())).await;
     }
 }
 

@@ -188,13 +188,21 @@ fn operators_are_told_over_tls_where_others_could_listen() {
         let server = site.spawn();
         let own = shelf.authority.client("spiffe://example/monitor");
         let answer = eventually("https to be ready", async || {
-            let answer = get(&shelf.authority, &own, site.http(), "/readyz").await?;
+            let answer = get(&shelf.authority, Some(&own), site.http(), "/readyz").await?;
             (answer.status == 200).then_some(answer)
         })
         .await;
         assert!(answer.body.starts_with("ready"), "{answer:?}");
-        let metrics = get(&shelf.authority, &own, site.http(), "/metrics").await.expect("metrics");
+        let metrics =
+            get(&shelf.authority, Some(&own), site.http(), "/metrics").await.expect("metrics");
         assert!(metrics.body.contains("addrd_tls_handshakes_total"), "{metrics:?}");
+
+        // Nor to who shows no certificate, or one of another CA.
+        let stranger = Authority::new().client("spiffe://example/monitor");
+        for own in [None, Some(&stranger)] {
+            let told = get(&shelf.authority, own, site.http(), "/metrics").await;
+            assert!(told.is_none(), "{told:?}");
+        }
 
         // Without TLS nothing is told.
         assert!(soon("an end", http::get(site.http(), "/metrics")).await.is_err());
@@ -205,22 +213,27 @@ fn operators_are_told_over_tls_where_others_could_listen() {
 /// One GET over TLS 1.3.
 async fn get(
     authority: &Authority,
-    own: &Signed,
+    own: Option<&Signed>,
     at: SocketAddr,
     path: &str,
 ) -> Option<http::Answer> {
     let mut roots = RootCertStore::empty();
     let ca = authority.pem();
     roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).expect("a CA")).expect("a CA");
-    let chain = vec![CertificateDer::from_pem_slice(own.certificate.as_bytes()).expect("PEM")];
-    let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).expect("PEM");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("TLS 1.3")
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, key)
-        .expect("a certificate that fits");
+        .with_root_certificates(roots);
+    let config = match own {
+        None => config.with_no_client_auth(),
+        Some(own) => {
+            let chain =
+                vec![CertificateDer::from_pem_slice(own.certificate.as_bytes()).expect("PEM")];
+            let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).expect("PEM");
+            config.with_client_auth_cert(chain, key).expect("a certificate that fits")
+        }
+    };
     let stream = TcpStream::connect(at).await.ok()?;
     let name = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST).into());
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
@@ -299,6 +312,21 @@ fn the_command_line_speaks_tls_and_says_what_is_missing() {
         assert_eq!((code, said.as_str()), (Some(0), ""));
         let (code, said) = ask(&["server", "status"]).await;
         assert_eq!((code, said.as_str()), (Some(0), ""));
+        // Another server is named, and nobody falls to plain text for it.
+        let (code, said) = ask(&status).await;
+        assert_eq!((code, said.as_str()), (Some(0), ""));
+        // What is in a file in the place of its name is neither shown nor kept.
+        let key = std::fs::read_to_string(shelf.folder.path().join("web.key")).expect("a key");
+        for words in [
+            with(&[&["--tls-ca", "ca.pem", "--tls-certificate", "web.pem"]]),
+            vec!["context", "set", "bad", "--server", &place, "--tls-ca", "ca.pem"],
+        ] {
+            let (code, said) = ask(&[&words[..], &["--tls-key", &key]].concat()).await;
+            assert_eq!(code, Some(2), "{said}");
+            assert!(said.contains("the path of the file") && !said.contains("BEGIN"), "{said}");
+        }
+        let kept = shelf.folder.path().join("addrd/contexts.toml");
+        assert!(!std::fs::read_to_string(kept).expect("contexts").contains("BEGIN"));
         let log = site.log();
         assert!(
             log.contains("connection opened") && log.contains("\"spiffe://example/web\""),

@@ -11,10 +11,11 @@ use addrd_client::protocol::message::{Ping, Request};
 use addrd_client::{
     Client, Connection, Endpoint, Error, Settings, Tls, TlsFailure, Transport, Trust, plain_hello,
 };
+use std::net::SocketAddr;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 const LIMIT: Duration = Duration::from_secs(300);
 /// Keeps files small, as `--dev` does.
@@ -70,6 +71,16 @@ impl House {
         // Figures are there from the first second on.
         eventually(&what, async || {
             (self.site.figures().await.get(name) == Some(value)).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until a figure has a value, or more: the server also looks at its files by itself.
+    async fn reaches(&self, name: &str, least: f64) {
+        let what = format!("{name} to be {least} at least");
+        eventually(&what, async || {
+            let found = self.site.figures().await.get(name);
+            found.is_some_and(|found| found >= least).then_some(())
         })
         .await;
     }
@@ -277,7 +288,7 @@ fn new_certificates_are_for_new_connections_and_old_ones_go_on() {
         let next = Authority::new();
         house.files.replace(&next.server());
         server.hang_up();
-        house.shows("addrd_tls_reloads_total{result=\"done\"}", 1.0).await;
+        house.reaches("addrd_tls_reloads_total{result=\"done\"}", 1.0).await;
         house.client(next.tls(Some(&own))).await.expect("who believes the new CA");
         let failure = house.failure(Some(house.good())).await;
         assert!(matches!(failure, TlsFailure::Untrusted(_)), "{failure}");
@@ -287,7 +298,7 @@ fn new_certificates_are_for_new_connections_and_old_ones_go_on() {
         let stranger = Authority::new().server();
         std::fs::write(&house.files.key, &stranger.key).expect("a key is written");
         server.hang_up();
-        house.shows("addrd_tls_reloads_total{result=\"refused\"}", 1.0).await;
+        house.reaches("addrd_tls_reloads_total{result=\"refused\"}", 1.0).await;
         let log = house.site.log();
         assert!(log.contains(&format!("tls_key = {}", house.files.key.display())), "{log}");
         assert!(!log.contains("PRIVATE KEY"), "{log}");
@@ -296,7 +307,7 @@ fn new_certificates_are_for_new_connections_and_old_ones_go_on() {
 
         // Files that change are found without a signal.
         house.files.replace(&house.authority.server());
-        house.shows("addrd_tls_reloads_total{result=\"done\"}", 2.0).await;
+        house.reaches("addrd_tls_reloads_total{result=\"done\"}", 2.0).await;
         house.client(house.good()).await.expect("the third one");
         ping(&mut old, 4).await;
         server.stop().await;
@@ -376,5 +387,59 @@ fn a_pinned_server_is_believed_and_no_other() {
             "{failure}"
         );
         server.stop().await;
+    });
+}
+
+/// Where a server seems to be: closes the first streams after it has read of them, then leads to it.
+async fn front(house: &House, closed: usize) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let (at, behind) = (listener.local_addr().expect("an address"), house.site.listen());
+    tokio::spawn(async move {
+        for count in 0.. {
+            let (mut stream, _) = listener.accept().await.expect("a stream");
+            if count < closed {
+                let _ = stream.read(&mut [0; 16]).await;
+                continue;
+            }
+            tokio::spawn(async move {
+                let mut inner = TcpStream::connect(behind).await.expect("the server");
+                let _ = tokio::io::copy_bidirectional(&mut stream, &mut inner).await;
+            });
+        }
+    });
+    at
+}
+
+#[test]
+fn a_server_that_goes_within_a_handshake_is_asked_again() {
+    run(LIMIT, async {
+        let house = House::mutual();
+        let server = house.site.start().await;
+        let place = front(&house, 3).await.to_string();
+        let settings = Settings::to([place.as_str()]).expect("an endpoint");
+        let settings = Settings { tls: Some(house.good()), connect_rounds_max: 0, ..settings };
+        let client = soon("a client", Client::connect(settings)).await.expect("the fourth try");
+        client.ping().await.expect("a ping");
+        server.stop().await;
+    });
+}
+
+#[test]
+fn a_server_that_is_not_believed_is_final_only_after_the_others() {
+    run(LIMIT, async {
+        let (house, other) = (House::mutual(), House::mutual());
+        let (server, stranger) = (house.site.start().await, other.site.start().await);
+        let (good, bad) = (house.site.listen().to_string(), other.site.listen().to_string());
+        let to = |places: [&str; 2]| {
+            let settings = Settings::to(places).expect("endpoints");
+            Settings { tls: Some(house.good()), connect_rounds_max: 0, ..settings }
+        };
+        let client = soon("a client", Client::connect(to([&bad, &good]))).await;
+        client.expect("the second endpoint").ping().await.expect("a ping");
+        // Tries without end, but all of them say the same.
+        let failed = soon("an end", Client::connect(to([&bad, &bad]))).await;
+        assert!(matches!(failed, Err(Error::Tls { .. })), "{failed:?}");
+        server.stop().await;
+        stranger.stop().await;
     });
 }

@@ -2,6 +2,7 @@
 //! no file, reads no clock.
 
 use super::name::names_of;
+use crate::limits;
 use crate::planted::{Bug, is_planted};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -30,6 +31,12 @@ pub(super) struct Live {
 pub(super) struct Term {
     pub(super) not_before: u64,
     pub(super) not_after: u64,
+}
+
+impl Term {
+    pub(super) fn holds_at(self, seconds: u64) -> bool {
+        (self.not_before..=self.not_after).contains(&seconds)
+    }
 }
 
 /// Contents of the files.
@@ -97,6 +104,11 @@ pub(super) fn build(bytes: &Bytes<'_>, demand: Demand<'_>) -> Result<Live, Wrong
         CertifiedKey::from_der(chain, key, &provider).map_err(|error| wrong_key(&error))?;
     let verifier = match bytes.client_ca {
         Some(pem) => verifier(pem, demand, &provider)?,
+        // Settings say so before; a mistake there must not open the door.
+        None if demand.required => {
+            let what = "it is needed: clients must show a certificate, and no CA is known";
+            return Err(Wrong::new(Which::ClientCa, what));
+        }
         None => WebPkiClientVerifier::no_client_auth(),
     };
     let certified = Arc::new(SingleCertAndKey::from(certified));
@@ -184,8 +196,14 @@ pub(super) fn verifier(
             Wrong::new(Which::ClientCa, "one of its certificates can't be used as a CA")
         })?;
     }
+    let hint_bytes: usize = roots.subjects().iter().map(|name| name.as_ref().len()).sum();
     let builder =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let builder = if hint_bytes > limits::TLS_HINT_BYTES_MAX {
+        builder.clear_root_hint_subjects()
+    } else {
+        builder
+    };
     let builder = if demand.required { builder } else { builder.allow_unauthenticated() };
     let inner = builder.build().map_err(|error| Wrong::new(Which::ClientCa, error.to_string()))?;
     if demand.names.is_empty() {

@@ -20,8 +20,8 @@ pub(super) use failure::HandshakeFailure;
 
 use crate::config::Config;
 use addrd_sync::{Allowance, Level};
-use files::{Stamps, load, stamps};
-use material::Live;
+use files::{Stamps, error, load, stamps};
+use material::{Live, Which};
 use rustls::ServerConfig;
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
@@ -42,7 +42,10 @@ pub struct Tls {
 #[derive(Debug)]
 struct Kept {
     live: Live,
-    stamps: Stamps,
+    /// `None`: the next look reads them, whatever they look like.
+    stamps: Option<Stamps>,
+    /// What was told last, if they were refused since.
+    refused: Option<String>,
 }
 
 /// What is counted.
@@ -89,7 +92,7 @@ impl Tls {
         tell_term(&live);
         Ok(Some(Arc::new(Self {
             settings: settings.clone(),
-            live: Mutex::new(Kept { live, stamps }),
+            live: Mutex::new(Kept { live, stamps: Some(stamps), refused: None }),
             reading: Mutex::new(()),
             handshakes: Arc::new(Allowance::new(config.bounds.tls_handshakes_max.into())),
             figures: TlsFigures::default(),
@@ -103,39 +106,63 @@ impl Tls {
     /// Concurrency: one reads at a time; handshakes don't wait for it.
     pub fn reload(&self) -> Reload {
         let _alone = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        self.kept().refused = None;
         let stamps = stamps(&self.settings);
         self.read(stamps)
     }
 
-    /// Reads the files again if they changed since they were read last.
+    /// Reads the files again if they changed since they were read last, or if that failed by what
+    /// may have passed.
     pub(super) fn reload_if_changed(&self) -> Reload {
         let _alone = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let stamps = stamps(&self.settings);
-        let is_same = self.kept().stamps == stamps;
+        let is_same = self.kept().stamps.as_ref() == Some(&stamps);
         if is_same { Reload::Same } else { self.read(stamps) }
     }
 
     fn read(&self, stamps: Stamps) -> Reload {
-        let loaded = load(&self.settings);
+        let loaded = load(&self.settings).and_then(|live| self.must_hold(live));
         let mut kept = self.kept();
-        // Files that can't be used are told once, not at every look.
-        kept.stamps = stamps;
+        // Nothing is written to the log while handshakes wait for what is kept.
         match loaded {
             Ok(live) => {
-                tell_term(&live);
-                kept.live = live;
+                let told = live.clone();
+                *kept = Kept { live, stamps: Some(stamps), refused: None };
                 drop(kept);
+                tell_term(&told);
                 self.figures.reloads.add(1);
                 tracing::info!("certificates were read again; new connections get them");
                 Reload::Done
             }
             Err(error) => {
+                kept.stamps = (!error.is_passing).then_some(stamps);
+                // The same trouble is told once, not at every look.
+                let text = error.to_string();
+                let is_told = kept.refused.as_ref() == Some(&text);
+                kept.refused = Some(text);
                 drop(kept);
-                self.figures.reloads_failed.add(1);
-                tracing::error!(%error, "certificates can't be used; the ones before stay");
+                if !is_told {
+                    self.figures.reloads_failed.add(1);
+                    tracing::error!(%error, "certificates can't be used; the ones before stay");
+                }
                 Reload::Refused
             }
         }
+    }
+
+    /// A certificate that holds is not given up for one that doesn't. It is looked at again: its
+    /// time may come, or that of the one before may end.
+    fn must_hold(&self, live: Live) -> Result<Live, TlsError> {
+        let now = wall_clock().as_secs();
+        if live.term.holds_at(now) || !self.kept().live.term.holds_at(now) {
+            return Ok(live);
+        }
+        let what = if now < live.term.not_before {
+            "it isn't valid yet, and the certificate before it is"
+        } else {
+            "it is over, and the certificate before it is not"
+        };
+        Err(error(&self.settings, Which::Certificate, what.to_owned(), true))
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {

@@ -1,10 +1,10 @@
 //! What is built from bytes and files, and what is told when it can't be.
 
-use super::files::{load, stamps};
+use super::files::{is_too_open, load, stamps};
 use super::material::{Bytes, Demand, Live, Which, Wrong, build, term, verifier};
 use super::name::names_of;
-use super::{CertificateName, HandshakeFailure};
-use crate::config::TlsSettings;
+use super::{CertificateName, HandshakeFailure, Reload, Tls};
+use crate::config::{Config, TlsSettings};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType, date_time_ymd,
 };
@@ -26,10 +26,15 @@ struct Made {
 }
 
 fn made(names: Vec<SanType>) -> Made {
+    made_for(names, 2001, 2033)
+}
+
+/// From a day of the one year to a day of the other.
+fn made_for(names: Vec<SanType>, from: i32, to: i32) -> Made {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
     params.subject_alt_names = names;
-    (params.not_before, params.not_after) = (date_time_ymd(2001, 9, 9), date_time_ymd(2033, 5, 18));
+    (params.not_before, params.not_after) = (date_time_ymd(from, 9, 9), date_time_ymd(to, 5, 18));
     let certificate = params.self_signed(&key).unwrap();
     let (der, pem) = (certificate.der().clone(), certificate.pem());
     Made { der, pem, key: key.serialize_pem() }
@@ -234,4 +239,122 @@ fn reasons_have_names_of_their_own() {
     for (place, failure) in HandshakeFailure::ALL.iter().enumerate() {
         assert_eq!(*failure as usize, place);
     }
+}
+
+/// By owner, user of the server and mode: the rule of PostgreSQL, so that what service managers
+/// (root's, 0440 with an access list) and orchestrators (root's, 0640) hand over is taken.
+#[test]
+fn a_key_of_root_may_be_read_by_its_group_and_any_other_by_its_owner_alone() {
+    let (root, us) = (0, 990);
+    for mode in [0o400, 0o440, 0o600, 0o640] {
+        assert!(!is_too_open(root, us, mode), "{mode:o}");
+    }
+    for mode in [0o644, 0o660, 0o650, 0o604, 0o641] {
+        assert!(is_too_open(root, us, mode), "{mode:o}");
+    }
+    for (owner, user) in [(us, us), (root, root), (us, root), (us, 991)] {
+        assert!(!is_too_open(owner, user, 0o600) && !is_too_open(owner, user, 0o400));
+        for mode in [0o440, 0o640, 0o604, 0o610] {
+            assert!(is_too_open(owner, user, mode), "{owner} {user} {mode:o}");
+        }
+    }
+}
+
+#[test]
+fn a_pipe_that_nobody_writes_to_holds_up_nobody() {
+    let (folder, made) = (tempfile::tempdir().unwrap(), made(vec![]));
+    let key = put(&folder, "k.pem", &made.key, 0o600);
+    let pipe = folder.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+    let error = load(&settings(&pipe, &key)).unwrap_err().to_string();
+    assert!(error.contains("it is no file"), "{error}");
+}
+
+fn tls_of(settings: TlsSettings) -> Arc<Tls> {
+    Tls::of(&Config { tls: settings, ..Config::default() }).unwrap().unwrap()
+}
+
+/// Puts a pair in the place of another.
+fn exchange(folder: &TempDir, pair: &Made) {
+    for (name, text) in [("c.pem", &pair.pem), ("k.pem", &pair.key)] {
+        put(folder, "new", text, 0o600);
+        fs::rename(folder.path().join("new"), folder.path().join(name)).unwrap();
+    }
+}
+
+#[test]
+fn a_file_that_could_not_be_read_is_read_again_though_it_seems_the_same() {
+    let (folder, made) = (tempfile::tempdir().unwrap(), made(vec![]));
+    exchange(&folder, &made);
+    let certificate = folder.path().join("c.pem");
+    let tls = tls_of(settings(&certificate, &folder.path().join("k.pem")));
+    assert_eq!(tls.reload_if_changed(), Reload::Same);
+    // A regular file whose first byte the system can't give.
+    fs::remove_file(&certificate).unwrap();
+    std::os::unix::fs::symlink("/proc/self/mem", &certificate).unwrap();
+    for _ in 0..3 {
+        assert_eq!(tls.reload_if_changed(), Reload::Refused);
+    }
+    assert_eq!(tls.figures.reloads_failed.get(), 1, "it is told once");
+    exchange(&folder, &made);
+    assert_eq!(tls.reload_if_changed(), Reload::Done);
+    assert_eq!(tls.reload_if_changed(), Reload::Same);
+}
+
+#[test]
+fn a_certificate_that_does_not_hold_never_replaces_one_that_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let ends = |to| made_for(vec![], 2001, to);
+    exchange(&folder, &ends(4000));
+    let tls = tls_of(settings(&folder.path().join("c.pem"), &folder.path().join("k.pem")));
+    let first = tls.certificate_ends();
+    for (count, bad) in [(1, ends(2002)), (2, made_for(vec![], 3999, 4001))] {
+        exchange(&folder, &bad);
+        assert_eq!(tls.reload_if_changed(), Reload::Refused);
+        // Its time may come without another change of the file.
+        assert_eq!(tls.reload_if_changed(), Reload::Refused);
+        assert_eq!((tls.certificate_ends(), tls.figures.reloads_failed.get()), (first, count));
+    }
+    exchange(&folder, &ends(4002));
+    assert_eq!(tls.reload_if_changed(), Reload::Done);
+    assert_ne!(tls.certificate_ends(), first);
+}
+
+#[test]
+fn a_certificate_that_does_not_hold_is_as_good_as_another_such_one() {
+    let folder = tempfile::tempdir().unwrap();
+    exchange(&folder, &made_for(vec![], 2001, 2002));
+    let tls = tls_of(settings(&folder.path().join("c.pem"), &folder.path().join("k.pem")));
+    exchange(&folder, &made_for(vec![], 2001, 2003));
+    assert_eq!(tls.reload_if_changed(), Reload::Done);
+}
+
+/// The message that asks for a certificate has a bound; a client needs no names in it.
+#[test]
+fn many_cas_are_believed_without_being_told() {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let demand = Demand { required: true, names: &[] };
+    let hints = |count: usize| {
+        let pem: String = (0..count)
+            .map(|number| {
+                let mut params = CertificateParams::default();
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+                let name = format!("{number} {}", "x".repeat(50));
+                params.distinguished_name.push(rcgen::DnType::CommonName, name);
+                params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+            })
+            .collect();
+        verifier(pem.as_bytes(), demand, &provider).unwrap().root_hint_subjects().len()
+    };
+    assert_eq!(hints(3), 3);
+    assert_eq!(hints(300), 0);
+}
+
+#[test]
+fn who_demands_certificates_names_a_ca() {
+    let made = made(vec![]);
+    let bytes =
+        Bytes { certificate: made.pem.as_bytes(), key: made.key.as_bytes(), client_ca: None };
+    let wrong = build(&bytes, Demand { required: true, names: &[] }).unwrap_err();
+    assert_eq!(wrong.which, Which::ClientCa);
 }
