@@ -119,8 +119,8 @@ fn bytes_of<const N: usize>(text: &str) -> Option<[u8; N]> {
         return None;
     }
     let digit = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'0'..=b'9' => Some(digit.wrapping_sub(b'0')),
+        b'a'..=b'f' => Some(digit.wrapping_sub(b'a').wrapping_add(10)),
         _ => None,
     };
     let mut bytes = [0; N];

@@ -56,7 +56,14 @@ impl Verb {
     ];
 
     const fn bit(self) -> u8 {
-        1 << (self as u8 - 1)
+        match self {
+            Self::Read => 1,
+            Self::Allocate => 2,
+            Self::ReleaseOwn => 4,
+            Self::ReleaseAny => 8,
+            Self::Manage => 16,
+            Self::Administer => 32,
+        }
     }
 }
 
