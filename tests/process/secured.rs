@@ -317,11 +317,12 @@ fn the_command_line_speaks_tls_and_says_what_is_missing() {
         assert_eq!((code, said.as_str()), (Some(0), ""));
         // What is in a file in the place of its name is neither shown nor kept.
         let key = std::fs::read_to_string(shelf.folder.path().join("web.key")).expect("a key");
+        let key = format!("--tls-key={key}");
         for words in [
             with(&[&["--tls-ca", "ca.pem", "--tls-certificate", "web.pem"]]),
             vec!["context", "set", "bad", "--server", &place, "--tls-ca", "ca.pem"],
         ] {
-            let (code, said) = ask(&[&words[..], &["--tls-key", &key]].concat()).await;
+            let (code, said) = ask(&[&words[..], &[&key]].concat()).await;
             assert_eq!(code, Some(2), "{said}");
             assert!(said.contains("the path of the file") && !said.contains("BEGIN"), "{said}");
         }
