@@ -216,7 +216,8 @@ fn needs_plain(project: ProjectId, request: &Request, tell: &mut impl FnMut(Need
     tell(Needs { verb, project: Some(project), manager: None });
 }
 
-/// The verb of what concerns one project. Every request stands here or above; a new one doesn't compile without.
+/// The verb of what concerns one project. Every request stands here; a new one doesn't compile without.
+#[expect(clippy::too_many_lines, reason = "a table with a line for each request")]
 const fn verb_in_project(request: &Request) -> Verb {
     match request {
         Request::Watch(_)
@@ -286,6 +287,7 @@ const fn verb_in_project(request: &Request) -> Verb {
         | Request::Transfer(_)
         | Request::Batch(_)
         | Request::Transaction(_) => Verb::Manage,
+        // Judged before.
         Request::Hello(_)
         | Request::Ping(_)
         | Request::Unwatch(_)

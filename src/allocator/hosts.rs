@@ -755,6 +755,10 @@ impl Hosts {
         if (self.claims.len(), queued) != (self.claims_of.len(), self.empty.len()) {
             found.push("claims or hosts without allocations are in an order twice".to_owned());
         }
+        self.check_managers(found);
+    }
+
+    fn check_managers(&self, found: &mut Vec<String>) {
         for (at, manager) in self.managers.iter() {
             let (mut sum, mut named, mut known) = (0, 0, 0);
             for (_, host) in self.hosts.iter().filter(|(_, host)| host.manager == at) {

@@ -142,7 +142,6 @@ pub fn start(start: Start) -> std::io::Result<Running> {
     let folded = Arc::new(DurableMark::new(start.checkpointer.folded().0));
     let (feeder, feeder_waiter, feeder_reader) =
         hire_feeder(&shared, start.identity.incarnation, &start.checkpointer);
-    let feed = Arc::clone(feeder.feed());
     let kept = Arc::new(DurableMark::new(if start.history.is_some() { 0 } else { u64::MAX }));
     let (history, keepers) = hire_keepers(&start, &shared, &folded, &kept);
     let crew = Crew::hire(&shared, start.shards, start.catalogue);
@@ -173,7 +172,7 @@ pub fn start(start: Start) -> std::io::Result<Running> {
         folded: Arc::clone(&folded),
         pressure: Arc::clone(&shared.pressure),
         clock: Arc::clone(&shared.clock),
-        feed: Arc::clone(&feed),
+        feed: Arc::clone(feeder.feed()),
         bells,
         figures: committer_figures,
     });
@@ -197,7 +196,7 @@ pub fn start(start: Start) -> std::io::Result<Running> {
             committer_figures: committer_reader,
             fold_figures: fold_reader,
             feeder_figures: feeder_reader,
-            feed,
+            feed: Arc::clone(feeder.feed()),
             commit_ring: crew.commit_ring,
         }),
     };

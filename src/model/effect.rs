@@ -127,6 +127,21 @@ pub enum Effect {
     },
 }
 
+impl Effect {
+    /// Number and revision of what it puts, if that is something with a number of the one sequence.
+    #[must_use]
+    pub fn numbered(&self) -> Option<(NetworkHandle, Revision)> {
+        match self {
+            Self::NetworkPut(row) => Some((row.network, row.revision)),
+            Self::ProjectPut(row) => Some((row.handle, row.revision)),
+            Self::ScopePut(row) => Some((row.handle, row.revision)),
+            Self::PoolPut(row) => Some((row.handle, row.revision)),
+            Self::PrincipalPut(row) => Some((row.handle, row.revision)),
+            _ => None,
+        }
+    }
+}
+
 /// Attributes of a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkRow {

@@ -150,7 +150,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_service_manager_that_reads_nothing_is_not_waited_for() {
-        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let (end, ended) = std::sync::mpsc::sync_channel::<()>(1);
         // It ends only after it was not waited for any more.
         tell_in_time(move || {
             let _ = ended.recv();

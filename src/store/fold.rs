@@ -160,30 +160,15 @@ impl Chunk {
     }
 
     fn add_object(&mut self, effect: &Effect, at: u32) {
+        if let Some((handle, revision)) = effect.numbered() {
+            self.network_handle_max = self.network_handle_max.max(handle.0);
+            self.objects.push(ObjectItem { key: ObjectKey::Network(handle), at });
+            return self.note_revision(effect, handle, revision);
+        }
         let (key, network, revision) = match effect {
-            Effect::NetworkPut(row) => {
-                self.network_handle_max = self.network_handle_max.max(row.network.0);
-                (ObjectKey::Network(row.network), row.network, row.revision)
-            }
             Effect::NetworkGone { network, revision }
             | Effect::ObjectGone { object: network, revision } => {
                 (ObjectKey::Network(*network), *network, *revision)
-            }
-            Effect::ProjectPut(row) => {
-                self.network_handle_max = self.network_handle_max.max(row.handle.0);
-                (ObjectKey::Network(row.handle), row.handle, row.revision)
-            }
-            Effect::ScopePut(row) => {
-                self.network_handle_max = self.network_handle_max.max(row.handle.0);
-                (ObjectKey::Network(row.handle), row.handle, row.revision)
-            }
-            Effect::PoolPut(row) => {
-                self.network_handle_max = self.network_handle_max.max(row.handle.0);
-                (ObjectKey::Network(row.handle), row.handle, row.revision)
-            }
-            Effect::PrincipalPut(row) => {
-                self.network_handle_max = self.network_handle_max.max(row.handle.0);
-                (ObjectKey::Network(row.handle), row.handle, row.revision)
             }
             Effect::SubnetPut(row) => {
                 (ObjectKey::Subnet(row.network, row.subnet), row.network, row.revision)
@@ -227,7 +212,13 @@ impl Chunk {
                 self.adoption = Some(*since);
                 return;
             }
-            Effect::AllocationPut(_) | Effect::AllocationGone { .. } => return,
+            Effect::NetworkPut(_)
+            | Effect::ProjectPut(_)
+            | Effect::ScopePut(_)
+            | Effect::PoolPut(_)
+            | Effect::PrincipalPut(_)
+            | Effect::AllocationPut(_)
+            | Effect::AllocationGone { .. } => return,
         };
         self.objects.push(ObjectItem { key, at });
         self.note_revision(effect, network, revision);

@@ -162,22 +162,10 @@ fn replay(
 }
 
 fn note_numbers(effect: &Effect, recovered: &mut Recovered) {
+    if let Some((handle, _)) = effect.numbered() {
+        recovered.network_handle_max = recovered.network_handle_max.max(handle.0);
+    }
     match effect {
-        Effect::NetworkPut(row) => {
-            recovered.network_handle_max = recovered.network_handle_max.max(row.network.0);
-        }
-        Effect::ProjectPut(row) => {
-            recovered.network_handle_max = recovered.network_handle_max.max(row.handle.0);
-        }
-        Effect::ScopePut(row) => {
-            recovered.network_handle_max = recovered.network_handle_max.max(row.handle.0);
-        }
-        Effect::PoolPut(row) => {
-            recovered.network_handle_max = recovered.network_handle_max.max(row.handle.0);
-        }
-        Effect::PrincipalPut(row) => {
-            recovered.network_handle_max = recovered.network_handle_max.max(row.handle.0);
-        }
         Effect::JobPut(row) => recovered.job_max = recovered.job_max.max(row.job.0),
         Effect::Adoption { since } => recovered.adoption = *since,
         _ => {}

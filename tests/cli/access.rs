@@ -270,13 +270,14 @@ fn revoking_a_token_ends_a_watch_and_refuses_what_comes_later() {
     let watch = command.spawn().unwrap();
     let mut watch = watch;
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
-    let (tell, told) = std::sync::mpsc::channel();
-    let reader = std::thread::spawn(move || {
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
+    let read = move || {
         while let Some(Ok(line)) = lines.next() {
             // The test may have heard enough.
-            let _ = tell.send(line);
+            let _ = tell.try_send(line);
         }
-    });
+    };
+    let reader = std::thread::Builder::new().name("lines".to_owned()).spawn(read).unwrap();
     // It prints what comes after its start, which nobody outside sees.
     let mut number = 0;
     while told.try_recv().is_err() {

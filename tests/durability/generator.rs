@@ -5,14 +5,14 @@ use crate::model::Model;
 use addrd::model::{
     AddressScopeId, AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, Family,
     HeldBy, HostLeaseRow, HostName, HostRow, Instance, JobId, JobRow, LevelRow, Mac, NetworkHandle,
-    NetworkId, NetworkRow, OwnerId, PinRow, PoolId, PoolRow, PortId, PortRow, ProjectId,
-    ProjectRow, Range, Revision, ScopeRow, SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId,
-    SubnetRow, Text, Thing, ThingWas, Tick,
+    NetworkId, NetworkRow, OwnerId, PinRow, PoolId, PoolRow, PortId, PortRow, PrincipalId,
+    PrincipalRow, ProjectId, ProjectRow, Range, Revision, ScopeRow, SegmentId, SegmentRow, Slot,
+    SubnetHandle, SubnetId, SubnetRow, Text, Thing, ThingWas, Tick, TokenHash, TokenId, TokenRow,
 };
 use addrd::store::fake_disk::Random;
 use addrd_protocol::message::{
-    AllocationState, Exclusion, ExclusionMode, IpAllocation, JobKind, OnEnd, Quotas, Strategy,
-    SubnetKind,
+    AllocationState, Exclusion, ExclusionMode, Grant, IpAllocation, JobKind, OnEnd, Quotas,
+    Strategy, SubnetKind, Verbs,
 };
 use uuid::Uuid;
 
@@ -178,8 +178,9 @@ impl Generator {
         let kind = match self.model.objects.get(&handle) {
             Some(Effect::ProjectPut(_)) => 0,
             Some(Effect::ScopePut(_)) => 1,
+            Some(Effect::PrincipalPut(_)) => 4,
             Some(_) => 2,
-            None => random.below(4),
+            None => random.below(5),
         };
         self.push(self.object_put(handle, kind, random));
     }
@@ -199,6 +200,9 @@ impl Generator {
                 quotas: Quotas { addresses: Some(revision.0), ..Quotas::default() },
             };
             return Effect::ProjectPut(Box::new(row));
+        }
+        if kind == 4 {
+            return principal_put(handle, revision, random);
         }
         let scope = ScopeRow {
             handle,
@@ -662,4 +666,28 @@ fn extras(random: &mut Random) -> Option<Box<AllocationExtras>> {
         ..AllocationExtras::default()
     };
     (extras != AllocationExtras::default()).then(|| Box::new(extras))
+}
+
+/// A principal with a token, sometimes with a grant.
+fn principal_put(handle: NetworkHandle, revision: Revision, random: &mut Random) -> Effect {
+    let number = u64::from(handle.0);
+    let token = TokenRow {
+        id: TokenId(number),
+        hash: TokenHash([number as u8; 32]),
+        created: revision.0,
+        ends: random.below(2) * u64::MAX,
+    };
+    let grant = Grant { project_id: None, verbs: Verbs::ALL, manager: Some(text("m")) };
+    Effect::PrincipalPut(Box::new(PrincipalRow {
+        handle,
+        revision,
+        id: PrincipalId::from_u128(number.into()),
+        disabled: random.one_in(2),
+        name: random.one_in(2).then(|| text("who")),
+        description: None,
+        grants: random.one_in(2).then_some(grant).into_iter().collect(),
+        certificate_names: vec![text("c")],
+        unix_users: vec![handle.0],
+        tokens: vec![token],
+    }))
 }

@@ -43,10 +43,10 @@ impl Model {
                 self.networks.insert(row.network.0, (**row).clone());
                 self.revise(row.network, row.revision)
             }
-            Effect::ProjectPut(row) => self.put_object(row.handle, row.revision, effect),
-            Effect::ScopePut(row) => self.put_object(row.handle, row.revision, effect),
-            Effect::PoolPut(row) => self.put_object(row.handle, row.revision, effect),
-            Effect::PrincipalPut(row) => self.put_object(row.handle, row.revision, effect),
+            Effect::ProjectPut(_)
+            | Effect::ScopePut(_)
+            | Effect::PoolPut(_)
+            | Effect::PrincipalPut(_) => self.put_object(effect),
             Effect::ObjectGone { object, .. } => self.object_gone(*object),
             Effect::NetworkGone { network, .. } => {
                 let left = self.subnets.range((network.0, 0)..=(network.0, u32::MAX)).count();
@@ -93,8 +93,7 @@ impl Model {
             | Effect::ThingGone { .. } => self.absorb_thing(effect),
             Effect::LevelPut(row) => self.put_level(row),
             Effect::HostLeasePut(_) | Effect::HostLeaseGone { .. } => {
-                self.absorb_host_lease(effect);
-                Ok(())
+                self.absorb_host_lease(effect)
             }
             Effect::Adoption { since } => {
                 self.adoption = *since;
@@ -112,7 +111,7 @@ impl Model {
     }
 
     /// What is of an earlier life than what is known changes nothing.
-    fn absorb_host_lease(&mut self, effect: &Effect) {
+    fn absorb_host_lease(&mut self, effect: &Effect) -> Result<(), String> {
         match effect {
             Effect::HostLeasePut(row) => {
                 let known = self.host_leases.get(&host_key(&row.of));
@@ -126,6 +125,7 @@ impl Model {
             }
             _ => {}
         }
+        Ok(())
     }
 
     fn object_gone(&mut self, object: NetworkHandle) -> Result<(), String> {
@@ -170,12 +170,8 @@ impl Model {
         }
     }
 
-    fn put_object(
-        &mut self,
-        handle: NetworkHandle,
-        revision: Revision,
-        effect: &Effect,
-    ) -> Result<(), String> {
+    fn put_object(&mut self, effect: &Effect) -> Result<(), String> {
+        let (handle, revision) = effect.numbered().ok_or("an object without a number")?;
         self.objects.insert(handle.0, effect.clone());
         self.revise(handle, revision)
     }

@@ -135,7 +135,7 @@ async fn who_has_no_grant_is_denied_everything_before_anything_is_looked_up() {
             continue;
         }
         let same = frame_with(number, header.network, &request.unwrap(), |own| {
-            *own = addrd_protocol::message::RequestHeader { request_id: number, ..header.clone() };
+            *own = addrd_protocol::message::RequestHeader { request_id: number, ..header };
         });
         peer.send(&same).await;
         let (request_id, status) = peer.status().await;
@@ -155,7 +155,8 @@ async fn who_has_no_grant_is_denied_everything_before_anything_is_looked_up() {
 async fn connections_end_within_a_second_of_what_made_them_somebody() {
     let stage = guarded(&[row(1, everything()), row(2, everything()), row(3, everything())]);
     let shared = Arc::clone(&stage.shared);
-    let watch = tokio::spawn(async move { watch_access(&shared).await });
+    let mut watch = tokio::task::JoinSet::new();
+    watch.spawn(async move { watch_access(&shared).await });
     let mut peers = Vec::new();
     for id in 1..=3 {
         peers.push(greeted_with(&stage, id).await);
@@ -177,7 +178,7 @@ async fn connections_end_within_a_second_of_what_made_them_somebody() {
     peers[2].hears_nothing().await;
     stage.decider.advance(60_000);
     assert_eq!(peers[2].goaway().await.reason, GoAwayReason::AccessEnded);
-    watch.abort();
+    watch.shutdown().await;
 }
 
 #[tokio::test(start_paused = true)]
