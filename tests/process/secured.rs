@@ -246,6 +246,32 @@ async fn get(
     http::Answer::read(&bytes).ok()
 }
 
+/// Runs a command in a folder that also has the contexts: its code, and what it said.
+async fn asked(folder: &Path, words: &[&str]) -> (Option<i32>, String) {
+    let mut command = addrd();
+    command.current_dir(folder).env("XDG_CONFIG_HOME", folder);
+    command.args(words);
+    let output = ended(command).await;
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// What is in a file in the place of its name is neither shown nor kept.
+async fn shows_no_key(folder: &Path, place: &str) {
+    let key = std::fs::read_to_string(folder.join("web.key")).expect("a key");
+    let key = format!("--tls-key={key}");
+    let words = ["--server", place, "--tls-ca", "ca.pem"];
+    for (command, more) in [
+        (&["server", "status"][..], &["--tls-certificate", "web.pem"][..]),
+        (&["context", "set", "bad"], &[]),
+    ] {
+        let (code, said) = asked(folder, &[command, &words, more, &[&key]].concat()).await;
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("the path of the file") && !said.contains("BEGIN"), "{said}");
+    }
+    let kept = folder.join("addrd/contexts.toml");
+    assert!(!std::fs::read_to_string(kept).expect("contexts").contains("BEGIN"));
+}
+
 #[test]
 fn the_command_line_speaks_tls_and_says_what_is_missing() {
     run(LIMIT, async {
@@ -266,13 +292,7 @@ fn the_command_line_speaks_tls_and_says_what_is_missing() {
             put(&path(name), text);
         }
         let place = site.listen().to_string();
-        let ask = async |words: &[&str]| {
-            let mut command = addrd();
-            command.current_dir(shelf.folder.path()).env("XDG_CONFIG_HOME", shelf.folder.path());
-            command.args(words);
-            let output = ended(command).await;
-            (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
-        };
+        let ask = async |words: &[&str]| asked(shelf.folder.path(), words).await;
         let own = ["--tls-certificate", "web.pem", "--tls-key", "web.key"];
         let status = ["server", "status", "--server", &place];
         let with = |more: &[&[&'static str]]| [&status[..], &more.concat()].concat();
@@ -315,19 +335,7 @@ fn the_command_line_speaks_tls_and_says_what_is_missing() {
         // Another server is named, and nobody falls to plain text for it.
         let (code, said) = ask(&status).await;
         assert_eq!((code, said.as_str()), (Some(0), ""));
-        // What is in a file in the place of its name is neither shown nor kept.
-        let key = std::fs::read_to_string(shelf.folder.path().join("web.key")).expect("a key");
-        let key = format!("--tls-key={key}");
-        for words in [
-            with(&[&["--tls-ca", "ca.pem", "--tls-certificate", "web.pem"]]),
-            vec!["context", "set", "bad", "--server", &place, "--tls-ca", "ca.pem"],
-        ] {
-            let (code, said) = ask(&[&words[..], &[&key]].concat()).await;
-            assert_eq!(code, Some(2), "{said}");
-            assert!(said.contains("the path of the file") && !said.contains("BEGIN"), "{said}");
-        }
-        let kept = shelf.folder.path().join("addrd/contexts.toml");
-        assert!(!std::fs::read_to_string(kept).expect("contexts").contains("BEGIN"));
+        shows_no_key(shelf.folder.path(), &place).await;
         let log = site.log();
         assert!(
             log.contains("connection opened") && log.contains("\"spiffe://example/web\""),

@@ -16,6 +16,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 const LIMIT: Duration = Duration::from_secs(300);
 /// Keeps files small, as `--dev` does.
@@ -390,24 +391,27 @@ fn a_pinned_server_is_believed_and_no_other() {
     });
 }
 
-/// Where a server seems to be: closes the first streams after it has read of them, then leads to it.
-async fn front(house: &House, closed: usize) -> SocketAddr {
+/// Where a server seems to be: closes the first streams after it has read of them, then leads to it. It ends with
+/// the set.
+async fn front(house: &House, closed: usize) -> (SocketAddr, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let (at, behind) = (listener.local_addr().expect("an address"), house.site.listen());
-    tokio::spawn(async move {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut streams = JoinSet::new();
         for count in 0.. {
             let (mut stream, _) = listener.accept().await.expect("a stream");
             if count < closed {
                 let _ = stream.read(&mut [0; 16]).await;
                 continue;
             }
-            tokio::spawn(async move {
+            streams.spawn(async move {
                 let mut inner = TcpStream::connect(behind).await.expect("the server");
                 let _ = tokio::io::copy_bidirectional(&mut stream, &mut inner).await;
             });
         }
     });
-    at
+    (at, tasks)
 }
 
 #[test]
@@ -415,11 +419,12 @@ fn a_server_that_goes_within_a_handshake_is_asked_again() {
     run(LIMIT, async {
         let house = House::mutual();
         let server = house.site.start().await;
-        let place = front(&house, 3).await.to_string();
-        let settings = Settings::to([place.as_str()]).expect("an endpoint");
+        let (place, tasks) = front(&house, 3).await;
+        let settings = Settings::to([place.to_string().as_str()]).expect("an endpoint");
         let settings = Settings { tls: Some(house.good()), connect_rounds_max: 0, ..settings };
         let client = soon("a client", Client::connect(settings)).await.expect("the fourth try");
         client.ping().await.expect("a ping");
+        drop(tasks);
         server.stop().await;
     });
 }
