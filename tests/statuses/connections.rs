@@ -5,14 +5,19 @@ use crate::Outcome;
 use crate::house::{self, House};
 use crate::rows::Provoked;
 use crate::script;
+use addrd::access::hash_of;
 use addrd::config::{Bounds, Config};
 use addrd::engine::{Boot, boot};
 use addrd::limits;
 use addrd::server::Server;
 use addrd::store;
 use addrd_client::protocol::codec::{BATCH_BYTES_MAX, ReplyDecoder, encode_request};
-use addrd_client::protocol::message::{Batch, BatchItem, BatchMode, Hello, Request};
-use addrd_client::protocol::{NetworkId, OwnerId, ProjectId, ServerId, SessionId, Status};
+use addrd_client::protocol::message::{
+    Batch, BatchItem, BatchMode, Hello, PrincipalCreate, Request, TokenCreate,
+};
+use addrd_client::protocol::{
+    NetworkId, OwnerId, PrincipalId, ProjectId, ServerId, SessionId, Status, Token, TokenId,
+};
 use addrd_client::{plain_allocate, plain_hello};
 use bytes::BytesMut;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -179,6 +184,42 @@ pub(crate) fn request_id_in_use(house: &House) -> Provoked<'_> {
 
 pub(crate) fn hello_expected(house: &House) -> Provoked<'_> {
     Box::pin(async { Raw::greeted(house).await.ask(&frame(2, &hello(plain_hello()))).await })
+}
+
+fn token() -> Token {
+    Token::new(TokenId(7), [7; 32])
+}
+
+pub(crate) fn unauthenticated(house: &House) -> Provoked<'_> {
+    Box::pin(async {
+        let stranger = Token::new(TokenId(8), [8; 32]);
+        let hello = hello(Hello { token: Some(stranger), ..plain_hello() });
+        Raw::open(house).await.ask(&frame(1, &hello)).await
+    })
+}
+
+/// Somebody who may do nothing.
+pub(crate) fn not_allowed(house: &House) -> Provoked<'_> {
+    Box::pin(async {
+        let principal_id = PrincipalId::from_u128(7);
+        let create = PrincipalCreate { principal_id, ..PrincipalCreate::default() };
+        let (token_id, hash) = (token().id, hash_of(&token()));
+        let give = TokenCreate { principal_id, token_id, hash, life_ms: 0 };
+        let made =
+            [Request::PrincipalCreate(Box::new(create)), Request::TokenCreate(Box::new(give))];
+        let mut operator = Raw::greeted(house).await;
+        for (number, request) in (2..).zip(&made) {
+            let mut header = house::header(number, NetworkId::NIL, request);
+            header.project = ProjectId::NIL;
+            let mut bytes = BytesMut::new();
+            encode_request(&header, request, &mut bytes).unwrap();
+            assert_eq!(operator.ask(&bytes).await.status, Status::OK);
+        }
+        let mut raw = Raw::open(house).await;
+        let hello = hello(Hello { token: Some(token()), ..plain_hello() });
+        assert_eq!(raw.ask(&frame(1, &hello)).await.status, Status::OK);
+        raw.ask(&allocate(2)).await
+    })
 }
 
 pub(crate) fn wrong_server(house: &House) -> Provoked<'_> {

@@ -444,6 +444,8 @@ pub(crate) const ROWS: &[Row] = &[
     connections(Status::WRONG_SERVER, connections::wrong_server),
     Row { status: Status::SESSION_REPLACED, by: By::Unsent },
     connections(Status::SESSION_STALE, connections::session_stale),
+    connections(Status::UNAUTHENTICATED, connections::unauthenticated),
+    connections(Status::NOT_ALLOWED, connections::not_allowed),
     connections(Status::BUSY, connections::busy),
     connections(Status::TIMED_OUT, connections::timed_out),
     test(
