@@ -25,6 +25,18 @@ pub enum Actor {
 }
 
 impl Actor {
+    /// Whether both are the same, with the same rights.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Anybody, Self::Anybody) | (Self::Operator, Self::Operator) => true,
+            (Self::Principal(one), Self::Principal(other)) => {
+                (one.handle, &one.grants) == (other.handle, &other.grants)
+            }
+            _ => false,
+        }
+    }
+
     /// Number of the principal in records; `None`: there is none.
     #[must_use]
     pub fn number(&self) -> Option<u32> {

@@ -33,6 +33,8 @@ pub struct Known {
     pub id: PrincipalId,
     /// Its name.
     pub name: Option<Text>,
+    /// Nobody is it for the time being: who shows what is its own is shut out.
+    pub disabled: bool,
     /// What it may do.
     pub grants: Vec<Grant>,
 }
@@ -62,11 +64,12 @@ impl Table {
     /// Of all rows there are.
     pub fn of<'a>(rows: impl IntoIterator<Item = &'a PrincipalRow>) -> Self {
         let mut table = Self::default();
-        for row in rows.into_iter().filter(|row| !row.disabled) {
+        for row in rows {
             let known = Arc::new(Known {
                 handle: row.handle,
                 id: row.id,
                 name: row.name.clone(),
+                disabled: row.disabled,
                 grants: row.grants.clone(),
             });
             let with = |token: &TokenRow| (token.id, (*token, Arc::clone(&known)));
@@ -78,7 +81,7 @@ impl Table {
         table
     }
 
-    /// The principal that somebody is who has shown this.
+    /// The principal that somebody is who has shown this; it may be disabled.
     #[must_use]
     pub fn find(&self, shown: &Shown, now: Tick) -> Option<Arc<Known>> {
         match shown {

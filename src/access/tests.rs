@@ -87,8 +87,8 @@ fn table() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 fn actor(grants: Vec<Grant>) -> Actor {
-    let known =
-        Known { handle: NetworkHandle(7), id: PrincipalId::from_u128(1), name: None, grants };
+    let (handle, id) = (NetworkHandle(7), PrincipalId::from_u128(1));
+    let known = Known { handle, id, name: None, disabled: false, grants };
     Actor::Principal(Arc::new(known))
 }
 
@@ -231,8 +231,11 @@ fn somebody_is_found_by_what_it_showed_while_that_is_good() {
     assert_eq!(find(&Shown::Token(TokenId(3), one.hash), 1), None);
     assert_eq!(find(&Shown::Token(TokenId(3), TokenHash([0; 32])), 1), None);
     assert_eq!(find(&Shown::Certificate(Text::new("host-10").unwrap()), 1), Some(10));
-    assert_eq!(find(&Shown::Certificate(Text::new("host-11").unwrap()), 1), None);
-    assert_eq!((find(&Shown::User(10), 1), find(&Shown::User(11), 1)), (Some(10), None));
+    assert_eq!(find(&Shown::Certificate(Text::new("host-12").unwrap()), 1), None);
+    assert_eq!((find(&Shown::User(10), 1), find(&Shown::User(12), 1)), (Some(10), None));
+    // Who is disabled is known as such, so that it is nobody else either.
+    let shut_out = table.find(&Shown::User(11), Tick(1)).unwrap();
+    assert!(shut_out.disabled && shut_out.id.0.as_u128() == 11);
     assert_eq!(find(&Shown::Nothing, 1), None);
     assert_eq!((table.next_end(Tick(1)), table.next_end(Tick(100))), (Some(Tick(100)), None));
 }

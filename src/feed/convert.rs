@@ -299,6 +299,7 @@ impl Told<'_> {
                 let gone = Gone { id, ..gone(EventKind::Scope, project) };
                 self.push(key, revision, EventObject::Gone(Box::new(gone)))
             }
+            Other::Principal => Ok(()),
             Other::Project(project) => {
                 let key = Key::gone(EventKind::Project, Audience::All, None);
                 let gone = Gone { id: project.0, ..gone(EventKind::Project, project) };

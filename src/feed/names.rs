@@ -38,8 +38,14 @@ pub(super) struct Place {
 /// An address scope or a project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Other {
-    Scope { project: ProjectId, id: Uuid, is_shared: bool },
+    Scope {
+        project: ProjectId,
+        id: Uuid,
+        is_shared: bool,
+    },
     Project(ProjectId),
+    /// Of which nobody is told.
+    Principal,
 }
 
 /// A subnet as its records say.
@@ -80,6 +86,7 @@ impl Names {
             Effect::PoolPut(row) => self.put_pool(row),
             Effect::ProjectPut(row) => self.put_project(row),
             Effect::ScopePut(row) => self.put_scope(row),
+            Effect::PrincipalPut(row) => _ = self.others.insert(row.handle, Other::Principal),
             Effect::NetworkGone { network, .. } | Effect::ObjectGone { object: network, .. } => {
                 self.places.remove(network);
                 self.others.remove(network);
@@ -108,8 +115,6 @@ impl Names {
             | Effect::LevelPut(_)
             | Effect::HostLeasePut(_)
             | Effect::HostLeaseGone { .. }
-            // Nobody is told of who may do what.
-            | Effect::PrincipalPut(_)
             | Effect::Adoption { .. } => {}
         }
     }

@@ -649,3 +649,23 @@ fn a_page_is_taken_in_pieces_of_any_size() {
         assert_eq!(count, 199);
     }
 }
+
+/// Principals come and go without a word, and without losing the place of those who watch.
+#[test]
+fn nobody_is_told_of_principals() {
+    let row = PrincipalRow {
+        handle: NetworkHandle(77),
+        revision: Revision(1),
+        id: PrincipalId::from_u128(1),
+        disabled: false,
+        name: None,
+        description: None,
+        grants: Vec::new(),
+        certificate_names: Vec::new(),
+        unix_users: Vec::new(),
+        tokens: Vec::new(),
+    };
+    let put = Effect::PrincipalPut(Box::new(row));
+    let gone = Effect::ObjectGone { object: NetworkHandle(77), revision: Revision(2) };
+    assert_eq!(page(&mut converter(false), &[put.clone(), put, gone]).count(), 0);
+}

@@ -6,10 +6,11 @@
 use super::decider::Decider;
 use super::origin::Origin;
 use super::shared::Shared;
-use crate::access::{Actor, Shown, Table, hash_of, is_same};
+use super::tls::CertificateName;
+use crate::access::{Actor, Known, Shown, Table, hash_of, is_same};
 use crate::config::Config;
 use crate::limits::ACCESS_LOOK_MS;
-use crate::model::{Tick, TokenHash, TokenId};
+use crate::model::{PrincipalId, Text, Tick, TokenHash, TokenId};
 use addrd_protocol::Token;
 use std::convert::Infallible;
 use std::fmt;
@@ -27,11 +28,19 @@ pub(super) struct Doorkeeper {
     operator_users: Vec<u32>,
 }
 
-/// As whom a connection acts, and what it showed to that end.
+/// As whom a connection acts, and by what.
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
     pub(super) actor: Actor,
-    pub(super) shown: Shown,
+    evidence: Evidence,
+}
+
+/// All that speaks for who somebody is.
+#[derive(Clone, Debug)]
+struct Evidence {
+    token: Option<(TokenId, TokenHash)>,
+    certificate: Option<Text>,
+    user: Option<u32>,
 }
 
 /// Why somebody isn't let in: for the operator's log, never for the peer.
@@ -43,6 +52,8 @@ pub(super) enum Stranger {
     Certificate,
     /// No principal is the user.
     User(u32),
+    /// The principal is disabled.
+    Disabled(PrincipalId),
     /// Nothing was shown.
     Nothing,
 }
@@ -69,55 +80,64 @@ impl Doorkeeper {
         origin: &Origin,
         token: Option<&Token>,
     ) -> Result<Identity, Stranger> {
-        if let Some(token) = token {
-            return self.identify_token(table, now, token);
+        let evidence = Evidence {
+            token: token.map(|token| (token.id, hash_of(token))),
+            certificate: origin.name.as_ref().map(CertificateName::to_text),
+            user: origin.user,
+        };
+        let actor = self.judge(table, now, &evidence)?;
+        Ok(Identity { actor, evidence })
+    }
+
+    /// Whether the same evidence still makes it who it was, with the same rights.
+    pub(super) fn is_still(&self, identity: &Identity, table: &Table, now: Tick) -> bool {
+        let judged = self.judge(table, now, &identity.evidence);
+        judged.is_ok_and(|actor| actor.is_same(&identity.actor))
+    }
+
+    fn judge(&self, table: &Table, now: Tick, evidence: &Evidence) -> Result<Actor, Stranger> {
+        let Evidence { token, certificate, user } = evidence;
+        if let Some((id, hash)) = token {
+            return self.judge_token(table, now, *id, hash);
         }
-        let name = origin.name.as_ref();
-        let certificate = name.map(|name| Shown::Certificate(name.to_text()));
-        let user = origin.user.map(Shown::User);
-        for shown in [certificate, user].into_iter().flatten() {
+        let certificate = certificate.clone().map(Shown::Certificate);
+        for shown in [certificate, user.map(Shown::User)].into_iter().flatten() {
             if let Some(known) = table.find(&shown, now) {
-                return Ok(Identity { actor: Actor::Principal(known), shown });
+                return allowed(known);
             }
         }
-        let nobody = |actor| Identity { actor, shown: Shown::Nothing };
-        match origin.user {
-            Some(user) if self.operator_users.contains(&user) => Ok(nobody(Actor::Operator)),
-            _ if !self.is_required => Ok(nobody(Actor::Anybody)),
-            Some(user) => Err(Stranger::User(user)),
-            None if origin.name.is_some() => Err(Stranger::Certificate),
+        match user {
+            Some(user) if self.operator_users.contains(user) => Ok(Actor::Operator),
+            _ if !self.is_required => Ok(Actor::Anybody),
+            Some(user) => Err(Stranger::User(*user)),
+            None if evidence.certificate.is_some() => Err(Stranger::Certificate),
             None => Err(Stranger::Nothing),
         }
     }
 
-    fn identify_token(
+    /// A token that isn't good is never passed over for another way.
+    fn judge_token(
         &self,
         table: &Table,
         now: Tick,
-        token: &Token,
-    ) -> Result<Identity, Stranger> {
-        let hash = hash_of(token);
-        let is_operator =
-            self.operator_token.is_some_and(|(id, own)| id == token.id && is_same(&own, &hash));
-        let shown = Shown::Token(token.id, hash);
-        match table.find(&shown, now) {
-            _ if is_operator => Ok(Identity { actor: Actor::Operator, shown: Shown::Nothing }),
-            Some(known) => Ok(Identity { actor: Actor::Principal(known), shown }),
-            None => Err(Stranger::Token(token.id)),
+        id: TokenId,
+        hash: &TokenHash,
+    ) -> Result<Actor, Stranger> {
+        let own = self.operator_token.as_ref();
+        let found = table.find(&Shown::Token(id, *hash), now);
+        match found {
+            _ if own.is_some_and(|(own, kept)| *own == id && is_same(kept, hash)) => {
+                Ok(Actor::Operator)
+            }
+            Some(known) => allowed(known),
+            None => Err(Stranger::Token(id)),
         }
     }
 }
 
-impl Identity {
-    /// Whether it is still who it was, with the same grants.
-    pub(super) fn is_still(&self, table: &Table, now: Tick) -> bool {
-        match &self.actor {
-            Actor::Anybody | Actor::Operator => true,
-            Actor::Principal(known) => {
-                table.find(&self.shown, now).is_some_and(|found| found == *known)
-            }
-        }
-    }
+/// Who is disabled is nobody, and neither the operator nor anybody by another way.
+fn allowed(known: Arc<Known>) -> Result<Actor, Stranger> {
+    if known.disabled { Err(Stranger::Disabled(known.id)) } else { Ok(Actor::Principal(known)) }
 }
 
 impl fmt::Display for Stranger {
@@ -126,6 +146,7 @@ impl fmt::Display for Stranger {
             Self::Token(id) => write!(f, "no good token has the id {id} and this secret"),
             Self::Certificate => f.write_str("no principal has the name of this certificate"),
             Self::User(user) => write!(f, "no principal is user {user}"),
+            Self::Disabled(id) => write!(f, "principal {id} is disabled"),
             Self::Nothing => f.write_str("neither token nor certificate was shown"),
         }
     }
@@ -141,7 +162,7 @@ pub(super) async fn watch_access<D: Decider>(shared: &Arc<Shared<D>>) -> Infalli
         let table = desk.table();
         let has_ended = table.next_end(looked).is_some_and(|end| end <= now);
         if changes != seen || has_ended {
-            let ended = shared.crowd.end_strangers(&table, now);
+            let ended = shared.crowd.end_strangers(&shared.doorkeeper, &table, now);
             tracing::info!(ended, "principals or tokens changed");
         }
         (seen, looked) = (changes, now);

@@ -156,12 +156,13 @@ impl Crowd {
     }
 
     /// Tells connections of those to end who aren't any more who they were; says how many.
-    pub(super) fn end_strangers(&self, table: &Table, now: Tick) -> u64 {
+    pub(super) fn end_strangers(&self, keeper: &Doorkeeper, table: &Table, now: Tick) -> u64 {
         let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ended = 0;
         for member in members.values_mut() {
             // Taken out, so that each is told once.
-            if member.identity.take_if(|identity| !identity.is_still(table, now)).is_some() {
+            let is_other = |identity: &mut Identity| !keeper.is_still(identity, table, now);
+            if member.identity.take_if(is_other).is_some() {
                 member.orders.close(GoAwayReason::AccessEnded);
                 ended += 1;
             }

@@ -526,8 +526,7 @@ pub(crate) fn replies() -> Vec<ReplySample> {
     samples.extend(sample_managers::replies());
     samples.extend(sample_host_leases::replies());
     samples.extend(sample_transfers::replies());
-    samples.extend(sample_history::replies());
-    samples.extend(sample_principals::replies());
+    samples.extend(sample_history::replies().into_iter().chain(sample_principals::replies()));
     samples
 }
 

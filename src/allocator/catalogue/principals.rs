@@ -15,11 +15,11 @@ use crate::model::{
     Effect, EffectSink, Family, NetworkHandle, PrincipalId, PrincipalRow, ProjectId, Revision,
     Setting, Status, Text, Tick, TokenId, TokenRow,
 };
-use addrd_protocol::message::Grant;
 use addrd_protocol::message::principal::{
     PAGE_PRINCIPALS_MAX, Principal, PrincipalCreate, PrincipalDelete, PrincipalGet, PrincipalList,
     PrincipalPage, PrincipalUpdate, TOKENS_MAX, TokenCreate, TokenRevoke, TokenShown,
 };
+use addrd_protocol::message::{Grant, Verb, Verbs};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -102,6 +102,7 @@ impl Catalogue {
         if count >= PRINCIPALS_MAX.into() {
             return Err(limit("PRINCIPALS_MAX", count + 1, PRINCIPALS_MAX.into()));
         }
+        check_grants(&request.grants)?;
         self.check_certificates(id, &request.certificate_names)?;
         self.check_users(id, &request.unix_users)?;
         let row = PrincipalRow {
@@ -140,6 +141,7 @@ impl Catalogue {
         if renamed && let Some(name) = &row.name {
             self.check_name(Named::Principal, ProjectId::NIL, name)?;
         }
+        check_grants(&row.grants)?;
         self.check_certificates(row.id, &row.certificate_names)?;
         self.check_users(row.id, &row.unix_users)?;
         self.put_principal(row, at, sink)
@@ -166,7 +168,17 @@ impl Catalogue {
         let known = self.principal_row(request.principal_id)?;
         let (id, hash) = (request.token_id, request.hash);
         if let Some(holder) = self.principals.tokens.get(&id) {
-            let is_it = |token: &TokenRow| token.id == id && token.hash == hash;
+            let ends = |created: u64| match request.life_ms {
+                0 => 0,
+                life_ms => created.saturating_add(life_ms),
+            };
+            // Of one that has ended, or lives otherwise, it is no repeat.
+            let is_it = |token: &TokenRow| {
+                token.id == id
+                    && token.hash == hash
+                    && token.ends == ends(token.created)
+                    && token.is_good(at.tick)
+            };
             if *holder == known.id && known.tokens.iter().any(is_it) {
                 return Ok(Principal { repeated: true, ..shown(known, at) });
             }
@@ -199,15 +211,11 @@ impl Catalogue {
             refuse_field(Status::NOT_FOUND, "token_id", message)
         })?;
         let mut row = known.clone();
+        // It stays until another one takes its place, so that a late creation doesn't bring it back.
         let ends = at.tick.0.saturating_add(request.after_ms);
-        match request.after_ms {
-            0 => row.tokens.retain(|token| token.id != request.token_id),
-            _ => {
-                let named = row.tokens.iter_mut().find(|token| token.id == request.token_id);
-                let later = named.filter(|token| token.ends == 0 || token.ends > ends);
-                later.into_iter().for_each(|token| token.ends = ends);
-            }
-        }
+        let named = row.tokens.iter_mut().find(|token| token.id == request.token_id);
+        let later = named.filter(|token| token.ends == 0 || token.ends > ends);
+        later.into_iter().for_each(|token| token.ends = ends);
         if row == *known {
             return Ok(Principal { repeated: true, ..shown(known, at) });
         }
@@ -294,6 +302,18 @@ impl Catalogue {
         }
         Ok(())
     }
+}
+
+/// A manager restricts nothing of what `manage` and `administer` are for.
+fn check_grants(grants: &[Grant]) -> Result<(), Refused> {
+    let is_wide = |verbs: Verbs| verbs.has(Verb::Manage) || verbs.has(Verb::Administer);
+    if grants.iter().any(|grant| grant.manager.is_some() && is_wide(grant.verbs)) {
+        let message = format_args!(
+            "a grant of manage or administer is for no manager: give it apart from the others"
+        );
+        return Err(refuse_field(Status::CONFLICTING_FIELDS, "grants", message));
+    }
+    Ok(())
 }
 
 fn taken(field: &str, what: &std::fmt::Arguments<'_>) -> Refused {

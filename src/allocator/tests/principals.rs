@@ -116,6 +116,29 @@ fn principals_are_made_changed_and_deleted() {
 }
 
 #[test]
+fn a_manager_restricts_no_grant_of_what_names_none() {
+    let mut world = World::new(1);
+    for verb in [Verb::Manage, Verb::Administer] {
+        let grant = Grant {
+            project_id: None,
+            verbs: Verbs::NONE.with(Verb::Read).with(verb),
+            manager: Some(text("cni")),
+        };
+        let create = PrincipalCreate { grants: vec![grant.clone()], ..create(1) };
+        let request = Request::PrincipalCreate(Box::new(create));
+        let expected = (Status::CONFLICTING_FIELDS, Some("grants".to_owned()));
+        assert_eq!(refused(&mut world, request), expected);
+        let free = Grant { manager: None, ..grant };
+        let create = PrincipalCreate { grants: vec![free], ..create_bare(verb as u128) };
+        made(&mut world, create);
+    }
+}
+
+fn create_bare(number: u128) -> PrincipalCreate {
+    PrincipalCreate { principal_id: id(number), ..PrincipalCreate::default() }
+}
+
+#[test]
 fn tokens_are_two_at_a_time_and_end() {
     let mut world = World::new(1);
     made(&mut world, create(1));
@@ -145,7 +168,13 @@ fn tokens_are_two_at_a_time_and_end() {
     assert_eq!(soon.tokens[0].time_left_ms, Some(60_000));
     assert!(shown(world.done_as(&of(0, 0), revoke(7, 90_000))).repeated);
     assert_eq!(ids(&shown(world.done_as(&of(0, 0), revoke(7, 0)))), [9]);
-    assert_eq!(refused(&mut world, revoke(7, 0)).0, Status::NOT_FOUND);
+    assert!(shown(world.done_as(&of(0, 0), revoke(7, 0))).repeated, "an answer that was lost");
+    // A creation that comes late doesn't bring it back.
+    let late = Request::TokenCreate(Box::new(token(1, 7)));
+    assert_eq!(refused(&mut world, late).0, Status::ID_IN_USE);
+    let longer = Request::TokenCreate(Box::new(TokenCreate { life_ms: 9_000, ..token(1, 9) }));
+    assert_eq!(refused(&mut world, longer).0, Status::ID_IN_USE);
+    assert_eq!(refused(&mut world, revoke(77, 0)).0, Status::NOT_FOUND);
     // With its principal all of it goes; the id is free again.
     let delete = PrincipalDelete { principal_id: id(1), expected: Revision(0) };
     world.done_as(&of(0, 0), Request::PrincipalDelete(delete));

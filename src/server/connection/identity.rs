@@ -40,20 +40,26 @@ impl<D: Decider> Connection<D> {
     pub(super) fn join_as(&mut self, now: Instant) {
         let Some(identity) = self.identity.clone() else { return };
         self.shared.crowd.identify(self.number, identity);
-        // What changed while it was not known whose it is.
-        self.check_access(now);
+        // What changed, or ended, while it was not known whose it is: HELLO may have waited.
+        self.judge_again(now);
     }
 
     /// Ends a connection of somebody who isn't any more who it was. Called before requests are taken.
+    #[inline]
     pub(super) fn check_access(&mut self, now: Instant) {
-        let desk = self.shared.decider.access();
-        let changes = desk.changes();
-        if changes == self.access_changes {
-            return;
+        if self.shared.decider.access().changes() != self.access_changes {
+            self.judge_again(now);
         }
-        self.access_changes = changes;
-        let tick = self.shared.decider.clock().tick();
-        if self.identity.as_ref().is_some_and(|identity| !identity.is_still(&desk.table(), tick)) {
+    }
+
+    #[cold]
+    fn judge_again(&mut self, now: Instant) {
+        let desk = self.shared.decider.access();
+        self.access_changes = desk.changes();
+        let (table, tick) = (desk.table(), self.shared.decider.clock().tick());
+        let keeper = &self.shared.doorkeeper;
+        let is_other = |identity: &Identity| !keeper.is_still(identity, &table, tick);
+        if self.identity.as_ref().is_some_and(is_other) {
             self.go_away(GoAwayReason::AccessEnded, now);
         }
     }

@@ -274,3 +274,71 @@ async fn without_authentication_who_is_known_is_held_to_its_grants_all_the_same(
     known.send(&allocate_in(2, ProjectId::from_u128(9))).await;
     assert_eq!(known.status().await, (2, Status::NOT_ALLOWED));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_is_disabled_is_nobody_by_another_way_either() {
+    let own = rustix::process::geteuid().as_raw();
+    let bound = |disabled| PrincipalRow {
+        disabled,
+        unix_users: vec![own],
+        ..row(1, in_team(&[Verb::Allocate]))
+    };
+    let user = || Origin { user: Some(own), ..Origin::of(Peer::Local) };
+    let named = || Origin {
+        name: Some(CertificateName::in_test("spiffe://p1")),
+        ..Origin::of(Peer::of("192.0.2.1".parse().unwrap()))
+    };
+    for stage in [Stage::guarded(FakeDecider::answering()), Stage::new(FakeDecider::answering())] {
+        for origin in [user(), named()] {
+            change(&stage, &[bound(false)]);
+            let (mut peer, status) = greet_from(&stage, origin.clone(), None).await;
+            assert_eq!(status, Status::OK);
+            change(&stage, &[bound(true)]);
+            peer.send(&allocate_in(2, TEAM)).await;
+            assert_eq!(peer.goaway().await.reason, GoAwayReason::AccessEnded);
+            let (_, status) = greet_from(&stage, origin, None).await;
+            assert_eq!(status, Status::UNAUTHENTICATED);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_becomes_a_principal_is_one_at_once_and_a_new_name_ends_nothing() {
+    let stage = Stage::new(FakeDecider::answering());
+    let user = Origin { user: Some(1_001), ..Origin::of(Peer::Local) };
+    let (mut anybody, status) = greet_from(&stage, user.clone(), None).await;
+    assert_eq!(status, Status::OK);
+    change(&stage, &[row(1, in_team(&[Verb::Allocate]))]);
+    anybody.send(&allocate_in(2, ProjectId::from_u128(9))).await;
+    assert_eq!(anybody.goaway().await.reason, GoAwayReason::AccessEnded);
+    let (mut known, _) = greet_from(&stage, user, None).await;
+    let renamed = PrincipalRow { name: None, ..row(1, in_team(&[Verb::Allocate])) };
+    change(&stage, &[renamed]);
+    known.is_served().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_ends_while_hello_waits_is_good_for_nothing() {
+    let stage = Stage::guarded(FakeDecider::holding());
+    let ends = stage.decider.tick().0 + 2_000;
+    let ending = TokenRow { ends, ..row(1, everything()).tokens[0] };
+    change(&stage, &[PrincipalRow { tokens: vec![ending], ..row(1, everything()) }]);
+    let greet = |epoch: u64| {
+        hello_with(|hello| {
+            hello.token = Some(token(1));
+            (hello.session, hello.epoch) = (SessionId::from_u128(5), epoch);
+        })
+    };
+    let mut older = stage.connect();
+    older.send(&[greet(1), allocate_in(2, TEAM)].concat()).await;
+    assert_eq!(older.status().await, (1, Status::OK));
+    let mut newer = stage.connect();
+    newer.send(&[greet(2), allocate_in(3, TEAM)].concat()).await;
+    newer.hears_nothing().await;
+    stage.decider.advance(2_000);
+    stage.decider.answer_all();
+    assert_eq!(newer.status().await, (1, Status::OK));
+    assert_eq!(newer.goaway().await.reason, GoAwayReason::AccessEnded);
+    newer.ends().await;
+    assert_eq!(stage.decider.seen().len(), 1, "only what the older connection asked for");
+}
