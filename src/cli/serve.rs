@@ -180,6 +180,8 @@ pub(crate) fn run(_session: &Session, serve: &Serve) -> Result<(), Fault> {
     let engine_told = engine.clone();
     let (clock, clock_behind_ms) = (Arc::clone(engine.clock()), booted.clock_behind_ms);
     let served = runtime.block_on(async {
+        // Who is told that it serves may end it from then on; until then a signal just ends the process.
+        let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
         let server = Server::over(sockets, &operators, engine, &config, log);
         let server = server.map_err(|error| Fault::Usage(told(&error)))?;
         let places = Places {
@@ -196,7 +198,7 @@ pub(crate) fn run(_session: &Session, serve: &Serve) -> Result<(), Fault> {
         tell_ready().await;
         let tls = server.tls();
         tokio::select! {
-            served = serve_until_signal(server, &places, serve.dev, is_demo) => served,
+            served = serve_until(any(signals), server, &places, (serve.dev, is_demo)) => served,
             never = reload_at(hangup, tls) => match never {},
         }
     });
@@ -332,14 +334,13 @@ async fn reload_at(mut hangup: Signal, tls: Option<Arc<Tls>>) -> Infallible {
     }
 }
 
-async fn serve_until_signal(
+async fn serve_until(
+    end: impl Future<Output = ()>,
     server: Server<Engine>,
     places: &Places,
-    is_dev: bool,
-    is_demo: bool,
+    (is_dev, is_demo): (bool, bool),
 ) -> Result<(), Fault> {
-    let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
-    let mut running = std::pin::pin!(server.run(any(signals)));
+    let mut running = std::pin::pin!(server.run(end));
     let greeting = async {
         if is_demo && let Err(error) = make_demo(places).await {
             output::to_stderr(&format!("the sample network could not be made: {error}"));
