@@ -189,6 +189,12 @@ fn half_a_request_and_a_hole_in_the_order_are_found() {
     let second = unknown(vec![take_of(3)]);
     let in_order = vec![first.clone(), second.clone()];
     is_one(&compare(&known(), &[in_order], &half.clone().into()), "sent before it");
+    // A renewal that came too late refuses all of its request; one that was in time does not.
+    let renewing = |until| unknown(vec![drop_of(2), Change::Renew { key: key(1), until }]);
+    let late = vec![renewing(0), second.clone()];
+    assert!(compare(&known(), &[late], &half.clone().into()).is_empty());
+    let in_time = vec![renewing(u64::MAX), second.clone()];
+    is_one(&compare(&known(), &[in_time], &half.clone().into()), "sent before it");
     let other_way = vec![second.clone(), first.clone()];
     assert!(compare(&known(), &[other_way], &half.clone().into()).is_empty());
     // Two connections have no order between them, nor have two networks.

@@ -298,11 +298,19 @@ impl Unknown {
         let has = |verdict| verdicts.contains(&verdict);
         if has(Verdict::In) {
             Verdict::In
-        } else if has(Verdict::Open) || !has(Verdict::Out) {
+        } else if has(Verdict::Open) || !has(Verdict::Out) || self.may_be_too_late(listed) {
             Verdict::Open
         } else {
             Verdict::Out
         }
+    }
+
+    /// Whether one of its changes may have come when what it is about was over: then all of it was refused, lawfully.
+    fn may_be_too_late(&self, listed: &Listed) -> bool {
+        let needs_life =
+            |change: &&Change| !matches!(change, Change::Take { .. } | Change::Drop { .. });
+        let mut late = self.changes.iter().filter(needs_life);
+        self.all_or_nothing && late.any(|change| listed.is_over(&change.key(), change.until()))
     }
 
     fn verdicts(&self, listed: &Listed) -> Vec<Verdict> {
