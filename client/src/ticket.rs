@@ -88,6 +88,8 @@ pub(crate) fn changes_something(opcode: Opcode) -> bool {
             | Opcode::HOST_LEASE_LIST
             | Opcode::PROJECT_GET
             | Opcode::PROJECT_LIST
+            | Opcode::PRINCIPAL_GET
+            | Opcode::PRINCIPAL_LIST
             | Opcode::SCOPE_GET
             | Opcode::SCOPE_LIST
             | Opcode::POOL_GET
@@ -137,6 +139,11 @@ mod tests {
         Opcode::PROJECT_CREATE,
         Opcode::PROJECT_UPDATE,
         Opcode::PROJECT_DELETE,
+        Opcode::PRINCIPAL_CREATE,
+        Opcode::PRINCIPAL_UPDATE,
+        Opcode::PRINCIPAL_DELETE,
+        Opcode::TOKEN_CREATE,
+        Opcode::TOKEN_REVOKE,
         Opcode::SCOPE_CREATE,
         Opcode::SCOPE_UPDATE,
         Opcode::SCOPE_DELETE,
