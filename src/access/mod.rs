@@ -37,7 +37,7 @@ impl Actor {
         }
     }
 
-    /// Number of the principal in records; `None`: there is none.
+    /// Number of the principal, by which its sessions are kept apart; `None`: it is none.
     #[must_use]
     pub fn number(&self) -> Option<u32> {
         match self {

@@ -62,16 +62,12 @@ fn needs_text(asked: &Asked) -> String {
             Some(_) => " in the other project",
         };
         let bound = if needs.manager.is_some() { " for the manager" } else { "" };
-        all.insert(format!("{}{place}{bound}", verb_text(needs.verb)));
+        all.insert(format!("{}{place}{bound}", needs.verb.name()));
     });
     match all.is_empty() {
         true => "nothing".to_owned(),
         false => all.into_iter().collect::<Vec<_>>().join(" and "),
     }
-}
-
-fn verb_text(verb: Verb) -> String {
-    serde_json::to_value(verb).unwrap().as_str().unwrap().to_owned()
 }
 
 /// The rows of docs/access.md: operation, and each of what its requests may need.
@@ -131,14 +127,14 @@ fn no_grant_allows_more_than_the_documentation_says() {
         assert!(everywhere.authorize(&asked).is_ok(), "{name}");
         let mut needs = BTreeSet::new();
         needs_of(&asked, &mut |need| {
-            needs.insert((verb_text(need.verb), need.project));
+            needs.insert((need.verb, need.project));
         });
         let is_free = needs.is_empty();
         assert_eq!(actor(Vec::new()).authorize(&asked).is_ok(), is_free, "{name}: no grant");
         let other = actor(vec![grant(Some(OTHER), Verb::ALL)]);
         assert_eq!(other.authorize(&asked).is_ok(), is_free, "{name}: another project");
         for verb in Verb::ALL {
-            let has = |(needed, _): &(String, _)| *needed == verb_text(verb);
+            let has = |(needed, _): &(Verb, _)| *needed == verb;
             let in_project = |(_, place): &(_, Option<ProjectId>)| *place == Some(project);
             let here = actor(vec![grant(Some(project), [verb])]);
             let allowed = needs.iter().all(|need| has(need) && in_project(need));

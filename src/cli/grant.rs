@@ -50,29 +50,17 @@ fn text_of(manager: &str) -> Result<Text, String> {
 }
 
 fn verb(text: &str) -> Result<Verb, String> {
-    let found = Verb::ALL.into_iter().find(|verb| name_of(*verb) == text.replace('-', "_"));
+    let found = Verb::ALL.into_iter().find(|verb| verb.name() == text.replace('-', "_"));
     found.ok_or_else(|| {
-        let names = Verb::ALL.map(name_of).join(", ");
+        let names = Verb::ALL.map(Verb::name).join(", ");
         format!("\"{}\" is no verb: there are {names}", text.escape_debug())
     })
-}
-
-/// As in JSON.
-const fn name_of(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Read => "read",
-        Verb::Allocate => "allocate",
-        Verb::ReleaseOwn => "release_own",
-        Verb::ReleaseAny => "release_any",
-        Verb::Manage => "manage",
-        Verb::Administer => "administer",
-    }
 }
 
 /// A grant as it is written.
 pub(crate) fn shown(grant: &Grant) -> String {
     let project = grant.project_id.map_or_else(|| ALL.to_owned(), |project| project.to_string());
-    let verbs = grant.verbs.iter().map(name_of).collect::<Vec<_>>().join(",");
+    let verbs = grant.verbs.iter().map(Verb::name).collect::<Vec<_>>().join(",");
     let manager = grant.manager.as_ref().map(|manager| format!("@{manager}"));
     format!("{project}:{verbs}{}", manager.unwrap_or_default())
 }

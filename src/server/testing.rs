@@ -272,17 +272,16 @@ impl Stage {
     }
 
     pub(super) fn bounded(decider: FakeDecider, bounds: Bounds) -> Self {
-        let data_directory = "/".into();
-        let config = Config { bounds, data_directory, ..Config::default() };
-        let doorkeeper = Doorkeeper::new(&config, None);
-        let shared = Shared::new(decider.clone(), &config, None, Arc::default(), None, doorkeeper);
-        Self { shared, decider, tasks: TaskTracker::new() }
+        Self::with(decider, Config { bounds, ..Config::default() })
     }
 
     /// A server that asks everybody who he is.
     pub(super) fn guarded(decider: FakeDecider) -> Self {
-        let data_directory = "/".into();
-        let config = Config { authentication: true, data_directory, ..Config::default() };
+        Self::with(decider, Config { authentication: true, ..Config::default() })
+    }
+
+    fn with(decider: FakeDecider, config: Config) -> Self {
+        let config = Config { data_directory: "/".into(), ..config };
         let doorkeeper = Doorkeeper::new(&config, None);
         let shared = Shared::new(decider.clone(), &config, None, Arc::default(), None, doorkeeper);
         Self { shared, decider, tasks: TaskTracker::new() }
@@ -290,29 +289,24 @@ impl Stage {
 
     /// A connection that has said nothing yet, from somewhere.
     pub(super) fn connect_from(&self, origin: Origin) -> TestPeer {
-        let (ours, theirs) = tokio::io::duplex(4 << 20);
+        self.connect_over(4 << 20, origin)
+    }
+
+    /// A connection that has said nothing yet; the pipe holds `pipe_bytes` each way.
+    pub(super) fn connect_with(&self, pipe_bytes: usize) -> TestPeer {
+        self.connect_over(pipe_bytes, Origin::of(PeerAddress::Local))
+    }
+
+    fn connect_over(&self, pipe_bytes: usize, origin: Origin) -> TestPeer {
+        let (ours, theirs) = tokio::io::duplex(pipe_bytes);
         let seats = self.shared.admission.admit(origin.peer).unwrap();
         let serving = connection::serve(theirs, Arc::clone(&self.shared), seats, origin);
         let task = self.tasks.spawn(serving);
         TestPeer { io: ours, task, unread: BytesMut::new() }
     }
 
-    /// A connection that has said nothing yet; the pipe holds `pipe_bytes` each way.
-    pub(super) fn connect_with(&self, pipe_bytes: usize) -> TestPeer {
-        let (ours, theirs) = tokio::io::duplex(pipe_bytes);
-        let seats = self.shared.admission.admit(PeerAddress::Local).unwrap();
-        let serving = connection::serve(
-            theirs,
-            Arc::clone(&self.shared),
-            seats,
-            Origin::of(PeerAddress::Local),
-        );
-        let task = self.tasks.spawn(serving);
-        TestPeer { io: ours, task, unread: BytesMut::new() }
-    }
-
     pub(super) fn connect(&self) -> TestPeer {
-        self.connect_with(4 << 20)
+        self.connect_from(Origin::of(PeerAddress::Local))
     }
 
     /// A connection that has said HELLO and got its answer.

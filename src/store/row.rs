@@ -25,11 +25,9 @@ pub(crate) fn read_object(
         return Err(RecordError::Trailing);
     }
     let belongs = match (table, &effect) {
-        (StateTable::Networks, Effect::NetworkPut(row)) => network_key(row.network) == key,
-        (StateTable::Networks, Effect::ProjectPut(row)) => network_key(row.handle) == key,
-        (StateTable::Networks, Effect::ScopePut(row)) => network_key(row.handle) == key,
-        (StateTable::Networks, Effect::PoolPut(row)) => network_key(row.handle) == key,
-        (StateTable::Networks, Effect::PrincipalPut(row)) => network_key(row.handle) == key,
+        (StateTable::Networks, put) => {
+            put.numbered().is_some_and(|(handle, _)| network_key(handle) == key)
+        }
         (StateTable::Segments, Effect::SegmentPut(row)) => {
             thing_key(row.network, row.created) == key
         }

@@ -4,6 +4,7 @@ use super::{Layout, Read};
 use crate::error::{DecodeError, Fault};
 use crate::id::Seq;
 use crate::message::list::{CURSOR_BYTES_MAX, Cursor, PAGE_OBJECTS_MAX, PageRequest};
+use crate::text::{NAME_BYTES_MAX, Text};
 use crate::wire::{Reader, Writer, limit, within};
 
 /// Limit of a page; the cursor follows in the tail as tag 0x8001.
@@ -33,6 +34,26 @@ pub(super) fn read_page(reader: &mut Reader<'_>) -> Read<PageRequest> {
 pub(super) fn write_page(page: &PageRequest, writer: &mut Writer<'_>) {
     writer.u32(page.limit);
     writer.u32(0);
+}
+
+/// How every list by name is asked for: which part, and the beginning of the names.
+pub(super) fn read_named(reader: &mut Reader<'_>) -> Read<(PageRequest, Option<Text>)> {
+    let (mut page, mut name_prefix) = (read_page(reader)?, None);
+    reader.tail(|tag, value| {
+        match tag {
+            0x8001 => page.cursor = read_cursor(value, "cursor")?,
+            0x8002 => name_prefix = Some(value.text(NAME_BYTES_MAX, "name_prefix")?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })?;
+    Ok((page, name_prefix))
+}
+
+pub(super) fn write_named(page: &PageRequest, name_prefix: Option<&Text>, writer: &mut Writer<'_>) {
+    write_page(page, writer);
+    write_cursor(0x8001, page.cursor.as_ref(), writer);
+    writer.entry_text(0x8002, name_prefix);
 }
 
 /// Position, items, and tag 0x0001 with the place to go on: how every page is laid out.

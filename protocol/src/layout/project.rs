@@ -1,6 +1,6 @@
 //! Layouts of project operations.
 
-use super::list::{read_cursor, read_items, read_page, write_cursor, write_items, write_page};
+use super::list::{read_items, read_named, write_items, write_named};
 use super::{Layout, Read};
 use crate::id::Revision;
 use crate::message::project::{
@@ -8,7 +8,6 @@ use crate::message::project::{
     ProjectUse, QUOTA_MAX, QuotaSettings, Quotas,
 };
 use crate::setting::Setting;
-use crate::text::NAME_BYTES_MAX;
 use crate::wire::{Reader, Writer, within};
 
 /// Bytes of a project without its tail.
@@ -159,22 +158,11 @@ impl Layout for ProjectGet {
 
 impl Layout for ProjectList {
     fn read(reader: &mut Reader<'_>) -> Read<Self> {
-        let mut list = Self { page: read_page(reader)?, name_prefix: None };
-        reader.tail(|tag, value| {
-            match tag {
-                0x8001 => list.page.cursor = read_cursor(value, "cursor")?,
-                0x8002 => list.name_prefix = Some(value.text(NAME_BYTES_MAX, "name_prefix")?),
-                _ => return Ok(false),
-            }
-            Ok(true)
-        })?;
-        Ok(list)
+        read_named(reader).map(|(page, name_prefix)| Self { page, name_prefix })
     }
 
     fn write(&self, writer: &mut Writer<'_>) {
-        write_page(&self.page, writer);
-        write_cursor(0x8001, self.page.cursor.as_ref(), writer);
-        writer.entry_text(0x8002, self.name_prefix.as_ref());
+        write_named(&self.page, self.name_prefix.as_ref(), writer);
     }
 }
 

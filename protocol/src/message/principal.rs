@@ -55,6 +55,19 @@ impl Verb {
         Self::Administer,
     ];
 
+    /// Its name, as in JSON and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Allocate => "allocate",
+            Self::ReleaseOwn => "release_own",
+            Self::ReleaseAny => "release_any",
+            Self::Manage => "manage",
+            Self::Administer => "administer",
+        }
+    }
+
     const fn bit(self) -> u8 {
         match self {
             Self::Read => 1,
@@ -306,4 +319,16 @@ pub struct PrincipalPage {
     /// Where to go on; none = the list is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Cursor>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verb_is_called_as_in_json() {
+        for verb in Verb::ALL {
+            assert_eq!(serde_json::to_value(verb).unwrap(), verb.name());
+        }
+    }
 }

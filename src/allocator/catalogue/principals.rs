@@ -103,8 +103,7 @@ impl Catalogue {
             return Err(limit("PRINCIPALS_MAX", count + 1, PRINCIPALS_MAX.into()));
         }
         check_grants(&request.grants)?;
-        self.check_certificates(id, &request.certificate_names)?;
-        self.check_users(id, &request.unix_users)?;
+        self.check_ways(id, &request.certificate_names, &request.unix_users)?;
         let row = PrincipalRow {
             handle: self.take_handle(),
             revision: Revision(at.tick.first_revision() + 1),
@@ -142,8 +141,7 @@ impl Catalogue {
             self.check_name(Named::Principal, ProjectId::NIL, name)?;
         }
         check_grants(&row.grants)?;
-        self.check_certificates(row.id, &row.certificate_names)?;
-        self.check_users(row.id, &row.unix_users)?;
+        self.check_ways(row.id, &row.certificate_names, &row.unix_users)?;
         self.put_principal(row, at, sink)
     }
 
@@ -281,27 +279,29 @@ impl Catalogue {
         self.principals.get(id).map(|row| shown(row, at)).ok_or_else(lost)
     }
 
-    /// Refuses names in certificates that are another principal, and one that stands twice.
-    fn check_certificates(&self, id: PrincipalId, names: &[Text]) -> Result<(), Refused> {
-        for (place, name) in names.iter().enumerate() {
-            let other = self.principals.certificates.get(name).filter(|other| **other != id);
-            if other.is_some() || names.iter().take(place).any(|before| before == name) {
-                return Err(taken("certificate_names", &format_args!("the name {:?}", &**name)));
-            }
+    /// Refuses names in certificates and users that are another principal, and one that stands twice.
+    fn check_ways(&self, id: PrincipalId, names: &[Text], users: &[u32]) -> Result<(), Refused> {
+        if let Some(name) = first_taken(&self.principals.certificates, id, names) {
+            return Err(taken("certificate_names", &format_args!("the name {:?}", &**name)));
         }
-        Ok(())
+        match first_taken(&self.principals.users, id, users) {
+            Some(user) => Err(taken("unix_users", &format_args!("user {user}"))),
+            None => Ok(()),
+        }
     }
+}
 
-    /// The same for users of the server's machine.
-    fn check_users(&self, id: PrincipalId, users: &[u32]) -> Result<(), Refused> {
-        for (place, user) in users.iter().enumerate() {
-            let other = self.principals.users.get(user).filter(|other| **other != id);
-            if other.is_some() || users.iter().take(place).any(|before| before == user) {
-                return Err(taken("unix_users", &format_args!("user {user}")));
-            }
-        }
-        Ok(())
-    }
+/// The first of these that is another principal, or stands among them before.
+fn first_taken<'a, K: Ord>(
+    known: &BTreeMap<K, PrincipalId>,
+    id: PrincipalId,
+    ways: &'a [K],
+) -> Option<&'a K> {
+    let is_taken = |(place, way): &(usize, &K)| {
+        let is_anothers = known.get(way).is_some_and(|holder| *holder != id);
+        is_anothers || ways.iter().take(*place).any(|before| before == *way)
+    };
+    ways.iter().enumerate().find(is_taken).map(|(_, way)| way)
 }
 
 /// A manager restricts nothing of what `manage` and `administer` are for.

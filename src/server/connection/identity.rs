@@ -8,7 +8,7 @@ use crate::access::{Actor, Denied};
 use crate::engine::Operation;
 use crate::model::Status;
 use crate::server::access::Identity;
-use addrd_protocol::message::{Failure, GoAwayReason, Hello, RequestHeader, Verb};
+use addrd_protocol::message::{Failure, GoAwayReason, Hello, RequestHeader};
 use std::fmt::Write as _;
 use tokio::time::Instant;
 
@@ -80,7 +80,7 @@ impl<D: Decider> Connection<D> {
     #[cold]
     fn deny(&self, actor: &Actor, denied: &Denied, operation: &Operation) -> Failure {
         let opcode = operation.opcode.name();
-        let verb = name_of(denied.verb);
+        let verb = denied.verb.name();
         tracing::warn!(%actor, origin = %self.origin, opcode, verb, project = %operation.scope.project, "denied");
         let mut message = format!("no grant of yours has the verb {verb}");
         match denied.project {
@@ -97,18 +97,6 @@ impl<D: Decider> Connection<D> {
     /// The number under which its sessions are kept apart from those of others.
     pub(super) fn principal(&self) -> u32 {
         self.identity.as_ref().and_then(|identity| identity.actor.number()).unwrap_or(0)
-    }
-}
-
-/// As in JSON and on the command line.
-const fn name_of(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Read => "read",
-        Verb::Allocate => "allocate",
-        Verb::ReleaseOwn => "release_own",
-        Verb::ReleaseAny => "release_any",
-        Verb::Manage => "manage",
-        Verb::Administer => "administer",
     }
 }
 

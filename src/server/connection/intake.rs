@@ -292,8 +292,12 @@ impl<D: Decider> Connection<D> {
             | Request::ServerStatus
             | Request::ClockAccept(_)
             | Request::BackupRead(_) => self.answer_at_once(header, &operation, length, now),
-            Request::Watch(_) | Request::Unwatch(_) => {
-                self.take_watch(header, &operation, length, now);
+            Request::Watch(watch) => {
+                self.begin_watch(header, watch, length, now);
+                Ok(())
+            }
+            Request::Unwatch(unwatch) => {
+                self.end_watch(header, *unwatch, length, now);
                 Ok(())
             }
             _ => self.accept(operation, length, begun_ns),
@@ -327,20 +331,6 @@ impl<D: Decider> Connection<D> {
         };
         self.answer(header, length, &reply, now);
         Ok(())
-    }
-
-    fn take_watch(
-        &mut self,
-        header: &RequestHeader,
-        operation: &Authorized<Operation>,
-        length: usize,
-        now: Instant,
-    ) {
-        match &operation.request {
-            Request::Watch(watch) => self.begin_watch(header, watch, length, now),
-            Request::Unwatch(unwatch) => self.end_watch(header, *unwatch, length, now),
-            _ => {}
-        }
     }
 
     /// Queues an operation.
