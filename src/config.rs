@@ -36,6 +36,8 @@ pub struct Config {
     pub authentication: bool,
     /// Root and the server's own user are the operator, over the Unix socket.
     pub local_operator: bool,
+    /// Nobody administers the server but over the Unix socket.
+    pub local_administration: bool,
     /// File with the operator's token.
     pub operator_token_file: Option<PathBuf>,
     /// TLS of the TCP addresses.
@@ -62,6 +64,12 @@ pub struct Config {
     pub history_days: Option<u64>,
     /// Bytes of history; `None` = none is kept.
     pub history_bytes: Option<u64>,
+    /// What is written to the audit log.
+    pub audit: AuditLevel,
+    /// Where it lies; a relative path is inside the data directory.
+    pub audit_directory: PathBuf,
+    /// Bytes of its files, at most.
+    pub audit_bytes: u64,
     /// Show ids of networks and subnets in `/metrics`.
     pub metrics_subnets: bool,
     /// What is logged.
@@ -124,6 +132,20 @@ pub struct Bounds {
     pub slow_request: Duration,
 }
 
+/// What is written to the audit log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum AuditLevel {
+    /// As `Administration` where `authentication` is on, else as `Nothing`.
+    #[default]
+    Automatic,
+    /// There is none.
+    Nothing,
+    /// Changes of what there is to allocate from and of who may do what, and all attempts.
+    Administration,
+    /// Every change, and all attempts.
+    All,
+}
+
 /// What is logged: this and all that is graver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum LogLevel {
@@ -164,6 +186,9 @@ pub struct Sources {
     /// Flags of their own as (flag without dashes in front, value).
     pub flags: Vec<(String, String)>,
 }
+
+/// Where the audit log lies, in the data directory.
+const AUDIT_DIRECTORY: &str = "audit";
 
 /// Port of the protocol.
 pub const PORT: u16 = 2337;
@@ -265,6 +290,23 @@ impl Config {
         format!("{why} (docs/how-to/tls.md), use a loopback address, or set insecure = true")
     }
 
+    /// Where the audit log lies.
+    #[must_use]
+    pub fn audit_path(&self) -> PathBuf {
+        self.data_directory.join(&self.audit_directory)
+    }
+
+    /// What is written to the audit log: `None` = there is none, `Some(true)` = every change.
+    #[must_use]
+    pub const fn audits_all(&self) -> Option<bool> {
+        match self.audit {
+            AuditLevel::Automatic if self.authentication => Some(false),
+            AuditLevel::Automatic | AuditLevel::Nothing => None,
+            AuditLevel::Administration => Some(false),
+            AuditLevel::All => Some(true),
+        }
+    }
+
     /// Days and bytes of history, if it is kept.
     #[must_use]
     pub fn history(&self) -> Option<(u64, u64)> {
@@ -318,6 +360,10 @@ impl Config {
             let setting = if is_http { "http" } else { "listen" };
             wrong(setting, address.to_string(), self.unguarded_text());
         }
+        if self.local_administration && self.unix_socket.is_none() {
+            let what = "nobody could administer the server: set unix_socket".to_owned();
+            wrong("local_administration", "true".to_owned(), what);
+        }
         for (setting, what) in tls_contradictions(&self.tls) {
             wrong(setting, String::new(), what.to_owned());
         }
@@ -370,6 +416,7 @@ impl Default for Config {
             insecure: false,
             authentication: false,
             local_operator: true,
+            local_administration: false,
             operator_token_file: None,
             tls: TlsSettings::default(),
             workers: None,
@@ -381,6 +428,9 @@ impl Default for Config {
             clock_jump_max: Duration::from_millis(limits::CLOCK_JUMP_MS_MAX),
             restart_grace: Duration::from_millis(limits::RESTART_GRACE_MS),
             usage_levels: limits::USAGE_LEVELS.to_vec(),
+            audit: AuditLevel::Automatic,
+            audit_directory: AUDIT_DIRECTORY.into(),
+            audit_bytes: limits::AUDIT_BYTES_MAX,
             history_days: None,
             history_bytes: Some(limits::HISTORY_BYTES_MAX),
             metrics_subnets: false,

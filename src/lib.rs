@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod allocator;
+pub mod audit;
 pub mod config;
 pub mod engine;
 pub mod feed;

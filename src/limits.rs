@@ -175,6 +175,36 @@ pub const MEMORY_BYTES_LEAST: u64 = 64 << 20;
 /// texts and for tables while they grow.
 pub const RECORD_MEMORY_BYTES: u64 = 160;
 
+/// Bytes of the audit log, at most.
+pub const AUDIT_BYTES_MAX: u64 = 1 << 30;
+/// Least of it that can be set.
+pub const AUDIT_BYTES_LEAST: u64 = 8 << 20;
+/// Most of it that can be set.
+pub const AUDIT_BYTES_MOST: u64 = 1 << 40;
+/// Bytes after which a file of the audit log is full: a part of all, but no more and no less than these.
+pub const AUDIT_FILE_BYTES_MAX: u64 = 64 << 20;
+/// Least of it.
+pub const AUDIT_FILE_BYTES_LEAST: u64 = 1 << 20;
+/// Files that the bytes of the audit log are divided into, at least.
+pub const AUDIT_FILES_LEAST: u64 = 8;
+/// Bytes of the journal that the auditor reads at once.
+pub const AUDIT_READ_BYTES_MAX: usize = 1 << 20;
+/// What is appended to the audit log is made durable at the latest after this time, ms.
+pub const AUDIT_SYNC_MS: u64 = 1_000;
+/// Changes that have no lines are told as passed so often, ms, or as soon as the journal is so full, percent: the fold
+/// waits for that.
+pub const AUDIT_MARK_MS: u64 = 20_000;
+/// See [`AUDIT_MARK_MS`].
+pub const AUDIT_MARK_PERCENT: u64 = 10;
+/// The auditor looks for changes so often, ms.
+pub const AUDIT_PAUSE_MS: u64 = 50;
+/// Pause of the auditor after its disk refused, ms.
+pub const AUDIT_RETRY_MS: u64 = 10_000;
+/// Attempts that wait for their lines; more are counted.
+pub const AUDIT_ATTEMPTS_MAX: usize = 1_024;
+/// Attempts of a second that get lines; more are counted: nobody can push out of the log what is in it.
+pub const AUDIT_ATTEMPTS_PER_SECOND: u32 = 100;
+
 /// Operations that one ring of a worker holds.
 pub const RING_OPERATIONS_MAX: u32 = 64 * 1024;
 /// Of these, only for renew, confirm, release and cancel: one quarter.
@@ -193,8 +223,14 @@ pub const DRAIN_RECORD_BYTES_MAX: usize = 192 * 1024;
 pub const JOURNAL_ROW_BYTES_MAX: usize = 256 * 1024 - 256;
 /// Bytes of a batch header inside a row (journal/batch.rs).
 pub const BATCH_HEADER_BYTES: usize = 96;
+/// Bytes of a record of who asked.
+pub const ASKED_RECORD_BYTES: usize = 36;
+/// Bytes that records of who asked have in a hand-over behind its last operation: in front of what the server does by
+/// itself, and at the end.
+pub const ASKED_END_BYTES: usize = 2 * ASKED_RECORD_BYTES;
 /// Bytes of records that one hand-over may have: what fits one row.
-pub const HAND_OVER_RECORD_BYTES_MAX: usize = JOURNAL_ROW_BYTES_MAX - BATCH_HEADER_BYTES;
+pub const HAND_OVER_RECORD_BYTES_MAX: usize =
+    JOURNAL_ROW_BYTES_MAX - BATCH_HEADER_BYTES - ASKED_END_BYTES;
 /// Bytes of a plain allocation's record: one IPv6 address, owner, no rare fields.
 pub const PLAIN_RECORD_BYTES_MAX: usize = 48;
 /// Bytes that it has besides on a network of another project.
@@ -582,7 +618,7 @@ const _: () = assert!(RING_OPERATIONS_RESERVED < RING_OPERATIONS_MAX);
 const _: () =
     assert!(DRAIN_RECORD_BYTES_MAX + BATCH_ITEM_RECORD_BYTES_MAX < HAND_OVER_RECORD_BYTES_MAX);
 const _: () = assert!(
-    DRAIN_RECORD_BYTES_MAX + PORT_RECORD_BYTES_MAX + ENDED_RECORD_BYTES_MAX
+    DRAIN_RECORD_BYTES_MAX + PORT_RECORD_BYTES_MAX + ENDED_RECORD_BYTES_MAX + ASKED_RECORD_BYTES
         < HAND_OVER_RECORD_BYTES_MAX,
     "an operation on a port, and the rests that it takes away, fit behind a drain"
 );

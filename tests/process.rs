@@ -19,6 +19,8 @@ mod support;
 
 #[path = "process/access.rs"]
 mod access;
+#[path = "process/auditing.rs"]
+mod auditing;
 #[path = "process/backups.rs"]
 mod backups;
 #[path = "process/checkers.rs"]

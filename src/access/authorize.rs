@@ -2,7 +2,7 @@
 //! made nowhere else.
 
 use super::Actor;
-use crate::model::{ProjectId, Text};
+use crate::model::{Asker, ProjectId, Text};
 use addrd_protocol::message::{BatchItem, Grant, Release, Request, Verb};
 use std::ops::Deref;
 
@@ -18,18 +18,33 @@ pub trait Ask {
 
 /// What was allowed. Whoever decides or answers takes this, so nothing is decided that was not allowed.
 #[derive(Clone, Debug)]
-pub struct Authorized<T>(T);
+pub struct Authorized<T> {
+    what: T,
+    by: Asker,
+}
 
 impl<T> Authorized<T> {
     /// What was allowed, to be taken apart.
     pub fn into_inner(self) -> T {
-        self.0
+        self.what
+    }
+
+    /// Who asked for it.
+    #[must_use]
+    pub const fn by(&self) -> Asker {
+        self.by
     }
 
     /// Without a question, in tests.
     #[cfg(test)]
     pub fn in_test(allowed: impl IntoIterator<Item = T>) -> Vec<Self> {
-        allowed.into_iter().map(Self).collect()
+        Self::in_test_by(Asker::Nobody, allowed)
+    }
+
+    /// As somebody, in tests.
+    #[cfg(test)]
+    pub fn in_test_by(by: Asker, allowed: impl IntoIterator<Item = T>) -> Vec<Self> {
+        allowed.into_iter().map(|what| Self { what, by }).collect()
     }
 }
 
@@ -37,7 +52,7 @@ impl<T> Deref for Authorized<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.0
+        &self.what
     }
 }
 
@@ -50,6 +65,17 @@ pub struct Denied {
     pub project: Option<ProjectId>,
     /// For which manager.
     pub manager: Option<Text>,
+    /// Nobody has it where the request came from, whatever his grants.
+    pub elsewhere: bool,
+}
+
+/// What may be asked for where a request came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Everything.
+    Everything,
+    /// All that doesn't need the verb `administer`.
+    NoAdministration,
 }
 
 /// What one part of a request needs: a verb, where, and for which manager.
@@ -68,20 +94,27 @@ impl Actor {
     ///
     /// # Errors
     /// [`Denied`] and what was asked for: nothing was looked up for it.
-    pub fn authorize<T: Ask>(&self, ask: T) -> Result<Authorized<T>, (Denied, T)> {
+    pub fn authorize<T: Ask>(&self, ask: T, reach: Reach) -> Result<Authorized<T>, (Denied, T)> {
+        if reach == Reach::NoAdministration && needs_one_of(&ask, &[Verb::Administer]) {
+            let verb = Verb::Administer;
+            return Err((Denied { verb, project: None, manager: None, elsewhere: true }, ask));
+        }
         let grants = match self {
-            Self::Anybody | Self::Operator => return Ok(Authorized(ask)),
+            Self::Anybody | Self::Operator => {
+                return Ok(Authorized { what: ask, by: self.asker() });
+            }
             Self::Principal(known) => &known.grants,
         };
         let mut missing = None;
         needs_of(&ask, &mut |needs| {
             if missing.is_none() && !grants.iter().any(|grant| has(grant, &needs)) {
                 let Needs { verb, project, manager } = needs;
-                missing = Some(Denied { verb, project, manager: manager.cloned() });
+                let manager = manager.cloned();
+                missing = Some(Denied { verb, project, manager, elsewhere: false });
             }
         });
         match missing {
-            None => Ok(Authorized(ask)),
+            None => Ok(Authorized { what: ask, by: self.asker() }),
             Some(denied) => Err((denied, ask)),
         }
     }
@@ -144,6 +177,18 @@ pub fn needs_of<T: Ask>(ask: &T, tell: &mut impl FnMut(Needs<'_>)) {
         }
         other => needs_plain(project, other, tell),
     }
+}
+
+/// Whether a part of it needs leave to manage a project or to administer the server.
+#[must_use]
+pub fn is_administrative<T: Ask>(ask: &T) -> bool {
+    needs_one_of(ask, &[Verb::Manage, Verb::Administer])
+}
+
+fn needs_one_of<T: Ask>(ask: &T, verbs: &[Verb]) -> bool {
+    let mut found = false;
+    needs_of(ask, &mut |needs| found |= verbs.contains(&needs.verb));
+    found
 }
 
 fn needs_of_item(project: ProjectId, item: &BatchItem, tell: &mut impl FnMut(Needs<'_>)) {

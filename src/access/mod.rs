@@ -8,9 +8,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use authorize::{Ask, Authorized, Denied, Needs, needs_of};
+pub use authorize::{Ask, Authorized, Denied, Needs, Reach, is_administrative, needs_of};
 pub use table::{Known, Shown, Table, hash_of, is_same};
 
+use crate::model::Asker;
 use std::sync::Arc;
 
 /// As whom a connection acts.
@@ -34,6 +35,16 @@ impl Actor {
                 (one.handle, &one.grants) == (other.handle, &other.grants)
             }
             _ => false,
+        }
+    }
+
+    /// Who asks, as the journal keeps it.
+    #[must_use]
+    pub fn asker(&self) -> Asker {
+        match self {
+            Self::Anybody => Asker::Nobody,
+            Self::Operator => Asker::Operator,
+            Self::Principal(known) => Asker::Principal(known.id),
         }
     }
 

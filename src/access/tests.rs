@@ -124,28 +124,48 @@ fn no_grant_allows_more_than_the_documentation_says() {
     for (name, asked) in asked() {
         let project = asked.header.project;
         let everywhere = actor(vec![grant(None, Verb::ALL)]);
-        assert!(everywhere.authorize(&asked).is_ok(), "{name}");
+        assert!(everywhere.authorize(&asked, Reach::Everything).is_ok(), "{name}");
         let mut needs = BTreeSet::new();
         needs_of(&asked, &mut |need| {
             needs.insert((need.verb, need.project));
         });
         let is_free = needs.is_empty();
-        assert_eq!(actor(Vec::new()).authorize(&asked).is_ok(), is_free, "{name}: no grant");
+        assert_eq!(
+            actor(Vec::new()).authorize(&asked, Reach::Everything).is_ok(),
+            is_free,
+            "{name}: no grant"
+        );
         let other = actor(vec![grant(Some(OTHER), Verb::ALL)]);
-        assert_eq!(other.authorize(&asked).is_ok(), is_free, "{name}: another project");
+        assert_eq!(
+            other.authorize(&asked, Reach::Everything).is_ok(),
+            is_free,
+            "{name}: another project"
+        );
         for verb in Verb::ALL {
             let has = |(needed, _): &(Verb, _)| *needed == verb;
             let in_project = |(_, place): &(_, Option<ProjectId>)| *place == Some(project);
             let here = actor(vec![grant(Some(project), [verb])]);
             let allowed = needs.iter().all(|need| has(need) && in_project(need));
-            assert_eq!(here.authorize(&asked).is_ok(), allowed, "{name}: {verb:?} here");
+            assert_eq!(
+                here.authorize(&asked, Reach::Everything).is_ok(),
+                allowed,
+                "{name}: {verb:?} here"
+            );
             let everywhere = actor(vec![grant(None, [verb])]);
             let allowed = needs.iter().all(has);
-            assert_eq!(everywhere.authorize(&asked).is_ok(), allowed, "{name}: {verb:?} anywhere");
+            assert_eq!(
+                everywhere.authorize(&asked, Reach::Everything).is_ok(),
+                allowed,
+                "{name}: {verb:?} anywhere"
+            );
             let all_but_one = Verb::ALL.into_iter().filter(|other| *other != verb);
             let rest = actor(vec![grant(None, all_but_one)]);
             let allowed = !needs.iter().any(has);
-            assert_eq!(rest.authorize(&asked).is_ok(), allowed, "{name}: all but {verb:?}");
+            assert_eq!(
+                rest.authorize(&asked, Reach::Everything).is_ok(),
+                allowed,
+                "{name}: all but {verb:?}"
+            );
             judged += 3;
         }
     }
@@ -176,9 +196,13 @@ fn a_grant_for_a_manager_is_for_no_other() {
     for (name, asked) in asked() {
         let mut managers = BTreeSet::new();
         needs_of(&asked, &mut |needs| managers.extend(needs.manager.map(ToString::to_string)));
-        assert_eq!(bound("nobody's").authorize(&asked).is_ok(), managers.is_empty(), "{name}");
+        assert_eq!(
+            bound("nobody's").authorize(&asked, Reach::Everything).is_ok(),
+            managers.is_empty(),
+            "{name}"
+        );
         if let Some(manager) = managers.first().filter(|_| managers.len() == 1) {
-            assert!(bound(manager).authorize(&asked).is_ok(), "{name}");
+            assert!(bound(manager).authorize(&asked, Reach::Everything).is_ok(), "{name}");
             named += 1;
         }
     }
@@ -188,9 +212,31 @@ fn a_grant_for_a_manager_is_for_no_other() {
 #[test]
 fn what_is_denied_says_what_is_missing() {
     let (_, asked) = asked().into_iter().find(|(name, _)| name == "token_create").unwrap();
-    let (denied, asked) = actor(Vec::new()).authorize(asked).unwrap_err();
-    let expected = Denied { verb: Verb::Administer, project: None, manager: None };
+    let (denied, asked) = actor(Vec::new()).authorize(asked, Reach::Everything).unwrap_err();
+    let expected =
+        Denied { verb: Verb::Administer, project: None, manager: None, elsewhere: false };
     assert_eq!((denied, asked.header.opcode), (expected, Opcode::TOKEN_CREATE));
+}
+
+#[test]
+fn where_administration_is_out_of_reach_nobody_has_it_and_all_else_is_as_before() {
+    let everybody = [
+        Actor::Anybody,
+        Actor::Operator,
+        actor(vec![Grant { project_id: None, verbs: Verbs::ALL, manager: None }]),
+    ];
+    let mut administrative = 0;
+    for (name, asked) in asked() {
+        let mut administers = false;
+        needs_of(&asked, &mut |needs| administers |= needs.verb == Verb::Administer);
+        administrative += usize::from(administers);
+        for actor in &everybody {
+            let judged = actor.authorize(&asked, Reach::NoAdministration);
+            assert_eq!(judged.is_err(), administers, "{name}");
+            assert!(judged.is_ok() || judged.is_err_and(|(denied, _)| denied.elsewhere));
+        }
+    }
+    assert!(administrative >= 13, "{administrative}");
 }
 
 fn row(id: u128, tokens: Vec<TokenRow>) -> PrincipalRow {

@@ -125,6 +125,8 @@ impl Shard {
             | Effect::PoolPut(_)
             | Effect::PrincipalPut(_)
             | Effect::ObjectGone { .. }
+            // Nothing is kept of who asked.
+            | Effect::Asked(_)
             // The whole server's: [`Shard::set_adopting`].
             | Effect::Adoption { .. } => {}
             Effect::JobGone { network, revision, job } => {

@@ -6,7 +6,8 @@ use super::session::Session;
 use super::{check, network, output, subnet};
 use addrd::config::{Config, LogFormat, LogLevel, Sources, shown};
 use addrd::engine::{
-    Boot, BootError, Booted, Clock, Engine, StartProgress, SystemHands, UsageLevels, boot,
+    AuditSettings, Audited, Boot, BootError, Booted, Clock, Engine, StartProgress, SystemHands,
+    UsageLevels, boot,
 };
 use addrd::limits;
 use addrd::server::{Reload, Server, Sockets, Tls, tell_ready, tell_stopping};
@@ -293,6 +294,11 @@ fn booted(
         history: config.history().map(|(days, bytes_max)| {
             HistorySettings::new(bytes_max, days.saturating_mul(limits::DAY_MS))
         }),
+        audit: config.audits_all().map(|all| AuditSettings {
+            directory: config.audit_path(),
+            audited: if all { Audited::All } else { Audited::Administration },
+            bytes_max: config.audit_bytes,
+        }),
         adopts_if_new,
         workers: config.workers(),
         memory_records_max: config.memory_records_max(),
@@ -308,7 +314,7 @@ fn booted(
         progress,
     });
     boot.map_err(|error| match &error {
-        BootError::Directory(..) => Fault::Usage(told(&error)),
+        BootError::Directory(..) | BootError::Audit(..) => Fault::Usage(told(&error)),
         BootError::Store(_, source) => check::fault_of(source, told(&error)),
         BootError::Threads(_) => Fault::Internal(told(&error)),
     })

@@ -2,7 +2,7 @@
 
 use super::error::{ConfigError, Origin, looks_secret};
 use super::parse::{self, Parsed};
-use super::{Config, LogFormat, LogLevel, Sources};
+use super::{AuditLevel, Config, LogFormat, LogLevel, Sources};
 use crate::limits;
 use std::io::Read;
 use std::path::Path;
@@ -55,6 +55,8 @@ pub const SETTINGS: &[SettingInfo] = &[
         config.authentication, text => parse::boolean(text), value => value.to_string()),
     setting!("local_operator", "true = root and the server's own user may do everything over the Unix socket; principals are made so",
         config.local_operator, text => parse::boolean(text), value => value.to_string()),
+    setting!("local_administration", "true = what needs the verb administer (principals, tokens, projects, backups, adoption mode, the clock) is asked for over the Unix socket alone",
+        config.local_administration, text => parse::boolean(text), value => value.to_string()),
     setting!("operator_token_file", "file with a token, mode 0600, whose bearer may do everything; empty = none",
         config.operator_token_file, text => parse::optional(text, path),
         value => show_path(value)),
@@ -137,12 +139,26 @@ pub const SETTINGS: &[SettingInfo] = &[
         config.history_bytes,
         text => parse::automatic_size(text, limits::HISTORY_BYTES_LEAST..=1 << 50),
         value => parse::show_size(value.unwrap_or(0))),
+    setting!("audit", "what is written to the audit log: none, administration (networks, subnets, pools, projects, principals; and what was denied or tried in vain), or all (every allocation and release as well: some 300 bytes each); automatic = administration where authentication is on, else none",
+        config.audit, text => parse::choice(text, AUDITS), value => name_of(AUDITS, *value)),
+    setting!("audit_directory", "where the audit log lies: audit.log and full ones, JSON lines, mode 0640; relative to data_directory, which others can't look into",
+        config.audit_directory, text => path(text), value => value.display().to_string()),
+    setting!("audit_bytes", "bytes of the files of the audit log, at most; the oldest goes first",
+        config.audit_bytes, text => parse::size(text, limits::AUDIT_BYTES_LEAST..=limits::AUDIT_BYTES_MOST),
+        value => parse::show_size(*value)),
     setting!("metrics_subnets", "true = /metrics shows the ids of the fullest subnets to whoever reads it",
         config.metrics_subnets, text => parse::boolean(text), value => value.to_string()),
     setting!("log_level", "error, warn, info, debug or trace",
         config.log_level, text => parse::choice(text, LEVELS), value => name_of(LEVELS, *value)),
     setting!("log_format", "text or json",
         config.log_format, text => parse::choice(text, FORMATS), value => name_of(FORMATS, *value)),
+];
+
+const AUDITS: &[(&str, AuditLevel)] = &[
+    ("automatic", AuditLevel::Automatic),
+    ("none", AuditLevel::Nothing),
+    ("administration", AuditLevel::Administration),
+    ("all", AuditLevel::All),
 ];
 
 const LEVELS: &[(&str, LogLevel)] = &[

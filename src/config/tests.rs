@@ -175,6 +175,7 @@ fn settings_that_contradict_each_other_are_errors() {
         (&[("tls_client_required", "true")], "set tls_client_ca"),
         (&[("tls_client_names", "a")], "set tls_client_required"),
         (&[("listen", ""), ("unix_socket", "")], "nobody could connect"),
+        (&[("local_administration", "true"), ("unix_socket", "")], "nobody could administer"),
         (&[("connections_max", "1000")], "connections_max"),
         (&[("connections_ungreeted_max", "100")], "connections_ungreeted_max"),
     ] {

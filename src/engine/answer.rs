@@ -70,7 +70,8 @@ pub(super) fn fits(operation: &Operation, bytes: usize) -> bool {
         }
         _ => return true,
     };
-    let most = most.saturating_add(limits::ENDED_RECORD_BYTES_MAX);
+    let beside = limits::ENDED_RECORD_BYTES_MAX + limits::ASKED_RECORD_BYTES;
+    let most = most.saturating_add(beside);
     bytes.saturating_add(most) <= limits::HAND_OVER_RECORD_BYTES_MAX
 }
 

@@ -3,9 +3,10 @@
 use super::clock::{Clock, Hands, SystemClock};
 use super::handle::Identity;
 use super::recovery::{Recovery, StartProgress};
-use super::start::{Running, Start, start};
+use super::start::{AuditStart, Running, Start, start};
 use super::threads::OnFailure;
 use crate::allocator::{Catalogue, Shard, ShardSettings, UsageLevels};
+use crate::audit::Audited;
 use crate::model::{Seq, ServerId, Tick};
 use crate::store::history::{self, HistorySettings};
 use crate::store::{
@@ -23,6 +24,8 @@ pub struct Boot {
     pub store: Settings,
     /// How much of history is kept; `None` = nothing.
     pub history: Option<HistorySettings>,
+    /// What is written to the audit log, and where; `None` = there is none.
+    pub audit: Option<AuditSettings>,
     /// A new directory begins in adoption mode.
     pub adopts_if_new: bool,
     /// Workers, at least one.
@@ -41,6 +44,17 @@ pub struct Boot {
     pub on_failure: OnFailure,
     /// Told how far it is.
     pub progress: Arc<StartProgress>,
+}
+
+/// How an audit log is kept.
+#[derive(Clone, Debug)]
+pub struct AuditSettings {
+    /// Where; made if it is not there.
+    pub directory: PathBuf,
+    /// What has lines.
+    pub audited: Audited,
+    /// Bytes of all its files, at most.
+    pub bytes_max: u64,
 }
 
 /// A booted engine.
@@ -71,6 +85,8 @@ impl Booted {
 pub enum BootError {
     /// The data directory can't be made or looked at.
     Directory(PathBuf, std::io::Error),
+    /// The directory of the audit log can't be made or looked at.
+    Audit(PathBuf, std::io::Error),
     /// The store in this directory refuses.
     Store(PathBuf, StoreError),
     /// The system gives no thread.
@@ -83,6 +99,9 @@ impl fmt::Display for BootError {
             Self::Directory(path, _) => {
                 write!(f, "the data directory {} can't be used", path.display())
             }
+            Self::Audit(path, _) => {
+                write!(f, "the directory of the audit log {} can't be used", path.display())
+            }
             Self::Store(path, source) => f.write_str(&source.in_directory(path)),
             Self::Threads(_) => f.write_str("no thread could be started"),
         }
@@ -92,7 +111,9 @@ impl fmt::Display for BootError {
 impl std::error::Error for BootError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Directory(_, source) | Self::Threads(source) => Some(source),
+            Self::Directory(_, source) | Self::Audit(_, source) | Self::Threads(source) => {
+                Some(source)
+            }
             // Its own text is in ours.
             Self::Store(_, source) => source.source(),
         }
@@ -107,6 +128,7 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
     // A wall clock of 0 is no time at which anything begins.
     let adoption = if boot.adopts_if_new { Tick(boot.hands.wall_ms().max(1)) } else { Tick(0) };
     let (mut store, is_new) = open(&boot.data, &boot.store, adoption)?;
+    let audit = boot.audit.map(open_audit).transpose()?;
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
     // Not of the seed: that is a secret, and this is not.
     let run = uuid::Uuid::new_v4().as_u64_pair().0;
@@ -159,6 +181,7 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
         directory: Some(boot.data),
         disk,
         history: boot.history,
+        audit,
         identity: Identity { server_id: format.server, incarnation: format.incarnation },
         memory_records_max: boot.memory_records_max,
         clock,
@@ -166,6 +189,14 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
     })
     .map_err(BootError::Threads)?;
     Ok(Booted { running, is_new, recovered, effects, clock_behind_ms })
+}
+
+fn open_audit(settings: AuditSettings) -> Result<AuditStart, BootError> {
+    let AuditSettings { directory, audited, bytes_max } = settings;
+    match RealDisk::make_for_group(&directory) {
+        Ok(disk) => Ok(AuditStart { disk: Arc::new(disk), audited, bytes_max }),
+        Err(error) => Err(BootError::Audit(directory, error)),
+    }
 }
 
 /// Whether anything ends at a time, which a wrong one could end for good.

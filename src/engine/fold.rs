@@ -52,8 +52,8 @@ pub struct Fold {
     backup: BackupInWork,
     /// While a backup is fetched: no slice before, monotonic ns.
     slice_at_ns: u64,
-    /// Nothing is folded that history still needs from the journal.
-    kept: Arc<DurableMark>,
+    /// Nothing is folded that history or the audit log still need from the journal.
+    kept: Vec<Arc<DurableMark>>,
 }
 
 impl Fold {
@@ -71,23 +71,24 @@ impl Fold {
             tend_at: Tick(0),
             backup: BackupInWork::default(),
             slice_at_ns: 0,
-            kept: Arc::new(DurableMark::new(u64::MAX)),
+            kept: Vec::new(),
         }
     }
 
-    /// Folds only what history has.
+    /// Folds only what somebody else has as well.
     #[must_use]
     pub fn behind(mut self, kept: Arc<DurableMark>) -> Self {
-        self.kept = kept;
+        self.kept.push(kept);
         self
     }
 
-    /// Up to here the journal may be folded: what history has, unless its thread stands still and the journal
-    /// is nearly full. What is missing in history then, it finds out and tells.
+    /// Up to here the journal may be folded: what history and the audit log have, unless their threads stand still and the journal
+    /// is nearly full. What they miss then, they find out and tell.
     fn ready(&self) -> Seq {
         let durable = self.parts.position.get();
         let is_left = self.parts.pressure.journal_percent() >= limits::HISTORY_LEFT_BEHIND_PERCENT;
-        Seq(if is_left { durable } else { durable.min(self.kept.get()) })
+        let kept = self.kept.iter().map(|kept| kept.get()).min().unwrap_or(u64::MAX);
+        Seq(if is_left { durable } else { durable.min(kept) })
     }
 
     /// One slice, if it is time for one. Gives how long to pause.

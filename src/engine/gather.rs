@@ -5,6 +5,7 @@ use super::answer;
 use super::operation::{Operation, Outlet, Stages};
 use crate::access::Authorized;
 use crate::allocator::{self, Answer, At};
+use crate::model::Asked;
 use bytes::BytesMut;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,6 +46,12 @@ impl Gather {
     #[must_use]
     pub fn operation(&self) -> &Operation {
         &self.operation
+    }
+
+    /// Who asks, and for what.
+    #[must_use]
+    pub fn asked(&self) -> Asked {
+        Asked::new(self.operation.by(), self.operation.opcode)
     }
 
     /// Parts that are still decided are dropped: a ring had no room, and the caller was told.

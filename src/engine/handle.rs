@@ -2,6 +2,7 @@
 
 use super::access::AccessDesk;
 use super::answer::busy;
+use super::audit::AuditDesk;
 use super::backup::BackupDesk;
 use super::clock::Clock;
 use super::feed::Feed;
@@ -114,6 +115,8 @@ pub(super) struct Inner {
     pub(super) access: Arc<AccessDesk>,
     pub(super) backups: Arc<BackupDesk>,
     pub(super) history: Arc<HistoryDesk>,
+    pub(super) audit: Arc<AuditDesk>,
+    pub(super) auditor_figures: Option<CommitterFiguresReader>,
     pub(super) worker_figures: Vec<WorkerFiguresReader>,
     pub(super) committer_figures: CommitterFiguresReader,
     pub(super) fold_figures: CommitterFiguresReader,
@@ -206,6 +209,12 @@ impl Engine {
         &self.inner.backups
     }
 
+    /// Where attempts are told.
+    #[must_use]
+    pub fn audit(&self) -> &AuditDesk {
+        &self.inner.audit
+    }
+
     /// Where questions about history are asked.
     #[must_use]
     pub fn history(&self) -> &HistoryDesk {
@@ -276,7 +285,9 @@ impl Engine {
             others.map(|(name, reader)| (name.to_owned(), reader.scalar(Scalar::TurnedNs)));
         let turned = self.inner.history.turned_ns();
         let historian = turned.map(|turned_ns| ("historian".to_owned(), turned_ns));
-        deciding.chain(others).chain(historian).collect()
+        let auditor = self.inner.auditor_figures.as_ref();
+        let auditor = auditor.map(|reader| ("auditor".to_owned(), reader.scalar(Scalar::TurnedNs)));
+        deciding.chain(others).chain(historian).chain(auditor).collect()
     }
 
     /// What every thread counted, for the metrics.

@@ -4,6 +4,8 @@
 
 mod access;
 mod answer;
+mod audit;
+mod auditor;
 mod backup;
 mod boot;
 pub mod clock;
@@ -33,12 +35,15 @@ mod threads;
 pub mod worker;
 
 pub use crate::allocator::{FILL_LEVELS, FillReport, LevelCounts, SubnetFill, UsageLevels};
+pub use crate::audit::{Attempt, Audited};
 pub use crate::feed::{Filter, Watched};
 pub use crate::store::FORMAT_VERSION;
 pub use crate::store::history::HistoryFigures;
 pub use access::AccessDesk;
+pub use audit::{AuditDesk, AuditFigures};
+pub use auditor::{Auditor, AuditorParts};
 pub use backup::{BackupDesk, BackupOver, BackupWork};
-pub use boot::{Boot, BootError, Booted, boot};
+pub use boot::{AuditSettings, Boot, BootError, Booted, boot};
 pub use clock::{Clock, FakeClock, Hands, SystemClock, SystemHands};
 pub use feed::{Feed, FeedBounds, FeedFigures, Relist, Subscription, Taken, TooManyWatchers};
 pub use feeder::Feeder;
@@ -49,7 +54,7 @@ pub use history::{HistoryDesk, Librarian};
 pub use operation::{Operation, Outlet, Parcel, Rejected, Route, Scope, Stages};
 pub use pressure::{Pressure, Refuse};
 pub use recovery::{Recovery, StartProgress};
-pub use start::{Running, Start, start};
+pub use start::{AuditStart, Running, Start, start};
 pub use threads::OnFailure;
 
 /// What a step of a loop did.

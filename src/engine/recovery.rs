@@ -90,6 +90,7 @@ impl Recovery {
             | Effect::ObjectGone { .. }
             | Effect::HostLeasePut(_)
             | Effect::HostLeaseGone { .. }
+            | Effect::Asked(_)
             | Effect::Adoption { .. } => None,
             Effect::NetworkGone { network, .. } => self.owners.remove(network),
             Effect::SubnetPut(row) => self.owners.get(&row.network).copied(),

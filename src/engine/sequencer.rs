@@ -15,7 +15,7 @@ use crate::access::Authorized;
 use crate::allocator::{self, Answer, At, Catalogue, Shard};
 use crate::journal::RecordBuffer;
 use crate::limits;
-use crate::model::{EffectSink, NetworkHandle, Seq, Status, Tick, worker_of};
+use crate::model::{Asked, EffectSink, NetworkHandle, Seq, Status, Tick, worker_of};
 use addrd_protocol::message::Request;
 use addrd_sync::{Class, Consumer, Cost, Producer};
 use bytes::BytesMut;
@@ -314,10 +314,12 @@ impl Sequencer {
                     self.make_room(&mut draft, limits::JOB_SLICE_RECORD_BYTES_MAX);
                     let at = self.at();
                     let records = &mut draft.records;
+                    records.sign(Asked::default());
                     allocator::finish_network(&mut self.catalogue, shards, &at, network, records);
                 }
             }
         }
+        draft.records.sign(Asked::default());
         self.expire(&mut draft);
         self.tell_levels(&mut draft);
         if draft.operations > 0 || !shards.is_empty() {
@@ -337,9 +339,9 @@ impl Sequencer {
         }
         self.turns_without_ends = 0;
         self.make_room(draft, limits::EXPIRY_SLICE_RECORD_BYTES_MAX);
-        let (at, before) = (self.at(), draft.records.record_count());
+        let (at, before) = (self.at(), draft.records.effect_count());
         self.catalogue.step_expiry(&at, limits::EXPIRY_SLICE_OBJECTS, &mut draft.records);
-        self.figures.expired(draft.records.record_count() - before);
+        self.figures.expired(draft.records.effect_count() - before);
     }
 
     /// Hands over nothing but the time, if that is due.
@@ -374,8 +376,11 @@ impl Sequencer {
                 draft.deliver(parcel, &mut frames, &mut operations);
                 self.push(draft);
             }
+            draft.records.sign(Asked::new(operation.by(), operation.opcode));
             let answer = self.decide_one(operation, shards, draft);
-            self.figures.answered(operation.opcode, answer::status_of(&answer));
+            let status = answer::status_of(&answer);
+            self.figures.answered(operation.opcode, status);
+            self.shared.audit.decided(operation, status, self.shared.clock.tick());
             answer::encode(operation, &answer, &mut frames);
             operations += 1;
         }
@@ -447,7 +452,8 @@ impl Sequencer {
 
     /// Pushes what is there, waiting for room: the workers stand still, so room only grows.
     fn push(&mut self, draft: &mut Draft) {
-        let next = Draft { began_ns: draft.began_ns, ..Draft::default() };
+        let mut next = Draft { began_ns: draft.began_ns, ..Draft::default() };
+        next.records.sign(draft.records.asked());
         let draft = std::mem::replace(draft, next);
         if draft.operations == 0 && draft.records.record_count() == 0 {
             return;
@@ -455,7 +461,8 @@ impl Sequencer {
         self.hand_over(draft, false);
     }
 
-    fn hand_over(&mut self, draft: Draft, marks_time: bool) {
+    fn hand_over(&mut self, mut draft: Draft, marks_time: bool) {
+        draft.records.close();
         self.handed += 1;
         let tick = self.shared.clock.tick();
         if marks_time || draft.records.record_count() > 0 {

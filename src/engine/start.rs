@@ -2,6 +2,8 @@
 //! the order in which nothing is lost. Decides nothing.
 
 use super::access::{AccessDesk, table_of};
+use super::audit::AuditDesk;
+use super::auditor::{Auditor, AuditorParts};
 use super::backup::BackupDesk;
 use super::clock::Clock;
 use super::committer::{Committer, CommitterParts};
@@ -18,6 +20,7 @@ use super::sequencer::Sequencer;
 use super::threads::{self, OnFailure};
 use super::worker::{Shared, Worker};
 use crate::allocator::{Catalogue, Shard};
+use crate::audit::{Audited, Header};
 use crate::journal::BatchSealer;
 use crate::model::Incarnation;
 use crate::store::history::{HistorySettings, Looker, Shelf};
@@ -44,6 +47,8 @@ pub struct Start {
     pub disk: Arc<dyn Disk>,
     /// How much of history is kept; `None` = nothing.
     pub history: Option<HistorySettings>,
+    /// The audit log, if one is kept.
+    pub audit: Option<AuditStart>,
     /// Identity of the data.
     pub identity: Identity,
     /// Most records in memory.
@@ -52,6 +57,17 @@ pub struct Start {
     pub clock: Arc<dyn Clock>,
     /// Called when a thread cannot go on.
     pub on_failure: OnFailure,
+}
+
+/// What an audit log is started with.
+#[derive(Debug)]
+pub struct AuditStart {
+    /// Its directory.
+    pub disk: Arc<dyn Disk>,
+    /// What has lines.
+    pub audited: Audited,
+    /// Bytes of all its files, at most.
+    pub bytes_max: u64,
 }
 
 /// A running engine.
@@ -68,6 +84,7 @@ pub struct Running {
     feeder: JoinHandle<()>,
     feeder_bell: Doorbell,
     keepers: Option<Keepers>,
+    auditor: Option<Watcher>,
     /// The lock of the directory.
     disk: Arc<dyn Disk>,
 }
@@ -95,6 +112,11 @@ impl Running {
         if let Some(keepers) = self.keepers {
             keepers.stop();
         }
+        if let Some(auditor) = self.auditor {
+            auditor.stop.raise();
+            auditor.bell.ring();
+            join(auditor.thread);
+        }
         self.stop_fold.raise();
         self.fold_bell.ring();
         join(self.fold);
@@ -102,6 +124,13 @@ impl Running {
         join(self.feeder);
         drop(self.disk);
     }
+}
+
+/// The thread of the audit log.
+struct Watcher {
+    stop: Arc<Flag>,
+    thread: JoinHandle<()>,
+    bell: Doorbell,
 }
 
 /// The threads of history.
@@ -135,20 +164,23 @@ fn join(thread: JoinHandle<()>) {
 ///
 /// # Panics
 /// If `shards` is empty or longer than a worker number reaches.
-pub fn start(start: Start) -> std::io::Result<Running> {
+pub fn start(mut start: Start) -> std::io::Result<Running> {
     let workers = start.shards.len();
     assert!((1..usize::from(u16::MAX)).contains(&workers), "1 to 65,534 workers, not {workers}");
-    let (shared, committer_waiter) = shared_of(&start);
+    let (audit_bell, audit_waiter) = doorbell();
+    let (shared, committer_waiter) = shared_of(&start, audit_bell);
     let folded = Arc::new(DurableMark::new(start.checkpointer.folded().0));
     let (feeder, feeder_waiter, feeder_reader) =
         hire_feeder(&shared, start.identity.incarnation, &start.checkpointer);
     let kept = Arc::new(DurableMark::new(if start.history.is_some() { 0 } else { u64::MAX }));
     let (history, keepers) = hire_keepers(&start, &shared, &folded, &kept);
+    let audited = Arc::new(DurableMark::new(0));
+    let (auditor, auditor_reader) = hire_auditor(&mut start, &shared, &folded, &audited).unzip();
     let crew = Crew::hire(&shared, start.shards, start.catalogue);
     let (fold_figures, fold_reader) = CommitterFigures::new();
     let (fold_bell, fold_waiter) = doorbell();
     let backups = Arc::new(BackupDesk::new(fold_bell.clone(), Arc::clone(&shared.clock)));
-    let fold = Fold::new(FoldParts {
+    let mut fold = Fold::new(FoldParts {
         checkpointer: start.checkpointer,
         disk: Arc::clone(&start.disk),
         directory: start.directory,
@@ -161,6 +193,9 @@ pub fn start(start: Start) -> std::io::Result<Running> {
         backups: Arc::clone(&backups),
     })
     .behind(kept);
+    if auditor.is_some() {
+        fold = fold.behind(audited);
+    }
     let (committer_figures, committer_reader) = CommitterFigures::new();
     let bells = crew.bells();
     let committer = Committer::new(CommitterParts {
@@ -192,6 +227,8 @@ pub fn start(start: Start) -> std::io::Result<Running> {
             access: shared.access,
             backups,
             history,
+            audit: shared.audit,
+            auditor_figures: auditor_reader,
             worker_figures: crew.figures,
             committer_figures: committer_reader,
             fold_figures: fold_reader,
@@ -204,12 +241,14 @@ pub fn start(start: Start) -> std::io::Result<Running> {
     let (workers, sequencer) = (crew.workers, crew.sequencer);
     let fold = (fold, fold_bell, fold_waiter);
     let feeder = (feeder, feeder_waiter);
-    let loops = Loops { workers, sequencer, committer, fold, feeder, keepers, disk: start.disk };
+    let auditor = auditor.map(|auditor| (auditor, audit_waiter));
+    let disk = start.disk;
+    let loops = Loops { workers, sequencer, committer, fold, feeder, keepers, auditor, disk };
     loops.spawn(engine, &start.on_failure)
 }
 
 /// What all threads share, and what wakes the committer.
-fn shared_of(start: &Start) -> (Shared, Waiter) {
+fn shared_of(start: &Start, audit_bell: Doorbell) -> (Shared, Waiter) {
     let last = start.journal.position().next.0.saturating_sub(1);
     let (committer_bell, waiter) = doorbell();
     let shared = Shared {
@@ -220,6 +259,10 @@ fn shared_of(start: &Start) -> (Shared, Waiter) {
         committer_bell,
         adoption: Arc::new(Level::new(start.catalogue.adoption().0)),
         access: AccessDesk::new(table_of(&start.catalogue)),
+        audit: match &start.audit {
+            Some(_) => AuditDesk::new(audit_bell),
+            None => Arc::default(),
+        },
     };
     (shared, waiter)
 }
@@ -277,6 +320,33 @@ fn hire_keepers(
     (desk, Some((historian, historian_waiter, librarian, librarian_waiter)))
 }
 
+/// Who writes the audit log, if one is kept.
+fn hire_auditor(
+    start: &mut Start,
+    shared: &Shared,
+    folded: &Arc<DurableMark>,
+    kept: &Arc<DurableMark>,
+) -> Option<(Auditor, CommitterFiguresReader)> {
+    let AuditStart { disk, audited, bytes_max } = start.audit.take()?;
+    let (figures, reader) = CommitterFigures::new();
+    let Identity { server_id, incarnation } = start.identity;
+    let auditor = Auditor::new(AuditorParts {
+        reader: start.checkpointer.feed_reader(),
+        disk,
+        audited,
+        bytes_max,
+        header: Header { server: server_id, incarnation },
+        desk: Arc::clone(&shared.audit),
+        position: Arc::clone(&shared.position),
+        folded: Arc::clone(folded),
+        kept: Arc::clone(kept),
+        pressure: Arc::clone(&shared.pressure),
+        clock: Arc::clone(&shared.clock),
+        figures,
+    });
+    Some((auditor, reader))
+}
+
 /// All loops, ready to be given threads.
 struct Loops {
     workers: Vec<(Worker, Waiter)>,
@@ -285,6 +355,7 @@ struct Loops {
     fold: (Fold, Doorbell, Waiter),
     feeder: (Feeder, Waiter),
     keepers: Option<Hired>,
+    auditor: Option<(Auditor, Waiter)>,
     disk: Arc<dyn Disk>,
 }
 
@@ -323,6 +394,7 @@ impl Loops {
             Ok(())
         })?;
         let keepers = self.keepers.map(|hired| spawn_keepers(hired, &on_failure)).transpose()?;
+        let auditor = self.auditor.map(|hired| spawn_auditor(hired, &on_failure)).transpose()?;
         Ok(Running {
             engine,
             stop_sequencer,
@@ -336,6 +408,7 @@ impl Loops {
             feeder,
             feeder_bell,
             keepers,
+            auditor,
             disk: self.disk,
         })
     }
@@ -357,6 +430,17 @@ fn spawn_keepers(hired: Hired, on_failure: &OnFailure) -> std::io::Result<Keeper
         Ok(())
     })?;
     Ok(Keepers { stop, historian, historian_bell, librarian, librarian_bell })
+}
+
+fn spawn_auditor(hired: (Auditor, Waiter), on_failure: &OnFailure) -> std::io::Result<Watcher> {
+    let (auditor, waiter) = hired;
+    let (stop, bell) = (Arc::new(Flag::new()), waiter.doorbell());
+    let own = Arc::clone(&stop);
+    let thread = threads::spawn("auditor", Arc::clone(on_failure), move || {
+        threads::run_auditor(auditor, waiter, &own);
+        Ok(())
+    })?;
+    Ok(Watcher { stop, thread, bell })
 }
 
 /// Only the first failure is reported: the others follow from it.

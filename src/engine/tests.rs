@@ -95,6 +95,7 @@ fn settings(path: &Path, workers: u16, hands: Box<dyn Hands>) -> Boot {
         Settings { journal_records_max: 256 << 10, reserve_bytes: 0, ..Settings::default() };
     Boot {
         history: None,
+        audit: None,
         adopts_if_new: false,
         data: path.to_owned(),
         store,

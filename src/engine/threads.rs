@@ -2,6 +2,7 @@
 //! fails. Decides nothing.
 
 use super::Progress;
+use super::auditor::Auditor;
 use super::committer::Committer;
 use super::feeder::Feeder;
 use super::fold::Fold;
@@ -202,6 +203,21 @@ pub(super) fn run_historian(mut historian: Historian, mut waiter: Waiter, stop: 
         waiter.wait_until_timeout(pause, || historian.is_wanted() || stop.is_raised());
     }
     historian.finish();
+}
+
+/// Runs the auditor until it is told to stop; then it writes what is durable.
+pub(super) fn run_auditor(mut auditor: Auditor, mut waiter: Waiter, stop: &Flag) {
+    let pause = Duration::from_millis(limits::AUDIT_PAUSE_MS);
+    while !stop.is_raised() {
+        let pause = match auditor.step() {
+            Progress::Worked if auditor.has_work() => Duration::ZERO,
+            _ => pause,
+        };
+        if !pause.is_zero() {
+            waiter.wait_until_timeout(pause, || stop.is_raised());
+        }
+    }
+    auditor.finish();
 }
 
 /// Runs the librarian until it is told to stop and no question waits.

@@ -4,6 +4,7 @@
 
 use super::access::AccessDesk;
 use super::answer;
+use super::audit::AuditDesk;
 use super::figures::WorkerFigures;
 use super::gather::Gather;
 use super::handover::{Delivery, HandOver};
@@ -16,7 +17,7 @@ use super::{Clock, Progress};
 use crate::allocator::{At, JobProgress, Shard, is_renewal};
 use crate::journal::RecordBuffer;
 use crate::limits;
-use crate::model::{EffectSink, Incarnation, Seq, Status, Tick};
+use crate::model::{Asked, EffectSink, Incarnation, Seq, Status, Tick};
 use crate::planted::{Bug, is_planted};
 use addrd_sync::{
     Class, Consumer, Cost, Doorbell, DrainCounter, DrainWatch, DurableMark, Level, Producer,
@@ -53,6 +54,8 @@ pub struct Shared {
     pub adoption: Arc<Level>,
     /// Who may do what, for connections.
     pub access: Arc<AccessDesk>,
+    /// Where is told what operators asked for in vain.
+    pub audit: Arc<AuditDesk>,
 }
 
 /// One worker. `step` is all of it; the thread around it only sleeps.
@@ -391,6 +394,8 @@ impl Worker {
             self.end_rests(&mut shard, &at, &mut draft);
         }
         self.decide_backlog(&mut shard, &at, began_ns, &mut draft);
+        // From here on the server does what nobody asks for.
+        draft.records.sign(Asked::default());
         // Asked before the slice of the jobs takes the turn.
         let may_slice = self.may_slice();
         self.step_jobs(&mut shard, &at, &mut draft);
@@ -468,7 +473,8 @@ impl Worker {
                         self.figures.waited(waited, parcel.operations.len());
                     }
                     let (done, pressure) = (self.parcel_done, &*self.shared.pressure);
-                    let part = ParcelPart { parcel, pressure, done, refuse };
+                    let audit = &*self.shared.audit;
+                    let part = ParcelPart { parcel, pressure, audit, done, refuse };
                     self.parcel_done = part.decide(shard, at, draft, &mut self.figures);
                     if self.parcel_done < parcel.operations.len() {
                         return;
@@ -608,7 +614,8 @@ impl Worker {
         }
     }
 
-    fn finish(&self, draft: Draft, at: &At, began_ns: u64) -> (HandOver, Cost) {
+    fn finish(&self, mut draft: Draft, at: &At, began_ns: u64) -> (HandOver, Cost) {
+        draft.records.close();
         let reply_bytes: usize = draft.deliveries.iter().map(Delivery::bytes).sum();
         let bytes = draft.records.bytes() + reply_bytes;
         let cost =
@@ -645,6 +652,7 @@ fn decide_part(
     gather: &Gather,
     records: &mut RecordBuffer,
 ) -> crate::allocator::Answer {
+    records.sign(gather.asked());
     answer::decide(shard, at, refuse, gather.operation(), records)
 }
 
@@ -652,6 +660,7 @@ fn decide_part(
 struct ParcelPart<'a> {
     parcel: &'a Parcel,
     pressure: &'a Pressure,
+    audit: &'a AuditDesk,
     done: usize,
     refuse: Refuse,
 }
@@ -675,12 +684,14 @@ impl ParcelPart<'_> {
             if done + draft.operations as usize > 0 && !answer::fits(operation, before) {
                 break;
             }
+            draft.records.sign(Asked::new(operation.by(), operation.opcode));
             let answer = answer::decide(shard, at, self.refuse, operation, &mut draft.records);
             let status = answer::status_of(&answer);
             if status == Status::BUSY && is_renewal(&operation.request) {
                 self.pressure.renewal_refused.set(at.tick.0);
             }
             figures.answered(operation.opcode, status);
+            self.audit.decided(operation, status, at.tick);
             if shard.take_quota_refusal() {
                 answer::encode(operation, &answer, &mut late);
                 refused += 1;

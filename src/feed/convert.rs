@@ -131,6 +131,8 @@ impl Told<'_> {
             | Effect::HostLeaseGone { .. }
             // Nobody is told of who may do what.
             | Effect::PrincipalPut(_)
+            // Nor of who did what.
+            | Effect::Asked(_)
             // The server's own state, no object.
             | Effect::Adoption { .. } => Ok(()),
         }
@@ -299,7 +301,7 @@ impl Told<'_> {
                 let gone = Gone { id, ..gone(EventKind::Scope, project) };
                 self.push(key, revision, EventObject::Gone(Box::new(gone)))
             }
-            Other::Principal => Ok(()),
+            Other::Principal(_) => Ok(()),
             Other::Project(project) => {
                 let key = Key::gone(EventKind::Project, Audience::All, None);
                 let gone = Gone { id: project.0, ..gone(EventKind::Project, project) };

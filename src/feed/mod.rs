@@ -12,5 +12,6 @@ mod tests;
 
 pub use convert::{Converter, Moment};
 pub use filter::{Filter, Watched};
+pub(crate) use names::Other;
 pub use names::{Names, Unnamed};
 pub use page::{Page, PageBuilder, Piece};

@@ -3,8 +3,8 @@
 
 use crate::model::{
     AllocationPlace, Effect, ExclusionRow, Family, HostRow, NetworkHandle, NetworkRow, PoolRow,
-    Prefix, ProjectId, ProjectRow, Revision, ScopeRow, SegmentId, SubnetHandle, SubnetId,
-    SubnetRow, Text, Thing,
+    Prefix, PrincipalId, ProjectId, ProjectRow, Revision, ScopeRow, SegmentId, SubnetHandle,
+    SubnetId, SubnetRow, Text, Thing,
 };
 use addrd_protocol::message::Exclusion;
 use foldhash::HashMap;
@@ -25,46 +25,46 @@ impl std::error::Error for Unnamed {}
 
 /// A network, or a subnet pool, where it holds prefixes as a network holds addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) project: ProjectId,
-    pub(super) id: Uuid,
-    pub(super) is_pool: bool,
-    pub(super) is_shared: bool,
-    pub(super) is_deleting: bool,
+pub(crate) struct Place {
+    pub(crate) project: ProjectId,
+    pub(crate) id: Uuid,
+    pub(crate) is_pool: bool,
+    pub(crate) is_shared: bool,
+    pub(crate) is_deleting: bool,
     /// Of a pool's prefixes.
-    pub(super) family: Family,
+    pub(crate) family: Family,
 }
 
 /// An address scope or a project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Other {
+pub(crate) enum Other {
     Scope {
         project: ProjectId,
         id: Uuid,
         is_shared: bool,
     },
     Project(ProjectId),
-    /// Of which nobody is told.
-    Principal,
+    /// Of which nobody who watches is told.
+    Principal(PrincipalId),
 }
 
 /// A subnet as its records say.
 #[derive(Clone, Debug)]
-pub(super) struct SubnetName {
-    pub(super) row: SubnetRow,
-    pub(super) exclusions: Vec<Exclusion>,
+pub(crate) struct SubnetName {
+    pub(crate) row: SubnetRow,
+    pub(crate) exclusions: Vec<Exclusion>,
 }
 
 /// Where an allocation is, in addresses.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Spot {
-    pub(super) place: Place,
+pub(crate) struct Spot {
+    pub(crate) place: Place,
     /// Zero in a pool.
-    pub(super) subnet: SubnetId,
-    pub(super) prefix: Prefix,
-    pub(super) address: IpAddr,
-    pub(super) length: u8,
-    pub(super) is_deleting: bool,
+    pub(crate) subnet: SubnetId,
+    pub(crate) prefix: Prefix,
+    pub(crate) address: IpAddr,
+    pub(crate) length: u8,
+    pub(crate) is_deleting: bool,
 }
 
 /// The names at one position.
@@ -86,7 +86,7 @@ impl Names {
             Effect::PoolPut(row) => self.put_pool(row),
             Effect::ProjectPut(row) => self.put_project(row),
             Effect::ScopePut(row) => self.put_scope(row),
-            Effect::PrincipalPut(row) => _ = self.others.insert(row.handle, Other::Principal),
+            Effect::PrincipalPut(row) => _ = self.others.insert(row.handle, Other::Principal(row.id)),
             Effect::NetworkGone { network, .. } | Effect::ObjectGone { object: network, .. } => {
                 self.places.remove(network);
                 self.others.remove(network);
@@ -115,6 +115,7 @@ impl Names {
             | Effect::LevelPut(_)
             | Effect::HostLeasePut(_)
             | Effect::HostLeaseGone { .. }
+            | Effect::Asked(_)
             | Effect::Adoption { .. } => {}
         }
     }
@@ -125,19 +126,19 @@ impl Names {
         self.places.len() + self.subnets.len() + self.others.len()
     }
 
-    pub(super) fn place(&self, handle: NetworkHandle) -> Result<&Place, Unnamed> {
+    pub(crate) fn place(&self, handle: NetworkHandle) -> Result<&Place, Unnamed> {
         self.places.get(&handle).ok_or(Unnamed(handle))
     }
 
-    pub(super) fn known_place(&self, handle: NetworkHandle) -> Option<&Place> {
+    pub(crate) fn known_place(&self, handle: NetworkHandle) -> Option<&Place> {
         self.places.get(&handle)
     }
 
-    pub(super) fn other(&self, handle: NetworkHandle) -> Option<&Other> {
+    pub(crate) fn other(&self, handle: NetworkHandle) -> Option<&Other> {
         self.others.get(&handle)
     }
 
-    pub(super) fn subnet(
+    pub(crate) fn subnet(
         &self,
         network: NetworkHandle,
         subnet: SubnetHandle,
@@ -145,7 +146,7 @@ impl Names {
         self.subnets.get(&(network, subnet)).map(|name| &**name).ok_or(Unnamed(network))
     }
 
-    pub(super) fn host(
+    pub(crate) fn host(
         &self,
         network: NetworkHandle,
         created: Revision,
@@ -154,7 +155,7 @@ impl Names {
     }
 
     /// Where an allocation or a pin is.
-    pub(super) fn spot(&self, at: &AllocationPlace) -> Result<Spot, Unnamed> {
+    pub(crate) fn spot(&self, at: &AllocationPlace) -> Result<Spot, Unnamed> {
         let place = *self.place(at.network)?;
         if place.is_pool {
             let unnamed = Unnamed(at.network);

@@ -1,6 +1,7 @@
 //! Effects: what a decision changed, absolute ("this cell is now .."). The journal stores them as
 //! records; absorbing one again changes nothing. They never ask for a decision.
 
+use super::asked::Asked;
 use super::catalogue::{ObjectRef, PoolRow, PrincipalRow, ProjectRow, ScopeRow};
 use super::departed::{HeldBy, ThingWas};
 use super::handle::{NetworkHandle, SubnetHandle};
@@ -120,6 +121,8 @@ pub enum Effect {
         /// The last life that began; a lease of a later one is not meant.
         life: u64,
     },
+    /// Who asked for what stands behind it in the batch. Changes nothing.
+    Asked(Asked),
     /// Adoption mode is now so: begun at this tick, or not on (0).
     Adoption {
         /// When it began.

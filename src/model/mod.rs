@@ -1,5 +1,6 @@
 //! Pure nouns: handles, times, stored attributes, effects. No behaviour beyond validation.
 
+mod asked;
 mod catalogue;
 mod departed;
 mod effect;
@@ -14,6 +15,7 @@ pub use addrd_protocol::{
     Prefix, PrincipalId, ProjectId, Range, Revision, SegmentId, Seq, ServerId, SessionId, Setting,
     Slot, Status, SubnetId, Text, TokenHash, TokenId,
 };
+pub use asked::{Asked, Asker};
 pub use catalogue::{ObjectRef, PoolRow, PrincipalRow, ProjectRow, ScopeRow, TokenRow};
 pub use departed::{HeldBy, ThingWas};
 pub use effect::{

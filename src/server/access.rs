@@ -3,11 +3,12 @@
 //!
 //! Source: docs/decisions/0039-access.md.
 
+use super::admission::Peer;
 use super::decider::Decider;
 use super::origin::Origin;
 use super::shared::Shared;
 use super::tls::CertificateName;
-use crate::access::{Actor, Known, Shown, Table, hash_of, is_same};
+use crate::access::{Actor, Known, Reach, Shown, Table, hash_of, is_same};
 use crate::config::Config;
 use crate::limits::ACCESS_LOOK_MS;
 use crate::model::{PrincipalId, Text, Tick, TokenHash, TokenId};
@@ -26,6 +27,8 @@ pub(super) struct Doorkeeper {
     operator_token: Option<(TokenId, TokenHash)>,
     /// Users of this machine who are the operator over the Unix socket.
     operator_users: Vec<u32>,
+    /// Nobody administers the server over the network.
+    is_local_alone: bool,
 }
 
 /// As whom a connection acts, and by what.
@@ -66,6 +69,16 @@ impl Doorkeeper {
             is_required: config.authentication,
             operator_token: operator_token.map(|token| (token.id, hash_of(token))),
             operator_users: if config.local_operator { vec![0, own] } else { Vec::new() },
+            is_local_alone: config.local_administration,
+        }
+    }
+
+    /// What may be asked for from there.
+    #[inline]
+    pub(super) fn reach(&self, origin: &Origin) -> Reach {
+        match origin.peer {
+            Peer::Address(_) if self.is_local_alone => Reach::NoAdministration,
+            Peer::Address(_) | Peer::Local => Reach::Everything,
         }
     }
 

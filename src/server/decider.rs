@@ -3,8 +3,8 @@
 
 use crate::engine::figures::Scalar;
 use crate::engine::{
-    AccessDesk, Clock, Engine, Feed, FillReport, HistoryFigures, LevelCounts, Parcel, Rejected,
-    Route, Scope,
+    AccessDesk, AuditDesk, Clock, Engine, Feed, FillReport, HistoryFigures, LevelCounts, Parcel,
+    Rejected, Route, Scope,
 };
 pub use crate::engine::{Identity, Readiness};
 use crate::model::{Seq, Status, Tick};
@@ -41,6 +41,9 @@ pub trait Decider: Clone + Send + Sync + 'static {
 
     /// Who may do what.
     fn access(&self) -> &Arc<AccessDesk>;
+
+    /// Where attempts are told that nobody decides on.
+    fn audit(&self) -> &AuditDesk;
 
     /// When adoption mode began, if it is on.
     fn adoption(&self) -> Option<Tick>;
@@ -226,6 +229,10 @@ impl Decider for Engine {
 
     fn access(&self) -> &Arc<AccessDesk> {
         Self::access(self)
+    }
+
+    fn audit(&self) -> &AuditDesk {
+        Self::audit(self)
     }
 
     fn adoption(&self) -> Option<Tick> {

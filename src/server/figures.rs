@@ -3,7 +3,7 @@
 use super::decider::{Decider, Figures, Readiness};
 use super::shared::Shared;
 use super::tls::{HandshakeFailure, Tls};
-use crate::engine::{FILL_LEVELS, FeedFigures, HistoryFigures, LevelCounts};
+use crate::engine::{AuditFigures, FILL_LEVELS, FeedFigures, HistoryFigures, LevelCounts};
 use crate::limits;
 use crate::model::Status;
 use crate::telemetry::metrics as m;
@@ -75,6 +75,7 @@ fn deciding<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &Figur
     exporter.gauge(&m::LEASES, &[], wide(figures.leases));
     exporter.counter(&m::LEASES_ENDED, &[], figures.leases_ended);
     keeping(exporter, shared, figures.history);
+    auditing(exporter, shared.decider.audit().figures());
     watching(exporter, &shared.decider.feed().figures());
     exporter.gauge(&m::HOSTS, &[], wide(figures.hosts));
     exporter.gauge(&m::HOST_LEASES, &[], wide(figures.host_leases));
@@ -98,6 +99,15 @@ fn keeping<D: Decider>(exporter: &Exporter, shared: &Shared<D>, history: Option<
     exporter.counter(&m::HISTORY_DROPPED, &[], figures.dropped);
     exporter.gauge(&m::HISTORY_DAMAGED, &[], wide(figures.damaged));
     exporter.gauge(&m::HISTORY_PAUSED, &[], f64::from(u8::from(figures.is_paused)));
+}
+
+fn auditing(exporter: &Exporter, figures: Option<AuditFigures>) {
+    let figures = figures.unwrap_or_default();
+    exporter.counter(&m::AUDIT_LINES, &[], figures.lines);
+    exporter.gauge(&m::AUDIT_BYTES, &[], wide(figures.bytes));
+    exporter.counter(&m::AUDIT_MISSED, &[], figures.missed);
+    exporter.counter(&m::AUDIT_GAP, &[], figures.gap);
+    exporter.gauge(&m::AUDIT_PAUSED, &[], f64::from(u8::from(figures.is_paused)));
 }
 
 fn watching(exporter: &Exporter, figures: &FeedFigures) {

@@ -9,8 +9,8 @@ use super::origin::Origin;
 use super::shared::Shared;
 use crate::config::{Bounds, Config};
 use crate::engine::{
-    AccessDesk, Clock, FakeClock, Feed, LevelCounts, Operation, Parcel, Rejected, Route, Scope,
-    Stages, UsageLevels,
+    AccessDesk, Attempt, AuditDesk, Clock, FakeClock, Feed, LevelCounts, Operation, Parcel,
+    Rejected, Route, Scope, Stages, UsageLevels,
 };
 use crate::model::{Incarnation, NetworkId, OwnerId, ProjectId, Seq, ServerId, SessionId, Tick};
 use addrd_protocol::codec::{
@@ -42,6 +42,7 @@ struct Fake {
     active: Level,
     feed: Arc<Feed>,
     access: Arc<AccessDesk>,
+    audit: Arc<AuditDesk>,
     state: Mutex<State>,
 }
 
@@ -66,7 +67,8 @@ impl FakeDecider {
         let state = Mutex::default();
         let seen_clock: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);
         let (active, feed, access) = (Level::new(0), Feed::idle(), Arc::default());
-        Self(Arc::new(Fake { clock, seen_clock, active, feed, access, state }))
+        let audit = AuditDesk::new(addrd_sync::doorbell().0);
+        Self(Arc::new(Fake { clock, seen_clock, active, feed, access, audit, state }))
     }
 
     /// Keeps every operation until it is told to answer.
@@ -94,6 +96,11 @@ impl FakeDecider {
     /// Is in adoption mode since this tick.
     pub(super) fn adopt_since(&self, tick: Tick) {
         self.state().adoption = Some(tick);
+    }
+
+    /// Attempts that were told to the audit log.
+    pub(super) fn attempts(&self) -> Vec<Attempt> {
+        self.0.audit.take().0.into()
     }
 
     /// Where it tells who may do what.
@@ -224,6 +231,10 @@ impl Decider for FakeDecider {
         &self.0.access
     }
 
+    fn audit(&self) -> &AuditDesk {
+        &self.0.audit
+    }
+
     fn adoption(&self) -> Option<Tick> {
         self.state().adoption
     }
@@ -278,6 +289,13 @@ impl Stage {
     /// A server that asks everybody who he is.
     pub(super) fn guarded(decider: FakeDecider) -> Self {
         Self::with(decider, Config { authentication: true, ..Config::default() })
+    }
+
+    /// The same, which nobody administers over the network.
+    pub(super) fn administered_locally(decider: FakeDecider) -> Self {
+        let config =
+            Config { authentication: true, local_administration: true, ..Config::default() };
+        Self::with(decider, config)
     }
 
     fn with(decider: FakeDecider, config: Config) -> Self {

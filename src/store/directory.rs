@@ -22,6 +22,9 @@ pub(crate) const RESERVE: &str = "reserve";
 /// The page cache is not to be believed (see [`distrust`]).
 pub(crate) const DISTRUST: &str = "distrust";
 
+/// Where the audit log lies, unless it is told otherwise. No data: it may be there before them, and after.
+pub const AUDIT_DIRECTORY: &str = "audit";
+
 /// Files that have both a temporary and a final name during creation, in the order of renaming.
 const CREATED: [&str; 3] = [JOURNAL_FILE, STATE_FILE, RESERVE];
 /// First line of `FORMAT`.
@@ -116,6 +119,7 @@ pub(crate) fn presence(disk: &dyn Disk) -> Result<Presence, StoreError> {
     }
     let ours = |name: &String| {
         name == LOCK
+            || name == AUDIT_DIRECTORY
             || name == RESERVE
             || name == DISTRUST
             || name == &temporary(FORMAT)
@@ -125,7 +129,8 @@ pub(crate) fn presence(disk: &dyn Disk) -> Result<Presence, StoreError> {
         let (name, what) = (name.clone(), "is not a file of addrd");
         return Err(StoreError::Strange { place, name, what });
     }
-    Ok(if names.iter().any(|name| name != LOCK) { Presence::Unfinished } else { Presence::Absent })
+    let is_data = |name: &String| name != LOCK && name != AUDIT_DIRECTORY;
+    Ok(if names.iter().any(is_data) { Presence::Unfinished } else { Presence::Absent })
 }
 
 /// Takes the lock of the directory.

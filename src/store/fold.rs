@@ -217,6 +217,7 @@ impl Chunk {
             | Effect::ScopePut(_)
             | Effect::PoolPut(_)
             | Effect::PrincipalPut(_)
+            | Effect::Asked(_)
             | Effect::AllocationPut(_)
             | Effect::AllocationGone { .. } => return,
         };

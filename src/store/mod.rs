@@ -5,6 +5,7 @@
 //! committer owns the journal, the checkpointer's thread owns the checkpointer. Seqs number
 //! hand-overs; batches, rows and positions are named by them.
 
+mod audit;
 mod backend;
 mod backup;
 mod cells;
@@ -36,13 +37,14 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use audit::AuditFiles;
 pub use backup::{
     Backup, BackupBegin, BackupCheck, BackupEnd, BackupFault, BackupSummary, BlockKind,
     RestoreError, Restored, Restoring, Taken, restore_backup, verify_backup,
 };
 pub use check::{CheckProgress, CheckReport, CheckStage, Finding, check};
 pub use checkpoint::{Checkpointer, Step};
-pub use directory::{Format, Presence, give_up_reserve};
+pub use directory::{AUDIT_DIRECTORY, Format, Presence, give_up_reserve};
 pub use disk::{Disk, DiskFile};
 use error::guarded;
 pub use error::{StoreError, expects_panic};

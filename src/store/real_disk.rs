@@ -1,11 +1,11 @@
-//! The disk of the system: a directory with mode 0700, files with mode 0600, flock.
+//! The disk of the system: a directory with mode 0700, files with mode 0600, flock; of what others may read, 0750 and 0640.
 
 use super::disk::{Disk, DiskFile};
 use rustix::fs::{Advice, FlockOperation, SeekFrom, fadvise, flock, seek};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::num::NonZeroU64;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct RealDisk {
     path: PathBuf,
     read_only: bool,
+    /// Others of the group may read what is made here.
+    is_for_group: bool,
     locked: Mutex<Option<File>>,
 }
 
@@ -21,7 +23,12 @@ impl RealDisk {
     /// A directory that exists. Touches nothing.
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), read_only: false, locked: Mutex::new(None) }
+        Self {
+            path: path.to_owned(),
+            read_only: false,
+            is_for_group: false,
+            locked: Mutex::new(None),
+        }
     }
 
     /// A directory that exists, in which nothing can be changed.
@@ -45,9 +52,26 @@ impl RealDisk {
                 File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(io::ErrorKind::NotADirectory.into());
+            }
             Err(error) => return Err(error),
         }
         Ok(Self::new(path))
+    }
+
+    /// Makes the directory if it isn't there, so that its group may read what is in it: mode 0750, files 0640,
+    /// whatever the mask of the process. Its parent must be there.
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn make_for_group(path: &Path) -> io::Result<Self> {
+        let is_new = !path.exists();
+        let disk = Self { is_for_group: true, ..Self::make(path)? };
+        if is_new {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o750))?;
+        }
+        Ok(disk)
     }
 
     fn wrap(file: File) -> Arc<dyn DiskFile> {
@@ -66,7 +90,11 @@ impl Disk for RealDisk {
         self.writable()?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(0o600);
-        Ok(Self::wrap(options.open(self.path.join(name))?))
+        let file = options.open(self.path.join(name))?;
+        if self.is_for_group {
+            file.set_permissions(fs::Permissions::from_mode(0o640))?;
+        }
+        Ok(Self::wrap(file))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

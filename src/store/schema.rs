@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 /// Version of everything that is stored. Directories of every version from 1 on are opened by all later servers
 /// (decision 0031); 0 was before the first that was promised.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 /// The first version that was promised. What a directory of it lacks is made when it is opened.
 pub(crate) const FORMAT_VERSION_FIRST: u32 = 1;

@@ -162,6 +162,16 @@ metrics! {
         "backups of which the last block was fetched", "it stands still for longer than backups should be apart";
     BACKUPS_OVER: Counter "addrd_backups_over_total" [] "backups",
         "backups that ended before they were whole: abandoned, or the journal filled up meanwhile", "it rises with every backup";
+    AUDIT_LINES: Counter "addrd_audit_lines_total" [] "lines",
+        "lines written to the audit log", "";
+    AUDIT_BYTES: Gauge "addrd_audit_bytes" [] "bytes",
+        "files of the audit log", "";
+    AUDIT_MISSED: Counter "addrd_audit_attempts_missed_total" [] "attempts",
+        "denied or vain attempts that have no line because there were too many at once", "it rises: somebody tries many things";
+    AUDIT_GAP: Counter "addrd_audit_gap_total" [] "hand-overs",
+        "changes that have no lines because they could not be written in time", "it rises: the disk of the audit log is full or too slow";
+    AUDIT_PAUSED: Gauge "addrd_audit_paused" [] "0 or 1",
+        "nothing is written to the audit log for now", "1 for minutes: see the log";
     HISTORY_REACH: Gauge "addrd_history_reach_seconds" [] "seconds",
         "for how long back every change can be told; 0 = no history is kept", "it falls below what you promise";
     HISTORY_BYTES: Gauge "addrd_history_bytes" [] "bytes",

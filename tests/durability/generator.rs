@@ -3,13 +3,15 @@
 
 use crate::model::Model;
 use addrd::model::{
-    AddressScopeId, AllocationExtras, AllocationPlace, AllocationRow, Effect, ExclusionRow, Family,
-    HeldBy, HostLeaseRow, HostName, HostRow, Instance, JobId, JobRow, LevelRow, Mac, NetworkHandle,
-    NetworkId, NetworkRow, OwnerId, PinRow, PoolId, PoolRow, PortId, PortRow, PrincipalId,
-    PrincipalRow, ProjectId, ProjectRow, Range, Revision, ScopeRow, SegmentId, SegmentRow, Slot,
-    SubnetHandle, SubnetId, SubnetRow, Text, Thing, ThingWas, Tick, TokenHash, TokenId, TokenRow,
+    AddressScopeId, AllocationExtras, AllocationPlace, AllocationRow, Asked, Asker, Effect,
+    ExclusionRow, Family, HeldBy, HostLeaseRow, HostName, HostRow, Instance, JobId, JobRow,
+    LevelRow, Mac, NetworkHandle, NetworkId, NetworkRow, OwnerId, PinRow, PoolId, PoolRow, PortId,
+    PortRow, PrincipalId, PrincipalRow, ProjectId, ProjectRow, Range, Revision, ScopeRow,
+    SegmentId, SegmentRow, Slot, SubnetHandle, SubnetId, SubnetRow, Text, Thing, ThingWas, Tick,
+    TokenHash, TokenId, TokenRow,
 };
 use addrd::store::fake_disk::Random;
+use addrd_protocol::Opcode;
 use addrd_protocol::message::{
     AllocationState, Exclusion, ExclusionMode, Grant, IpAllocation, JobKind, OnEnd, Quotas,
     Strategy, SubnetKind, Verbs,
@@ -40,7 +42,7 @@ impl Generator {
         if self.model.networks.is_empty() || random.one_in(40) {
             return self.create_network(random);
         }
-        match random.below(55) {
+        match random.below(56) {
             0 => self.delete_network(random),
             1 => self.delete_subnet(random),
             2 | 3 => self.create_subnet(random),
@@ -61,6 +63,7 @@ impl Generator {
             }
             52 | 53 => self.cross_level(random),
             54 => self.host_lease(random),
+            55 => self.push(Effect::Asked(asked(random))),
             _ => self.allocate(random),
         }
     }
@@ -690,4 +693,9 @@ fn principal_put(handle: NetworkHandle, revision: Revision, random: &mut Random)
         unix_users: vec![handle.0],
         tokens: vec![token],
     }))
+}
+
+fn asked(random: &mut Random) -> Asked {
+    let by = Asker::Principal(PrincipalId::from_u128(1 + u128::from(random.below(3))));
+    Asked::new(if random.one_in(3) { Asker::Nobody } else { by }, Opcode::BATCH)
 }

@@ -95,6 +95,7 @@ impl Model {
             Effect::HostLeasePut(_) | Effect::HostLeaseGone { .. } => {
                 self.absorb_host_lease(effect)
             }
+            Effect::Asked(_) => Ok(()),
             Effect::Adoption { since } => {
                 self.adoption = *since;
                 Ok(())

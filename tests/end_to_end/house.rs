@@ -60,6 +60,7 @@ impl House {
         };
         let booted = boot(Boot {
             history: None,
+            audit: None,
             adopts_if_new: false,
             data: config.data_directory.clone(),
             store,

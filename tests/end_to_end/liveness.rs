@@ -89,6 +89,7 @@ fn engine(path: &std::path::Path, gate: Arc<Gate>, clock: Arc<FakeClock>) -> Run
         directory: None,
         disk,
         history: None,
+        audit: None,
         identity,
         memory_records_max: 1 << 20,
         clock,

@@ -295,6 +295,7 @@ fn small() -> House {
     };
     let booted = boot(Boot {
         history: None,
+        audit: None,
         adopts_if_new: false,
         data: config.data_directory.clone(),
         store: store::Settings {

@@ -18,6 +18,7 @@ struct Room {
 const EVERY_ROOM: &[&str] = &[
     "access",
     "allocator",
+    "audit",
     "bench",
     "cli",
     "config",
@@ -32,7 +33,7 @@ const EVERY_ROOM: &[&str] = &[
     "telemetry",
 ];
 
-const ROOMS: [Room; 16] = [
+const ROOMS: [Room; 17] = [
     Room { name: "lib", uses: EVERY_ROOM, pure: false },
     Room { name: "main", uses: EVERY_ROOM, pure: false },
     Room { name: "cli", uses: EVERY_ROOM, pure: false },
@@ -48,6 +49,7 @@ const ROOMS: [Room; 16] = [
         uses: &[
             "access",
             "allocator",
+            "audit",
             "feed",
             "journal",
             "limits",
@@ -58,10 +60,11 @@ const ROOMS: [Room; 16] = [
         ],
         pure: false,
     },
-    Room { name: "store", uses: &["journal", "limits", "model", "planted"], pure: false },
+    Room { name: "store", uses: &["audit", "journal", "limits", "model", "planted"], pure: false },
     Room { name: "telemetry", uses: &["limits", "model"], pure: false },
     Room { name: "access", uses: &["model"], pure: true },
     Room { name: "allocator", uses: &["limits", "model", "planted"], pure: true },
+    Room { name: "audit", uses: &["feed", "journal", "model"], pure: true },
     Room { name: "feed", uses: &["limits", "model"], pure: true },
     Room { name: "journal", uses: &["limits", "model", "planted"], pure: true },
     Room { name: "model", uses: &["limits"], pure: true },
@@ -71,7 +74,7 @@ const ROOMS: [Room; 16] = [
 ];
 
 /// Libraries that compute and do nothing else.
-const PURE_LIBRARIES: [&str; 14] = [
+const PURE_LIBRARIES: [&str; 15] = [
     "addrd_protocol",
     "addrd_sync",
     "alloc",
@@ -83,6 +86,7 @@ const PURE_LIBRARIES: [&str; 14] = [
     "ipnet",
     "ring",
     "serde",
+    "serde_json",
     "std",
     "subtle",
     "uuid",

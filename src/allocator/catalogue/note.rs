@@ -49,6 +49,7 @@ impl Catalogue {
             | Effect::ThingGone { .. }
             | Effect::HostLeasePut(_)
             | Effect::HostLeaseGone { .. }
+            | Effect::Asked(_)
             | Effect::Adoption { .. } => {}
         }
     }

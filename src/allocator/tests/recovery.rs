@@ -150,6 +150,7 @@ pub(super) fn network_of(effect: &Effect) -> Option<NetworkHandle> {
         | Effect::ObjectGone { .. }
         | Effect::HostLeasePut(_)
         | Effect::HostLeaseGone { .. }
+        | Effect::Asked(_)
         | Effect::Adoption { .. } => None,
     }
 }

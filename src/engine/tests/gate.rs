@@ -121,6 +121,7 @@ impl Stand {
             directory: None,
             disk,
             history: None,
+            audit: None,
             identity: Identity { server_id: format.server, incarnation: format.incarnation },
             memory_records_max: 1 << 20,
             clock: Arc::new(SystemClock::start(recovered.tick, u64::MAX, false)),

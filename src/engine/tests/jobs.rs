@@ -63,6 +63,7 @@ fn bench() -> Bench {
         committer_bell,
         adoption: Arc::default(),
         access: Arc::default(),
+        audit: Arc::default(),
     };
     let (shard, catalogue) = shard_with_job(4_096);
     let mut crew = Crew::hire(&shared, vec![shard], catalogue);

@@ -42,6 +42,7 @@ impl Bench {
             committer_bell: doorbell().0,
             adoption: Arc::default(),
             access: Arc::default(),
+            audit: Arc::default(),
         };
         let mut shard = shard_with_subnets(1);
         let limits = [addresses, QuotaCell::UNLIMITED, QuotaCell::UNLIMITED];

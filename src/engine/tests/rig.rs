@@ -65,6 +65,7 @@ impl Rig {
             committer_bell,
             adoption: Arc::default(),
             access: Arc::default(),
+            audit: Arc::default(),
         };
         let (shard, catalogue) = shard_with(cidr);
         let crew = Crew::hire(&shared, vec![shard], catalogue);
@@ -84,6 +85,8 @@ impl Rig {
                 active: Level::new(0),
                 backups: Arc::new(BackupDesk::new(doorbell().0, Arc::clone(&shared.clock))),
                 history: crate::engine::HistoryDesk::idle(&shared.clock),
+                audit: Arc::default(),
+                auditor_figures: None,
                 adoption: Arc::clone(&shared.adoption),
                 access: Arc::clone(&shared.access),
                 worker_figures: crew.figures,

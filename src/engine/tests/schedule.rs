@@ -6,6 +6,7 @@
 //! `ADDRD_SCHEDULES` sets how many seeds are tried, `ADDRD_SCHEDULE_SEED` tries that one alone. A
 //! failing seed is named in the panic.
 
+mod auditing;
 mod chronicle;
 mod clients;
 mod followers;

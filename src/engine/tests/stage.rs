@@ -3,6 +3,8 @@
 
 use super::*;
 use crate::allocator::{CatalogueSnapshot, Snapshot};
+use crate::audit::{Audited, Header};
+use crate::engine::auditor::{Auditor, AuditorParts};
 use crate::engine::crew::Crew;
 use crate::engine::feed::{Feed, FeedBounds};
 use crate::engine::fold::{Fold, FoldParts};
@@ -55,6 +57,8 @@ pub(crate) struct Stage {
     fold: Fold,
     pub(super) feeder: Feeder,
     pub(super) historian: Historian,
+    /// Keeps an audit log of everything, if there is a disk for it.
+    pub(super) auditor: Option<Auditor>,
     /// What history has, on a disk of its own: so it can fail alone.
     pub(super) shelf: Arc<Shelf>,
     pub(super) history_disk: FakeDisk,
@@ -95,7 +99,21 @@ impl Stage {
     pub(crate) fn recover_with(
         disk: FakeDisk,
         workers: u16,
+        history: (FakeDisk, HistorySettings),
+    ) -> Self {
+        Self::recover_all(disk, workers, history, None)
+    }
+
+    /// The same with an audit log of everything, on a disk of its own.
+    pub(crate) fn recover_audited(disk: FakeDisk, workers: u16, audit: &FakeDisk) -> Self {
+        Self::recover_all(disk, workers, (FakeDisk::new(), HISTORY), Some(audit))
+    }
+
+    fn recover_all(
+        disk: FakeDisk,
+        workers: u16,
         (history_disk, settings): (FakeDisk, HistorySettings),
+        audit: Option<&FakeDisk>,
     ) -> Self {
         let mut store = Store::open(Arc::new(disk.clone()), &SETTINGS).expect("it opens");
         let (shards, catalogue, recovered) = recovered_of(&mut store, workers);
@@ -113,7 +131,13 @@ impl Stage {
         let readers = checkpointer.feed_reader();
         let (historian, shelf) =
             historian_of((&shared, &folded, &kept), readers, (&history_disk, settings), identity);
-        let fold = fold_of(&shared, &folded, checkpointer, &held).behind(Arc::clone(&kept));
+        let audited = Arc::new(DurableMark::new(if audit.is_some() { 0 } else { u64::MAX }));
+        let marks = (&shared, &folded, &audited);
+        let auditor =
+            audit.map(|disk| auditor_of(marks, checkpointer.feed_reader(), disk, identity));
+        let fold = fold_of(&shared, &folded, checkpointer, &held)
+            .behind(Arc::clone(&kept))
+            .behind(audited);
         let committer = committer_of(
             (&shared, &folded),
             (crew.hand_overs, crew.marks),
@@ -127,6 +151,8 @@ impl Stage {
                 sequencer_bell: crew.sequencer_bell,
                 backups: Arc::new(BackupDesk::new(doorbell().0, Arc::clone(&shared.clock))),
                 history: crate::engine::HistoryDesk::idle(&shared.clock),
+                audit: Arc::default(),
+                auditor_figures: None,
                 clock: shared.clock,
                 identity: Identity { server_id: format.server, incarnation: format.incarnation },
                 position: shared.position,
@@ -156,6 +182,7 @@ impl Stage {
             fold,
             feeder,
             historian,
+            auditor,
             shelf,
             history_disk,
             is_rough: false,
@@ -397,6 +424,7 @@ fn shared_of(clock: &Arc<FakeClock>, journal: &impl Journal, incarnation: Incarn
         committer_bell: doorbell().0,
         adoption: Arc::default(),
         access: Arc::default(),
+        audit: Arc::default(),
     }
 }
 
@@ -434,6 +462,28 @@ fn historian_of(
         figures: CommitterFigures::new().0,
     });
     (historian, shelf)
+}
+
+fn auditor_of(
+    (shared, folded, kept): (&Shared, &Arc<DurableMark>, &Arc<DurableMark>),
+    reader: FeedReader,
+    disk: &FakeDisk,
+    (server, incarnation): (ServerId, Incarnation),
+) -> Auditor {
+    Auditor::new(AuditorParts {
+        reader,
+        disk: Arc::new(disk.clone()),
+        audited: Audited::All,
+        bytes_max: crate::limits::AUDIT_BYTES_LEAST,
+        header: Header { server, incarnation },
+        desk: Arc::default(),
+        position: Arc::clone(&shared.position),
+        folded: Arc::clone(folded),
+        kept: Arc::clone(kept),
+        pressure: Arc::clone(&shared.pressure),
+        clock: Arc::clone(&shared.clock),
+        figures: CommitterFigures::new().0,
+    })
 }
 
 fn fold_of(

@@ -2,6 +2,7 @@
 //! one encoding, anything else is an error.
 
 mod allocation;
+mod asked;
 mod catalogue;
 mod field;
 mod host_lease;
@@ -71,6 +72,8 @@ pub enum RecordKind {
     HostLeasePut = 71,
     /// [`Effect::HostLeaseGone`].
     HostLeaseGone = 72,
+    /// [`Effect::Asked`].
+    Asked = 80,
 }
 
 impl RecordKind {
@@ -102,6 +105,7 @@ impl RecordKind {
             70 => Self::LevelPut,
             71 => Self::HostLeasePut,
             72 => Self::HostLeaseGone,
+            80 => Self::Asked,
             _ => return None,
         })
     }
@@ -171,6 +175,7 @@ pub fn encode(effect: &Effect, out: &mut Vec<u8>) {
         Effect::HostLeasePut(row) => host_lease::encode_put(row, out),
         Effect::HostLeaseGone { of, life } => host_lease::encode_gone(of, *life, out),
         Effect::PrincipalPut(row) => principal::encode_put(row, out),
+        Effect::Asked(asked) => asked::encode(asked, out),
         other => object::encode(other, out),
     }
 }
@@ -194,9 +199,16 @@ pub fn decode(bytes: &[u8]) -> Result<(Effect, usize), RecordError> {
         RecordKind::HostLeasePut => host_lease::decode_put(&head, &mut body)?,
         RecordKind::HostLeaseGone => host_lease::decode_gone(&head, &mut body)?,
         RecordKind::PrincipalPut => principal::decode_put(&head, &mut body)?,
+        RecordKind::Asked => asked::decode(&head, &mut body)?,
         _ => object::decode(&head, &mut body)?,
     };
     if body.is_empty() { Ok((effect, used)) } else { Err(RecordError::Trailing) }
+}
+
+/// Whether the record at the start of `bytes` says who asked, and nothing else.
+#[must_use]
+pub(super) fn is_asked(bytes: &[u8]) -> bool {
+    bytes.get(2) == Some(&(RecordKind::Asked as u8))
 }
 
 /// Where the record of a cell belongs, without what it says of the holder.

@@ -1,6 +1,7 @@
 //! Round trip of any effect, strictness, sizes, and the golden file.
 
 mod allocations;
+mod asked;
 mod departed;
 mod hosts;
 mod levels;
@@ -387,6 +388,7 @@ fn effect() -> impl Strategy<Value = Effect> {
         1 => job().prop_map(Effect::JobPut),
         1 => project().prop_map(|row| Effect::ProjectPut(Box::new(row))),
         1 => principals::principal().prop_map(|row| Effect::PrincipalPut(Box::new(row))),
+        1 => asked::asked().prop_map(Effect::Asked),
         1 => address_scope().prop_map(|row| Effect::ScopePut(Box::new(row))),
         2 => pool().prop_map(|row| Effect::PoolPut(Box::new(row))),
         2 => port().prop_map(|row| Effect::PortPut(Box::new(row))),
@@ -544,7 +546,7 @@ fn records_are_as_the_golden_file_has_them() {
         include_str!("golden.txt").lines().filter(|l| !l.starts_with('#')).collect();
     let mut lines = Vec::new();
     let all = golden_effects().into_iter().chain(allocations::effects()).chain(hosts::effects());
-    let all = all.chain(principals::effects());
+    let all = all.chain(principals::effects()).chain(asked::golden());
     for (name, effect) in all {
         let mut bytes = Vec::new();
         encode(&effect, &mut bytes);

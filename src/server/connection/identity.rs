@@ -4,10 +4,11 @@
 use super::super::answers::{failure, text};
 use super::super::decider::Decider;
 use super::Connection;
-use crate::access::{Actor, Denied};
-use crate::engine::Operation;
-use crate::model::Status;
+use crate::access::{Actor, Authorized, Denied};
+use crate::engine::{Attempt, Operation};
+use crate::model::{Asker, ProjectId, Status};
 use crate::server::access::Identity;
+use addrd_protocol::Opcode;
 use addrd_protocol::message::{Failure, GoAwayReason, Hello, RequestHeader};
 use std::fmt::Write as _;
 use tokio::time::Instant;
@@ -30,6 +31,8 @@ impl<D: Decider> Connection<D> {
             }
             Err(stranger) => {
                 tracing::warn!(origin = %self.origin, why = %stranger, "a stranger was refused");
+                let (opcode, result) = (Opcode::HELLO, Status::UNAUTHENTICATED);
+                self.tell_attempt(Asker::Nobody, None, opcode, result, stranger.to_string());
                 // Why is for the operator alone.
                 Err(failure(Status::UNAUTHENTICATED, "this server doesn't know who you are"))
             }
@@ -65,15 +68,12 @@ impl<D: Decider> Connection<D> {
     }
 
     /// Lets an operation through, or says that no grant has it.
-    pub(super) fn authorize(
-        &self,
-        operation: Operation,
-    ) -> Result<crate::access::Authorized<Operation>, Failure> {
+    pub(super) fn authorize(&self, operation: Operation) -> Result<Authorized<Operation>, Failure> {
         let Some(Identity { actor, .. }) = &self.identity else {
             return Err(failure(Status::UNAUTHENTICATED, "this server doesn't know who you are"));
         };
         actor
-            .authorize(operation)
+            .authorize(operation, self.shared.doorkeeper.reach(&self.origin))
             .map_err(|(denied, operation)| self.deny(actor, &denied, &operation))
     }
 
@@ -82,6 +82,16 @@ impl<D: Decider> Connection<D> {
         let opcode = operation.opcode.name();
         let verb = denied.verb.name();
         tracing::warn!(%actor, origin = %self.origin, opcode, verb, project = %operation.scope.project, "denied");
+        let (project, code) = (Some(operation.scope.project), operation.opcode);
+        let why = match denied.elsewhere {
+            true => "administration is for the Unix socket alone".to_owned(),
+            false => format!("no grant has the verb {verb}"),
+        };
+        self.tell_attempt(actor.asker(), project, code, Status::NOT_ALLOWED, why);
+        if denied.elsewhere {
+            let message = "this server is administered over its Unix socket alone";
+            return failure(Status::NOT_ALLOWED, message);
+        }
         let mut message = format!("no grant of yours has the verb {verb}");
         match denied.project {
             // Writing to a string can't fail.
@@ -92,6 +102,28 @@ impl<D: Decider> Connection<D> {
             _ = write!(message, " and the manager {manager}");
         }
         Failure { message: text(&message), ..failure(Status::NOT_ALLOWED, "") }
+    }
+
+    /// Notes in the audit log what nobody decides on.
+    fn tell_attempt(
+        &self,
+        by: Asker,
+        project: Option<ProjectId>,
+        opcode: Opcode,
+        result: Status,
+        why: String,
+    ) {
+        let audit = self.shared.decider.audit();
+        if audit.is_on() {
+            let (tick, origin) = (self.shared.decider.clock().tick(), self.origin.to_string());
+            audit.note(Attempt { tick, by, origin, project, opcode, result, why });
+        }
+    }
+
+    /// Notes what an operator had done that changes nothing of what there is.
+    pub(super) fn tell_administration(&self, operation: &Authorized<Operation>, result: Status) {
+        let opcode = operation.opcode;
+        self.tell_attempt(operation.by(), None, opcode, result, String::new());
     }
 
     /// The number under which its sessions are kept apart from those of others.

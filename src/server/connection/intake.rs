@@ -320,11 +320,17 @@ impl<D: Decider> Connection<D> {
             Request::ServerStatus => Reply::ServerStatus(Box::new(self.server_status())),
             Request::ClockAccept(_) => {
                 let moved_ms = self.shared.decider.clock().accept();
+                self.tell_administration(operation, Status::OK);
                 tracing::warn!(moved_ms, "an operator believes the wall clock");
                 Reply::ClockAccepted(ClockAccepted { moved_ms })
             }
             Request::BackupRead(request) => {
                 let block = self.shared.decider.backup_read(request);
+                let result = block.as_ref().map_or_else(|failure| failure.status, |_| Status::OK);
+                // Of a whole backup its begin is enough.
+                if request.block == 0 || result != Status::OK {
+                    self.tell_administration(operation, result);
+                }
                 Reply::BackupBlock(block.map_err(|failure| *failure)?)
             }
             _ => return Err(failure(Status::UNSUPPORTED, "this is decided elsewhere")),

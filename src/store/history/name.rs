@@ -141,7 +141,8 @@ impl Name {
 #[must_use]
 pub(super) fn concerns_names(record: &[u8]) -> bool {
     let kind = record.get(2).copied().unwrap_or_default();
-    kind != RecordKind::AllocationPut as u8 && kind != RecordKind::AllocationGone as u8
+    let passed = [RecordKind::AllocationPut, RecordKind::AllocationGone, RecordKind::Asked];
+    passed.iter().all(|other| kind != *other as u8)
 }
 
 /// The names of what there is now.

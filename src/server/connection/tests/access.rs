@@ -5,12 +5,12 @@ use super::super::super::access::watch_access;
 use super::super::super::testing::{FakeDecider, Stage, TestPeer, frame_with, hello_of, ping};
 use super::*;
 use crate::access::{Table, hash_of};
-use crate::model::{NetworkHandle, PrincipalId, PrincipalRow, TokenRow};
+use crate::model::{Asker, NetworkHandle, PrincipalId, PrincipalRow, TokenRow};
 use crate::server::admission::Peer;
 use crate::server::origin::Origin;
 use crate::server::tls::CertificateName;
 use addrd_protocol::codec::decode_request_slice;
-use addrd_protocol::message::{GoAwayReason, Grant, Hello, Verb, Verbs};
+use addrd_protocol::message::{ClockAccept, GoAwayReason, Grant, Hello, Verb, Verbs};
 use addrd_protocol::{SessionId, Token, TokenId};
 use std::sync::Arc;
 
@@ -341,4 +341,52 @@ async fn a_token_that_ends_while_hello_waits_is_good_for_nothing() {
     assert_eq!(newer.goaway().await.reason, GoAwayReason::AccessEnded);
     newer.ends().await;
     assert_eq!(stage.decider.seen().len(), 1, "only what the older connection asked for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn administration_can_be_for_the_unix_socket_alone() {
+    let stage = Stage::administered_locally(FakeDecider::answering());
+    change(&stage, &[row(1, everything())]);
+    let accept = |id| frame_with(id, NetworkId::NIL, &Request::ClockAccept(ClockAccept {}), |_| ());
+    let remote = Origin::of(Peer::of("192.0.2.1".parse().unwrap()));
+    let (mut peer, _) = greet_from(&stage, remote, Some(token(1))).await;
+    peer.send(&accept(2)).await;
+    assert_eq!(peer.status().await, (2, Status::NOT_ALLOWED));
+    peer.send(&allocate_in(3, TEAM)).await;
+    assert_eq!(peer.status().await, (3, Status::NOT_HELD));
+    let (mut local, _) = greet_from(&stage, Origin::of(Peer::Local), Some(token(1))).await;
+    local.send(&accept(2)).await;
+    assert_eq!(local.status().await, (2, Status::OK));
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_are_told_to_the_audit_log_with_who_and_why() {
+    let stage = guarded(&[row(1, in_team(&[Verb::Allocate]))]);
+    let remote = || Origin::of(Peer::of("192.0.2.1".parse().unwrap()));
+    let (mut peer, _) = greet_from(&stage, remote(), Some(token(1))).await;
+    let other = ProjectId::from_u128(9);
+    peer.send(&allocate_in(2, other)).await;
+    assert_eq!(peer.status().await, (2, Status::NOT_ALLOWED));
+    let (_, status) = greet_from(&stage, remote(), Some(Token::new(TokenId(1), [9; 32]))).await;
+    assert_eq!(status, Status::UNAUTHENTICATED);
+    let own = rustix::process::geteuid().as_raw();
+    let user = Origin { user: Some(own), ..Origin::of(Peer::Local) };
+    let (mut operator, _) = greet_from(&stage, user, None).await;
+    operator
+        .send(&frame_with(2, NetworkId::NIL, &Request::ClockAccept(ClockAccept {}), |_| ()))
+        .await;
+    assert_eq!(operator.status().await, (2, Status::OK));
+    let told: Vec<_> = stage.decider.attempts();
+    let short: Vec<_> =
+        told.iter().map(|one| (one.by, one.opcode, one.result, one.project)).collect();
+    let principal = Asker::Principal(PrincipalId::from_u128(1));
+    let expected = [
+        (principal, Opcode::ALLOCATE, Status::NOT_ALLOWED, Some(other)),
+        (Asker::Nobody, Opcode::HELLO, Status::UNAUTHENTICATED, None),
+        (Asker::Operator, Opcode::CLOCK_ACCEPT, Status::OK, None),
+    ];
+    assert_eq!(short, expected);
+    assert!(told.iter().all(|one| one.origin.starts_with("192.0.2.1") || one.origin == "local"));
+    // What was done or denied by what is decided is told where it is decided.
+    assert!(told[1].why.contains("no good token has the id"), "{}", told[1].why);
 }

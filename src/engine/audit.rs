@@ -1,0 +1,194 @@
+//! Where attempts are told that leave nothing in the journal: what was denied, and what operators asked for without an
+//! effect. Waits for nobody; what is too much is counted.
+
+use super::operation::Operation;
+use crate::access::{Authorized, is_administrative};
+use crate::audit::Attempt;
+use crate::limits::{AUDIT_ATTEMPTS_MAX, AUDIT_ATTEMPTS_PER_SECOND};
+use crate::model::{Status, Tick};
+use addrd_sync::{Doorbell, Level};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Attempts on their way to their lines, and what operators see of the log.
+#[derive(Debug, Default)]
+pub struct AuditDesk {
+    /// Wakes the thread that writes; `None`: no audit log is kept.
+    bell: Option<Doorbell>,
+    waiting: Mutex<Waiting>,
+    figures: Kept,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    attempts: VecDeque<Attempt>,
+    /// Those of this second that are told or wait.
+    count: u32,
+    second: u64,
+    /// Attempts that got no line.
+    missed: u64,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    lines: Level,
+    bytes: Level,
+    missed: Level,
+    gap: Level,
+    is_paused: Level,
+}
+
+/// What operators see of the audit log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AuditFigures {
+    /// Lines written since the start.
+    pub lines: u64,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Attempts that have no line.
+    pub missed: u64,
+    /// Hand-overs that have no lines.
+    pub gap: u64,
+    /// Nothing is written for now.
+    pub is_paused: bool,
+}
+
+impl AuditDesk {
+    /// Of a server that keeps an audit log; `bell` wakes who writes it.
+    #[must_use]
+    pub fn new(bell: Doorbell) -> Arc<Self> {
+        Arc::new(Self { bell: Some(bell), ..Self::default() })
+    }
+
+    /// Whether a log is kept.
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.bell.is_some()
+    }
+
+    /// What operators see; `None`: no log is kept.
+    #[must_use]
+    pub fn figures(&self) -> Option<AuditFigures> {
+        let Kept { lines, bytes, missed, gap, is_paused } = &self.figures;
+        self.bell.as_ref().map(|_| AuditFigures {
+            lines: lines.get(),
+            bytes: bytes.get(),
+            missed: missed.get(),
+            gap: gap.get(),
+            is_paused: is_paused.get() != 0,
+        })
+    }
+
+    /// Takes an attempt, or counts it if there are too many.
+    pub fn note(&self, attempt: Attempt) {
+        let Some(bell) = &self.bell else { return };
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let second = attempt.tick.0 / 1_000;
+        if second != waiting.second {
+            (waiting.second, waiting.count) = (second, 0);
+        }
+        waiting.count = waiting.count.saturating_add(1);
+        if waiting.count > AUDIT_ATTEMPTS_PER_SECOND || waiting.attempts.len() >= AUDIT_ATTEMPTS_MAX
+        {
+            waiting.missed = waiting.missed.saturating_add(1);
+            self.figures.missed.add(1);
+        } else {
+            waiting.attempts.push_back(attempt);
+        }
+        drop(waiting);
+        bell.ring();
+    }
+
+    /// Tells of an administrative operation that changed nothing: what is changed tells of itself.
+    #[inline]
+    pub(super) fn decided(&self, operation: &Authorized<Operation>, status: Status, now: Tick) {
+        if self.is_on() && !status.is_done() && is_administrative(&**operation) {
+            self.note(attempt_of(operation, status, now));
+        }
+    }
+
+    /// Whether attempts wait, or were counted.
+    pub(super) fn has_work(&self) -> bool {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        !waiting.attempts.is_empty() || waiting.missed > 0
+    }
+
+    /// All that wait, and how many more there were.
+    pub(crate) fn take(&self) -> (VecDeque<Attempt>, u64) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        (std::mem::take(&mut waiting.attempts), std::mem::take(&mut waiting.missed))
+    }
+
+    pub(super) fn count_lines(&self, lines: u64, bytes: u64) {
+        self.figures.lines.add(lines);
+        self.figures.bytes.set(bytes);
+    }
+
+    pub(super) fn count_gap(&self, hand_overs: u64) {
+        self.figures.gap.add(hand_overs);
+    }
+
+    pub(super) fn note_paused(&self, is_paused: bool) {
+        self.figures.is_paused.set(u64::from(is_paused));
+    }
+}
+
+#[cold]
+fn attempt_of(operation: &Authorized<Operation>, result: Status, now: Tick) -> Attempt {
+    Attempt {
+        tick: now,
+        by: operation.by(),
+        origin: String::new(),
+        project: Some(operation.scope.project),
+        opcode: operation.opcode,
+        result,
+        why: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Asker;
+    use addrd_protocol::Opcode;
+    use addrd_sync::doorbell;
+
+    fn denied(tick: u64) -> Attempt {
+        Attempt {
+            tick: Tick(tick),
+            by: Asker::Nobody,
+            origin: "10.0.0.1:5".to_owned(),
+            project: None,
+            opcode: Opcode::HELLO,
+            result: Status::UNAUTHENTICATED,
+            why: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_flood_is_counted_and_leaves_room_for_the_next_second() {
+        let desk = AuditDesk::new(doorbell().0);
+        let most = u64::from(AUDIT_ATTEMPTS_PER_SECOND);
+        (0..most + 50).for_each(|_| desk.note(denied(1_500)));
+        desk.note(denied(2_000));
+        let (attempts, missed) = desk.take();
+        assert_eq!((attempts.len() as u64, missed), (most + 1, 50));
+        assert_eq!(desk.figures().unwrap().missed, 50);
+        assert!(!desk.has_work());
+        // While nobody writes, a bounded number waits.
+        for second in 3..1_000 {
+            (0..most).for_each(|_| desk.note(denied(second * 1_000)));
+        }
+        let (attempts, missed) = desk.take();
+        assert_eq!(attempts.len(), AUDIT_ATTEMPTS_MAX);
+        assert_eq!(attempts.len() as u64 + missed, 997 * most);
+    }
+
+    #[test]
+    fn where_no_log_is_kept_nothing_is() {
+        let desk = AuditDesk::default();
+        desk.note(denied(1));
+        assert!(!desk.has_work());
+        assert_eq!(desk.figures(), None);
+    }
+}

@@ -1,0 +1,151 @@
+//! The audit log over lives of an engine that lose power and processes, on a disk that fails as well: it has the lines of
+//! everything that was durable, in order, each once.
+
+use super::*;
+use crate::audit::{Audited, Projection, whole_lines};
+use crate::feed::Names;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// What the lines must be: one projection over everything that became durable, that never ends.
+struct Expected {
+    projection: Projection,
+    at: Seq,
+    lines: Vec<Value>,
+}
+
+impl Expected {
+    fn new() -> Self {
+        let projection = Projection::new(Audited::All, Names::default());
+        Self { projection, at: Seq(0), lines: Vec::new() }
+    }
+
+    /// Writes down what has become durable. A disk that fails is read in the next life.
+    fn note(&mut self, stage: &Stage) {
+        let durable = Seq(stage.engine.inner.position.get());
+        let mut out = Vec::new();
+        let _ = stage.reader.each::<StoreError>(self.at, durable, usize::MAX, &mut |batch| {
+            self.projection.take(batch, 0, "", &mut out).expect("it can be read");
+            self.at = batch.header().last;
+            Ok(())
+        });
+        self.lines.extend(changes(&out));
+    }
+}
+
+/// Lines of changes, without the time, which isn't the projection's.
+fn changes(bytes: &[u8]) -> Vec<Value> {
+    assert_eq!(whole_lines(bytes), bytes.len(), "half a line");
+    let text = std::str::from_utf8(bytes).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut lines: Vec<Value> = lines.filter(|line| line["kind"] == "change").collect();
+    for line in &mut lines {
+        line["time"] = Value::Null;
+    }
+    lines
+}
+
+/// All files, in the order in which they were written.
+fn written(disk: &FakeDisk) -> Vec<u8> {
+    // "audit-0000000001.log" stands in front of "audit.log".
+    disk.contents().into_values().flatten().collect()
+}
+
+fn may_fail(disk: &FakeDisk, random: &mut Random) {
+    for _ in 0..random.below(3) {
+        let operations = [
+            DiskOperation::Read,
+            DiskOperation::Write,
+            DiskOperation::Sync,
+            DiskOperation::Name,
+            DiskOperation::SetLen,
+            DiskOperation::Any,
+        ];
+        let operation = operations[random.below(6) as usize];
+        let failures =
+            [Failure::Error(28), Failure::Short(28), Failure::Error(5), Failure::Forgotten(5)];
+        let failure = failures[random.below(4) as usize];
+        let at = disk.count(operation) + 1 + random.below(60);
+        disk.plan(Fault { operation, at, failure, for_good: random.below(6) == 0 });
+    }
+}
+
+fn run_audited(blank: &FakeDisk, seed: u64) -> usize {
+    let random = &mut Random::new(seed);
+    let (mut disk, mut audit) = (blank.fork().restart(), FakeDisk::new());
+    let (mut tenants, mut expected) = (Tenants::default(), Expected::new());
+    for _ in 0..3 {
+        let mut stage = Stage::recover_audited(disk, 1 + random.below(3) as u16, &audit);
+        may_fail(&audit, random);
+        tenants.recovered(&stage);
+        tenants.set_up(&stage.engine);
+        stage.settle().expect("nothing fails yet");
+        expected.note(&stage);
+        for _ in 0..100 + random.below(500) {
+            tenants.send(&stage.engine, random);
+            stage.step(random).expect("the engine's own disk doesn't fail");
+            if random.below(8) == 0 {
+                step(&mut stage);
+            }
+            if random.below(40) == 0 {
+                stage.clock.advance(random.below(2_000));
+            }
+            expected.note(&stage);
+        }
+        tenants.take_answers(stage.clock.tick());
+        let has_power = random.below(4) == 0;
+        audit = if has_power { audit.restart() } else { audit.power_loss(random) };
+        disk = if has_power { stage.disk.restart() } else { stage.disk.power_loss(random) };
+        drop(stage);
+        tenants.cut_off();
+    }
+    let mut last = Stage::recover_audited(disk, 2, &audit);
+    expected.note(&last);
+    last.settle().expect("nothing fails");
+    expected.note(&last);
+    for _ in 0..10_000 {
+        last.clock.advance(1);
+        if step(&mut last) == Progress::Idle {
+            break;
+        }
+    }
+    let found = changes(&written(&audit));
+    let unique: BTreeSet<_> =
+        found.iter().map(|line| (line["position"].as_u64(), line["item"].as_u64())).collect();
+    assert_eq!(unique.len(), found.len(), "a line twice");
+    assert_eq!(found.len(), expected.lines.len(), "lines");
+    for (found, expected) in found.iter().zip(&expected.lines) {
+        assert_eq!(found, expected);
+    }
+    found.len()
+}
+
+fn step(stage: &mut Stage) -> Progress {
+    stage.auditor.as_mut().expect("there is one").step()
+}
+
+#[test]
+fn the_audit_log_has_every_change_once_whatever_fails() {
+    let blank = blank_disk();
+    let seeds = match number("ADDRD_AUDIT_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("ADDRD_SCHEDULES").unwrap_or(60).min(500),
+    };
+    let count = seeds.end - seeds.start;
+    let mut lines = 0;
+    for seed in seeds {
+        match catch_unwind(AssertUnwindSafe(|| run_audited(&blank, seed))) {
+            Ok(found) => lines += found,
+            Err(panic) => {
+                tell(seed);
+                resume_unwind(panic);
+            }
+        }
+    }
+    assert!(lines as u64 > count * 100, "only {lines} lines in {count} seeds");
+}
+
+#[expect(clippy::print_stderr, reason = "the seed of a failing run is read in its output")]
+fn tell(seed: u64) {
+    eprintln!("ADDRD_AUDIT_SEED={seed} fails");
+}
