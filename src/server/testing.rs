@@ -40,6 +40,7 @@ struct Fake {
     clock: Arc<FakeClock>,
     seen_clock: Arc<dyn Clock>,
     active: Level,
+    active_principals: Level,
     feed: Arc<Feed>,
     access: Arc<AccessDesk>,
     state: Mutex<State>,
@@ -65,8 +66,10 @@ impl FakeDecider {
         let clock = Arc::new(FakeClock::new(Tick(1_000)));
         let state = Mutex::default();
         let seen_clock: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);
-        let (active, feed, access) = (Level::new(0), Feed::idle(), Arc::default());
-        Self(Arc::new(Fake { clock, seen_clock, active, feed, access, state }))
+        let (feed, access) = (Feed::idle(), Arc::default());
+        let (active, active_principals) = (Level::new(0), Level::new(0));
+        let fake = Fake { clock, seen_clock, active, active_principals, feed, access, state };
+        Self(Arc::new(fake))
     }
 
     /// Keeps every operation until it is told to answer.
@@ -255,6 +258,10 @@ impl Decider for FakeDecider {
 
     fn active(&self) -> &Level {
         &self.0.active
+    }
+
+    fn active_principals(&self) -> &Level {
+        &self.0.active_principals
     }
 }
 
