@@ -120,6 +120,12 @@ pub struct Bounds {
     pub tls_handshakes_max: u32,
     /// Bytes in flight over all connections.
     pub bytes_in_flight_max: u64,
+    /// Operations a second of each principal; `None` = as many as come.
+    pub rate_principal: Option<u32>,
+    /// Operations a second of all of them; `None` = as many as come.
+    pub rate_total: Option<u32>,
+    /// Time whose operations may come at once.
+    pub rate_burst: Duration,
     /// Time without a whole frame after which a connection is closed.
     pub idle: Duration,
     /// Time from a frame's first byte to its last.
@@ -448,6 +454,9 @@ impl Default for Bounds {
             connections_ungreeted_peer_max: limits::CONNECTIONS_UNGREETED_PEER_MAX,
             tls_handshakes_max: limits::TLS_HANDSHAKES_MAX,
             bytes_in_flight_max: limits::BYTES_IN_FLIGHT_MAX,
+            rate_principal: None,
+            rate_total: None,
+            rate_burst: Duration::from_millis(limits::RATE_BURST_MS),
             idle: Duration::from_millis(limits::IDLE_MS),
             frame: Duration::from_millis(limits::FRAME_MS),
             stall: Duration::from_millis(limits::STALL_MS),

@@ -66,6 +66,36 @@ pub const SESSIONS_MAX: usize = 256 << 10;
 pub const SESSION_KEEP_MS: u64 = 600_000;
 /// Time that HELLO waits for what an older connection of the session has pushed, ms.
 pub const SESSION_WAIT_MS: u64 = 5_000;
+/// Most that a rate can be set to, operations a second: ten times what a machine of today does.
+pub const RATE_MOST: u32 = 100_000_000;
+/// Time whose operations may come at once, ms. Default of a setting.
+pub const RATE_BURST_MS: u64 = 1_000;
+/// Least of that setting, ms.
+pub const RATE_BURST_MS_LEAST: u64 = 10;
+/// Hard maximum of that setting, ms.
+pub const RATE_BURST_MS_MOST: u64 = 60_000;
+/// Requests of a connection that are refused for a rate before it isn't read instead.
+pub const RATE_REFUSALS_MAX: u32 = 32;
+/// Time for which it isn't read then, ms, at least; twice as long each time that it was in vain.
+pub const RATE_HOLD_MS_LEAST: u64 = 10;
+/// The same, at most: 1,000 connections of one who has used up his rate wake 1,000 times a second.
+pub const RATE_HOLD_MS_MOST: u64 = 1_000;
+/// Objects of a list that cost as much as one operation.
+pub const COST_LIST_OBJECTS: u32 = 64;
+/// Bytes of a frame that can't be read that cost as much as one operation.
+pub const COST_UNREADABLE_BYTES: usize = 256;
+/// Accounts of principals and peers, with those that are gone and whose rate isn't full again: 0.2 KiB each.
+pub const ACCOUNTS_MAX: usize = 2 * CONNECTIONS_MAX_MOST as usize;
+/// Addresses that are remembered because somebody from there was refused at HELLO.
+pub const STRANGERS_MAX: usize = 4_096;
+/// Refusals of an address that are answered at once.
+pub const STRANGER_REFUSALS_FREE: u32 = 3;
+/// Time after the last of them after which they are forgotten, ms.
+pub const STRANGER_WINDOW_MS: u64 = 60_000;
+/// Delay of the answer to the first one beyond, ms; each further one takes twice as long.
+pub const STRANGER_DELAY_MS: u64 = 1_000;
+/// Longest delay, ms: shorter than a client waits (5 s), so that it is told what is wrong.
+pub const STRANGER_DELAY_MS_MAX: u64 = 4_000;
 /// Addresses to listen on.
 pub const LISTEN_ADDRESSES_MAX: usize = 16;
 /// Connections that the kernel keeps until they are accepted.

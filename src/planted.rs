@@ -395,6 +395,10 @@ mod tests {
             "engine::tests::full::past_half_of_a_ring_every_active_connection_has_its_share",
         ),
         (
+            Bug::ShareIgnored,
+            "engine::tests::full::past_half_of_a_ring_every_active_principal_has_its_share",
+        ),
+        (
             Bug::FullJournalTakesMore,
             "engine::tests::pressure::at_100_percent_every_change_is_busy_and_reads_go_on",
         ),

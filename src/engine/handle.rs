@@ -111,6 +111,7 @@ pub(super) struct Inner {
     pub(super) pressure: Arc<Pressure>,
     pub(super) memory_records_max: u64,
     pub(super) active: Level,
+    pub(super) active_principals: Level,
     pub(super) adoption: Arc<Level>,
     pub(super) access: Arc<AccessDesk>,
     pub(super) backups: Arc<BackupDesk>,
@@ -201,6 +202,13 @@ impl Engine {
     #[must_use]
     pub fn active(&self) -> &Level {
         &self.inner.active
+    }
+
+    /// Principals, or peers of whom nobody knows who they are, that were active in the last second, kept by the
+    /// server: likewise.
+    #[must_use]
+    pub fn active_principals(&self) -> &Level {
+        &self.inner.active_principals
     }
 
     /// Where backups are fetched.
@@ -315,11 +323,13 @@ impl Engine {
         let Some(door) = self.inner.doors.get(worker) else {
             return Err(rejected(parcel.operations, "workers"));
         };
-        if door.ring.is_past_half()
-            && parcel.outstanding > self.share(&door.ring)
-            && !is_planted(Bug::ShareIgnored)
-        {
-            return Err(rejected(parcel.operations, "ring_share"));
+        if door.ring.is_past_half() && !is_planted(Bug::ShareIgnored) {
+            if self.is_greedy(&parcel, &door.ring) {
+                return Err(rejected(parcel.operations, "principal_share"));
+            }
+            if parcel.outstanding > share(&door.ring, &self.inner.active) {
+                return Err(rejected(parcel.operations, "ring_share"));
+            }
         }
         let is_kept = !is_planted(Bug::ReserveForAll);
         let class = if is_kept { Class::Ordinary } else { Class::Reserved };
@@ -328,6 +338,10 @@ impl Engine {
     }
 
     fn submit_to_sequencer(&self, parcel: Parcel) -> Result<(), Rejected> {
+        let ring = &self.inner.sequencer;
+        if ring.is_past_half() && self.is_greedy(&parcel, ring) {
+            return Err(rejected(parcel.operations, "principal_share"));
+        }
         let push = |parcel, class| self.push_to_sequencer(parcel, class);
         push(parcel, Class::Ordinary)
             .or_else(|parcel| push_reserved(parcel, push, "sequencer_operations_max"))
@@ -348,6 +362,10 @@ impl Engine {
     }
 
     fn submit_gathered(&self, parcel: Parcel) -> Result<(), Rejected> {
+        let is_full = |door: &Door| door.ring.is_past_half() && self.is_greedy(&parcel, &door.ring);
+        if self.inner.doors.iter().any(is_full) {
+            return Err(rejected(parcel.operations, "principal_share"));
+        }
         let mut operations = parcel.operations.into_iter();
         while let Some(operation) = operations.next() {
             let copy = operation.clone();
@@ -370,13 +388,17 @@ impl Engine {
         Ok(())
     }
 
-    /// Operations that one connection may have in a ring that is past half.
-    fn share(&self, ring: &Producer<Work>) -> u32 {
-        let bounds = ring.bounds();
-        let ordinary = u64::from(bounds.operations_max - bounds.operations_reserved);
-        let share = ordinary / self.inner.active.get().max(1);
-        u32::try_from(share).unwrap_or(u32::MAX).max(1)
+    /// Whether the principal has more under way than its share of a ring.
+    fn is_greedy<T>(&self, parcel: &Parcel, ring: &Producer<T>) -> bool {
+        parcel.principal_outstanding > share(ring, &self.inner.active_principals)
     }
+}
+
+/// Operations that each of those who are active may have in a ring that is past half.
+fn share<T>(ring: &Producer<T>, active: &Level) -> u32 {
+    let bounds = ring.bounds();
+    let ordinary = u64::from(bounds.operations_max - bounds.operations_reserved);
+    u32::try_from(ordinary / active.get().max(1)).unwrap_or(u32::MAX).max(1)
 }
 
 /// The part of a ring that is kept for what frees something or lets it go on: takes those that stand first in the

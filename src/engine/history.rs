@@ -371,7 +371,14 @@ mod tests {
         fn submit(&self, count: usize, cursor: Option<Cursor>) -> Result<(), Rejected> {
             let outlet = Arc::clone(&self.outlet) as Arc<dyn Outlet>;
             let operations = Authorized::in_test((0..count).map(|_| question(cursor.clone())));
-            self.desk.submit(Parcel { outlet, operations, bytes: 0, outstanding: 1, pushed_ns: 0 })
+            self.desk.submit(Parcel {
+                outlet,
+                operations,
+                bytes: 0,
+                outstanding: 1,
+                principal_outstanding: 0,
+                pushed_ns: 0,
+            })
         }
 
         fn answer(&self) -> ReplyOrFailure {

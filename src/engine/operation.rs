@@ -82,6 +82,9 @@ pub struct Parcel {
     pub bytes: u32,
     /// Operations that the connection has without reply, these included.
     pub outstanding: u32,
+    /// The same of the principal over all its connections, and only what goes the way of this parcel: to the
+    /// sequencer, or to the workers. 0 = it is not counted.
+    pub principal_outstanding: u32,
     /// When the parcel was complete, ns on the engine's monotonic clock (for the ring histogram).
     pub pushed_ns: u64,
 }

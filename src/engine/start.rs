@@ -223,6 +223,7 @@ pub fn start(mut start: Start) -> std::io::Result<Running> {
             pressure: shared.pressure,
             memory_records_max: start.memory_records_max,
             active: Level::new(0),
+            active_principals: Level::new(0),
             adoption: shared.adoption,
             access: shared.access,
             backups,

@@ -191,6 +191,7 @@ fn send(engine: &Engine, desk: &Arc<Desk>, operations: Vec<Operation>) {
             operations: Authorized::in_test([operation]),
             bytes: 96,
             outstanding: 1,
+            principal_outstanding: 0,
             pushed_ns,
         };
         assert!(engine.submit(route, parcel).is_ok());
@@ -366,6 +367,7 @@ fn operations_of_one_connection_on_one_network_keep_their_order_through_the_sequ
             operations,
             bytes: 400,
             outstanding: 4,
+            principal_outstanding: 0,
             pushed_ns: engine.clock().monotonic_ns(),
         };
         assert!(engine.submit(Route::Sequencer, parcel).is_ok());
@@ -384,7 +386,14 @@ fn in_one_rendezvous(
     let outlet: Arc<dyn Outlet> = Arc::clone(desk) as Arc<dyn Outlet>;
     let outstanding = operations.len() as u32;
     let operations = Authorized::in_test(operations);
-    let parcel = Parcel { outlet, operations, bytes: 96, outstanding, pushed_ns: 0 };
+    let parcel = Parcel {
+        outlet,
+        operations,
+        bytes: 96,
+        outstanding,
+        principal_outstanding: 0,
+        pushed_ns: 0,
+    };
     engine.submit(Route::Sequencer, parcel)
 }
 

@@ -8,12 +8,14 @@
 mod greeting;
 mod identity;
 mod intake;
+mod limiting;
 #[cfg(test)]
 mod tests;
 mod timing;
 mod watching;
 
 use super::access::Identity;
+use super::accounts::Customer;
 use super::admission::{Seat, Ungreeted};
 use super::answers;
 use super::budget::Budget;
@@ -33,8 +35,9 @@ use addrd_protocol::codec::{encode_failure, encode_goaway};
 use addrd_protocol::message::{Failure, GoAway, GoAwayReason};
 use addrd_protocol::{FrameError, Opcode};
 use bytes::Bytes;
-use greeting::Waiting;
+use greeting::{Refusing, Waiting};
 use intake::Intake;
+use limiting::Purse;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -55,6 +58,8 @@ enum Phase {
     Greeting,
     /// HELLO is there; an older connection of the session has work that is not decided.
     Waiting(Box<Waiting>),
+    /// HELLO is refused, and the answer to it waits: the address has shown much that is wrong.
+    Refusing(Box<Refusing>),
     /// Requests are served.
     Ready,
     /// Nothing more is read; what is in flight is answered.
@@ -72,6 +77,9 @@ pub(super) struct Connection<D: Decider> {
     origin: Origin,
     /// Who asks, from HELLO on.
     identity: Option<Identity>,
+    /// The account of who asks, likewise.
+    customer: Option<Customer>,
+    purse: Purse,
     /// Changes of principals that were looked at.
     access_changes: u64,
     phase: Phase,
@@ -143,6 +151,8 @@ impl<D: Decider> Connection<D> {
             number,
             origin,
             identity: None,
+            customer: None,
+            purse: Purse::default(),
             access_changes: 0,
             phase: Phase::Fresh,
             input: ReadBuffer::new(),
@@ -333,7 +343,7 @@ impl<D: Decider> Connection<D> {
             Phase::Fresh | Phase::Greeting => !self.is_at_end,
             Phase::Ready => !self.is_at_end && !self.is_paused,
             Phase::Lingering(_) => !self.is_at_end,
-            Phase::Waiting(_) | Phase::Closing(_) => false,
+            Phase::Waiting(_) | Phase::Refusing(_) | Phase::Closing(_) => false,
         }
     }
 
@@ -379,8 +389,8 @@ impl<D: Decider> Connection<D> {
         if self.is_closing() {
             return;
         }
-        // A HELLO that waits for older connections gets no answer any more.
-        let is_unanswered = matches!(self.phase, Phase::Waiting(_));
+        // A HELLO that waits for older connections, or for its refusal, gets no answer any more.
+        let is_unanswered = matches!(self.phase, Phase::Waiting(_) | Phase::Refusing(_));
         let last_request_id = if is_unanswered || is_planted(Bug::GoAwayOneShort) {
             0
         } else {

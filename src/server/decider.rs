@@ -69,6 +69,9 @@ pub trait Decider: Clone + Send + Sync + 'static {
     /// Connections that were active in the last second: written by the server, the measure of fair
     /// shares of a ring.
     fn active(&self) -> &Level;
+
+    /// Principals, or peers, that were active in the last second: written by the server, likewise.
+    fn active_principals(&self) -> &Level;
 }
 
 /// What the deciding threads counted since the start.
@@ -271,6 +274,10 @@ impl Decider for Engine {
 
     fn active(&self) -> &Level {
         Self::active(self)
+    }
+
+    fn active_principals(&self) -> &Level {
+        Self::active_principals(self)
     }
 }
 

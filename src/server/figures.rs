@@ -144,6 +144,9 @@ fn connections<D: Decider>(exporter: &Exporter, shared: &Shared<D>, reactors: &R
     gauge(&m::CONNECTIONS, shared.admission.connections());
     gauge(&m::CONNECTIONS_UNGREETED, shared.admission.ungreeted());
     gauge(&m::CONNECTIONS_ACTIVE, shared.decider.active().get());
+    gauge(&m::PRINCIPALS_ACTIVE, shared.decider.active_principals().get());
+    gauge(&m::ACCOUNTS, shared.accounts.count() as u64);
+    gauge(&m::STRANGERS, shared.strangers.count() as u64);
     gauge(&m::HTTP_CONNECTIONS, shared.http_connections.get());
     gauge(&m::SESSIONS, shared.sessions.count() as u64);
     handshakes(exporter, shared.tls.as_deref());
@@ -186,6 +189,12 @@ fn place_of(count: Count) -> (&'static Metric, &'static [&'static str]) {
         Count::Writes => (&m::WRITES, &[]),
         Count::BytesWritten => (&m::WRITTEN_BYTES, &[]),
         Count::Pauses => (&m::PAUSES, &[]),
+        Count::RateHolds => (&m::RATE_HOLDS, &[]),
+        Count::RefusedRatePrincipal => (&m::LIMITED, &["rate_principal"]),
+        Count::RefusedRateTotal => (&m::LIMITED, &["rate_total"]),
+        Count::RefusedPrincipalShare => (&m::LIMITED, &["principal_share"]),
+        Count::RefusedConnectionShare => (&m::LIMITED, &["ring_share"]),
+        Count::StrangersDelayed => (&m::STRANGERS_DELAYED, &[]),
         Count::ProtocolErrors => (&m::PROTOCOL_ERRORS, &[]),
         Count::SlowRequests => (&m::SLOW_REQUESTS, &[]),
         Count::EndedByPeer => (&m::CONNECTIONS_ENDED, &["peer"]),
@@ -234,6 +243,10 @@ fn limit_gauges<D: Decider>(exporter: &Exporter, shared: &Shared<D>, figures: &F
         ("tls_handshakes_max", bounds.tls_handshakes_max.into()),
         ("connection_operations_max", limits::CONNECTION_OPERATIONS_MAX.into()),
         ("bytes_in_flight_max", bounds.bytes_in_flight_max),
+        ("rate_principal", bounds.rate_principal.unwrap_or(0).into()),
+        ("rate_total", bounds.rate_total.unwrap_or(0).into()),
+        ("accounts_max", limits::ACCOUNTS_MAX as u64),
+        ("strangers_max", limits::STRANGERS_MAX as u64),
         ("reply_bytes_waiting_max", limits::REPLY_BYTES_WAITING_MAX as u64),
         ("sessions_max", limits::SESSIONS_MAX as u64),
         ("protocol_errors_max", limits::PROTOCOL_ERRORS_MAX.into()),

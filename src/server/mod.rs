@@ -3,10 +3,12 @@
 //! Waits and moves; decides nothing about addresses and touches no file but its sockets.
 
 mod access;
+mod accounts;
 mod admission;
 mod answers;
 mod budget;
 mod connection;
+mod cost;
 pub mod decider;
 mod figures;
 mod http;
@@ -21,6 +23,7 @@ mod shared;
 #[cfg(test)]
 mod simulation;
 mod sockets;
+mod strangers;
 mod supervisor;
 #[cfg(test)]
 mod testing;
@@ -236,7 +239,11 @@ async fn keep_house<D: Decider>(shared: &Shared<D>, is_insecure: bool) -> Infall
     loop {
         second.tick().await;
         shared.decider.active().set(shared.activity.turn());
-        shared.sessions.sweep(Instant::now());
+        let now = Instant::now();
+        let principals = shared.accounts.turn(shared.elapsed_ns(now));
+        shared.decider.active_principals().set(principals);
+        shared.sessions.sweep(now);
+        shared.strangers.sweep(now);
         shared.house_turned_ns.set(shared.decider.clock().monotonic_ns());
         figures::fold(shared);
         if is_insecure && count.is_multiple_of(WARN_SECONDS) {

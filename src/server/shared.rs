@@ -1,11 +1,13 @@
 //! What all connections of a server share. Decides nothing.
 
 use super::access::{Doorkeeper, Identity};
+use super::accounts::Accounts;
 use super::admission::Admission;
 use super::decider::Decider;
 use super::figures::CheckpointAge;
 use super::mailbox::Orders;
 use super::sessions::Sessions;
+use super::strangers::Strangers;
 use super::tls::Tls;
 use crate::access::Table;
 use crate::config::{Bounds, Config};
@@ -32,7 +34,9 @@ pub(super) struct Shared<D> {
     /// `None`: TCP addresses speak plain.
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) doorkeeper: Doorkeeper,
+    pub(super) strangers: Strangers,
     pub(super) sessions: Arc<Sessions>,
+    pub(super) accounts: Accounts,
     pub(super) bytes_in_flight: Arc<Allowance>,
     pub(super) crowd: Crowd,
     pub(super) reactors: Reactors,
@@ -71,6 +75,8 @@ impl<D: Decider> Shared<D> {
             admission: Admission::new(&bounds),
             tls,
             doorkeeper,
+            strangers: Strangers::new(limits::STRANGERS_MAX),
+            accounts: Accounts::new(&bounds, limits::ACCOUNTS_MAX),
             sessions: Sessions::new(
                 limits::SESSIONS_MAX,
                 Duration::from_millis(limits::SESSION_KEEP_MS),
@@ -94,6 +100,13 @@ impl<D: Decider> Shared<D> {
             decider,
             bounds,
         })
+    }
+
+    /// Time since the start, ns: the clock of rates.
+    #[inline]
+    pub(super) fn elapsed_ns(&self, now: Instant) -> u64 {
+        let elapsed = now.saturating_duration_since(self.started);
+        u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// The text of `/metrics`, as of the last fold.

@@ -40,6 +40,7 @@ struct Fake {
     clock: Arc<FakeClock>,
     seen_clock: Arc<dyn Clock>,
     active: Level,
+    active_principals: Level,
     feed: Arc<Feed>,
     access: Arc<AccessDesk>,
     audit: Arc<AuditDesk>,
@@ -66,9 +67,19 @@ impl FakeDecider {
         let clock = Arc::new(FakeClock::new(Tick(1_000)));
         let state = Mutex::default();
         let seen_clock: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);
-        let (active, feed, access) = (Level::new(0), Feed::idle(), Arc::default());
+        let (feed, access) = (Feed::idle(), Arc::default());
+        let (active, active_principals) = (Level::new(0), Level::new(0));
         let audit = AuditDesk::new(addrd_sync::doorbell().0);
-        Self(Arc::new(Fake { clock, seen_clock, active, feed, access, audit, state }))
+        Self(Arc::new(Fake {
+            clock,
+            seen_clock,
+            active,
+            active_principals,
+            feed,
+            access,
+            audit,
+            state,
+        }))
     }
 
     /// Keeps every operation until it is told to answer.
@@ -266,6 +277,10 @@ impl Decider for FakeDecider {
 
     fn active(&self) -> &Level {
         &self.0.active
+    }
+
+    fn active_principals(&self) -> &Level {
+        &self.0.active_principals
     }
 }
 

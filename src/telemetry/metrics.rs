@@ -127,6 +127,18 @@ metrics! {
         "bytes written", "";
     PAUSES: Counter "addrd_read_pauses_total" [] "pauses",
         "times that a connection was not read: credit used up, or replies that wait", "";
+    RATE_HOLDS: Counter "addrd_rate_holds_total" [] "holds",
+        "times that a connection was not read because a rate was used up and it went on sending", "";
+    LIMITED: Counter "addrd_limited_operations_total" ["bound"] "operations",
+        "operations refused so that others get theirs: rate_principal, rate_total (RATE_LIMITED), principal_share, ring_share (BUSY)", "it rises for minutes";
+    PRINCIPALS_ACTIVE: Gauge "addrd_principals_active" [] "principals",
+        "principals that pushed something in the last second; who is none is counted by address, or by user of the Unix socket", "";
+    ACCOUNTS: Gauge "addrd_accounts" [] "accounts",
+        "principals, addresses and users that have connections, or have had and whose rate is not full again", "above 90 % of its limit";
+    STRANGERS: Gauge "addrd_strangers" [] "addresses",
+        "addresses, and users of the Unix socket, from which somebody was refused at HELLO in the last minute", "it rises: the log says who and why";
+    STRANGERS_DELAYED: Counter "addrd_strangers_delayed_total" [] "answers",
+        "refusals at HELLO that were answered late, since there were many from the same address", "it rises for minutes";
     BYTES_IN_FLIGHT: Gauge "addrd_bytes_in_flight" [] "bytes",
         "grown buffers, requests without reply and replies that wait, over all connections", "above 90 % of its limit";
 

@@ -55,6 +55,18 @@ counts! {
     BytesWritten,
     /// Times that reading stopped because the credit was used or replies waited.
     Pauses,
+    /// Times that reading stopped because a rate was used up.
+    RateHolds,
+    /// Requests refused: the rate of their principal is used up.
+    RefusedRatePrincipal,
+    /// Requests refused: the rate of all is used up.
+    RefusedRateTotal,
+    /// Requests refused: their principal has more than its share of a ring past half.
+    RefusedPrincipalShare,
+    /// Requests refused: their connection has.
+    RefusedConnectionShare,
+    /// Refusals at HELLO whose answer waited.
+    StrangersDelayed,
     /// Protocol errors.
     ProtocolErrors,
     /// Requests slower than the threshold.

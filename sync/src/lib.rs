@@ -12,6 +12,7 @@
 //! | [`DurableMark`] | how far the journal is on disk |
 //! | [`QuotaCell`], [`QuotaSet`] | a project's quotas, shared by workers |
 //! | [`drains`] | "everybody has left the drain that he was in" |
+//! | [`Rate`] | operations in a second of a principal, and of all |
 //! | [`Allowance`], [`Share`] | bytes in flight and connections over the whole server |
 //! | [`Flag`], [`Level`], [`Serial`] | shutdown and failure flags, gauges, connection numbers |
 //! | [`tally`], [`histogram`], [`sizes`] | hot-path metrics with a single writer |
@@ -35,6 +36,7 @@ mod prefetch;
 mod prim;
 mod quota;
 mod quota_set;
+mod rate;
 mod ring;
 mod sizes;
 mod tally;
@@ -57,6 +59,7 @@ pub use padded::Padded;
 pub use prefetch::prefetch;
 pub use quota::{Over, QuotaCell};
 pub use quota_set::QuotaSet;
+pub use rate::{Pace, Rate};
 pub use ring::{Consumer, Permit, Producer, RingGauge, ring};
 pub use sizes::{SIZE_BUCKETS, Sizes, SizesReader, SizesSnapshot, sizes};
 pub use tally::{Tally, TallyReader, tally};

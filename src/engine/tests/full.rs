@@ -5,6 +5,7 @@ use super::rig::Rig;
 use super::*;
 use crate::access::Authorized;
 use crate::limits;
+use addrd_protocol::message::RenewOwner;
 
 /// Operations of a parcel.
 const PARCEL: u32 = 256;
@@ -17,11 +18,14 @@ struct Still {
     desk: Arc<Desk>,
     accepted: usize,
     owner: u128,
+    /// What the principal of the next parcels has under way.
+    principal: u32,
 }
 
 impl Still {
     fn new() -> Self {
-        Self { rig: Rig::new("fd00::/64"), desk: Arc::default(), accepted: 0, owner: 0 }
+        let rig = Rig::new("fd00::/64");
+        Self { rig, desk: Arc::default(), accepted: 0, owner: 0, principal: 0 }
     }
 
     fn owners(&mut self, count: u32) -> std::ops::Range<u128> {
@@ -38,7 +42,14 @@ impl Still {
         let route = engine.route(&operations[0].scope, &operations[0].request);
         let outlet: Arc<dyn Outlet> = Arc::clone(&self.desk) as Arc<dyn Outlet>;
         let operations = Authorized::in_test(operations);
-        let parcel = Parcel { outlet, operations, bytes: 96, outstanding, pushed_ns: 0 };
+        let parcel = Parcel {
+            outlet,
+            operations,
+            bytes: 96,
+            outstanding,
+            principal_outstanding: self.principal,
+            pushed_ns: 0,
+        };
         let result = engine.submit(route, parcel);
         let rejected = result.as_ref().err().map_or(0, |rejected| rejected.operations.len());
         self.accepted += count - rejected;
@@ -63,6 +74,11 @@ impl Still {
         assert_eq!(self.rig.waiting(), 0);
         assert_eq!(self.allocate(PARCEL, PARCEL), Ok(()));
     }
+}
+
+fn renew_owner() -> Request {
+    let owner = OwnerId::from_u128(1);
+    Request::RenewOwner(RenewOwner { owner, instance: None, lease_ms: 90_000 })
 }
 
 #[test]
@@ -108,6 +124,56 @@ fn past_half_of_a_ring_every_active_connection_has_its_share() {
     still.rig.engine.active().set(1);
     assert_eq!(still.allocate(PARCEL, PARCEL), Ok(()));
     still.end();
+}
+
+/// One principal at full blast, by however many connections, leaves the others their share; it has its own once what
+/// it has under way is less.
+#[test]
+fn past_half_of_a_ring_every_active_principal_has_its_share() {
+    let mut still = Still::new();
+    still.rig.engine.active().set(1);
+    // A share of 1,024 operations.
+    still.rig.engine.active_principals().set(u64::from(ORDINARY / 1_024));
+    still.principal = 40_000;
+    while still.rig.waiting() <= limits::RING_OPERATIONS_MAX / 2 {
+        assert_eq!(still.allocate(PARCEL, PARCEL), Ok(()), "below half everybody gets in");
+    }
+    // Each of its connections has little under way, all of them much.
+    still.principal = 1_025;
+    assert_eq!(still.allocate(1, 1), Err("principal_share"));
+    let renewed = vec![operation(1, 0, Opcode::RENEW_OWNER, renew_owner())];
+    assert_eq!(still.submit(renewed, 1), Err("principal_share"), "nor what goes to every worker");
+    still.principal = 1_024;
+    assert_eq!(still.allocate(1, 1), Ok(()));
+    still.principal = 0;
+    assert_eq!(still.allocate(PARCEL, PARCEL), Ok(()), "who isn't counted is never refused");
+    // Alone, one may have all of it.
+    still.rig.engine.active_principals().set(1);
+    still.principal = 40_000;
+    assert_eq!(still.allocate(1, 1), Ok(()));
+    still.principal = 0;
+    still.end();
+}
+
+/// The same of what spans workers: one that fills the sequencer's ring leaves others theirs.
+#[test]
+fn past_half_of_the_sequencers_ring_every_active_principal_has_its_share() {
+    let mut still = Still::new();
+    still.rig.engine.active_principals().set(2);
+    let share = (limits::SEQUENCER_OPERATIONS_MAX - limits::SEQUENCER_OPERATIONS_MAX / 4) / 2;
+    let mut sent = 0_u32;
+    let mut create = |still: &mut Still, principal| {
+        sent += 1;
+        still.principal = principal;
+        let network = 1_000 + u128::from(sent);
+        still.submit(vec![create_network(sent.into(), network)], 1)
+    };
+    for at in 0..=limits::SEQUENCER_OPERATIONS_MAX / 2 {
+        assert_eq!(create(&mut still, at + 1), Ok(()));
+    }
+    assert_eq!(create(&mut still, share + 1), Err("principal_share"));
+    assert_eq!(create(&mut still, share), Ok(()));
+    assert_eq!(create(&mut still, 0), Ok(()));
 }
 
 #[test]

@@ -79,6 +79,7 @@ impl Bench {
             operations: Authorized::in_test([operation]),
             bytes: 96,
             outstanding: 1,
+            principal_outstanding: 0,
             pushed_ns: 0,
         };
         let work = Work::Parcel(parcel);

@@ -102,7 +102,14 @@ fn who_finds_no_slot_for_a_renewal_keeps_the_lease() {
     let submit = |operations: Vec<Operation>| {
         let (outlet, outstanding) = (Arc::clone(&desk), operations.len() as u32);
         let operations = Authorized::in_test(operations);
-        let parcel = Parcel { outlet, operations, bytes: 96, outstanding, pushed_ns: 0 };
+        let parcel = Parcel {
+            outlet,
+            operations,
+            bytes: 96,
+            outstanding,
+            principal_outstanding: 0,
+            pushed_ns: 0,
+        };
         rig.engine.submit(Route::Worker(0), parcel)
     };
     // The last quarter is for those who release or renew.
@@ -164,7 +171,14 @@ fn what_each_worker_renews_the_sequencer_renews_for_all_of_them() {
         let outlet = Arc::clone(&desk) as Arc<dyn Outlet>;
         let operations = vec![renewal()];
         let operations = Authorized::in_test(operations);
-        let parcel = Parcel { outlet, operations, bytes: 96, outstanding: 1, pushed_ns: 0 };
+        let parcel = Parcel {
+            outlet,
+            operations,
+            bytes: 96,
+            outstanding: 1,
+            principal_outstanding: 0,
+            pushed_ns: 0,
+        };
         assert!(engine.submit(route, parcel).is_ok());
         let (_, status, reply) = desk.take(1).remove(0);
         assert_eq!(status, OK, "{route:?}: {reply:?}");

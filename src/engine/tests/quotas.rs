@@ -76,7 +76,14 @@ impl Bench {
         let outlet: Arc<dyn Outlet> = Arc::clone(desk) as Arc<dyn Outlet>;
         let outstanding = operations.len() as u32;
         let operations = Authorized::in_test(operations);
-        let parcel = Parcel { outlet, operations, bytes: 96, outstanding, pushed_ns: 0 };
+        let parcel = Parcel {
+            outlet,
+            operations,
+            bytes: 96,
+            outstanding,
+            principal_outstanding: 0,
+            pushed_ns: 0,
+        };
         let cost = Cost::new(outstanding, 96);
         assert!(self.ring.try_push(Work::Parcel(parcel), cost, Class::Ordinary).is_ok());
     }

@@ -6,6 +6,7 @@ use crate::allocator::{At, Catalogue, Shard, ShardSettings, apply_spanning};
 use crate::engine::crew::Crew;
 use crate::engine::figures::{CommitterFigures, WorkerSnapshot};
 use crate::engine::handle::Inner;
+use crate::engine::sequencer::Sequencer;
 use crate::engine::worker::{Shared, Worker};
 use crate::journal::RecordBuffer;
 use addrd_sync::{Level, doorbell};
@@ -49,6 +50,8 @@ pub(super) struct Rig {
     pub(super) committer: Committer,
     pub(super) pressure: Arc<Pressure>,
     pub(super) clock: Arc<FakeClock>,
+    /// It stands still; its ring takes what is pushed.
+    _sequencer: Sequencer,
 }
 
 impl Rig {
@@ -83,6 +86,7 @@ impl Rig {
                 pressure: Arc::clone(&shared.pressure),
                 memory_records_max: 1 << 20,
                 active: Level::new(0),
+                active_principals: Level::new(0),
                 backups: Arc::new(BackupDesk::new(doorbell().0, Arc::clone(&shared.clock))),
                 history: crate::engine::HistoryDesk::idle(&shared.clock),
                 audit: Arc::default(),
@@ -98,7 +102,8 @@ impl Rig {
             }),
         };
         let workers = crew.workers.into_iter().map(|(worker, _)| worker).collect();
-        Self { engine, workers, committer, pressure: shared.pressure, clock }
+        let (pressure, _sequencer) = (shared.pressure, crew.sequencer.0);
+        Self { engine, workers, committer, pressure, clock, _sequencer }
     }
 
     /// What the worker counted.

@@ -160,6 +160,7 @@ impl Stage {
                 pressure: shared.pressure,
                 memory_records_max: 1 << 20,
                 active: Level::new(1),
+                active_principals: Level::new(1),
                 adoption: shared.adoption,
                 access: shared.access,
                 worker_figures: crew.figures,

@@ -1,5 +1,6 @@
 //! HELLO: version, pinned server, lane, and what the server tells about itself.
 
+use super::super::accounts::Payer;
 use super::super::answers::failure;
 use super::super::decider::Decider;
 use super::super::sessions::{NoLane, SessionKey};
@@ -30,6 +31,15 @@ pub(super) struct Waiting {
     passed: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
+/// A HELLO that is refused, and when it is told so.
+#[derive(Debug)]
+pub(super) struct Refusing {
+    pub(super) until: Instant,
+    opcode: Opcode,
+    request_id: u64,
+    failure: Failure,
+}
+
 impl<D: Decider> Connection<D> {
     /// Takes HELLO, if it is there.
     pub(super) fn take_hello(&mut self, now: Instant) -> Result<(), FrameError> {
@@ -51,9 +61,33 @@ impl<D: Decider> Connection<D> {
         let checked = hello.and_then(|hello| self.check_server(&hello).map(|()| hello));
         match checked.and_then(|hello| self.identify(&hello).map(|()| hello)) {
             Ok(hello) => self.claim(header.request_id, hello, now),
+            Err(failure) if failure.status == Status::UNAUTHENTICATED => {
+                self.refuse_stranger(opcode, header.request_id, failure, now);
+            }
             Err(failure) => self.refuse_hello(opcode, header.request_id, &failure, now),
         }
         Ok(())
+    }
+
+    /// Refuses somebody whom nobody knows: late, if many were refused who came from there. What he keeps meanwhile
+    /// is the place that he has before HELLO.
+    fn refuse_stranger(&mut self, opcode: Opcode, request_id: u64, failure: Failure, now: Instant) {
+        let delay = self.shared.strangers.refused(Payer::nobody(&self.origin), now);
+        if delay.is_zero() {
+            return self.refuse_hello(opcode, request_id, &failure, now);
+        }
+        self.shared.reactors.count(Count::StrangersDelayed, 1);
+        self.timing.begins(now);
+        let refusing = Refusing { until: now + delay, opcode, request_id, failure };
+        self.phase = Phase::Refusing(Box::new(refusing));
+    }
+
+    /// The refusal has waited long enough.
+    pub(super) fn end_refusal(&mut self, now: Instant) {
+        if let Phase::Refusing(refusing) = std::mem::replace(&mut self.phase, Phase::Greeting) {
+            let Refusing { opcode, request_id, failure, .. } = *refusing;
+            self.refuse_hello(opcode, request_id, &failure, now);
+        }
     }
 
     fn check_server(&self, hello: &Hello) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 //! grouped by the thread that decides it and in the order sent.
 
 use super::super::answers::{busy, failure, reply_bytes_max, text};
+use super::super::cost::{cost_of, cost_of_unreadable};
 use super::super::decider::{Decider, Readiness};
 use super::super::in_flight::InFlight;
 use super::super::mailbox::Mailbox;
@@ -38,6 +39,8 @@ pub(super) struct Intake {
     refused: Vec<(Route, Refusal)>,
     /// Operations on their way to the sequencer: what follows on their networks must not overtake.
     sequenced: Vec<(u64, Way)>,
+    /// How many operations these are.
+    sequenced_count: u32,
     errors: u32,
     errors_since: Option<Instant>,
     tick: Option<Tick>,
@@ -90,6 +93,12 @@ pub(super) struct Defaults {
 impl Intake {
     /// Notes what an operation is about that goes to the sequencer.
     fn note_sequenced(&mut self, request_id: u64, scope: Scope, request: &Request) {
+        let before = self.sequenced.len();
+        self.note_ways(request_id, scope, request);
+        self.sequenced_count += u32::from(self.sequenced.len() > before);
+    }
+
+    fn note_ways(&mut self, request_id: u64, scope: Scope, request: &Request) {
         let Request::Transaction(all) = request else {
             self.sequenced.push((request_id, Way::Of(scope)));
             return;
@@ -108,6 +117,12 @@ impl Intake {
             }
             self.sequenced.push((request_id, Way::Of(place)));
         }
+    }
+
+    /// Operations on their way to the sequencer.
+    #[inline]
+    pub(super) fn sequenced_count(&self) -> u32 {
+        self.sequenced_count
     }
 
     /// Gives memory back.
@@ -143,7 +158,7 @@ impl<D: Decider> Connection<D> {
 
     /// The peer has shut its side and all whole frames are taken.
     fn take_end(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::Waiting(_)) {
+        if matches!(self.phase, Phase::Waiting(_) | Phase::Refusing(_)) {
             return;
         }
         if self.input.is_empty() && self.skip == 0 {
@@ -158,11 +173,15 @@ impl<D: Decider> Connection<D> {
         if self.is_closing() {
             return Ok(());
         }
+        if !self.open_purse(now) {
+            return Ok(());
+        }
         let begun_ns = self.shared.decider.clock().monotonic_ns();
         let before = self.in_flight.count();
         let verdict = self.take_each(begun_ns, now);
         // What stood before a broken frame was whole, and is decided.
         self.flush();
+        self.close_purse(now);
         let operations = u64::from(self.in_flight.count().saturating_sub(before));
         if operations > 0 {
             let ns = self.shared.decider.clock().monotonic_ns().saturating_sub(begun_ns);
@@ -183,6 +202,7 @@ impl<D: Decider> Connection<D> {
             let front = self.input.front(FrameBounds::REQUESTS)?;
             let Front::Whole { length, opcode } = front else {
                 self.is_paused = false;
+                self.purse.is_read_empty();
                 return self.take_part(front, has_taken, now);
             };
             if !self.may_take(opcode, length) {
@@ -190,6 +210,11 @@ impl<D: Decider> Connection<D> {
                     self.shared.reactors.count(Count::Pauses, 1);
                 }
                 self.timing.awaits_frame(false, false, now);
+                return Ok(());
+            }
+            if self.purse.is_empty() && !self.purse.may_refuse() {
+                self.output.keep_promise(reply_bytes_max(opcode, length));
+                self.hold(now);
                 return Ok(());
             }
             has_taken = true;
@@ -241,6 +266,7 @@ impl<D: Decider> Connection<D> {
             self.intake.last_request_id = request_id;
             let failure = busy("bytes_in_flight_max", BYTES_RETRY_MS);
             self.answer_failure(opcode, request_id, &failure);
+            self.purse.pay(1);
             self.skip = length;
             self.take_skipped();
         }
@@ -258,11 +284,15 @@ impl<D: Decider> Connection<D> {
         self.intake.last_request_id = header.request_id;
         match body.map_err(|error| error.to_failure()) {
             Ok(Request::Hello(_)) => {
+                self.purse.pay(1);
                 let message = "HELLO must come first, and once";
                 self.refuse(&header, length, &failure(Status::HELLO_EXPECTED, message), now);
             }
             Ok(request) => self.take_asked(&header, request, length, begun_ns, now),
-            Err(failure) => self.refuse(&header, length, &failure, now),
+            Err(failure) => {
+                self.purse.pay(cost_of_unreadable(length));
+                self.refuse(&header, length, &failure, now);
+            }
         }
         Ok(())
     }
@@ -277,6 +307,10 @@ impl<D: Decider> Connection<D> {
         begun_ns: u64,
         now: Instant,
     ) {
+        if self.purse.is_empty() {
+            return self.refuse_beyond_rate(header, length, now);
+        }
+        self.purse.pay(cost_of(&request));
         if let Some(defaults) = &self.intake.defaults {
             defaults.apply(&mut request);
         }
@@ -305,6 +339,15 @@ impl<D: Decider> Connection<D> {
         if let Err(failure) = taken {
             self.refuse(header, length, &failure, now);
         }
+    }
+
+    /// Refuses what is beyond the rate, before anything is done with it.
+    #[cold]
+    fn refuse_beyond_rate(&mut self, header: &RequestHeader, length: usize, now: Instant) {
+        let id = header.request_id;
+        let is_used = self.in_flight.contains(id) || self.watches.has(id);
+        let failure = if is_used { in_use() } else { self.rate_failure(now) };
+        self.refuse(header, length, &failure, now);
     }
 
     /// Answers what no deciding thread has to be asked for.
@@ -359,8 +402,9 @@ impl<D: Decider> Connection<D> {
             // what is refused there is refused before it.
             self.flush_workers();
         }
-        if let Some(failure) = self.refusal(route) {
-            return Err(failure);
+        if let Some(refusal) = self.refusal(route) {
+            self.count_refused(refusal.bound, 1);
+            return Err(busy(refusal.bound, refusal.retry_after_ms));
         }
         let begun = (begun_ns >> 10) as u32;
         let entry = InFlight { request_id, frame_bytes, begun };
@@ -443,19 +487,22 @@ impl<D: Decider> Connection<D> {
 
     /// Pushes one group.
     fn submit(&mut self, at: usize) {
+        let is_full = |group: &&Group| !group.operations.is_empty();
+        let Some(route) = self.intake.groups.get(at).filter(is_full).map(|group| group.route)
+        else {
+            return;
+        };
+        let principal_outstanding = self.principal_outstanding(route);
         let (Some(group), Some(mailbox)) = (self.intake.groups.get_mut(at), &self.mailbox) else {
             return;
         };
-        if group.operations.is_empty() {
-            return;
-        }
-        let route = group.route;
         let mailbox: Arc<Mailbox> = Arc::clone(mailbox);
         let parcel = Parcel {
             outlet: mailbox,
             operations: std::mem::take(&mut group.operations),
             bytes: std::mem::take(&mut group.bytes),
             outstanding: self.in_flight.count(),
+            principal_outstanding,
             pushed_ns: self.shared.decider.clock().monotonic_ns(),
         };
         self.shared.activity.note(&mut self.intake.seen_second);
@@ -466,6 +513,7 @@ impl<D: Decider> Connection<D> {
 
     #[cold]
     fn take_rejected(&mut self, route: Route, rejected: &Rejected) {
+        self.count_refused(rejected.bound, rejected.operations.len());
         let failure = busy(rejected.bound, rejected.retry_after_ms);
         for operation in &rejected.operations {
             self.forget(operation.request_id, operation.opcode);
@@ -476,10 +524,10 @@ impl<D: Decider> Connection<D> {
     }
 
     /// Whether an operation that is to go this way would overtake one that was refused.
-    fn refusal(&self, route: Route) -> Option<Failure> {
+    fn refusal(&self, route: Route) -> Option<Refusal> {
         let spans = !matches!(route, Route::Worker(_));
-        let (_, refusal) = self.intake.refused.iter().find(|(to, _)| spans || *to == route)?;
-        Some(busy(refusal.bound, refusal.retry_after_ms))
+        let refused = self.intake.refused.iter().find(|(to, _)| spans || *to == route);
+        refused.map(|(_, refusal)| *refusal)
     }
 
     /// A request is in flight no more.
@@ -489,7 +537,10 @@ impl<D: Decider> Connection<D> {
         self.intake.bytes = self.intake.bytes.saturating_sub(entry.frame_bytes as usize);
         self.output.keep_promise(reply_bytes_max(opcode, entry.frame_bytes as usize));
         if !self.intake.sequenced.is_empty() {
+            let before = self.intake.sequenced.len();
             self.intake.sequenced.retain(|(id, _)| *id != request_id);
+            let is_gone = self.intake.sequenced.len() < before;
+            self.intake.sequenced_count -= u32::from(is_gone);
         }
         Some(entry)
     }
@@ -513,6 +564,7 @@ impl<D: Decider> Connection<D> {
             }
             rest = rest.get(length..).unwrap_or_default();
         }
+        self.report();
         answered
     }
 

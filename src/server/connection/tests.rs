@@ -5,7 +5,9 @@ mod access;
 mod bounds;
 mod endings;
 mod flushing;
+mod rates;
 mod slow;
+mod strangers;
 
 use super::super::testing::{
     FakeDecider, SERVER_ID, Stage, TestPeer, allocate_request, frame, frame_with, hello, hello_of,

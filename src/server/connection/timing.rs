@@ -37,6 +37,8 @@ enum Due {
     FirstByte,
     Hello,
     Session,
+    Refusal,
+    Rate,
     Frame,
     Stall,
     Idle,
@@ -134,10 +136,11 @@ impl<D: Decider> Connection<D> {
 
     fn next_deadline(&self) -> (Instant, Due) {
         let since = |ms| self.timing.since + Duration::from_millis(ms);
-        let phase = match self.phase {
+        let phase = match &self.phase {
             Phase::Fresh => (since(limits::FIRST_BYTE_MS), Due::FirstByte),
             Phase::Greeting => (since(limits::HELLO_MS), Due::Hello),
             Phase::Waiting(_) => (since(limits::SESSION_WAIT_MS), Due::Session),
+            Phase::Refusing(refusing) => (refusing.until, Due::Refusal),
             Phase::Ready => self.next_of_ready(),
             Phase::Closing(_) => (self.end_of_closing(), Due::Closing),
             Phase::Lingering(_) => (since(limits::LINGER_MS), Due::Linger),
@@ -162,8 +165,11 @@ impl<D: Decider> Connection<D> {
         if let Some(begun) = self.timing.frame_begun {
             return (begun + self.shared.bounds.frame, Due::Frame);
         }
-        if let Some(at) = self.watches.next_heartbeat() {
-            return (at, Due::Heartbeat);
+        match (self.watches.next_heartbeat(), self.purse.held_until()) {
+            (Some(at), held) if held.is_none_or(|held| at <= held) => return (at, Due::Heartbeat),
+            // Whose requests wait for a rate is not idle.
+            (_, Some(held)) => return (held, Due::Rate),
+            (_, None) => {}
         }
         let has_extra = self.input.extra_bytes() > 0 || self.output.is_large();
         let is_quiet = self.in_flight.count() == 0 && self.output.is_empty();
@@ -185,6 +191,8 @@ impl<D: Decider> Connection<D> {
                 self.break_off(&failure, Count::EndedByTimeOut, now);
             }
             Due::Session => self.session_is_busy(now),
+            Due::Refusal => self.end_refusal(now),
+            Due::Rate => self.purse.let_go(),
             Due::Frame => {
                 let failure = too_late("the frame did not come whole in time");
                 self.break_off(&failure, Count::EndedByTimeOut, now);

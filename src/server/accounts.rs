@@ -1,0 +1,448 @@
+//! What each principal asks of the server: how much in a second, and how much at once. One account for all of its
+//! connections. Refuses by numbers alone; reads no clock, waits for nobody, knows no request.
+//!
+//! Source: docs/decisions/0041-rates-and-shares.md.
+
+use super::admission::Peer;
+use super::origin::Origin;
+use crate::access::Actor;
+use crate::config::Bounds;
+use addrd_sync::{Level, Pace, Padded, Rate};
+use std::collections::HashMap;
+use std::hash::RandomState;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Whose account it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Payer {
+    /// The operator: counted, never refused, so that somebody can still act.
+    Operator,
+    /// A principal, by its number.
+    Principal(u32),
+    /// Nobody in particular, over the Unix socket: a user of this machine.
+    User(u32),
+    /// Nobody in particular, from an address.
+    Peer(Peer),
+}
+
+impl Payer {
+    /// Who pays for what somebody asks for.
+    pub(super) fn of(actor: &Actor, origin: &Origin) -> Self {
+        match actor {
+            Actor::Operator => Self::Operator,
+            Actor::Principal(known) => Self::Principal(known.handle.0),
+            Actor::Anybody => Self::nobody(origin),
+        }
+    }
+
+    /// Who it is as long as nobody knows.
+    pub(super) fn nobody(origin: &Origin) -> Self {
+        origin.user.map_or(Self::Peer(origin.peer), Self::User)
+    }
+}
+
+/// What one has spent and has under way.
+#[derive(Debug)]
+pub(super) struct Account {
+    is_operator: bool,
+    /// Of its own rate.
+    own: Rate,
+    /// Of its share of the rate of all.
+    share: Rate,
+    /// Requests without reply, of all its connections.
+    in_flight: Level,
+    /// Of these, what is on its way to the sequencer.
+    sequenced: Level,
+    /// The second in which it pushed something last.
+    seen: Level,
+}
+
+/// The accounts of a server.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    principal: Option<Pace>,
+    total: Option<Pace>,
+    /// Spent by all but the operator.
+    all: Padded<Rate>,
+    /// Seconds since the start, plus 1.
+    second: Level,
+    /// Accounts that pushed something in this second, and in the last one.
+    active: Level,
+    active_before: Level,
+    entries: Mutex<Entries>,
+    entries_max: usize,
+}
+
+type Entries = HashMap<Payer, Arc<Account>, RandomState>;
+
+/// What may be spent at once, and what is in the way of more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Room {
+    /// Units; 0 = not even one.
+    pub(super) units: u64,
+    /// The setting that bounds it.
+    pub(super) bound: Bound,
+}
+
+/// What can be used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// The rate of one.
+    Principal,
+    /// The rate of all.
+    Total,
+}
+
+impl Bound {
+    /// As in failures, settings and metrics.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Principal => "rate_principal",
+            Self::Total => "rate_total",
+        }
+    }
+}
+
+impl Accounts {
+    /// Nobody has an account. `entries_max` is more than there can be connections.
+    pub(super) fn new(bounds: &Bounds, entries_max: usize) -> Self {
+        let pace = |rate: Option<u32>| {
+            let per_second = u64::from(rate?);
+            let burst_ms = u64::try_from(bounds.rate_burst.as_millis()).unwrap_or(u64::MAX);
+            Some(Pace::new(per_second, per_second.saturating_mul(burst_ms) / 1_000))
+        };
+        Self {
+            principal: pace(bounds.rate_principal),
+            total: pace(bounds.rate_total),
+            all: Padded(Rate::new()),
+            second: Level::new(1),
+            active: Level::default(),
+            active_before: Level::default(),
+            entries: Mutex::default(),
+            entries_max,
+        }
+    }
+
+    /// The account of somebody who has said HELLO, which costs one unit.
+    ///
+    /// Shape: when there are as many accounts as there may be, those without a connection are forgotten: more
+    /// than connections there never are.
+    pub(super) fn open(&self, payer: Payer, now_ns: u64) -> Arc<Account> {
+        let account = {
+            let mut entries = self.lock();
+            if entries.len() >= self.entries_max && !entries.contains_key(&payer) {
+                entries.retain(|_, account| Arc::strong_count(account) > 1);
+            }
+            Arc::clone(entries.entry(payer).or_insert_with(|| Arc::new(Account::new(payer))))
+        };
+        self.spend(&account, 1, now_ns);
+        account
+    }
+
+    /// What an account may spend now.
+    ///
+    /// Shape: nothing shared is read while both rates are off, one word for each that is on otherwise.
+    #[inline]
+    pub(super) fn room(&self, account: &Account, now_ns: u64) -> Room {
+        let mut room = Room { units: u64::MAX, bound: Bound::Principal };
+        if account.is_operator {
+            return room;
+        }
+        if let Some(pace) = self.principal {
+            room.units = account.own.room(pace, now_ns);
+        }
+        if let Some(pace) = self.total {
+            let kept = self.kept(account, pace, now_ns);
+            let units = self.all.room(pace, now_ns).saturating_sub(kept);
+            if units < room.units {
+                room = Room { units, bound: Bound::Total };
+            }
+        }
+        room
+    }
+
+    /// Spends units, whether they are there or not.
+    #[inline]
+    pub(super) fn spend(&self, account: &Account, units: u64, now_ns: u64) {
+        if account.is_operator {
+            return;
+        }
+        if let Some(pace) = self.principal {
+            account.own.spend(pace, units, now_ns);
+        }
+        if let Some(pace) = self.total {
+            account.share.spend(self.share(pace), units, now_ns);
+            self.all.spend(pace, units, now_ns);
+        }
+    }
+
+    /// Time until an account may spend so many units, if nobody else spends any meanwhile, ns; 0 = it may.
+    pub(super) fn wait_ns(&self, account: &Account, units: u64, now_ns: u64) -> u64 {
+        if account.is_operator {
+            return 0;
+        }
+        let own = self.principal.map_or(0, |pace| account.own.wait_ns(pace, units, now_ns));
+        let total = self.total.map_or(0, |pace| {
+            let kept = self.kept(account, pace, now_ns);
+            self.all.wait_ns(pace, units.saturating_add(kept), now_ns)
+        });
+        own.max(total)
+    }
+
+    /// Of what is there of the rate of all, this is not for who has used up its share: half of the burst, which is
+    /// what all shares together hold at most. So who stays below its share finds room, whatever others do.
+    fn kept(&self, account: &Account, pace: Pace, now_ns: u64) -> u64 {
+        match account.share.room(self.share(pace), now_ns) {
+            0 => pace.burst() / 2,
+            _ => 0,
+        }
+    }
+
+    /// Among those who are active.
+    fn share(&self, pace: Pace) -> Pace {
+        let active = self.active();
+        Pace::new(pace.per_second() / active, pace.burst() / 2 / active)
+    }
+
+    /// An account pushes something. True: it is the first time in this second.
+    #[inline]
+    pub(super) fn note(&self, account: &Account) -> bool {
+        let second = self.second.get();
+        let is_first = account.seen.get() != second;
+        if is_first {
+            // Two of its connections at the same moment may count it twice; that makes shares smaller for a second.
+            account.seen.set(second);
+            self.active.add(1);
+        }
+        is_first
+    }
+
+    /// Accounts that pushed something in the last second, or already do in this one; at least 1.
+    pub(super) fn active(&self) -> u64 {
+        self.active.get().max(self.active_before.get()).max(1)
+    }
+
+    /// Ends a second; forgets accounts that nobody has any more and of which nothing is missing, so that no
+    /// reconnect fills one. Returns how many pushed something in it.
+    pub(super) fn turn(&self, now_ns: u64) -> u64 {
+        let active = self.active.get();
+        self.active.sub(active);
+        self.active_before.set(active);
+        self.second.add(1);
+        let is_needed = |account: &Arc<Account>| {
+            Arc::strong_count(account) > 1
+                || !(account.own.is_full(now_ns) && account.share.is_full(now_ns))
+        };
+        self.lock().retain(|_, account| is_needed(account));
+        active
+    }
+
+    /// Accounts there are.
+    pub(super) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Account {
+    fn new(payer: Payer) -> Self {
+        Self {
+            is_operator: payer == Payer::Operator,
+            own: Rate::new(),
+            share: Rate::new(),
+            in_flight: Level::default(),
+            sequenced: Level::default(),
+            seen: Level::default(),
+        }
+    }
+}
+
+/// What a connection has told its account of its requests without reply; given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Customer {
+    account: Arc<Account>,
+    in_flight: u32,
+    sequenced: u32,
+}
+
+impl Customer {
+    /// Nothing under way.
+    pub(super) fn of(account: Arc<Account>) -> Self {
+        Self { account, in_flight: 0, sequenced: 0 }
+    }
+
+    pub(super) fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// The connection now has so many without reply, and of these so many on their way to the sequencer.
+    #[inline]
+    pub(super) fn tell(&mut self, in_flight: u32, sequenced: u32) {
+        change(&self.account.in_flight, &mut self.in_flight, in_flight);
+        change(&self.account.sequenced, &mut self.sequenced, sequenced);
+    }
+
+    /// Requests without reply of all connections of the account, as they told; of the operator none count.
+    #[inline]
+    pub(super) fn in_flight(&self) -> u32 {
+        self.counted(&self.account.in_flight)
+    }
+
+    /// Of these, those on their way to the sequencer.
+    pub(super) fn sequenced(&self) -> u32 {
+        self.counted(&self.account.sequenced)
+    }
+
+    fn counted(&self, level: &Level) -> u32 {
+        if self.account.is_operator { 0 } else { u32::try_from(level.get()).unwrap_or(u32::MAX) }
+    }
+}
+
+impl Drop for Customer {
+    fn drop(&mut self) {
+        self.tell(0, 0);
+    }
+}
+
+#[inline]
+fn change(level: &Level, told: &mut u32, now: u32) {
+    match (now.checked_sub(*told), told.checked_sub(now)) {
+        (Some(0), _) => {}
+        (Some(more), _) => level.add(more.into()),
+        (None, Some(less)) => level.sub(less.into()),
+        (None, None) => {}
+    }
+    *told = now;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn accounts(principal: Option<u32>, total: Option<u32>) -> Accounts {
+        let bounds = Bounds {
+            rate_principal: principal,
+            rate_total: total,
+            rate_burst: Duration::from_secs(1),
+            ..Bounds::default()
+        };
+        Accounts::new(&bounds, 4)
+    }
+
+    /// Spends one by one what there is, at most `most`.
+    fn take(accounts: &Accounts, account: &Account, most: u64, now_ns: u64) -> u64 {
+        accounts.note(account);
+        let mut taken = 0;
+        while taken < most && accounts.room(account, now_ns).units > 0 {
+            accounts.spend(account, 1, now_ns);
+            taken += 1;
+        }
+        taken
+    }
+
+    #[test]
+    fn a_rate_is_each_ones_own_and_the_operator_has_none() {
+        let accounts = accounts(Some(10), None);
+        let one = accounts.open(Payer::Principal(1), 0);
+        let other = accounts.open(Payer::Principal(2), 0);
+        let operator = accounts.open(Payer::Operator, 0);
+        // HELLO was one.
+        assert_eq!(take(&accounts, &one, 100, 0), 9);
+        assert_eq!(accounts.room(&one, 0), Room { units: 0, bound: Bound::Principal });
+        assert_eq!(accounts.wait_ns(&one, 1, 0), SECOND / 10);
+        assert_eq!(accounts.wait_ns(&one, 5, 0), SECOND / 2);
+        assert_eq!(take(&accounts, &other, 100, 0), 9);
+        assert_eq!(take(&accounts, &operator, 100, 0), 100);
+        assert_eq!(accounts.wait_ns(&operator, 1, 0), 0);
+        // The same principal by another connection has no bucket of its own.
+        assert_eq!(accounts.room(&accounts.open(Payer::Principal(1), 0), 0).units, 0);
+    }
+
+    #[test]
+    fn a_reconnect_fills_nothing_and_who_is_gone_is_forgotten_when_nothing_is_missing() {
+        let accounts = accounts(Some(10), None);
+        let one = accounts.open(Payer::User(7), 0);
+        accounts.spend(&one, 29, 0);
+        drop(one);
+        accounts.turn(SECOND);
+        assert_eq!(accounts.count(), 1);
+        let again = accounts.open(Payer::User(7), SECOND);
+        assert_eq!(accounts.room(&again, SECOND).units, 0);
+        drop(again);
+        accounts.turn(4 * SECOND);
+        assert_eq!(accounts.count(), 0);
+    }
+
+    #[test]
+    fn there_are_no_more_accounts_than_there_may_be() {
+        let accounts = accounts(Some(10), None);
+        let kept = accounts.open(Payer::Principal(0), 0);
+        accounts.spend(&kept, 100, 0);
+        for number in 1..100 {
+            accounts.spend(&accounts.open(Payer::Principal(number), 0), 100, 0);
+            assert!(accounts.count() <= 4, "{}", accounts.count());
+        }
+        assert_eq!(accounts.room(&accounts.open(Payer::Principal(0), 0), 0).units, 0);
+    }
+
+    #[test]
+    fn who_stays_below_its_share_of_the_rate_of_all_finds_room_whatever_others_do() {
+        let accounts = accounts(None, Some(1_000));
+        let greedy = accounts.open(Payer::Principal(1), 0);
+        let modest = accounts.open(Payer::Principal(2), 0);
+        let (mut now_ns, mut greedy_took, mut modest_took) = (0, 0, 0);
+        for ms in 0..20_000_u64 {
+            now_ns += 1_000_000;
+            if ms % 1_000 == 0 {
+                accounts.turn(now_ns);
+            }
+            greedy_took += take(&accounts, &greedy, u64::MAX, now_ns);
+            // 400 a second is less than half of 1,000; now and then several at once.
+            if ms % 10 == 9 {
+                assert_eq!(take(&accounts, &modest, 4, now_ns), 4, "after {ms} ms");
+                modest_took += 4;
+            }
+        }
+        let all = greedy_took + modest_took;
+        assert!((20_000 - 2..=21_000).contains(&all), "{all}");
+        assert_eq!(accounts.room(&greedy, now_ns).bound, Bound::Total);
+    }
+
+    #[test]
+    fn what_is_without_reply_is_counted_over_connections_and_comes_back() {
+        let accounts = accounts(None, None);
+        let account = accounts.open(Payer::Principal(1), 0);
+        let mut one = Customer::of(Arc::clone(&account));
+        let mut other = Customer::of(account);
+        one.tell(200, 3);
+        other.tell(50, 0);
+        one.tell(150, 1);
+        assert_eq!((one.in_flight(), other.in_flight(), other.sequenced()), (200, 200, 1));
+        drop(one);
+        assert_eq!((other.in_flight(), other.sequenced()), (50, 0));
+        let mut operator = Customer::of(accounts.open(Payer::Operator, 0));
+        operator.tell(9, 9);
+        assert_eq!((operator.in_flight(), operator.sequenced()), (0, 0));
+    }
+
+    #[test]
+    fn who_pushed_something_in_the_last_second_is_active_once() {
+        let accounts = accounts(None, None);
+        let one = accounts.open(Payer::Principal(1), 0);
+        let other = accounts.open(Payer::Principal(2), 0);
+        assert_eq!(accounts.active(), 1);
+        assert!(accounts.note(&one) && !accounts.note(&one) && accounts.note(&other));
+        assert_eq!(accounts.active(), 2);
+        assert_eq!(accounts.turn(0), 2);
+        assert!(accounts.note(&one));
+        assert_eq!(accounts.active(), 2);
+        assert_eq!((accounts.turn(0), accounts.active()), (1, 1));
+        assert_eq!((accounts.turn(0), accounts.active()), (0, 1));
+    }
+}

@@ -1,0 +1,192 @@
+//! What a connection spends of its principal's rate, and what happens when that is used up: some requests are
+//! refused, and who goes on sending isn't read until there is room again.
+//!
+//! What is shared is looked at once a read and written once a read, however many requests it brought.
+//!
+//! Source: docs/decisions/0041-rates-and-shares.md.
+
+use super::super::accounts::{Bound, Customer, Payer, Room};
+use super::super::answers::{failure, text};
+use super::super::decider::Decider;
+use super::Connection;
+use crate::engine::Route;
+use crate::limits;
+use crate::telemetry::reactors::Count;
+use addrd_protocol::Status;
+use addrd_protocol::message::{Detail, Failure};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What a connection may spend in one read, and how often it was refused.
+#[derive(Debug)]
+pub(super) struct Purse {
+    room: Room,
+    spent: u64,
+    /// Requests refused since the peer was last quiet while there was room.
+    refused: u32,
+    /// Nothing is taken before.
+    held_until: Option<Instant>,
+    /// Holds since something was taken.
+    holds: u32,
+}
+
+impl Default for Purse {
+    fn default() -> Self {
+        let room = Room { units: u64::MAX, bound: Bound::Principal };
+        Self { room, spent: 0, refused: 0, held_until: None, holds: 0 }
+    }
+}
+
+impl Purse {
+    /// Whether what comes now is beyond the rate.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.spent >= self.room.units
+    }
+
+    /// Something was asked for that costs so much. The last one may cost more than there is; that is missing later.
+    #[inline]
+    pub(super) fn pay(&mut self, units: u64) {
+        self.spent = self.spent.saturating_add(units);
+    }
+
+    /// Whether another request may be refused; counts it.
+    pub(super) fn may_refuse(&mut self) -> bool {
+        let may = self.refused < limits::RATE_REFUSALS_MAX;
+        self.refused += u32::from(may);
+        may
+    }
+
+    /// All that came is taken.
+    #[inline]
+    pub(super) fn is_read_empty(&mut self) {
+        if !self.is_empty() {
+            self.refused = 0;
+        }
+    }
+
+    /// When the connection is read again, while it isn't.
+    pub(super) fn held_until(&self) -> Option<Instant> {
+        self.held_until
+    }
+
+    /// It is read again.
+    pub(super) fn let_go(&mut self) {
+        self.held_until = None;
+    }
+}
+
+impl<D: Decider> Connection<D> {
+    /// Opens the account of whoever said HELLO.
+    pub(super) fn open_account(&mut self, now: Instant) {
+        let Some(identity) = &self.identity else { return };
+        let payer = Payer::of(&identity.actor, &self.origin);
+        let account = self.shared.accounts.open(payer, self.shared.elapsed_ns(now));
+        self.customer = Some(Customer::of(account));
+    }
+
+    /// Looks at what may be spent in this read. False: nothing is to be taken yet.
+    #[inline]
+    pub(super) fn open_purse(&mut self, now: Instant) -> bool {
+        if self.purse.held_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        self.purse.held_until = None;
+        let Some(customer) = &self.customer else { return true };
+        let accounts = &self.shared.accounts;
+        self.purse.room = accounts.room(customer.account(), self.shared.elapsed_ns(now));
+        true
+    }
+
+    /// Pays for what this read brought.
+    #[inline]
+    pub(super) fn close_purse(&mut self, now: Instant) {
+        let spent = std::mem::take(&mut self.purse.spent);
+        if spent == 0 || self.purse.room.units == u64::MAX {
+            return;
+        }
+        if let Some(customer) = &self.customer {
+            let now_ns = self.shared.elapsed_ns(now);
+            self.shared.accounts.spend(customer.account(), spent, now_ns);
+        }
+    }
+
+    /// Stops reading until there is room: what the peer sends waits on its own side.
+    #[cold]
+    pub(super) fn hold(&mut self, now: Instant) {
+        let wait = Duration::from_nanos(self.wait_ns(1, now));
+        let purse = &mut self.purse;
+        if purse.spent > 0 {
+            purse.holds = 0;
+        }
+        let most = Duration::from_millis(limits::RATE_HOLD_MS_MOST);
+        let least = limits::RATE_HOLD_MS_LEAST << purse.holds.min(HOLDS_DOUBLED_MAX);
+        let hold = wait.max(Duration::from_millis(least)).min(most);
+        purse.holds += 1;
+        purse.held_until = Some(now + hold);
+        self.is_paused = true;
+        self.timing.awaits_frame(false, false, now);
+        self.shared.reactors.count(Count::RateHolds, 1);
+    }
+
+    /// What a request beyond the rate is answered: when there is room for it and for those that were refused
+    /// before it.
+    #[cold]
+    pub(super) fn rate_failure(&self, now: Instant) -> Failure {
+        let bound = self.purse.room.bound;
+        let count = match bound {
+            Bound::Principal => Count::RefusedRatePrincipal,
+            Bound::Total => Count::RefusedRateTotal,
+        };
+        self.shared.reactors.count(count, 1);
+        let wait_ms = self.wait_ns(self.purse.refused.max(1).into(), now).div_ceil(1_000_000);
+        let retry_after_ms = u32::try_from(wait_ms).unwrap_or(u32::MAX).max(1);
+        let message = format!("{} is used up; try again later", bound.name());
+        let details = vec![Detail::Bound { name: text(bound.name()) }];
+        Failure { retry_after_ms, details, ..failure(Status::RATE_LIMITED, &message) }
+    }
+
+    /// Time until there are so many units beside what this read has spent already.
+    fn wait_ns(&self, units: u64, now: Instant) -> u64 {
+        let Some(customer) = &self.customer else { return 0 };
+        let units = units.saturating_add(self.purse.spent);
+        self.shared.accounts.wait_ns(customer.account(), units, self.shared.elapsed_ns(now))
+    }
+
+    /// Tells the account what is without reply now.
+    #[inline]
+    pub(super) fn report(&mut self) {
+        if let Some(customer) = &mut self.customer {
+            customer.tell(self.in_flight.count(), self.intake.sequenced_count());
+        }
+    }
+
+    /// What the principal has under way on the way of a parcel; its connection pushes something.
+    #[inline]
+    pub(super) fn principal_outstanding(&mut self, route: Route) -> u32 {
+        self.report();
+        let Some(customer) = &self.customer else { return 0 };
+        if self.shared.accounts.note(customer.account()) {
+            // Whoever comes anew makes the shares of others smaller at once.
+            self.shared.decider.active_principals().raise(self.shared.accounts.active());
+        }
+        match route {
+            Route::Sequencer => customer.sequenced(),
+            _ => customer.in_flight(),
+        }
+    }
+
+    /// Requests were refused for want of room.
+    #[cold]
+    pub(super) fn count_refused(&self, bound: &str, count: usize) {
+        let what = match bound {
+            "principal_share" => Count::RefusedPrincipalShare,
+            "ring_share" => Count::RefusedConnectionShare,
+            _ => return,
+        };
+        self.shared.reactors.count(what, count as u64);
+    }
+}
+
+/// So often the least time of a hold doubles.
+const HOLDS_DOUBLED_MAX: u32 = 7;
