@@ -135,7 +135,7 @@ impl<D: Decider> Connection<D> {
         origin: Origin,
     ) -> Option<Self> {
         let (mailbox, letters) = Mailbox::new();
-        let number = shared.crowd.join(mailbox.orders());
+        let number = shared.crowd.join(mailbox.orders(), origin.standing.clone());
         if shared.is_stopping.is_raised() {
             mailbox.orders().close(GoAwayReason::Shutdown);
         }
