@@ -10,7 +10,7 @@ pub const CONNECTION_OPERATIONS_MAX: u32 = addrd_protocol::codec::CREDIT;
 
 /// Connections at once, greeted or not. Default of a setting.
 pub const CONNECTIONS_MAX: u32 = 10_000;
-/// Hard maximum of that setting: 16 KiB each are 1.6 GB.
+/// Hard maximum of that setting: 16 KiB each are 1.6 GB. Over TLS each has [`TLS_IDLE_BYTES`] besides.
 pub const CONNECTIONS_MAX_MOST: u32 = 100_000;
 /// Connections that have not finished HELLO. Default of a setting.
 pub const CONNECTIONS_UNGREETED_MAX: u32 = 1_024;
@@ -120,6 +120,29 @@ pub const TLS_NAME_BYTES_MAX: usize = 255;
 /// Names of CAs that are told in a handshake, bytes. The whole message holds less than 64 KiB, and a
 /// client shows the certificate that it has without them, too.
 pub const TLS_HINT_BYTES_MAX: usize = 16 << 10;
+/// Certificates that a client shows, bytes: several RSA certificates of 4,096 bits. They are kept, once by us and once by
+/// TLS, to be judged again.
+pub const TLS_CHAIN_BYTES_MAX: usize = 16 << 10;
+/// Longest record that TLS takes in before it opens it, bytes (`MAX_WIRE_SIZE` of rustls).
+pub const TLS_RECORD_BYTES: usize = 5 + (16 << 10) + (2 << 10);
+/// What TLS has opened and nobody has read, bytes (`DEFAULT_RECEIVED_PLAINTEXT_LIMIT` of rustls).
+pub const TLS_OPENED_BYTES: usize = 16 << 10;
+/// Longest message of a handshake, bytes: a peer's certificates come in one (`MAX_HANDSHAKE_SIZE` of rustls).
+pub const TLS_HANDSHAKE_BYTES: usize = 0xffff;
+/// Buffers of TLS of a quiet connection, bytes: room for the next read (`READ_SIZE` of rustls). Certificates come on top, as
+/// many as clients have that are let in.
+pub const TLS_IDLE_BYTES: usize = 4 << 10;
+/// The same of a busy one at the worst: a record goes out, one comes in, one is opened, and the client has as many
+/// certificates as it may.
+pub const TLS_BUSY_BYTES: usize =
+    TLS_BUFFER_BYTES + TLS_RECORD_BYTES + TLS_OPENED_BYTES + 2 * TLS_CHAIN_BYTES_MAX;
+const _: () = assert!(TLS_BUSY_BYTES * CONNECTIONS_MAX as usize <= 1 << 30, "beside 16 KiB each");
+/// Handshakes of strangers at the worst, bytes: each collects the longest message and has it once more in parts.
+pub const TLS_STRANGERS_BYTES: usize =
+    TLS_HANDSHAKES_MAX as usize * (2 * TLS_HANDSHAKE_BYTES + TLS_BUFFER_BYTES);
+const _: () = assert!(TLS_STRANGERS_BYTES <= 80 << 20);
+/// Connections whose certificates are judged again at once: about 0.2 s, in which no other is told.
+pub const TLS_JUDGED_AT_ONCE_MAX: usize = 1_024;
 /// Pause between two looks at whether the files of TLS have changed, s.
 pub const TLS_WATCH_SECONDS: u64 = 10;
 /// Longest wait at the end for threads that look at files, which a dead mount may hold for ever, ms.

@@ -130,6 +130,8 @@ pub(crate) enum Bug {
     WriteNotFlushed,
     /// Any client that a CA has signed is let in, whatever its name.
     ClientNameIgnored,
+    /// A certificate that was let in once is good for ever.
+    StruckStays,
 }
 
 /// Whether this bug is planted.
@@ -419,6 +421,10 @@ mod tests {
         (
             Bug::ClientNameIgnored,
             "server::tls::tests::only_who_is_named_is_let_in_if_there_is_a_list",
+        ),
+        (
+            Bug::StruckStays,
+            "server::tls::standing::tests::who_was_let_in_is_judged_by_the_files_that_there_are_now",
         ),
     ];
 

@@ -67,6 +67,8 @@ mod sessions;
 mod shutdown;
 #[path = "process/starts.rs"]
 mod starts;
+#[path = "process/struck.rs"]
+mod struck;
 #[path = "process/supervised.rs"]
 mod supervised;
 #[path = "process/tls.rs"]

@@ -17,6 +17,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::spawn_blocking;
 
 /// The rules by which somebody is let in.
 #[derive(Debug)]
@@ -179,5 +180,28 @@ pub(super) async fn watch_access<D: Decider>(shared: &Arc<Shared<D>>) -> Infalli
             tracing::info!(ended, "principals or tokens changed");
         }
         (seen, looked) = (changes, now);
+    }
+}
+
+/// Ends the connections of clients whose certificates would be let in no more: their CA was struck, or their term is over;
+/// for ever. Nothing to do without TLS.
+pub(super) async fn watch_certificates<D: Decider>(shared: &Arc<Shared<D>>) -> Infallible {
+    let Some(tls) = shared.tls.clone() else { return std::future::pending().await };
+    loop {
+        let doubtful = shared.crowd.doubtful(tls.judging());
+        let judge = Arc::clone(&tls);
+        let judged = match doubtful.is_empty() {
+            true => Vec::new(),
+            // A panic in it was reported, and a later look asks again.
+            false => spawn_blocking(move || judge.judge(doubtful)).await.unwrap_or_default(),
+        };
+        if judged.is_empty() {
+            tokio::time::sleep(Duration::from_millis(ACCESS_LOOK_MS)).await;
+            continue;
+        }
+        let ended = shared.crowd.judged(judged);
+        if ended > 0 {
+            tracing::info!(ended, "certificates of clients were struck or are over");
+        }
     }
 }

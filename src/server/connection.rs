@@ -108,6 +108,8 @@ pub(super) struct Connection<D: Decider> {
     is_paused: bool,
     /// What was written has not left the transport's own buffer.
     is_unflushed: bool,
+    /// Our side is shut, the farewell of TLS sent; or nobody waits for that any more.
+    is_shut: bool,
 }
 
 /// Serves one connection until it has ended and all that it pushed is decided.
@@ -143,7 +145,7 @@ impl<D: Decider> Connection<D> {
         origin: Origin,
     ) -> Option<Self> {
         let (mailbox, letters) = Mailbox::new();
-        let number = shared.crowd.join(mailbox.orders());
+        let number = shared.crowd.join(mailbox.orders(), origin.standing.clone());
         if shared.is_stopping.is_raised() {
             mailbox.orders().close(GoAwayReason::Shutdown);
         }
@@ -173,6 +175,7 @@ impl<D: Decider> Connection<D> {
             is_at_end: false,
             is_paused: false,
             is_unflushed: false,
+            is_shut: false,
             shared,
         })
     }
@@ -440,7 +443,7 @@ impl<D: Decider> Connection<D> {
         tracing::debug!(number = self.number, kind = ?error.kind(), "transport failed");
         self.output.clear();
         self.is_unflushed = false;
-        self.is_at_end = true;
+        (self.is_at_end, self.is_shut) = (true, true);
         self.lingered = limits::LINGER_BYTES_MAX;
         let end = match self.phase {
             Phase::Closing(end) | Phase::Lingering(end) => end,
@@ -463,14 +466,18 @@ impl<D: Decider> Connection<D> {
             }
             // The peer reads to the end of what it gets; its own bytes must not reset the
             // connection before, so they are read and thrown away for a while.
-            let _ = Pin::new(io).poll_shutdown(cx);
             self.phase = Phase::Lingering(end);
             self.timing.closes(now);
             self.input.consume(usize::MAX);
             cx.waker().wake_by_ref();
         }
         let Phase::Lingering(end) = self.phase else { return None };
-        (self.is_at_end || self.lingered >= limits::LINGER_BYTES_MAX).then_some(end)
+        if !self.is_shut {
+            // TLS has a farewell to send, for which the socket may have no room yet.
+            self.is_shut = Pin::new(io).poll_shutdown(cx).is_ready();
+        }
+        let has_ended = self.is_shut && self.is_at_end;
+        (has_ended || self.lingered >= limits::LINGER_BYTES_MAX).then_some(end)
     }
 
     /// Lets a newer connection of the session go on once nothing of this one is undecided.

@@ -200,7 +200,7 @@ fn admit_secured<S, D>(
         let handshake = tls.handshake(stream, Speaks::Protocol, &origin);
         let Some(Some(secured)) = stop.run_until_cancelled(handshake).await else { return };
         drop(place);
-        origin.name = secured.name;
+        (origin.name, origin.standing) = (secured.name, secured.standing);
         connection::serve(secured.stream, shared, seats, origin).await;
     });
 }

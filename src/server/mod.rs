@@ -197,6 +197,7 @@ impl<D: Decider> Server<D> {
             report = serve => report,
             never = keep_house(&shared, is_insecure) => match never {},
             never = access::watch_access(&shared) => match never {},
+            never = access::watch_certificates(&shared) => match never {},
         };
         shared.is_closed.raise();
         listening.wait().await;

@@ -1,7 +1,7 @@
 //! Who is at the other end of a connection, as far as its transport shows. Decides nothing.
 
 use super::admission::Peer;
-use super::tls::CertificateName;
+use super::tls::{CertificateName, Standing};
 use std::fmt;
 
 /// Where a connection comes from, and who showed himself there.
@@ -11,6 +11,8 @@ pub(super) struct Origin {
     /// Of a certificate that was verified; `None` over the Unix socket, over plain TCP, and for who
     /// showed none.
     pub(super) name: Option<CertificateName>,
+    /// Of the same certificate, also of one without a name.
+    pub(super) standing: Option<Standing>,
     /// User of the process at the other end of the Unix socket, as the kernel tells.
     pub(super) user: Option<u32>,
 }
@@ -18,7 +20,7 @@ pub(super) struct Origin {
 impl Origin {
     /// Somebody who showed nothing.
     pub(super) fn of(peer: Peer) -> Self {
-        Self { peer, name: None, user: None }
+        Self { peer, name: None, standing: None, user: None }
     }
 }
 

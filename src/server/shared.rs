@@ -8,7 +8,7 @@ use super::figures::CheckpointAge;
 use super::mailbox::Orders;
 use super::sessions::Sessions;
 use super::strangers::Strangers;
-use super::tls::Tls;
+use super::tls::{Chain, Standing, Tls};
 use crate::access::Table;
 use crate::config::{Bounds, Config};
 use crate::limits;
@@ -130,6 +130,8 @@ struct Member {
     orders: Orders,
     /// Whose it is, from HELLO on.
     identity: Option<Identity>,
+    /// Of the certificate that it was let in by, if there is one.
+    standing: Option<Standing>,
 }
 
 impl Default for Crowd {
@@ -140,12 +142,12 @@ impl Default for Crowd {
 
 impl Crowd {
     /// Adds a connection and gives it a number.
-    pub(super) fn join(&self, orders: Orders) -> u64 {
+    pub(super) fn join(&self, orders: Orders, standing: Option<Standing>) -> u64 {
         let number = self.serial.next();
         self.members
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(number, Member { orders, identity: None });
+            .insert(number, Member { orders, identity: None, standing });
         number
     }
 
@@ -179,6 +181,34 @@ impl Crowd {
                 member.orders.close(GoAwayReason::AccessEnded);
                 ended += 1;
             }
+        }
+        ended
+    }
+
+    /// Connections whose certificates must be judged again, no more than a bound of them.
+    pub(super) fn doubtful(&self, (generation, now_seconds): (u64, u64)) -> Vec<(u64, Arc<Chain>)> {
+        let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let doubtful = members.iter().filter_map(|(number, member)| {
+            let standing = member.standing.as_ref()?;
+            let is_doubtful = standing.is_doubtful(generation, now_seconds);
+            is_doubtful.then(|| (*number, Arc::clone(&standing.chain)))
+        });
+        doubtful.take(limits::TLS_JUDGED_AT_ONCE_MAX).collect()
+    }
+
+    /// Notes what certificates were found to be worth, and tells connections of those that are worth nothing to end; says
+    /// how many.
+    pub(super) fn judged(&self, verdicts: Vec<(u64, Option<Standing>)>) -> u64 {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ended = 0;
+        for (number, standing) in verdicts {
+            let Some(member) = members.get_mut(&number) else { continue };
+            if standing.is_none() {
+                member.orders.close(GoAwayReason::AccessEnded);
+                ended += 1;
+            }
+            // Without one it isn't judged again: each is told once.
+            member.standing = standing;
         }
         ended
     }

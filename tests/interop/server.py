@@ -39,7 +39,8 @@ def free_port():
 class Server:
     """A process of the server, and the directory that outlives it until `close`."""
 
-    def __init__(self):
+    def __init__(self, *settings):
+        self._settings = [part for setting in settings for part in ("--set", setting)]
         self._home = pathlib.Path(tempfile.mkdtemp(prefix="addrd-interop-"))
         self.address = ("127.0.0.1", free_port())
         self._http_port = free_port()
@@ -50,6 +51,7 @@ class Server:
         """Starts it on the data that are there, and waits until it is ready."""
         listen, http_listen = (f"127.0.0.1:{port}" for port in (self.address[1], self._http_port))
         command = [binary(), "serve", "--data", str(self._home / "data"), "--listen", listen, "--http", http_listen]
+        command += self._settings
         with open(self._home / "output", "ab") as output:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self._home,

@@ -9,6 +9,7 @@ use rcgen::{
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A CA.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -64,11 +65,24 @@ impl Authority {
         self.sign_until(vec![uri(name)], 2001)
     }
 
+    /// One of a client whose term is over soon, given as time since the Unix epoch.
+    pub(crate) fn client_until(&self, name: &str, end: Duration) -> Signed {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![uri(name)];
+        (params.not_before, params.not_after) =
+            (date_time_ymd(2000, 1, 1), date_time_ymd(1970, 1, 1) + end);
+        self.issue(&params)
+    }
+
     fn sign_until(&self, names: Vec<SanType>, year: i32) -> Signed {
         let mut params = CertificateParams::default();
         params.subject_alt_names = names;
         (params.not_before, params.not_after) =
             (date_time_ymd(2000, 1, 1), date_time_ymd(year, 1, 1));
+        self.issue(&params)
+    }
+
+    fn issue(&self, params: &CertificateParams) -> Signed {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
         Signed { certificate: certificate.pem(), key: key.serialize_pem() }

@@ -205,19 +205,19 @@ impl<D: Decider> Connection<D> {
                 self.output.clear();
                 self.is_unflushed = false;
                 self.timing.flows();
-                self.is_at_end = true;
+                (self.is_at_end, self.is_shut) = (true, true);
                 self.phase = Phase::Lingering(Count::EndedSlowReader);
             }
             Due::Closing => {
                 self.output.clear();
                 self.is_unflushed = false;
                 self.timing.flows();
-                self.is_at_end = true;
+                (self.is_at_end, self.is_shut) = (true, true);
                 if let Phase::Closing(end) = self.phase {
                     self.phase = Phase::Lingering(end);
                 }
             }
-            Due::Linger => self.is_at_end = true,
+            Due::Linger => (self.is_at_end, self.is_shut) = (true, true),
         }
     }
 

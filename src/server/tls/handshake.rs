@@ -2,7 +2,8 @@
 
 use super::failure::HandshakeFailure;
 use super::name::CertificateName;
-use super::{Speaks, Tls};
+use super::standing::{Chain, Standing};
+use super::{Speaks, Tls, wall_clock};
 use crate::limits;
 use crate::server::origin::Origin;
 use addrd_sync::Share;
@@ -18,6 +19,8 @@ pub(in crate::server) struct Secured<S> {
     pub(in crate::server) stream: TlsStream<S>,
     /// Of the client's certificate, if it showed one and has a name in it.
     pub(in crate::server) name: Option<CertificateName>,
+    /// Of the certificate that it showed, whatever name is in it.
+    pub(in crate::server) standing: Option<Standing>,
 }
 
 /// The place of a handshake among all; comes back when dropped.
@@ -44,16 +47,19 @@ impl Tls {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let deadline = Instant::now() + Duration::from_millis(limits::TLS_HANDSHAKE_MS);
-        let acceptor = TlsAcceptor::from(self.server_config(speaks));
+        let (config, generation) = self.server_config(speaks);
+        let acceptor = TlsAcceptor::from(config);
         let accept = acceptor.accept_with(stream, |session| {
             session.set_buffer_limit(Some(limits::TLS_BUFFER_BYTES));
         });
         let failure = match timeout_at(deadline, accept.into_fallible()).await {
             Ok(Ok(stream)) => {
                 self.figures.done.add(1);
-                let shown = stream.get_ref().1.peer_certificates();
-                let name = shown.and_then(|shown| shown.first()).and_then(CertificateName::of);
-                return Some(Secured { stream, name });
+                let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+                let name = shown.first().and_then(CertificateName::of);
+                let standing =
+                    Chain::of(shown).map(|chain| Standing::new(chain, generation, wall_clock()));
+                return Some(Secured { stream, name, standing });
             }
             Ok(Err((error, stream))) => {
                 let failure = HandshakeFailure::of(&error);

@@ -2,6 +2,7 @@
 //! no file, reads no clock.
 
 use super::name::names_of;
+use super::standing::fits;
 use crate::limits;
 use crate::planted::{Bug, is_planted};
 use rustls::crypto::CryptoProvider;
@@ -24,6 +25,8 @@ pub(super) struct Live {
     pub(super) protocol: Arc<ServerConfig>,
     pub(super) http: Arc<ServerConfig>,
     pub(super) term: Term,
+    /// Who of the clients is let in.
+    pub(super) clients: Arc<dyn ClientCertVerifier>,
 }
 
 /// From when to when a certificate holds, both inclusive, seconds since the Unix epoch.
@@ -127,7 +130,7 @@ pub(super) fn build(bytes: &Bytes<'_>, demand: Demand<'_>) -> Result<Live, Wrong
         config.max_early_data_size = 0;
         Ok(Arc::new(config))
     };
-    Ok(Live { protocol: config(ALPN)?, http: config(ALPN_HTTP)?, term })
+    Ok(Live { protocol: config(ALPN)?, http: config(ALPN_HTTP)?, term, clients: verifier })
 }
 
 fn wrong_key(error: &rustls::Error) -> Wrong {
@@ -206,30 +209,33 @@ pub(super) fn verifier(
     };
     let builder = if demand.required { builder } else { builder.allow_unauthenticated() };
     let inner = builder.build().map_err(|error| Wrong::new(Which::ClientCa, error.to_string()))?;
-    if demand.names.is_empty() {
-        return Ok(inner);
-    }
-    Ok(Arc::new(Named { inner, names: demand.names.to_vec() }))
+    Ok(Arc::new(Demanding { inner, names: demand.names.to_vec() }))
 }
 
 /// Lets in whom the CA has signed and the operator has named.
 #[derive(Debug)]
-struct Named {
+struct Demanding {
     inner: Arc<dyn ClientCertVerifier>,
+    /// Empty = every name.
     names: Vec<String>,
 }
 
-impl ClientCertVerifier for Named {
+impl ClientCertVerifier for Demanding {
     fn verify_client_cert(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
+        // It is kept for as long as the connection lives, to be judged again.
+        if !fits(end_entity, intermediates) {
+            return Err(CertificateError::BadEncoding.into());
+        }
         let verified = self.inner.verify_client_cert(end_entity, intermediates, now)?;
-        let is_named = names_of(end_entity)
-            .first()
-            .is_some_and(|name| self.names.iter().any(|known| *known == **name));
+        let is_named = self.names.is_empty()
+            || names_of(end_entity)
+                .first()
+                .is_some_and(|name| self.names.iter().any(|known| *known == **name));
         if is_named || is_planted(Bug::ClientNameIgnored) {
             Ok(verified)
         } else {

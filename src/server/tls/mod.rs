@@ -10,6 +10,7 @@ mod files;
 mod handshake;
 mod material;
 mod name;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ pub use files::TlsError;
 pub use name::CertificateName;
 
 pub(super) use failure::HandshakeFailure;
+pub(super) use standing::{Chain, Standing};
 
 use crate::config::Config;
 use addrd_sync::{Allowance, Level};
@@ -42,6 +44,8 @@ pub struct Tls {
 #[derive(Debug)]
 struct Kept {
     live: Live,
+    /// Rises whenever something else is put in its place.
+    generation: u64,
     /// `None`: the next look reads them, whatever they look like.
     stamps: Option<Stamps>,
     /// What was told last, if they were refused since.
@@ -92,7 +96,7 @@ impl Tls {
         tell_term(&live);
         Ok(Some(Arc::new(Self {
             settings: settings.clone(),
-            live: Mutex::new(Kept { live, stamps: Some(stamps), refused: None }),
+            live: Mutex::new(Kept { live, generation: 0, stamps: Some(stamps), refused: None }),
             reading: Mutex::new(()),
             handshakes: Arc::new(Allowance::new(config.bounds.tls_handshakes_max.into())),
             figures: TlsFigures::default(),
@@ -101,7 +105,8 @@ impl Tls {
 
     /// Reads the files again, whether they seem to have changed or not.
     ///
-    /// Connections that are there go on with what they began with.
+    /// Connections that are there go on with what they began with, unless the certificate of their client would be let
+    /// in no more.
     ///
     /// Concurrency: one reads at a time; handshakes don't wait for it.
     pub fn reload(&self) -> Reload {
@@ -127,7 +132,8 @@ impl Tls {
         match loaded {
             Ok(live) => {
                 let told = live.clone();
-                *kept = Kept { live, stamps: Some(stamps), refused: None };
+                let generation = kept.generation + 1;
+                *kept = Kept { live, generation, stamps: Some(stamps), refused: None };
                 drop(kept);
                 tell_term(&told);
                 self.figures.reloads.add(1);
@@ -169,12 +175,14 @@ impl Tls {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn server_config(&self, speaks: Speaks) -> Arc<ServerConfig> {
+    /// What a handshake is done by, and the generation of its files.
+    fn server_config(&self, speaks: Speaks) -> (Arc<ServerConfig>, u64) {
         let kept = self.kept();
-        Arc::clone(match speaks {
+        let config = match speaks {
             Speaks::Protocol => &kept.live.protocol,
             Speaks::Http => &kept.live.http,
-        })
+        };
+        (Arc::clone(config), kept.generation)
     }
 
     /// When the certificate ends that new connections get, seconds since the Unix epoch.

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from typing import NamedTuple
 
 from .frames import Splitter, decode_reply, encode_request, reply_length
+from .secured import Secured
 from .tables import DEFAULT_PROJECT, status_class
 from .values import NO_ID, Fault
 
@@ -60,19 +61,33 @@ class Connection:
     """A connection that HELLO was answered on.
 
     Any thread may submit. Holding `reading` keeps the connection from taking any reply, so that all requests stay
-    without one. `on_end` is called once, when no more replies can come.
+    without one. `on_end` is called once, when no more replies can come. `tls` is what `secured.tls` gives.
     """
 
-    def __init__(self, address, on_end=None, **hello):
+    def __init__(self, address, on_end=None, tls=None, **hello):
         self._socket = socket.create_connection(address)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self._secure(tls, address[0])
         self._splitter, self._on_end = Splitter(reply_length), on_end
         self._sending, self._changed, self.reading = threading.Lock(), threading.Condition(), threading.Lock()
         self._waiting, self._last_id, self._ended = {}, 1, False
-        self.goaway, self.error, self.fault, self.told = None, None, None, []
+        self.goaway, self.error, self.fault, self.lost, self.told = None, None, None, None, []
         self.hello = self._greet(hello)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    def _secure(self, tls, server_name):
+        try:
+            self._socket = Secured(self._socket, tls, server_name)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    @property
+    def protocol(self):
+        """Of TLS: the one that the server chose of those that were named."""
+        return self._socket.protocol
 
     def _greet(self, hello):
         try:
@@ -127,8 +142,8 @@ class Connection:
                 with self.reading:
                     for frame in self._splitter.feed(data):
                         self._take(*decode_reply(frame))
-        except OSError:
-            pass
+        except OSError as error:
+            self.lost = error
         except Fault as fault:
             self.fault = fault
         finally:
