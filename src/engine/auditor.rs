@@ -14,6 +14,7 @@ use crate::limits::{
     HISTORY_GIVE_UP_PERCENT,
 };
 use crate::model::{Seq, Tick};
+use crate::planted::{Bug, is_planted};
 use crate::store::{AuditFiles, Disk, FeedReader, NamesAt, StoreError};
 use addrd_sync::DurableMark;
 use std::fmt;
@@ -240,7 +241,7 @@ fn follow(
     running: &mut Running,
 ) -> Result<(), Broken> {
     let (mut at, last) = (from, running.mark.position);
-    let is_part = running.mark.item != u32::MAX;
+    let is_part = running.mark.item != u32::MAX && !is_planted(Bug::AuditSkipsBatch);
     while at < last {
         let before = at;
         parts.reader.each::<Broken>(at, last, AUDIT_READ_BYTES_MAX, &mut |batch| {
@@ -330,6 +331,9 @@ impl Running {
     }
 
     fn flush(&mut self, parts: &AuditorParts, lines: u64) -> io::Result<()> {
+        if is_planted(Bug::AuditKeptTooSoon) {
+            parts.kept.raise(self.mark.position.0);
+        }
         self.files.append(&self.out)?;
         self.out.clear();
         parts.desk.count_lines(lines, self.files.bytes());

@@ -2,6 +2,7 @@
 
 use super::record::{encode, is_asked, skip};
 use crate::model::{Asked, Effect, EffectSink};
+use crate::planted::{Bug, is_planted};
 
 /// Records of one drain, encoded; becomes the records of a hand-over.
 ///
@@ -70,6 +71,9 @@ impl RecordBuffer {
 
     /// Ends the records: what others append behind them is not of who asked last.
     pub fn close(&mut self) {
+        if is_planted(Bug::AskerStays) {
+            return;
+        }
         self.asked = Asked::default();
         self.say();
     }
