@@ -342,3 +342,29 @@ async fn a_token_that_ends_while_hello_waits_is_good_for_nothing() {
     newer.ends().await;
     assert_eq!(stage.decider.seen().len(), 1, "only what the older connection asked for");
 }
+
+/// One principal can't keep all others out by connecting; they are told apart by what they show, not by where they are.
+#[tokio::test(start_paused = true)]
+async fn a_principal_never_takes_all_connections() {
+    let bounds = crate::config::Bounds { connections_max: 16, ..Default::default() };
+    let stage = Stage::bounded(FakeDecider::answering(), bounds);
+    change(&stage, &[row(1, everything()), row(2, everything())]);
+    let mut peers = Vec::new();
+    for _ in 0..12 {
+        peers.push(greeted_with(&stage, 1).await);
+    }
+    let mut more = stage.connect();
+    more.send(&hello_with(|hello| hello.token = Some(token(1)))).await;
+    let (_, failure) = more.failure().await;
+    assert_eq!(failure.status, Status::BUSY);
+    let bound = addrd_protocol::message::Detail::Bound { name: text("connections_share") };
+    assert_eq!(failure.details, [bound]);
+    more.ends().await;
+    greeted_with(&stage, 2).await.is_served().await;
+    let last = peers.pop().unwrap();
+    drop(last.io);
+    last.task.await.unwrap();
+    drop((peers.pop(), peers.pop(), peers.pop(), peers.pop(), peers.pop()));
+    settle().await;
+    greeted_with(&stage, 1).await.is_served().await;
+}
