@@ -84,6 +84,15 @@ pub(super) struct Room {
     pub(super) bound: Bound,
 }
 
+/// How full a server is of connections.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Crowded {
+    /// Connections now.
+    pub(super) connections: u64,
+    /// As many as there may be.
+    pub(super) connections_max: u64,
+}
+
 /// What can be used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bound {
@@ -137,6 +146,19 @@ impl Accounts {
         };
         self.spend(&account, 1, now_ns);
         account
+    }
+
+    /// Whether a principal that has just opened an account has more connections than its share of all that there may
+    /// be: it never has more than three quarters, and past half what that is by the number of accounts.
+    pub(super) fn is_crowding(&self, payer: Payer, account: &Arc<Account>, all: Crowded) -> bool {
+        let is_principal = matches!(payer, Payer::Principal(_));
+        if !is_principal || all.connections <= all.connections_max / 2 {
+            return false;
+        }
+        // One is the table's own.
+        let own = Arc::strong_count(account).saturating_sub(1) as u64;
+        let accounts = self.count().max(1) as u64;
+        own > (all.connections_max / 4 * 3 / accounts).max(1)
     }
 
     /// What an account may spend now.
@@ -429,6 +451,26 @@ mod tests {
         let mut operator = Customer::of(accounts.open(Payer::Operator, 0));
         operator.tell(9, 9);
         assert_eq!((operator.in_flight(), operator.sequenced()), (0, 0));
+    }
+
+    #[test]
+    fn past_half_a_principal_has_its_share_of_connections_and_never_all() {
+        let accounts = accounts(None, None);
+        let at = |connections| Crowded { connections, connections_max: 16 };
+        let many = |payer, count| (0..count).map(|_| accounts.open(payer, 0)).collect::<Vec<_>>();
+        let one = many(Payer::Principal(1), 12);
+        let crowds = |payer, all| accounts.is_crowding(payer, &accounts.open(payer, 0), all);
+        assert!(!crowds(Payer::Principal(1), at(8)), "below half everybody gets in");
+        assert!(!accounts.is_crowding(Payer::Principal(1), &one[0], at(12)));
+        assert!(crowds(Payer::Principal(1), at(13)), "a quarter is left to others");
+        assert!(!crowds(Payer::Principal(2), at(14)), "who has few gets in");
+        let other = many(Payer::Principal(2), 6);
+        assert!(!accounts.is_crowding(Payer::Principal(2), &other[0], at(16)));
+        assert!(crowds(Payer::Principal(2), at(16)), "half of three quarters");
+        // Who is nobody in particular, and the operator, aren't told apart well enough.
+        let nobody = many(Payer::User(1), 16);
+        assert!(!accounts.is_crowding(Payer::User(1), &nobody[0], at(16)));
+        assert!(!crowds(Payer::Operator, at(16)));
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //!
 //! Source: docs/decisions/0041-rates-and-shares.md.
 
-use super::super::accounts::{Bound, Customer, Payer, Room};
-use super::super::answers::{failure, text};
+use super::super::accounts::{Bound, Crowded, Customer, Payer, Room};
+use super::super::answers::{busy, failure, text};
 use super::super::decider::Decider;
 use super::Connection;
 use crate::engine::Route;
@@ -77,12 +77,22 @@ impl Purse {
 }
 
 impl<D: Decider> Connection<D> {
-    /// Opens the account of whoever said HELLO.
-    pub(super) fn open_account(&mut self, now: Instant) {
-        let Some(identity) = &self.identity else { return };
+    /// Opens the account of whoever said HELLO, unless it has more than its share of all connections.
+    pub(super) fn open_account(&mut self, now: Instant) -> Result<(), Failure> {
+        let Some(identity) = &self.identity else { return Ok(()) };
         let payer = Payer::of(&identity.actor, &self.origin);
-        let account = self.shared.accounts.open(payer, self.shared.elapsed_ns(now));
+        let shared = &self.shared;
+        let account = shared.accounts.open(payer, shared.elapsed_ns(now));
+        let all = Crowded {
+            connections: shared.admission.connections(),
+            connections_max: shared.bounds.connections_max.into(),
+        };
+        if shared.accounts.is_crowding(payer, &account, all) {
+            self.count_refused(CONNECTIONS_SHARE, 1);
+            return Err(busy(CONNECTIONS_SHARE, CONNECTIONS_RETRY_MS));
+        }
         self.customer = Some(Customer::of(account));
+        Ok(())
     }
 
     /// Looks at what may be spent in this read. False: nothing is to be taken yet.
@@ -182,11 +192,18 @@ impl<D: Decider> Connection<D> {
         let what = match bound {
             "principal_share" => Count::RefusedPrincipalShare,
             "ring_share" => Count::RefusedConnectionShare,
+            CONNECTIONS_SHARE => Count::RefusedConnectionsShare,
             _ => return,
         };
         self.shared.reactors.count(what, count as u64);
     }
 }
+
+/// The bound on what a principal may have of all connections.
+const CONNECTIONS_SHARE: &str = "connections_share";
+
+/// Advice to who has as many connections as it may, ms.
+const CONNECTIONS_RETRY_MS: u32 = 1_000;
 
 /// So often the least time of a hold doubles.
 const HOLDS_DOUBLED_MAX: u32 = 7;
