@@ -82,6 +82,10 @@ pub const RATE_HOLD_MS_LEAST: u64 = 10;
 pub const RATE_HOLD_MS_MOST: u64 = 1_000;
 /// Objects of a list that cost as much as one operation.
 pub const COST_LIST_OBJECTS: u32 = 64;
+/// Units that a request costs of which each worker does a part.
+pub const COST_ALL_WORKERS: u64 = 4;
+/// Units that a request costs for which all workers stand still, or a whole block is read.
+pub const COST_RENDEZVOUS: u64 = 16;
 /// Bytes of a frame that can't be read that cost as much as one operation.
 pub const COST_UNREADABLE_BYTES: usize = 256;
 /// Accounts of principals and peers, with those that are gone and whose rate isn't full again: 0.2 KiB each.
@@ -96,6 +100,8 @@ pub const STRANGER_WINDOW_MS: u64 = 60_000;
 pub const STRANGER_DELAY_MS: u64 = 1_000;
 /// Longest delay, ms: shorter than a client waits (5 s), so that it is told what is wrong.
 pub const STRANGER_DELAY_MS_MAX: u64 = 4_000;
+/// Refusals of one address that wait within that time: at most half of its places before HELLO at once.
+pub const STRANGER_DELAYS_MAX: u32 = 64;
 /// Addresses to listen on.
 pub const LISTEN_ADDRESSES_MAX: usize = 16;
 /// Connections that the kernel keeps until they are accepted.

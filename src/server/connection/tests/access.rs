@@ -389,6 +389,7 @@ async fn attempts_are_told_to_the_audit_log_with_who_and_why() {
     assert!(told.iter().all(|one| one.origin.starts_with("192.0.2.1") || one.origin == "local"));
     // What was done or denied by what is decided is told where it is decided.
     assert!(told[1].why.contains("no good token has the id"), "{}", told[1].why);
+}
 
 /// One principal can't keep all others out by connecting; they are told apart by what they show, not by where they are.
 #[tokio::test(start_paused = true)]
