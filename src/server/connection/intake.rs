@@ -378,8 +378,9 @@ impl<D: Decider> Connection<D> {
             Request::BackupRead(request) => {
                 let block = self.shared.decider.backup_read(request);
                 let result = block.as_ref().map_or_else(|failure| failure.status, |_| Status::OK);
+                let is_begin = block.as_ref().is_ok_and(|block| block.block == 0 && block.wait_ms == 0);
                 // Of a whole backup its begin is enough.
-                if request.block == 0 || result != Status::OK {
+                if is_begin || result != Status::OK {
                     self.tell_administration(operation, result);
                 }
                 Reply::BackupBlock(block.map_err(|failure| *failure)?)
