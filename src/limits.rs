@@ -82,6 +82,10 @@ pub const RATE_HOLD_MS_LEAST: u64 = 10;
 pub const RATE_HOLD_MS_MOST: u64 = 1_000;
 /// Objects of a list that cost as much as one operation.
 pub const COST_LIST_OBJECTS: u32 = 64;
+/// Units that a request costs of which each worker does a part.
+pub const COST_ALL_WORKERS: u64 = 4;
+/// Units that a request costs for which all workers stand still, or a whole block is read.
+pub const COST_RENDEZVOUS: u64 = 16;
 /// Bytes of a frame that can't be read that cost as much as one operation.
 pub const COST_UNREADABLE_BYTES: usize = 256;
 /// Accounts of principals and peers, with those that are gone and whose rate isn't full again: 0.2 KiB each.
@@ -96,6 +100,8 @@ pub const STRANGER_WINDOW_MS: u64 = 60_000;
 pub const STRANGER_DELAY_MS: u64 = 1_000;
 /// Longest delay, ms: shorter than a client waits (5 s), so that it is told what is wrong.
 pub const STRANGER_DELAY_MS_MAX: u64 = 4_000;
+/// Refusals of one address that wait within that time: at most half of its places before HELLO at once.
+pub const STRANGER_DELAYS_MAX: u32 = 64;
 /// Addresses to listen on.
 pub const LISTEN_ADDRESSES_MAX: usize = 16;
 /// Connections that the kernel keeps until they are accepted.
@@ -231,17 +237,21 @@ pub const RECORD_MEMORY_BYTES: u64 = 160;
 /// Bytes of the audit log, at most.
 pub const AUDIT_BYTES_MAX: u64 = 1 << 30;
 /// Least of it that can be set.
-pub const AUDIT_BYTES_LEAST: u64 = 8 << 20;
+pub const AUDIT_BYTES_LEAST: u64 = 64 << 20;
 /// Most of it that can be set.
 pub const AUDIT_BYTES_MOST: u64 = 1 << 40;
 /// Bytes after which a file of the audit log is full: a part of all, but no more and no less than these.
 pub const AUDIT_FILE_BYTES_MAX: u64 = 64 << 20;
 /// Least of it.
-pub const AUDIT_FILE_BYTES_LEAST: u64 = 1 << 20;
+pub const AUDIT_FILE_BYTES_LEAST: u64 = 8 << 20;
 /// Files that the bytes of the audit log are divided into, at least.
 pub const AUDIT_FILES_LEAST: u64 = 8;
 /// Bytes of the journal that the auditor reads at once.
-pub const AUDIT_READ_BYTES_MAX: usize = 1 << 20;
+pub const AUDIT_READ_BYTES_MAX: usize = 128 << 10;
+/// Bytes at the end of a file of the audit log that a crash may have left in pieces: damage in front of them is kept.
+pub const AUDIT_LOOSE_BYTES_MAX: u64 = 16 << 20;
+/// Free space of a disk below which the oldest of the audit log goes for the rest, bytes.
+pub const AUDIT_FREE_BYTES_MIN: u64 = 2 * DISK_FREE_BYTES_MIN;
 /// What is appended to the audit log is made durable at the latest after this time, ms.
 pub const AUDIT_SYNC_MS: u64 = 1_000;
 /// Changes that have no lines are told as passed so often, ms, or as soon as the journal is so full, percent: the fold
@@ -255,8 +265,12 @@ pub const AUDIT_PAUSE_MS: u64 = 50;
 pub const AUDIT_RETRY_MS: u64 = 10_000;
 /// Attempts that wait for their lines; more are counted.
 pub const AUDIT_ATTEMPTS_MAX: usize = 1_024;
-/// Attempts of a second that get lines; more are counted: nobody can push out of the log what is in it.
+/// Administrative attempts of a second that get lines; more are counted.
 pub const AUDIT_ATTEMPTS_PER_SECOND: u32 = 100;
+/// The same of what was denied: so few that it takes days to push out of the log what is in it.
+pub const AUDIT_DENIALS_PER_SECOND: u32 = 10;
+/// The fold goes on without the audit log if that hasn't come further for so long, ms, and the journal is nearly full.
+pub const AUDIT_STALL_MS: u64 = 5_000;
 
 /// Operations that one ring of a worker holds.
 pub const RING_OPERATIONS_MAX: u32 = 64 * 1024;
@@ -671,7 +685,7 @@ const _: () = assert!(RING_OPERATIONS_RESERVED < RING_OPERATIONS_MAX);
 const _: () =
     assert!(DRAIN_RECORD_BYTES_MAX + BATCH_ITEM_RECORD_BYTES_MAX < HAND_OVER_RECORD_BYTES_MAX);
 const _: () = assert!(
-    DRAIN_RECORD_BYTES_MAX + PORT_RECORD_BYTES_MAX + ENDED_RECORD_BYTES_MAX + ASKED_RECORD_BYTES
+    DRAIN_RECORD_BYTES_MAX + PORT_RECORD_BYTES_MAX + ENDED_RECORD_BYTES_MAX + 6 * ASKED_RECORD_BYTES
         < HAND_OVER_RECORD_BYTES_MAX,
     "an operation on a port, and the rests that it takes away, fit behind a drain"
 );

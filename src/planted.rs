@@ -120,6 +120,12 @@ pub(crate) enum Bug {
     GrowthOfAnyAge,
     /// A pool that is made smaller looks like growth.
     ShiftIsGrowth,
+    /// Who asked last asks for what another thread changed behind it.
+    AskerStays,
+    /// A start believes that all of a batch has its lines in the audit log if some of it has.
+    AuditSkipsBatch,
+    /// The journal may forget what the audit log hasn't made durable.
+    AuditKeptTooSoon,
     /// History that misses a part says that it has all.
     HistoryGapNotTold,
     /// What can't be removed of history is out of account.
@@ -217,6 +223,19 @@ mod tests {
         (
             Bug::LateConfirmRenumbers,
             "allocator::tests::holds::what_ran_out_rests_for_its_token_and_is_taken_back",
+        ),
+        (
+            Bug::AskerStays,
+            "journal::buffer::tests::\
+             each_record_is_of_who_asked_for_it_also_after_some_were_taken_back",
+        ),
+        (
+            Bug::AuditSkipsBatch,
+            "engine::tests::schedule::auditing::the_audit_log_has_every_change_once_whatever_fails",
+        ),
+        (
+            Bug::AuditKeptTooSoon,
+            "engine::tests::schedule::auditing::the_audit_log_has_every_change_once_whatever_fails",
         ),
         (
             Bug::HistoryGapNotTold,

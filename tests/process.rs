@@ -55,6 +55,8 @@ mod peers;
 mod pods;
 #[path = "process/quotas.rs"]
 mod quotas;
+#[path = "process/rates.rs"]
+mod rates;
 #[path = "process/reconciling.rs"]
 mod reconciling;
 #[path = "process/repeats.rs"]

@@ -261,9 +261,9 @@ async fn later_is_repeated_and_refused_is_not() {
     let peer = Peer::new().await;
     let (client, mut line, _) = peer.client(peer.settings(), 100).await;
     let call = get(&client, 1);
-    for _ in 0..3 {
+    for later in [Status::BUSY, Status::RATE_LIMITED, Status::BUSY] {
         let (header, _) = line.request().await;
-        line.refuse(header.opcode, header.request_id, Status::BUSY).await;
+        line.refuse(header.opcode, header.request_id, later).await;
     }
     let (header, _) = line.request().await;
     answer(&mut line, &header).await;

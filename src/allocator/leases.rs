@@ -17,7 +17,7 @@ use crate::limits::{
     CLOCK_JUMP_MS_MAX, EXPIRY_SLICE_RECORD_BYTES_MAX, HAND_OVER_RECORD_BYTES_MAX, LIST_OBJECTS_MAX,
     RECORD_BYTES_MAX, REST_SLICE_OBJECTS,
 };
-use crate::model::{EffectSink, Instance, ProjectId, Revision, Status, Tick};
+use crate::model::{EffectSink, Instance, ProjectId, Revision, Status, Tick, Unasked};
 use crate::planted::{Bug, is_planted};
 use addrd_protocol::message::release::Target;
 use addrd_protocol::message::renew::{LEASE_MS_MAX, LEASE_MS_MIN, RENEW_OWNER_MAX};
@@ -166,7 +166,8 @@ impl Shard {
         let record = self.ledger.at(handle);
         let is_over = self.is_over(record) && record.state() != AllocationState::Held;
         if is_over {
-            self.commit_gone(handle, sink);
+            // Whoever comes across it didn't end it.
+            self.commit_gone(handle, &mut Unasked(sink));
         }
         is_over
     }

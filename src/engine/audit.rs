@@ -4,8 +4,9 @@
 use super::operation::Operation;
 use crate::access::{Authorized, is_administrative};
 use crate::audit::Attempt;
-use crate::limits::{AUDIT_ATTEMPTS_MAX, AUDIT_ATTEMPTS_PER_SECOND};
+use crate::limits::{AUDIT_ATTEMPTS_MAX, AUDIT_ATTEMPTS_PER_SECOND, AUDIT_DENIALS_PER_SECOND};
 use crate::model::{Status, Tick};
+use addrd_protocol::Retry;
 use addrd_sync::{Doorbell, Level};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,8 +23,8 @@ pub struct AuditDesk {
 #[derive(Debug, Default)]
 struct Waiting {
     attempts: VecDeque<Attempt>,
-    /// Those of this second that are told or wait.
-    count: u32,
+    /// Those of this second that are told or wait: denied ones, and others, which they leave room for.
+    counts: [u32; 2],
     second: u64,
     /// Attempts that got no line.
     missed: u64,
@@ -85,11 +86,17 @@ impl AuditDesk {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let second = attempt.tick.0 / 1_000;
         if second != waiting.second {
-            (waiting.second, waiting.count) = (second, 0);
+            (waiting.second, waiting.counts) = (second, [0; 2]);
         }
-        waiting.count = waiting.count.saturating_add(1);
-        if waiting.count > AUDIT_ATTEMPTS_PER_SECOND || waiting.attempts.len() >= AUDIT_ATTEMPTS_MAX
-        {
+        let is_denied = attempt.result.retry() == Retry::Denied;
+        let (most, waiting_max) = match is_denied {
+            true => (AUDIT_DENIALS_PER_SECOND, AUDIT_ATTEMPTS_MAX / 2),
+            false => (AUDIT_ATTEMPTS_PER_SECOND, AUDIT_ATTEMPTS_MAX),
+        };
+        let [denials, others] = &mut waiting.counts;
+        let count = if is_denied { denials } else { others };
+        *count = count.saturating_add(1);
+        if *count > most || waiting.attempts.len() >= waiting_max {
             waiting.missed = waiting.missed.saturating_add(1);
             self.figures.missed.add(1);
         } else {
@@ -107,16 +114,23 @@ impl AuditDesk {
         }
     }
 
-    /// Whether attempts wait, or were counted.
-    pub(super) fn has_work(&self) -> bool {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        !waiting.attempts.is_empty() || waiting.missed > 0
+    /// All that wait.
+    pub(crate) fn take(&self) -> VecDeque<Attempt> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut waiting.attempts)
     }
 
-    /// All that wait, and how many more there were.
-    pub(crate) fn take(&self) -> (VecDeque<Attempt>, u64) {
+    /// How many there were that got no line.
+    pub(super) fn take_missed(&self) -> u64 {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        (std::mem::take(&mut waiting.attempts), std::mem::take(&mut waiting.missed))
+        std::mem::take(&mut waiting.missed)
+    }
+
+    /// Some that were taken got no line; those that were counted before are still to be told.
+    pub(super) fn give_back(&self, attempts: u64, missed: u64) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.missed = waiting.missed.saturating_add(attempts).saturating_add(missed);
+        self.figures.missed.add(attempts);
     }
 
     pub(super) fn count_lines(&self, lines: u64, bytes: u64) {
@@ -165,30 +179,38 @@ mod tests {
         }
     }
 
+    fn refused(tick: u64) -> Attempt {
+        Attempt { opcode: Opcode::TOKEN_CREATE, result: Status::NOT_FOUND, ..denied(tick) }
+    }
+
     #[test]
-    fn a_flood_is_counted_and_leaves_room_for_the_next_second() {
+    fn a_flood_is_counted_and_leaves_room_for_others_and_for_the_next_second() {
         let desk = AuditDesk::new(doorbell().0);
-        let most = u64::from(AUDIT_ATTEMPTS_PER_SECOND);
+        let most = u64::from(AUDIT_DENIALS_PER_SECOND);
         (0..most + 50).for_each(|_| desk.note(denied(1_500)));
+        desk.note(refused(1_500));
         desk.note(denied(2_000));
-        let (attempts, missed) = desk.take();
-        assert_eq!((attempts.len() as u64, missed), (most + 1, 50));
-        assert_eq!(desk.figures().unwrap().missed, 50);
-        assert!(!desk.has_work());
-        // While nobody writes, a bounded number waits.
+        assert_eq!(desk.take().len() as u64, most + 2);
+        assert_eq!((desk.take_missed(), desk.figures().unwrap().missed), (50, 50));
+        // While nobody writes, a bounded number waits; what is denied leaves half of the room.
         for second in 3..1_000 {
             (0..most).for_each(|_| desk.note(denied(second * 1_000)));
         }
-        let (attempts, missed) = desk.take();
-        assert_eq!(attempts.len(), AUDIT_ATTEMPTS_MAX);
-        assert_eq!(attempts.len() as u64 + missed, 997 * most);
+        desk.note(refused(1_000_000));
+        let attempts = desk.take();
+        assert_eq!(attempts.len(), AUDIT_ATTEMPTS_MAX / 2 + 1);
+        let missed = desk.take_missed();
+        assert_eq!(attempts.len() as u64 - 1 + missed, 997 * most);
+        // What couldn't be written is counted, and told once.
+        desk.give_back(attempts.len() as u64, missed);
+        assert_eq!(desk.take_missed(), attempts.len() as u64 + missed);
     }
 
     #[test]
     fn where_no_log_is_kept_nothing_is() {
         let desk = AuditDesk::default();
         desk.note(denied(1));
-        assert!(!desk.has_work());
+        assert_eq!((desk.take().len(), desk.take_missed()), (0, 0));
         assert_eq!(desk.figures(), None);
     }
 }

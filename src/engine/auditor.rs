@@ -10,10 +10,12 @@ use crate::audit::{Audited, Begin, Gap, Header, Mark, Projection, begin, gap, ma
 use crate::feed::Names;
 use crate::journal::BatchError;
 use crate::limits::{
-    AUDIT_MARK_MS, AUDIT_MARK_PERCENT, AUDIT_READ_BYTES_MAX, AUDIT_RETRY_MS, AUDIT_SYNC_MS,
+    AUDIT_MARK_MS, AUDIT_MARK_PERCENT, AUDIT_READ_BYTES_MAX, AUDIT_RETRY_MS, AUDIT_STALL_MS,
+    AUDIT_SYNC_MS,
     HISTORY_GIVE_UP_PERCENT,
 };
 use crate::model::{Seq, Tick};
+use crate::planted::{Bug, is_planted};
 use crate::store::{AuditFiles, Disk, FeedReader, NamesAt, StoreError};
 use addrd_sync::DurableMark;
 use std::fmt;
@@ -56,6 +58,8 @@ pub struct Auditor {
     phase: Phase,
     /// The fold was let past the log, up to here: hand-overs before it may have no lines.
     given_up: Seq,
+    /// When the lines came further last.
+    moved_at: Tick,
 }
 
 enum Phase {
@@ -73,6 +77,8 @@ struct Running {
     told: Seq,
     told_at: Tick,
     synced_at: Tick,
+    /// When it was told last how many attempts have no line.
+    missed_at: Tick,
     out: Vec<u8>,
 }
 
@@ -116,7 +122,7 @@ impl Auditor {
     /// Ready for its first step.
     #[must_use]
     pub const fn new(parts: AuditorParts) -> Self {
-        Self { parts, phase: Phase::Unread(Tick(0)), given_up: Seq(0) }
+        Self { parts, phase: Phase::Unread(Tick(0)), given_up: Seq(0), moved_at: Tick(0) }
     }
 
     /// Whether there is something to write.
@@ -124,7 +130,7 @@ impl Auditor {
     pub fn has_work(&self) -> bool {
         match &self.phase {
             Phase::Running(running) => {
-                running.mark.position.0 < self.parts.position.get() || self.parts.desk.has_work()
+                running.mark.position.0 < self.parts.position.get()
             }
             Phase::Unread(at) => self.parts.clock.tick() >= *at,
         }
@@ -139,8 +145,14 @@ impl Auditor {
             Phase::Unread(_) => self.begin(now),
             Phase::Running(running) => go_on(running, &self.parts, now),
         };
+        match &done {
+            Ok(Progress::Worked) => self.moved_at = now,
+            // At rest nothing is missing.
+            Ok(_) if !self.has_work() => self.moved_at = now,
+            _ => {}
+        }
         let progress = done.unwrap_or_else(|error| self.pause(&error, now));
-        self.give_way();
+        self.give_way(now);
         progress
     }
 
@@ -180,12 +192,15 @@ impl Auditor {
             told: Seq(0),
             told_at: now,
             synced_at: now,
+            missed_at: Tick(0),
             out: Vec::new(),
             projection: Projection::new(parts.audited, Names::default()),
         };
+        // All before that batch has its lines on the disk.
+        parts.kept.raise(running.mark.position.0.saturating_sub(1));
         let from = running.mark.position.0.saturating_add(1);
         running.head(parts, now);
-        if running.mark < oldest {
+        if running.mark.position < oldest.position {
             let hole = Gap { from, to: complete.0 };
             gap(&time_text(now), hole, &mut running.out);
             parts.desk.count_gap(hole.to.saturating_sub(hole.from).saturating_add(1));
@@ -196,7 +211,6 @@ impl Auditor {
         running.flush(parts, 1)?;
         running.told = running.mark.position;
         tracing::info!(place = %parts.disk.place(), position = running.mark.position.0, "the audit log goes on");
-        parts.desk.note_paused(false);
         self.phase = Phase::Running(Box::new(running));
         Ok(Progress::Worked)
     }
@@ -210,11 +224,12 @@ impl Auditor {
     }
 
     /// If the log doesn't keep up, the server doesn't wait for it: what the journal forgets then is told as missing.
-    fn give_way(&mut self) {
+    fn give_way(&mut self, now: Tick) {
         let (durable, kept) = (self.parts.position.get(), self.parts.kept.get());
         let fold_waits = self.parts.folded.get() >= kept && kept < durable;
         let is_full = self.parts.pressure.journal_percent() >= HISTORY_GIVE_UP_PERCENT;
-        if !(is_full && fold_waits) {
+        let is_stalled = now.since(self.moved_at) >= AUDIT_STALL_MS;
+        if !(is_full && fold_waits && is_stalled) {
             return;
         }
         if self.given_up < Seq(durable) {
@@ -240,7 +255,7 @@ fn follow(
     running: &mut Running,
 ) -> Result<(), Broken> {
     let (mut at, last) = (from, running.mark.position);
-    let is_part = running.mark.item != u32::MAX;
+    let is_part = running.mark.item != u32::MAX && !is_planted(Bug::AuditSkipsBatch);
     while at < last {
         let before = at;
         parts.reader.each::<Broken>(at, last, AUDIT_READ_BYTES_MAX, &mut |batch| {
@@ -277,7 +292,9 @@ fn go_on(running: &mut Running, parts: &AuditorParts, now: Tick) -> Result<Progr
             Ok(())
         })?;
     }
-    let (attempts, too_many) = parts.desk.take();
+    let attempts = parts.desk.take();
+    let is_told = now.since(running.missed_at) >= AUDIT_SYNC_MS;
+    let too_many = if is_told { parts.desk.take_missed() } else { 0 };
     if !attempts.is_empty() || too_many > 0 {
         running.head(parts, now);
     }
@@ -290,10 +307,14 @@ fn go_on(running: &mut Running, parts: &AuditorParts, now: Tick) -> Result<Progr
     }
     if too_many > 0 {
         missed(&time_text(now), too_many, running.mark, &mut running.out);
+        running.missed_at = now;
         lines += 1;
     }
     let has_written = !running.out.is_empty() || running.mark.position > from;
-    running.flush(parts, lines)?;
+    if let Err(error) = running.flush(parts, lines) {
+        parts.desk.give_back(attempts.len() as u64, too_many);
+        return Err(error.into());
+    }
     if now.since(running.synced_at) >= AUDIT_SYNC_MS {
         let is_time = now.since(running.told_at) >= AUDIT_MARK_MS
             || parts.pressure.journal_percent() >= AUDIT_MARK_PERCENT;
@@ -324,14 +345,22 @@ impl Running {
             self.told_at = now;
         }
         self.files.sync()?;
+        self.files.make_room()?;
         self.synced_at = now;
         parts.kept.raise(self.told.0);
         Ok(())
     }
 
     fn flush(&mut self, parts: &AuditorParts, lines: u64) -> io::Result<()> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        if is_planted(Bug::AuditKeptTooSoon) {
+            parts.kept.raise(self.mark.position.0);
+        }
         self.files.append(&self.out)?;
         self.out.clear();
+        parts.desk.note_paused(false);
         parts.desk.count_lines(lines, self.files.bytes());
         Ok(())
     }

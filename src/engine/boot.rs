@@ -191,9 +191,16 @@ pub fn boot(boot: Boot) -> Result<Booted, BootError> {
     Ok(Booted { running, is_new, recovered, effects, clock_behind_ms })
 }
 
+/// Taken by the server that writes an audit log there.
+const AUDIT_LOCK: &str = "lock";
+
 fn open_audit(settings: AuditSettings) -> Result<AuditStart, BootError> {
     let AuditSettings { directory, audited, bytes_max } = settings;
-    match RealDisk::make_for_group(&directory) {
+    let locked = RealDisk::make_for_group(&directory).and_then(|disk| match disk.lock(AUDIT_LOCK)? {
+        true => Ok(disk),
+        false => Err(std::io::Error::other("another server writes its audit log there")),
+    });
+    match locked {
         Ok(disk) => Ok(AuditStart { disk: Arc::new(disk), audited, bytes_max }),
         Err(error) => Err(BootError::Audit(directory, error)),
     }

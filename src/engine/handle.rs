@@ -323,9 +323,10 @@ impl Engine {
         let Some(door) = self.inner.doors.get(worker) else {
             return Err(rejected(parcel.operations, "workers"));
         };
+        let push = |parcel, class| push_parcel(door, parcel, class);
         if door.ring.is_past_half() && !is_planted(Bug::ShareIgnored) {
             if self.is_greedy(&parcel, &door.ring) {
-                return Err(rejected(parcel.operations, "principal_share"));
+                return push_reserved(parcel, push, "principal_share");
             }
             if parcel.outstanding > share(&door.ring, &self.inner.active) {
                 return Err(rejected(parcel.operations, "ring_share"));
@@ -333,16 +334,15 @@ impl Engine {
         }
         let is_kept = !is_planted(Bug::ReserveForAll);
         let class = if is_kept { Class::Ordinary } else { Class::Reserved };
-        let push = |parcel, class| push_parcel(door, parcel, class);
         push(parcel, class).or_else(|parcel| push_reserved(parcel, push, "ring_operations_max"))
     }
 
     fn submit_to_sequencer(&self, parcel: Parcel) -> Result<(), Rejected> {
         let ring = &self.inner.sequencer;
-        if ring.is_past_half() && self.is_greedy(&parcel, ring) {
-            return Err(rejected(parcel.operations, "principal_share"));
-        }
         let push = |parcel, class| self.push_to_sequencer(parcel, class);
+        if ring.is_past_half() && self.is_greedy(&parcel, ring) {
+            return push_reserved(parcel, push, "principal_share");
+        }
         push(parcel, Class::Ordinary)
             .or_else(|parcel| push_reserved(parcel, push, "sequencer_operations_max"))
     }
@@ -363,9 +363,7 @@ impl Engine {
 
     fn submit_gathered(&self, parcel: Parcel) -> Result<(), Rejected> {
         let is_full = |door: &Door| door.ring.is_past_half() && self.is_greedy(&parcel, &door.ring);
-        if self.inner.doors.iter().any(is_full) {
-            return Err(rejected(parcel.operations, "principal_share"));
-        }
+        let is_greedy = self.inner.doors.iter().any(is_full);
         let mut operations = parcel.operations.into_iter();
         while let Some(operation) = operations.next() {
             let copy = operation.clone();
@@ -373,6 +371,10 @@ impl Engine {
             let cost = Cost::new(1, OPERATION_BYTES);
             let class = match allocator::is_reserved_class(&operation.request) {
                 true => Class::Reserved,
+                false if is_greedy => {
+                    let rest = std::iter::once(operation).chain(operations).collect();
+                    return Err(rejected(rest, "principal_share"));
+                }
                 false => Class::Ordinary,
             };
             for door in &self.inner.doors {

@@ -2,6 +2,7 @@
 
 use super::record::{encode, is_asked, skip};
 use crate::model::{Asked, Effect, EffectSink};
+use crate::planted::{Bug, is_planted};
 
 /// Records of one drain, encoded; becomes the records of a hand-over.
 ///
@@ -70,6 +71,9 @@ impl RecordBuffer {
 
     /// Ends the records: what others append behind them is not of who asked last.
     pub fn close(&mut self) {
+        if is_planted(Bug::AskerStays) {
+            return;
+        }
         self.asked = Asked::default();
         self.say();
     }
@@ -105,6 +109,12 @@ impl EffectSink for RecordBuffer {
         self.records = self.records.saturating_add(1);
     }
 
+    fn push_unasked(&mut self, effect: &Effect) {
+        let asked = std::mem::take(&mut self.asked);
+        self.push(effect);
+        self.asked = asked;
+    }
+
     fn bytes(&self) -> usize {
         self.bytes.len()
     }
@@ -124,6 +134,10 @@ impl EffectSink for RecordBuffer {
             }
             forgotten = rest.unwrap_or_default();
             self.records = self.records.saturating_sub(1);
+        }
+        if bytes == 0 {
+            // Nothing is left that anybody asked for.
+            self.said = Some(Asked::default());
         }
         self.bytes.truncate(bytes);
     }
@@ -200,13 +214,16 @@ mod tests {
         buffer.sign(principal);
         buffer.sign(nobody);
         buffer.push(&gone(8));
+        buffer.sign(operator);
+        buffer.push_unasked(&gone(80));
+        buffer.push(&gone(81));
         buffer.sign(principal);
         buffer.push(&gone(9));
         buffer.close();
         let expected =
-            [(nobody, 1), (operator, 2), (operator, 3), (operator, 5), (nobody, 7), (nobody, 8)];
-        assert_eq!(read(&buffer)[..6], expected);
-        assert_eq!(read(&buffer)[6..], [(principal, 9)]);
+            [(nobody, 1), (operator, 2), (operator, 3), (operator, 5), (nobody, 7), (nobody, 8), (nobody, 80), (operator, 81)];
+        assert_eq!(read(&buffer)[..8], expected);
+        assert_eq!(read(&buffer)[8..], [(principal, 9)]);
     }
 
     #[test]
@@ -218,6 +235,12 @@ mod tests {
         assert_eq!(buffer.record_count(), 1);
         buffer.sign(Asked::new(Asker::Operator, Opcode::BATCH));
         buffer.close();
+        let mut refused = RecordBuffer::default();
+        refused.sign(Asked::new(Asker::Operator, Opcode::BATCH));
+        refused.push(&gone(1));
+        refused.truncate(0);
+        refused.close();
+        assert!(refused.is_empty(), "what was taken back");
         assert_eq!(buffer.record_count(), 1, "whoever changes nothing is not in the journal");
     }
 

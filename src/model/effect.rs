@@ -367,4 +367,26 @@ pub trait EffectSink {
     fn bytes(&self) -> usize;
     /// Forgets everything behind a place that [`EffectSink::bytes`] gave.
     fn truncate(&mut self, bytes: usize);
+    /// Appends an effect that nobody asked for, though it comes up while somebody asks for something.
+    fn push_unasked(&mut self, effect: &Effect) {
+        self.push(effect);
+    }
+}
+
+/// A sink for what nobody asked for, in front of another.
+#[derive(Debug)]
+pub struct Unasked<'a, S>(pub &'a mut S);
+
+impl<S: EffectSink> EffectSink for Unasked<'_, S> {
+    fn push(&mut self, effect: &Effect) {
+        self.0.push_unasked(effect);
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+
+    fn truncate(&mut self, bytes: usize) {
+        self.0.truncate(bytes);
+    }
 }

@@ -20,7 +20,7 @@ pub use catalogue::{ObjectRef, PoolRow, PrincipalRow, ProjectRow, ScopeRow, Toke
 pub use departed::{HeldBy, ThingWas};
 pub use effect::{
     AllocationExtras, AllocationPlace, AllocationRow, Effect, EffectSink, ExclusionRow, JobRow,
-    LevelRow, NetworkRow, SubnetRow,
+    LevelRow, NetworkRow, SubnetRow, Unasked,
 };
 pub use handle::{NetworkHandle, SubnetHandle, WorkerId, worker_of};
 pub use host_lease::{HostLeaseRow, HostName};

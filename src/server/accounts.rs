@@ -80,8 +80,19 @@ type Entries = HashMap<Payer, Arc<Account>, RandomState>;
 pub(super) struct Room {
     /// Units; 0 = not even one.
     pub(super) units: u64,
+    /// Units for what frees something or lets it go on: there is a second burst for that.
+    pub(super) reserved: u64,
     /// The setting that bounds it.
     pub(super) bound: Bound,
+}
+
+/// How full a server is of connections.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Crowded {
+    /// Connections now.
+    pub(super) connections: u64,
+    /// As many as there may be.
+    pub(super) connections_max: u64,
 }
 
 /// What can be used up.
@@ -135,8 +146,31 @@ impl Accounts {
             }
             Arc::clone(entries.entry(payer).or_insert_with(|| Arc::new(Account::new(payer))))
         };
-        self.spend(&account, 1, now_ns);
+        self.greet(&account, now_ns);
         account
+    }
+
+    /// HELLO costs what is there: a debt doesn't grow by coming again.
+    fn greet(&self, account: &Account, now_ns: u64) {
+        if self.room(account, now_ns).units > 0 {
+            self.spend(account, 1, now_ns);
+        }
+    }
+
+    /// Whether a principal that has just opened an account has more connections than its share of all that there may
+    /// be. Past three quarters it has what these are by the number of accounts with a connection: so the last quarter is for
+    /// those who have few.
+    pub(super) fn is_crowding(&self, payer: Payer, account: &Arc<Account>, all: Crowded) -> bool {
+        let is_principal = matches!(payer, Payer::Principal(_));
+        let shared = all.connections_max / 4 * 3;
+        if !is_principal || all.connections <= shared {
+            return false;
+        }
+        // One is the table's own.
+        let own = Arc::strong_count(account).saturating_sub(1) as u64;
+        let is_open = |account: &&Arc<Account>| Arc::strong_count(account) > 1;
+        let accounts = self.lock().values().filter(is_open).count().max(1) as u64;
+        own > (shared / accounts).max(1)
     }
 
     /// What an account may spend now.
@@ -144,19 +178,21 @@ impl Accounts {
     /// Shape: nothing shared is read while both rates are off, one word for each that is on otherwise.
     #[inline]
     pub(super) fn room(&self, account: &Account, now_ns: u64) -> Room {
-        let mut room = Room { units: u64::MAX, bound: Bound::Principal };
+        let mut room = Room { units: u64::MAX, reserved: u64::MAX, bound: Bound::Principal };
         if account.is_operator {
             return room;
         }
         if let Some(pace) = self.principal {
             room.units = account.own.room(pace, now_ns);
+            room.reserved = account.own.room(twice(pace), now_ns);
         }
         if let Some(pace) = self.total {
-            let kept = self.kept(account, pace, now_ns);
-            let units = self.all.room(pace, now_ns).saturating_sub(kept);
+            let units = self.room_of_all(account, pace, now_ns);
             if units < room.units {
-                room = Room { units, bound: Bound::Total };
+                (room.units, room.bound) = (units, Bound::Total);
             }
+            let reserved = account.share.room(twice(self.share(pace)), now_ns);
+            room.reserved = room.reserved.min(reserved.max(units));
         }
         room
     }
@@ -171,8 +207,10 @@ impl Accounts {
             account.own.spend(pace, units, now_ns);
         }
         if let Some(pace) = self.total {
-            account.share.spend(self.share(pace), units, now_ns);
-            self.all.spend(pace, units, now_ns);
+            // Who uses what nobody else wants owes nobody more than a burst for it.
+            let share = self.share(pace);
+            account.share.spend_down_to(share, units, now_ns, share.burst());
+            self.all.spend_down_to(pace, units, now_ns, pace.burst());
         }
     }
 
@@ -183,19 +221,27 @@ impl Accounts {
         }
         let own = self.principal.map_or(0, |pace| account.own.wait_ns(pace, units, now_ns));
         let total = self.total.map_or(0, |pace| {
-            let kept = self.kept(account, pace, now_ns);
-            self.all.wait_ns(pace, units.saturating_add(kept), now_ns)
+            if self.active() == 1 {
+                return self.all.wait_ns(pace, units, now_ns);
+            }
+            let above = units.saturating_add(pace.burst() / 2);
+            let share = account.share.wait_ns(self.share(pace), units, now_ns);
+            self.all.wait_ns(pace, above, now_ns).min(share)
         });
         own.max(total)
     }
 
-    /// Of what is there of the rate of all, this is not for who has used up its share: half of the burst, which is
-    /// what all shares together hold at most. So who stays below its share finds room, whatever others do.
-    fn kept(&self, account: &Account, pace: Pace, now_ns: u64) -> u64 {
-        match account.share.room(self.share(pace), now_ns) {
-            0 => pace.burst() / 2,
-            _ => 0,
+    /// What one may spend of the rate of all: its share, whatever others have spent, or what is there beyond the half of
+    /// the burst that is kept for shares, which all of them together hold at most.
+    fn room_of_all(&self, account: &Account, pace: Pace, now_ns: u64) -> u64 {
+        let (there, active) = (self.all.room(pace, now_ns), self.active());
+        if active == 1 {
+            return there;
         }
+        let share = account.share.room(self.share(pace), now_ns);
+        // With more of them than units in a second shares are rounded up: then what is there bounds them too.
+        let share = if active > pace.per_second() { share.min(there) } else { share };
+        share.max(there.saturating_sub(pace.burst() / 2))
     }
 
     /// Among those who are active.
@@ -204,7 +250,7 @@ impl Accounts {
         Pace::new(pace.per_second() / active, pace.burst() / 2 / active)
     }
 
-    /// An account pushes something. True: it is the first time in this second.
+    /// An account asks for something. True: it is the first time in this second.
     #[inline]
     pub(super) fn note(&self, account: &Account) -> bool {
         let second = self.second.get();
@@ -217,7 +263,7 @@ impl Accounts {
         is_first
     }
 
-    /// Accounts that pushed something in the last second, or already do in this one; at least 1.
+    /// Accounts that asked for something in the last second, or already do in this one; at least 1.
     pub(super) fn active(&self) -> u64 {
         self.active.get().max(self.active_before.get()).max(1)
     }
@@ -245,6 +291,11 @@ impl Accounts {
     fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The same rate with twice the burst.
+fn twice(pace: Pace) -> Pace {
+    Pace::new(pace.per_second(), pace.burst().saturating_mul(2))
 }
 
 impl Account {
@@ -354,7 +405,7 @@ mod tests {
         let operator = accounts.open(Payer::Operator, 0);
         // HELLO was one.
         assert_eq!(take(&accounts, &one, 100, 0), 9);
-        assert_eq!(accounts.room(&one, 0), Room { units: 0, bound: Bound::Principal });
+        assert_eq!(accounts.room(&one, 0), Room { units: 0, reserved: 10, bound: Bound::Principal });
         assert_eq!(accounts.wait_ns(&one, 1, 0), SECOND / 10);
         assert_eq!(accounts.wait_ns(&one, 5, 0), SECOND / 2);
         assert_eq!(take(&accounts, &other, 100, 0), 9);
@@ -429,6 +480,26 @@ mod tests {
         let mut operator = Customer::of(accounts.open(Payer::Operator, 0));
         operator.tell(9, 9);
         assert_eq!((operator.in_flight(), operator.sequenced()), (0, 0));
+    }
+
+    #[test]
+    fn past_half_a_principal_has_its_share_of_connections_and_never_all() {
+        let accounts = accounts(None, None);
+        let at = |connections| Crowded { connections, connections_max: 16 };
+        let many = |payer, count| (0..count).map(|_| accounts.open(payer, 0)).collect::<Vec<_>>();
+        let one = many(Payer::Principal(1), 12);
+        let crowds = |payer, all| accounts.is_crowding(payer, &accounts.open(payer, 0), all);
+        assert!(!crowds(Payer::Principal(1), at(8)), "below half everybody gets in");
+        assert!(!accounts.is_crowding(Payer::Principal(1), &one[0], at(12)));
+        assert!(crowds(Payer::Principal(1), at(13)), "a quarter is left to others");
+        assert!(!crowds(Payer::Principal(2), at(14)), "who has few gets in");
+        let other = many(Payer::Principal(2), 6);
+        assert!(!accounts.is_crowding(Payer::Principal(2), &other[0], at(16)));
+        assert!(crowds(Payer::Principal(2), at(16)), "half of three quarters");
+        // Who is nobody in particular, and the operator, aren't told apart well enough.
+        let nobody = many(Payer::User(1), 16);
+        assert!(!accounts.is_crowding(Payer::User(1), &nobody[0], at(16)));
+        assert!(!crowds(Payer::Operator, at(16)));
     }
 
     #[test]

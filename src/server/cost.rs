@@ -3,20 +3,30 @@
 //!
 //! Source: docs/decisions/0041-rates-and-shares.md.
 
-use crate::limits::{COST_LIST_OBJECTS, COST_UNREADABLE_BYTES};
+use crate::limits::{
+    COST_ALL_WORKERS, COST_LIST_OBJECTS, COST_RENDEZVOUS, COST_UNREADABLE_BYTES,
+};
+use addrd_protocol::Opcode;
 use addrd_protocol::message::Request;
 use addrd_protocol::message::list::PAGE_OBJECTS_MAX;
 
 /// Units of a request, whatever becomes of it.
 ///
 /// Units: a change or a look at one thing is 1; what has items is one an item; a list is 1 and one for each
-/// [`COST_LIST_OBJECTS`] objects that it asks for.
+/// [`COST_LIST_OBJECTS`] objects that it asks for; what all workers do or wait for is more.
 pub(super) fn cost_of(request: &Request) -> u64 {
     match request {
         Request::Allocate(_) | Request::Release(_) => 1,
         Request::Batch(batch) => items(batch.items.len()),
         Request::Transaction(all) => items(all.items.len()),
-        Request::Reconcile(part) => items(part.live.len()),
+        Request::Reconcile(part) => COST_ALL_WORKERS + items(part.live.len()),
+        // Each worker does its part.
+        Request::RenewOwner(_) | Request::RenewHost(_) | Request::EndHost(_) => COST_ALL_WORKERS,
+        // All workers stand still meanwhile, or a whole block is read.
+        Request::NetworkCreate(_)
+        | Request::NetworkDelete(_)
+        | Request::SubnetOnboard(_)
+        | Request::BackupRead(_) => COST_RENDEZVOUS,
         other => wanted_of(other).map_or(1, list),
     }
 }
@@ -24,6 +34,20 @@ pub(super) fn cost_of(request: &Request) -> u64 {
 /// Units of a frame of so many bytes that can't be read.
 pub(super) fn cost_of_unreadable(frame_bytes: usize) -> u64 {
     1 + (frame_bytes / COST_UNREADABLE_BYTES) as u64
+}
+
+/// Whether it frees something or lets it go on: it has a burst of its own, so that a rate ends no lease.
+pub(super) const fn lets_go(opcode: Opcode) -> bool {
+    matches!(
+        opcode,
+        Opcode::RELEASE
+            | Opcode::RENEW
+            | Opcode::RENEW_OWNER
+            | Opcode::RENEW_HOST
+            | Opcode::HOLD_CONFIRM
+            | Opcode::HOLD_CANCEL
+            | Opcode::HOLD_RELEASE
+    )
 }
 
 fn items(count: usize) -> u64 {

@@ -194,6 +194,7 @@ fn place_of(count: Count) -> (&'static Metric, &'static [&'static str]) {
         Count::RefusedRateTotal => (&m::LIMITED, &["rate_total"]),
         Count::RefusedPrincipalShare => (&m::LIMITED, &["principal_share"]),
         Count::RefusedConnectionShare => (&m::LIMITED, &["ring_share"]),
+        Count::RefusedConnectionsShare => (&m::LIMITED, &["connections_share"]),
         Count::StrangersDelayed => (&m::STRANGERS_DELAYED, &[]),
         Count::ProtocolErrors => (&m::PROTOCOL_ERRORS, &[]),
         Count::SlowRequests => (&m::SLOW_REQUESTS, &[]),

@@ -24,8 +24,9 @@ pub(super) enum Letter {
     Close(GoAwayReason),
 }
 
-/// Orders to one connection: shutdown, replacement and the end of access, at most once each.
-const ORDERS_MAX: usize = 3;
+/// Orders to one connection: shutdown, replacement, and the end of access by who it is and by its certificate, at most
+/// once each.
+const ORDERS_MAX: usize = 4;
 
 /// Letters that can wait: each holds the reply of at least one operation without reply, or is an
 /// order, so there is always room.

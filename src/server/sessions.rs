@@ -35,6 +35,8 @@ struct Table {
     /// Sessions without a connection, about in the order in which they are forgotten; each session
     /// stands here at most once.
     leaving: VecDeque<(Instant, SessionKey)>,
+    /// How many each principal has.
+    counts: HashMap<u32, usize, RandomState>,
 }
 
 #[derive(Debug)]
@@ -93,7 +95,8 @@ impl Sessions {
         let mut table = self.lock();
         table.forget(now, self.keep);
         let (passing, passed) = watch::channel(());
-        let is_full = table.entries.len() >= self.sessions_max;
+        let is_full = table.entries.len() >= self.sessions_max
+            || table.is_crowding(session.principal, self.sessions_max);
         let before = match table.entries.get_mut(&session) {
             Some(entry) if epoch <= entry.epoch && !is_planted(Bug::SessionEpochIgnored) => {
                 return Err(NoLane::Stale(entry.epoch));
@@ -111,6 +114,7 @@ impl Sessions {
                 let (live, passed) = (Some(orders), Passed(passed));
                 let entry = Entry { epoch, live, passed, left: None, is_leaving: false };
                 table.entries.insert(session, entry);
+                *table.counts.entry(session.principal).or_default() += 1;
                 None
             }
         };
@@ -148,6 +152,14 @@ impl Sessions {
 }
 
 impl Table {
+    /// Whether a principal has its share of all that are remembered: it never has more than three quarters, and past
+    /// half what that is by the number of principals. Who is none isn't told apart from others.
+    fn is_crowding(&self, principal: u32, sessions_max: usize) -> bool {
+        let own = self.counts.get(&principal).copied().unwrap_or(0);
+        let share = sessions_max / 4 * 3 / self.counts.len().max(1);
+        principal != 0 && self.entries.len() > sessions_max / 2 && own >= share.max(1)
+    }
+
     /// Looks at those whose time has come, at most a few each call.
     fn forget(&mut self, now: Instant, keep: Duration) {
         for _ in 0..FORGET_MAX {
@@ -174,6 +186,12 @@ impl Table {
             }
             Some(_) => {
                 self.entries.remove(&session);
+                if let Some(count) = self.counts.get_mut(&session.principal) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.counts.remove(&session.principal);
+                    }
+                }
             }
         }
     }
@@ -206,5 +224,46 @@ impl Passed {
 
     fn is_over(&self) -> bool {
         self.0.has_changed().is_err()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mailbox::Mailbox;
+    use super::*;
+
+    #[test]
+    fn a_principal_never_takes_all_the_places_of_sessions() {
+        let (sessions, now) = (Sessions::new(16, Duration::from_secs(600)), Instant::now());
+        let (mailbox, _letters) = Mailbox::new();
+        let mut lanes = Vec::new();
+        let mut claim = |principal, number: u128| {
+            let id = SessionId::from_u128(number);
+            let claimed = sessions.claim(SessionKey { principal, id }, 1, mailbox.orders(), now);
+            claimed.map(|(lane, _)| lanes.push(lane))
+        };
+        for number in 1..=12 {
+            assert_eq!(claim(7, number), Ok(()), "{number}");
+        }
+        assert_eq!(claim(7, 13), Err(NoLane::Full));
+        for number in 1..=4 {
+            assert_eq!(claim(8, number), Ok(()), "what it left is there for others");
+        }
+        assert_eq!(claim(9, 1), Err(NoLane::Full), "and no more than there may be");
+        // What is forgotten counts no more.
+        lanes.clear();
+        sessions.sweep(now + Duration::from_secs(700));
+        assert_eq!(sessions.count(), 0);
+        assert!(sessions.lock().counts.is_empty());
+    }
+
+    #[test]
+    fn who_is_no_principal_may_have_all_of_them() {
+        let (sessions, now) = (Sessions::new(8, Duration::from_secs(600)), Instant::now());
+        let (mailbox, _letters) = Mailbox::new();
+        for number in 1..=8_u128 {
+            let key = SessionKey { principal: 0, id: SessionId::from_u128(number) };
+            assert!(sessions.claim(key, 1, mailbox.orders(), now).is_ok(), "{number}");
+        }
     }
 }

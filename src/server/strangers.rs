@@ -25,6 +25,9 @@ pub(super) struct Strangers {
 struct Entry {
     refusals: u32,
     last: Instant,
+    /// Refusals that wait, or did a short while ago: each has one of the places of its address before HELLO.
+    delays: u32,
+    delays_since: Instant,
 }
 
 impl Strangers {
@@ -40,18 +43,16 @@ impl Strangers {
     pub(super) fn refused(&self, place: Payer, now: Instant) -> Duration {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= self.entries_max && !entries.contains_key(&place) {
-            entries.retain(|_, entry| !entry.is_over(now));
-            if entries.len() >= self.entries_max {
-                return delay_of(limits::STRANGER_REFUSALS_FREE + 1);
-            }
+            return delay_of(limits::STRANGER_REFUSALS_FREE + 1);
         }
-        let entry = entries.entry(place).or_insert(Entry { refusals: 0, last: now });
+        let fresh = Entry { refusals: 0, last: now, delays: 0, delays_since: now };
+        let entry = entries.entry(place).or_insert(fresh);
         if entry.is_over(now) {
             entry.refusals = 0;
         }
         entry.refusals = entry.refusals.saturating_add(1);
         entry.last = now;
-        delay_of(entry.refusals)
+        entry.delay(now)
     }
 
     /// Forgets; called about once a second.
@@ -67,6 +68,19 @@ impl Strangers {
 }
 
 impl Entry {
+    /// How long a refusal waits. Beyond some at a time they don't: their places are for good clients of the same address.
+    fn delay(&mut self, now: Instant) -> Duration {
+        let delay = delay_of(self.refusals);
+        if now >= self.delays_since + Duration::from_millis(limits::STRANGER_DELAY_MS_MAX) {
+            (self.delays, self.delays_since) = (0, now);
+        }
+        if delay.is_zero() || self.delays >= limits::STRANGER_DELAYS_MAX {
+            return Duration::ZERO;
+        }
+        self.delays += 1;
+        delay
+    }
+
     fn is_over(&self, now: Instant) -> bool {
         now >= self.last + Duration::from_millis(limits::STRANGER_WINDOW_MS)
     }

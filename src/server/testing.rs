@@ -111,7 +111,7 @@ impl FakeDecider {
 
     /// Attempts that were told to the audit log.
     pub(super) fn attempts(&self) -> Vec<Attempt> {
-        self.0.audit.take().0.into()
+        self.0.audit.take().into()
     }
 
     /// Where it tells who may do what.

@@ -3,7 +3,10 @@
 
 use super::disk::{Disk, DiskFile};
 use crate::audit::{Header, Mark, whole_lines};
-use crate::limits::{AUDIT_FILE_BYTES_LEAST, AUDIT_FILE_BYTES_MAX, AUDIT_FILES_LEAST};
+use crate::limits::{
+    AUDIT_FILE_BYTES_LEAST, AUDIT_FILE_BYTES_MAX, AUDIT_FILES_LEAST, AUDIT_FREE_BYTES_MIN,
+    AUDIT_LOOSE_BYTES_MAX,
+};
 use std::io;
 use std::sync::Arc;
 
@@ -56,13 +59,18 @@ impl AuditFiles {
         }
         files.full.sort_unstable();
         let found = if has_current { files.open_current()? } else { None };
-        match (found, files.full.last()) {
-            (None, Some((number, _))) => {
-                let last = read(&*files.disk.open(&full_name(*number))?)?;
-                Ok((files, found_in(&last)))
-            }
-            (found, _) => Ok((files, found)),
+        if found.is_some() {
+            return Ok((files, found));
         }
+        // The newest that can be read tells; what was put aside says nothing.
+        for (number, _) in files.full.iter().rev() {
+            let bytes = read(&*files.disk.open(&full_name(*number))?)?;
+            let whole = bytes.get(..whole_lines(&bytes)).unwrap_or_default();
+            if let Some(found) = found_in(whole) {
+                return Ok((files, Some(found)));
+            }
+        }
+        Ok((files, None))
     }
 
     /// Whether the next line is the first one of a file.
@@ -97,10 +105,10 @@ impl AuditFiles {
         current.is_loose = true;
         current.file.write_at(current.end, lines)?;
         current.end = current.end.saturating_add(lines.len() as u64);
-        Ok(())
+        if current.end >= self.file_bytes() { self.rotate() } else { Ok(()) }
     }
 
-    /// Makes durable what was appended; a full file makes room for a new one.
+    /// Makes durable what was appended.
     ///
     /// # Errors
     /// Of the system: what was appended since the last success is not to be counted on.
@@ -110,8 +118,18 @@ impl AuditFiles {
             current.file.sync()?;
             current.is_loose = false;
         }
-        if current.end >= self.file_bytes() {
-            self.rotate()?;
+        Ok(())
+    }
+
+    /// Lets the oldest go while the disk has little room for anything else.
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn make_room(&mut self) -> io::Result<()> {
+        while self.disk.free_bytes().is_some_and(|free| free < AUDIT_FREE_BYTES_MIN) {
+            if !self.remove_oldest()? {
+                break;
+            }
         }
         Ok(())
     }
@@ -136,14 +154,20 @@ impl AuditFiles {
     /// Lets the oldest go while all are too much.
     fn trim(&mut self) -> io::Result<()> {
         let most = self.bytes_max.saturating_sub(self.file_bytes());
-        while self.bytes() > most {
-            let Some((number, _)) = self.full.first().copied() else { break };
-            match self.disk.remove(&full_name(number)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => drop(self.full.remove(0)),
+        while self.bytes() > most && self.remove_oldest()? {}
+        Ok(())
+    }
+
+    /// False: only the newest is left, which tells where to go on.
+    fn remove_oldest(&mut self) -> io::Result<bool> {
+        let [(number, _), _, ..] = self.full[..] else { return Ok(false) };
+        match self.disk.remove(&full_name(number)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => {
+                self.full.remove(0);
+                Ok(true)
             }
         }
-        Ok(())
     }
 
     /// Bytes after which a file is full.
@@ -161,18 +185,20 @@ impl AuditFiles {
         let whole = whole_lines(&bytes);
         let end = whole as u64;
         let found = found_in(bytes.get(..whole).unwrap_or_default());
-        if bytes.is_empty() || whole == 0 && found.is_none() && bytes.first() == Some(&b'{') {
-            // Its first line was never whole.
+        if whole == 0 && bytes.first().is_none_or(|first| *first == b'{' || *first == 0) {
+            // Its first line was never whole on the disk.
             self.disk.remove(CURRENT)?;
             return Ok(None);
         }
-        if found.is_some() && end < file.len()? {
+        let is_damaged = file.len()?.saturating_sub(end) > AUDIT_LOOSE_BYTES_MAX;
+        if found.is_some() && !is_damaged && end < file.len()? {
             file.set_len(end)?;
             file.sync()?;
         }
         let end = file.len()?;
         self.current = Some(Current { file, end, is_loose: false });
-        if found.is_none() {
+        if found.is_none() || is_damaged {
+            // Nobody goes on in it, and what is in it stays.
             self.rotate()?;
         }
         Ok(found)

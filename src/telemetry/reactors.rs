@@ -65,6 +65,8 @@ counts! {
     RefusedPrincipalShare,
     /// Requests refused: their connection has.
     RefusedConnectionShare,
+    /// HELLOs refused: their principal has more than its share of connections.
+    RefusedConnectionsShare,
     /// Refusals at HELLO whose answer waited.
     StrangersDelayed,
     /// Protocol errors.

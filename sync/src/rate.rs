@@ -72,10 +72,17 @@ impl Rate {
 
     /// Takes units, whether they are there or not.
     pub fn spend(&self, pace: Pace, units: u64, now_ns: u64) {
+        self.spend_down_to(pace, units, now_ns, u64::MAX);
+    }
+
+    /// Takes units; a debt grows no further than `debt` of them, and what is beyond that is forgiven.
+    pub fn spend_down_to(&self, pace: Pace, units: u64, now_ns: u64, debt: u64) {
         let ns = pace.ns_of(units);
+        let most = now_ns.saturating_add(pace.ns_of(pace.burst)).saturating_add(pace.ns_of(debt));
         let mut full_at = self.full_at.load(Ordering::Relaxed);
         loop {
-            let later = full_at.max(now_ns).saturating_add(ns);
+            // Never earlier: another thread may have spent at a later time.
+            let later = full_at.max(now_ns).saturating_add(ns).min(most.max(full_at));
             // Relaxed, both: see the type.
             match self.full_at.compare_exchange_weak(
                 full_at,
@@ -115,6 +122,19 @@ mod tests {
     use crate::testing::{model, size, spawn};
 
     const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn a_debt_can_have_an_end() {
+        model(|| {
+            let (pace, rate) = (Pace::new(10, 10), Rate::new());
+            rate.spend_down_to(pace, 1_000, SECOND, 5);
+            assert_eq!(rate.room(pace, SECOND), 0);
+            // Five are owed, so in six tenths of a second there is one.
+            assert_eq!(rate.wait_ns(pace, 1, SECOND), 6 * SECOND / 10);
+            rate.spend_down_to(pace, 1, SECOND, 0);
+            assert_eq!(rate.wait_ns(pace, 1, SECOND), 6 * SECOND / 10, "no debt becomes smaller by spending");
+        });
+    }
 
     /// Spends one by one while there is room, at most `most`; says how many.
     fn take(rate: &Rate, pace: Pace, most: u64, now_ns: u64) -> u64 {

@@ -66,13 +66,21 @@ impl Pumps {
     /// # Panics
     /// When a connection fails.
     pub(crate) async fn start(to: SocketAddr, load: Load) -> Self {
+        Self::start_as(to, load, &hello_bytes()).await
+    }
+
+    /// The same with this HELLO.
+    ///
+    /// # Panics
+    /// When a connection fails.
+    pub(crate) async fn start_as(to: SocketAddr, load: Load, hello: &[u8]) -> Self {
         let Load { connections, in_flight, .. } = load;
         let (valve, watched) = watch::channel(Valve::Shut);
         let counts = Arc::new(Mutex::new(Counts::default()));
         let mut tasks = JoinSet::new();
         for number in 0..connections {
             let mut stream = dial(to).await.expect("a connection");
-            stream.write_all(&hello_bytes()).await.expect("the server reads");
+            stream.write_all(hello).await.expect("the server reads");
             one_frame(&mut stream, &mut BytesMut::new()).await.expect("an answer to HELLO");
             let pump = Pump {
                 stream,

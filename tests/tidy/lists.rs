@@ -24,7 +24,11 @@ fn bounds() -> Vec<(&'static str, String)> {
             JOURNAL_RECORDS_MAX, JOURNAL_RECORDS_MAX_DEV, JOURNAL_ROW_BYTES_MAX,
             PROTOCOL_ERRORS_MAX, READ_BUFFER_BYTES_MIN, REPLY_BYTES_WAITING_MAX, RESERVE_BYTES,
             RING_OPERATIONS_MAX, SESSIONS_MAX, STALL_MS, STATE_ROW_BYTES_MAX, TLS_HANDSHAKES_MAX,
-            TLS_HANDSHAKE_MS;
+            TLS_HANDSHAKE_MS, ACCOUNTS_MAX, HISTORY_QUESTIONS_MAX, NETWORKS_MAX, OPEN_HOLDS_MAX,
+            PRINCIPALS_MAX, PROJECTS_MAX, RATE_REFUSALS_MAX, RING_BYTES_MAX,
+            SEQUENCER_OPERATIONS_MAX, STRANGERS_MAX, STRANGER_DELAY_MS_MAX, STRANGER_REFUSALS_FREE,
+            SUBNETS_PER_NETWORK_MAX, SUBNET_POOLS_MAX, WATCHERS_MAX;
+        addrd::telemetry::log => LINES_A_SECOND;
         codec => BATCH_BYTES_MAX, HELLO_BYTES_MAX, REPLY_BYTES_MAX, REQUEST_BYTES_MAX;
         message::allocate => CANDIDATES_MAX;
         message::allocation => LOOKUPS_MAX;
@@ -64,6 +68,34 @@ fn limits_tables(file: &File, bounds: &[(&str, String)]) -> Vec<Finding> {
                 findings.push(Finding::new(&file.path, line, what));
             }
             Some(_) => {}
+        }
+    }
+    findings
+}
+
+/// Each bound of `SECURITY.md` names a metric in which it is seen, and `docs/metrics.md` has every metric that it names.
+fn seen_bounds(security: &File, metrics: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let lines: Vec<&str> = security.text.lines().collect();
+    for (line, name, _) in stated_bounds(security) {
+        let row = lines.get(line - 1).copied().unwrap_or_default();
+        if !row.contains("`addrd_") {
+            let what = format!("`{name}` is seen in no metric");
+            findings.push(Finding::new(&security.path, line, what));
+        }
+    }
+    for (at, line) in lines.iter().enumerate() {
+        let words = line.split('`').skip(1).step_by(2).filter(|word| word.starts_with("addrd_"));
+        let is_metric = |word: &str| {
+            word.len() > "addrd_".len()
+                && word.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+                && word != "addrd_limit"
+        };
+        for word in words.filter(|word| is_metric(word)) {
+            if !metrics.contains(&format!("| `{word}` |")) {
+                let what = format!("there is no metric `{word}`");
+                findings.push(Finding::new(&security.path, at + 1, what));
+            }
         }
     }
     findings
@@ -138,13 +170,23 @@ fn tables_of_limits_say_what_the_code_says() {
 }
 
 #[test]
+fn every_bound_of_security_is_seen_in_a_metric() {
+    let files = tree::files();
+    let text = |path: &str| files.iter().find(|file| file.path == path);
+    let metrics = text("docs/metrics.md").map_or("", |file| file.text.as_str());
+    let security = text("SECURITY.md").expect("there is a page on security");
+    assert!(stated_bounds(security).len() > 30, "its table is read");
+    crate::none(&seen_bounds(security, metrics));
+}
+
+#[test]
 fn decisions_are_numbered_once_and_listed() {
     crate::none(&decisions(&tree::files()));
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{bounds, decisions, dependencies, limits_tables};
+    use super::{bounds, decisions, dependencies, limits_tables, seen_bounds};
     use crate::tree::File;
 
     #[test]
@@ -153,6 +195,18 @@ mod tests {
         assert_eq!(says("| `STATE_ROW_BYTES_MAX` | 4,000 | bytes |"), 0);
         assert_eq!(says("| `STATE_ROW_BYTES_MAX` | 4,096 | bytes |"), 1);
         assert_eq!(says("| `NO_SUCH_BOUND` | 1 | |"), 1);
+    }
+
+    #[test]
+    fn a_bound_without_metric_and_a_metric_that_is_none_are_found() {
+        let says = |row: &str| {
+            let security = File::made_up("SECURITY.md", row);
+            seen_bounds(&security, "| `addrd_ready` | gauge |").len()
+        };
+        assert_eq!(says("| `IDLE_MS` | 1 | close | `addrd_ready` |"), 0);
+        assert_eq!(says("| `IDLE_MS` | 1 | close | |"), 1);
+        assert_eq!(says("| `IDLE_MS` | 1 | close | `addrd_readiness` |"), 1);
+        assert_eq!(says("a token looks like `addrd_<id>_<secret>`"), 0);
     }
 
     #[test]

@@ -304,6 +304,12 @@ impl<S: EffectSink> EffectSink for Tee<'_, S> {
         self.kept.push((before, effect.clone()));
     }
 
+    fn push_unasked(&mut self, effect: &Effect) {
+        let before = self.sink.bytes();
+        self.sink.push_unasked(effect);
+        self.kept.push((before, effect.clone()));
+    }
+
     fn bytes(&self) -> usize {
         self.sink.bytes()
     }

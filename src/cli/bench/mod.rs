@@ -45,8 +45,9 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
 It makes networks, subnets and allocations of its own and removes them at the end. An operation
-counts when its successful reply has come. One that is refused for overload (BUSY) is no error: it
-is counted apart and repeated when the server advises; its latency counts from the first try.
+counts when its successful reply has come. One that is refused for overload (BUSY) or for a rate
+(RATE_LIMITED) is no error: it is counted apart and repeated when the server advises; its latency
+counts from the first try.
 
 A server that has other networks, such as the sample network of `serve --dev`, is refused unless
 --force is given; other networks are never touched.

@@ -11,7 +11,7 @@ const LATENCY_NS_MAX: u64 = 600_000_000_000;
 #[derive(Clone, Debug)]
 pub(super) struct Tally {
     pub(super) operations: u64,
-    /// Answers `BUSY`. Each is repeated as advised and ends as a success or a failure, so it is
+    /// Answers `BUSY` and `RATE_LIMITED`. Each is repeated as advised and ends as a success or a failure, so it is
     /// none of both: what it cost is in the latency, which counts from the first try.
     pub(super) busy: u64,
     /// By the number of the status.
@@ -47,7 +47,7 @@ impl Tally {
     }
 
     pub(super) fn refused(&mut self, status: Status) {
-        if status == Status::BUSY {
+        if matches!(status, Status::BUSY | Status::RATE_LIMITED) {
             self.busy += 1;
             return;
         }
@@ -95,7 +95,7 @@ mod tests {
         two.succeeded(u64::MAX);
         two.refused(Status::EXHAUSTED);
         two.refused(Status::BUSY);
-        two.refused(Status::BUSY);
+        two.refused(Status::RATE_LIMITED);
         one.add(&two);
         assert_eq!((one.operations, one.busy, one.errors_total()), (1_001, 2, 1));
         assert!((one.quantile_us(0.5) - 500.0).abs() < 5.0, "{}", one.quantile_us(0.5));

@@ -102,6 +102,9 @@ impl<D: Decider> Connection<D> {
 
     /// Gets the lane of the session, if it names one.
     fn claim(&mut self, request_id: u64, hello: Box<Hello>, now: Instant) {
+        if let Err(failure) = self.open_account(now) {
+            return self.refuse_hello(Opcode::HELLO, request_id, &failure, now);
+        }
         let Some(mailbox) = &self.mailbox else { return };
         if hello.session.is_nil() {
             return self.greet(request_id, *hello, now);

@@ -43,7 +43,6 @@ impl<D: Decider> Connection<D> {
     pub(super) fn join_as(&mut self, now: Instant) {
         let Some(identity) = self.identity.clone() else { return };
         self.shared.crowd.identify(self.number, identity);
-        self.open_account(now);
         // What changed, or ended, while it was not known whose it is: HELLO may have waited.
         self.judge_again(now);
     }

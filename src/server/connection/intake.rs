@@ -43,7 +43,7 @@ pub(super) struct Intake {
     sequenced_count: u32,
     errors: u32,
     errors_since: Option<Instant>,
-    tick: Option<Tick>,
+    pub(super) tick: Option<Tick>,
     seen_second: u64,
 }
 
@@ -182,6 +182,7 @@ impl<D: Decider> Connection<D> {
         // What stood before a broken frame was whole, and is decided.
         self.flush();
         self.close_purse(now);
+        self.report();
         let operations = u64::from(self.in_flight.count().saturating_sub(before));
         if operations > 0 {
             let ns = self.shared.decider.clock().monotonic_ns().saturating_sub(begun_ns);
@@ -212,8 +213,11 @@ impl<D: Decider> Connection<D> {
                 self.timing.awaits_frame(false, false, now);
                 return Ok(());
             }
-            if self.purse.is_empty() && !self.purse.may_refuse() {
+            if self.purse.is_empty_for(opcode) && !self.purse.may_refuse() {
                 self.output.keep_promise(reply_bytes_max(opcode, length));
+                if length > limits::READ_BUFFER_BYTES_MIN {
+                    self.refuse_unread(length, now)?;
+                }
                 self.hold(now);
                 return Ok(());
             }
@@ -255,6 +259,10 @@ impl<D: Decider> Connection<D> {
         let missing = self.input.missing_for(length);
         if missing == 0 {
             return Ok(());
+        }
+        if self.purse.is_empty() {
+            // What is read for it would lie here for as long as there is no room.
+            return self.refuse_unread(length, now);
         }
         if self.budget.hold(self.bytes_held() + missing) {
             self.input.grow(missing);
@@ -307,7 +315,7 @@ impl<D: Decider> Connection<D> {
         begun_ns: u64,
         now: Instant,
     ) {
-        if self.purse.is_empty() {
+        if self.purse.is_empty_for(header.opcode) {
             return self.refuse_beyond_rate(header, length, now);
         }
         self.purse.pay(cost_of(&request));
@@ -370,8 +378,9 @@ impl<D: Decider> Connection<D> {
             Request::BackupRead(request) => {
                 let block = self.shared.decider.backup_read(request);
                 let result = block.as_ref().map_or_else(|failure| failure.status, |_| Status::OK);
+                let is_begin = block.as_ref().is_ok_and(|block| block.block == 0 && block.wait_ms == 0);
                 // Of a whole backup its begin is enough.
-                if request.block == 0 || result != Status::OK {
+                if is_begin || result != Status::OK {
                     self.tell_administration(operation, result);
                 }
                 Reply::BackupBlock(block.map_err(|failure| *failure)?)
@@ -692,7 +701,7 @@ pub(super) fn in_use() -> Failure {
 }
 
 /// Operation and request id of a request's header.
-fn address_of(header: &[u8; REQUEST_HEADER_BYTES]) -> (Opcode, u64) {
+pub(super) fn address_of(header: &[u8; REQUEST_HEADER_BYTES]) -> (Opcode, u64) {
     let [_, _, _, _, _, _, high, low, a, b, c, d, e, f, g, h, ..] = *header;
     (Opcode(u16::from_be_bytes([high, low])), u64::from_be_bytes([a, b, c, d, e, f, g, h]))
 }

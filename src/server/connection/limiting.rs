@@ -5,14 +5,18 @@
 //!
 //! Source: docs/decisions/0041-rates-and-shares.md.
 
-use super::super::accounts::{Bound, Customer, Payer, Room};
-use super::super::answers::{failure, text};
+use super::super::accounts::{Bound, Crowded, Customer, Payer, Room};
+use super::super::answers::{busy, failure, text};
+use super::super::cost::lets_go;
 use super::super::decider::Decider;
 use super::Connection;
+use super::intake::{address_of, in_use};
 use crate::engine::Route;
 use crate::limits;
 use crate::telemetry::reactors::Count;
-use addrd_protocol::Status;
+use crate::model::Tick;
+use addrd_protocol::header::REQUEST_HEADER_BYTES;
+use addrd_protocol::{FrameError, Opcode, Status};
 use addrd_protocol::message::{Detail, Failure};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -26,14 +30,16 @@ pub(super) struct Purse {
     refused: u32,
     /// Nothing is taken before.
     held_until: Option<Instant>,
+    /// When what lies here since the hold was read, for its time-outs.
+    held_tick: Option<Tick>,
     /// Holds since something was taken.
     holds: u32,
 }
 
 impl Default for Purse {
     fn default() -> Self {
-        let room = Room { units: u64::MAX, bound: Bound::Principal };
-        Self { room, spent: 0, refused: 0, held_until: None, holds: 0 }
+        let room = Room { units: u64::MAX, reserved: u64::MAX, bound: Bound::Principal };
+        Self { room, spent: 0, refused: 0, held_until: None, held_tick: None, holds: 0 }
     }
 }
 
@@ -42,6 +48,12 @@ impl Purse {
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.spent >= self.room.units
+    }
+
+    /// The same for an operation: what frees something or lets it go on has a second burst.
+    #[inline]
+    pub(super) fn is_empty_for(&self, opcode: Opcode) -> bool {
+        self.is_empty() && (self.spent >= self.room.reserved || !lets_go(opcode))
     }
 
     /// Something was asked for that costs so much. The last one may cost more than there is; that is missing later.
@@ -77,12 +89,22 @@ impl Purse {
 }
 
 impl<D: Decider> Connection<D> {
-    /// Opens the account of whoever said HELLO.
-    pub(super) fn open_account(&mut self, now: Instant) {
-        let Some(identity) = &self.identity else { return };
+    /// Opens the account of whoever said HELLO, unless it has more than its share of all connections.
+    pub(super) fn open_account(&mut self, now: Instant) -> Result<(), Failure> {
+        let Some(identity) = &self.identity else { return Ok(()) };
         let payer = Payer::of(&identity.actor, &self.origin);
-        let account = self.shared.accounts.open(payer, self.shared.elapsed_ns(now));
+        let shared = &self.shared;
+        let account = shared.accounts.open(payer, shared.elapsed_ns(now));
+        let all = Crowded {
+            connections: shared.admission.connections(),
+            connections_max: shared.bounds.connections_max.into(),
+        };
+        if shared.accounts.is_crowding(payer, &account, all) {
+            self.count_refused(CONNECTIONS_SHARE, 1);
+            return Err(busy(CONNECTIONS_SHARE, CONNECTIONS_RETRY_MS));
+        }
         self.customer = Some(Customer::of(account));
+        Ok(())
     }
 
     /// Looks at what may be spent in this read. False: nothing is to be taken yet.
@@ -92,9 +114,15 @@ impl<D: Decider> Connection<D> {
             return false;
         }
         self.purse.held_until = None;
+        // Its time-outs began when it was read, not now.
+        self.intake.tick = self.purse.held_tick.take();
         let Some(customer) = &self.customer else { return true };
         let accounts = &self.shared.accounts;
         self.purse.room = accounts.room(customer.account(), self.shared.elapsed_ns(now));
+        if self.purse.room.units != u64::MAX {
+            // Also who pushes nothing spends of what is for all.
+            accounts.note(customer.account());
+        }
         true
     }
 
@@ -114,6 +142,8 @@ impl<D: Decider> Connection<D> {
     /// Stops reading until there is room: what the peer sends waits on its own side.
     #[cold]
     pub(super) fn hold(&mut self, now: Instant) {
+        let clock = self.shared.decider.clock();
+        self.purse.held_tick = Some(self.intake.tick.unwrap_or_else(|| clock.tick()));
         let wait = Duration::from_nanos(self.wait_ns(1, now));
         let purse = &mut self.purse;
         if purse.spent > 0 {
@@ -153,6 +183,25 @@ impl<D: Decider> Connection<D> {
         self.shared.accounts.wait_ns(customer.account(), units, self.shared.elapsed_ns(now))
     }
 
+    /// Answers a frame that is too large to lie here until there is room, without a look at what is in it.
+    #[cold]
+    pub(super) fn refuse_unread(&mut self, length: usize, now: Instant) -> Result<(), FrameError> {
+        let Some(header) = self.input.unread().first_chunk::<REQUEST_HEADER_BYTES>() else {
+            return Ok(());
+        };
+        let (opcode, request_id) = address_of(header);
+        if request_id == 0 {
+            return Err(FrameError::RequestIdZero);
+        }
+        self.intake.last_request_id = request_id;
+        let is_used = self.in_flight.contains(request_id) || self.watches.has(request_id);
+        let failure = if is_used { in_use() } else { self.rate_failure(now) };
+        self.answer_failure(opcode, request_id, &failure);
+        self.skip = length;
+        self.take_skipped();
+        Ok(())
+    }
+
     /// Tells the account what is without reply now.
     #[inline]
     pub(super) fn report(&mut self) {
@@ -182,11 +231,18 @@ impl<D: Decider> Connection<D> {
         let what = match bound {
             "principal_share" => Count::RefusedPrincipalShare,
             "ring_share" => Count::RefusedConnectionShare,
+            CONNECTIONS_SHARE => Count::RefusedConnectionsShare,
             _ => return,
         };
         self.shared.reactors.count(what, count as u64);
     }
 }
+
+/// The bound on what a principal may have of all connections.
+const CONNECTIONS_SHARE: &str = "connections_share";
+
+/// Advice to who has as many connections as it may, ms.
+const CONNECTIONS_RETRY_MS: u32 = 1_000;
 
 /// So often the least time of a hold doubles.
 const HOLDS_DOUBLED_MAX: u32 = 7;

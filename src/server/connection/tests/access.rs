@@ -390,3 +390,29 @@ async fn attempts_are_told_to_the_audit_log_with_who_and_why() {
     // What was done or denied by what is decided is told where it is decided.
     assert!(told[1].why.contains("no good token has the id"), "{}", told[1].why);
 }
+
+/// One principal can't keep all others out by connecting; they are told apart by what they show, not by where they are.
+#[tokio::test(start_paused = true)]
+async fn a_principal_never_takes_all_connections() {
+    let bounds = crate::config::Bounds { connections_max: 16, ..Default::default() };
+    let stage = Stage::bounded(FakeDecider::answering(), bounds);
+    change(&stage, &[row(1, everything()), row(2, everything())]);
+    let mut peers = Vec::new();
+    for _ in 0..12 {
+        peers.push(greeted_with(&stage, 1).await);
+    }
+    let mut more = stage.connect();
+    more.send(&hello_with(|hello| hello.token = Some(token(1)))).await;
+    let (_, failure) = more.failure().await;
+    assert_eq!(failure.status, Status::BUSY);
+    let bound = addrd_protocol::message::Detail::Bound { name: text("connections_share") };
+    assert_eq!(failure.details, [bound]);
+    more.ends().await;
+    greeted_with(&stage, 2).await.is_served().await;
+    let last = peers.pop().unwrap();
+    drop(last.io);
+    last.task.await.unwrap();
+    drop((peers.pop(), peers.pop(), peers.pop(), peers.pop(), peers.pop()));
+    settle().await;
+    greeted_with(&stage, 1).await.is_served().await;
+}
