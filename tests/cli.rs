@@ -35,6 +35,8 @@ mod program;
 mod reconciling;
 #[path = "cli/round_trips.rs"]
 mod round_trips;
+#[path = "cli/secrets.rs"]
+mod secrets;
 #[expect(dead_code, reason = "other tests choose more kinds of things")]
 #[path = "support/seed.rs"]
 mod seed;
