@@ -15,6 +15,8 @@ mod converts_kea;
 mod converts_neutron;
 #[path = "cli/exports.rs"]
 mod exports;
+#[path = "cli/first_setup.rs"]
+mod first_setup;
 #[path = "cli/forms.rs"]
 mod forms;
 #[path = "cli/history.rs"]
