@@ -10,7 +10,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use error::{ConfigError, ConfigErrors, Origin, looks_secret, shown};
+pub use error::{ConfigError, ConfigErrors, Origin, holds_secret, looks_secret, shown};
 pub use parse::any_size;
 pub use settings::{SETTINGS, SettingInfo};
 

@@ -15,6 +15,8 @@ mod converts_kea;
 mod converts_neutron;
 #[path = "cli/exports.rs"]
 mod exports;
+#[path = "cli/first_setup.rs"]
+mod first_setup;
 #[path = "cli/forms.rs"]
 mod forms;
 #[path = "cli/history.rs"]
@@ -35,6 +37,8 @@ mod program;
 mod reconciling;
 #[path = "cli/round_trips.rs"]
 mod round_trips;
+#[path = "cli/secrets.rs"]
+mod secrets;
 #[expect(dead_code, reason = "other tests choose more kinds of things")]
 #[path = "support/seed.rs"]
 mod seed;

@@ -4,6 +4,7 @@ use crate::connection::ConnectionError;
 use crate::tls::Tls;
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::str::FromStr;
@@ -46,6 +47,19 @@ impl Endpoint {
                 Ok(Transport::Tls(Box::new(tls.handshake(host, stream).await?)))
             }
             (_, stream, _) => Ok(stream),
+        }
+    }
+
+    /// Whether what is sent there stays on this machine: a Unix socket, a loopback address, or `localhost` (RFC 6761).
+    /// Asks no name server: any other name may lead anywhere.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Unix(_) => true,
+            Self::Tcp { host, .. } => match host.parse::<IpAddr>() {
+                Ok(address) => address.to_canonical().is_loopback(),
+                Err(_) => host.trim_end_matches('.').eq_ignore_ascii_case("localhost"),
+            },
         }
     }
 
@@ -201,6 +215,26 @@ mod tests {
         assert_eq!(read("unix:/run/addrd.sock"), Ok(Endpoint::Unix("/run/addrd.sock".into())));
         for wrong in ["", ":9", "unix:", "a:0", "a:70000", "a:b", "[::1", "[::1]9", "http://a/"] {
             assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_local_is_told_without_asking_anybody() {
+        let is_local = |text: &str| text.parse::<Endpoint>().unwrap().is_local();
+        for text in [
+            "unix:/run/s",
+            "127.0.0.1",
+            "127.9.9.9:1",
+            "[::1]:9",
+            "LocalHost:1",
+            "::ffff:127.0.0.1",
+        ] {
+            assert!(is_local(text), "{text}");
+        }
+        for text in
+            ["192.0.2.1", "0.0.0.0", "[2001:db8::1]:9", "addrd.example", "localhost.example"]
+        {
+            assert!(!is_local(text), "{text}");
         }
     }
 

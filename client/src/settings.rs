@@ -23,6 +23,9 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// What shows the server who the client is, beside its certificate; `None` = nothing.
     pub token: Option<TokenSource>,
+    /// A token may go over plain TCP to other machines, where who is on the way can read and use it. Else such settings are
+    /// refused.
+    pub token_in_plain: bool,
     /// Connections, each a session; 1 to [`LANES_MAX`].
     pub lanes: usize,
     /// Where session ids come from.
@@ -63,6 +66,7 @@ impl Default for Settings {
             endpoints: vec![Endpoint::default()],
             tls: None,
             token: None,
+            token_in_plain: false,
             lanes: 1,
             sessions: Sessions::Random,
             server_id: None,
@@ -95,11 +99,23 @@ impl Settings {
         Ok(Self { endpoints, ..Self::default() })
     }
 
-    /// Refuses what cannot work.
+    /// The first endpoint to which the token would go so that others can read it.
+    #[must_use]
+    pub fn exposed_token(&self) -> Option<&Endpoint> {
+        let is_plain = self.token.is_some() && self.tls.is_none();
+        self.endpoints.iter().find(|endpoint| is_plain && !endpoint.is_local())
+    }
+
+    /// Refuses what cannot work, or tells a secret.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let refuse = |text: &str| Err(Error::Settings(text.to_owned()));
         if self.endpoints.is_empty() || self.endpoints.len() > ENDPOINTS_MAX {
             return refuse("1 to 64 endpoints are needed");
+        }
+        if let Some(endpoint) = self.exposed_token().filter(|_| !self.token_in_plain) {
+            return Err(Error::Settings(format!(
+                "the token would go over plain TCP to {endpoint}, where others can read it: speak TLS, or set token_in_plain"
+            )));
         }
         if !(1..=LANES_MAX).contains(&self.lanes) {
             return refuse("lanes: 1 to 256");
@@ -143,6 +159,15 @@ mod tests {
         for settings in wrong {
             assert!(matches!(settings.check(), Err(Error::Settings(_))));
         }
+        let token = Some(crate::TokenSource::File("/nowhere".into()));
+        let to = |place: &str| Settings { token: token.clone(), ..Settings::to([place]).unwrap() };
+        assert_eq!(to("localhost").check(), Ok(()));
+        assert_eq!(to("unix:/run/s").check(), Ok(()));
+        let exposed = to("addrd.example:9");
+        let error = exposed.check().unwrap_err().to_string();
+        assert!(error.contains("addrd.example:9") && !error.contains("nowhere"), "{error}");
+        assert_eq!(Settings { token_in_plain: true, ..exposed.clone() }.check(), Ok(()));
+        assert_eq!(Settings { token: None, ..exposed }.check(), Ok(()));
         let error = Settings::to(["a b"]).map(|_| ()).unwrap_err();
         assert!(error.to_string().contains("\"a b\""), "{error}");
     }

@@ -49,6 +49,11 @@ impl TokenSource {
             Self::File(path) => path.clone(),
         };
         let name = path.display().to_string();
+        if name.trim().parse::<Token>().is_ok() {
+            let what =
+                "token file: that is a token itself (not shown); the path of its file is expected";
+            return Err(Error::Settings(what.to_owned()));
+        }
         let read = tokio::task::spawn_blocking(move || read_token(&path)).await;
         let failed =
             |what: &dyn fmt::Display| Error::Settings(format!("token file {name}: {what}"));

@@ -3,6 +3,8 @@
 use super::context::{self, Kept};
 use super::fault::Fault;
 use super::global::Global;
+use super::output;
+use super::tls::must_be_path;
 use addrd_client::{Endpoint, Sessions, Settings, TokenSource};
 use addrd_protocol::{ProjectId, ServerId, Text};
 use std::time::Duration;
@@ -26,7 +28,9 @@ pub(crate) fn settings(global: &Global, sessions: Sessions) -> Result<Settings, 
     let tls = if global.tls.is_empty() { &context.tls } else { &global.tls }.tls()?;
     // A token is never shown to servers that it isn't for.
     let kept = context.token_file.as_ref().filter(|_| global.server.is_empty());
-    let token = global.token_file.as_ref().or(kept).cloned().map(TokenSource::File);
+    let token = global.token_file.as_ref().or(kept);
+    token.map_or(Ok(()), |path| must_be_path(path))?;
+    let token = token.cloned().map(TokenSource::File);
     // Which server it is holds for no others.
     let server_id = match (global.server.is_empty(), &context.server_id) {
         (true, Some(text)) => Some(server_id(text)?),
@@ -36,6 +40,7 @@ pub(crate) fn settings(global: &Global, sessions: Sessions) -> Result<Settings, 
         endpoints,
         tls,
         token,
+        token_in_plain: true,
         sessions,
         server_id,
         project,
@@ -45,6 +50,15 @@ pub(crate) fn settings(global: &Global, sessions: Sessions) -> Result<Settings, 
         connect_rounds_max: 1,
         ..Settings::default()
     })
+}
+
+/// Says where others can read the token, if there is such a place.
+pub(crate) fn warn_of_token(settings: &Settings) {
+    if let Some(endpoint) = settings.exposed_token() {
+        output::to_stderr(&format!(
+            "warning: the token goes over plain TCP to {endpoint}, where others can read it: speak TLS (--tls-ca)"
+        ));
+    }
 }
 
 /// The project that options or context name.

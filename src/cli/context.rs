@@ -4,7 +4,7 @@
 use super::fault::Fault;
 use super::global::Global;
 use super::session::Session;
-use super::tls::TlsOptions;
+use super::tls::{TlsOptions, must_be_path};
 use super::view::View;
 use super::{ask, network, output};
 use serde::{Deserialize, Serialize};
@@ -212,6 +212,8 @@ fn set(session: &Session, contexts: &mut Contexts, set: Set) -> Result<(), Fault
     let tls = session.global.tls.absolute()?;
     // What can't be used is told now, not at the next command.
     tls.tls()?;
+    let given = session.global.token_file.as_ref();
+    given.map_or(Ok(()), |path| must_be_path(path))?;
     let token_file = session.global.token_file.as_ref().map(std::path::absolute).transpose()?;
     if let Some(path) = &token_file {
         let told = |error| Fault::Usage(format!("token file {}: {error}", path.display()));

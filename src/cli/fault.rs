@@ -2,6 +2,7 @@
 
 use super::global::{Format, Global};
 use super::output;
+use addrd::config::holds_secret;
 use addrd_client::{Error, TlsFailure};
 use addrd_protocol::message::{Detail, Failure};
 use addrd_protocol::{Retry, Status};
@@ -270,6 +271,16 @@ pub(crate) fn told(error: &dyn std::error::Error) -> String {
 
 /// A fault of the arguments, found by the parser; help and version come this way too.
 pub(crate) fn report_usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    if error.use_stderr()
+        && let Some(place) = secret_place(arguments)
+    {
+        let what =
+            "expected the path of a file, or a name; what is there is a key or a token (not shown)";
+        let fault = Fault::Usage(format!("{place}: {what}"));
+        let json = wants_json(arguments).then(|| fault.to_json(Code::Usage).to_string());
+        output::to_stderr(&json.unwrap_or_else(|| fault.to_text()));
+        return ExitCode::from(Code::Usage as u8);
+    }
     if !error.use_stderr() || !wants_json(arguments) {
         // A closed standard error leaves nobody to tell.
         let _ = error.print();
@@ -282,6 +293,16 @@ pub(crate) fn report_usage(error: &clap::Error, arguments: &[OsString]) -> ExitC
         output::to_stderr(&fault.to_json(Code::Usage).to_string());
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Code::Usage as u8))
+}
+
+/// Where among arguments that could not be parsed there is what must not be shown: the parser quotes them.
+fn secret_place(arguments: &[OsString]) -> Option<String> {
+    let texts: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
+    let at = texts.iter().position(|text| holds_secret(text))?;
+    let own = texts.get(at)?.split_once('=').map(|(option, _)| option);
+    let before = at.checked_sub(1).and_then(|before| texts.get(before)).map(|text| &**text);
+    let option = own.or(before).filter(|text| text.starts_with("--") && !holds_secret(text));
+    Some(option.map_or_else(|| format!("argument {at}"), str::to_owned))
 }
 
 /// Whether arguments that could not be parsed ask for JSON.
@@ -349,6 +370,21 @@ mod tests {
         assert_eq!(value["exit_code"], 3);
         assert_eq!(value["details"][0]["count"]["count"], "3");
         assert_eq!(fault.to_text(), "error: IN_USE: why\n  3 in the way");
+    }
+
+    #[test]
+    fn a_secret_among_arguments_is_placed_and_not_shown() {
+        let token = format!("addrd_0011223344556677_{}", "ab".repeat(32));
+        let key = "-----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY-----";
+        let place = |arguments: &[&str]| {
+            secret_place(&arguments.iter().map(OsString::from).collect::<Vec<_>>())
+        };
+        assert_eq!(place(&["addrd", "list", "--tls-key", key]).as_deref(), Some("--tls-key"));
+        let joined = format!("--token-file={token}");
+        assert_eq!(place(&["addrd", &joined]).as_deref(), Some("--token-file"));
+        assert_eq!(place(&["addrd", &token, "list"]).as_deref(), Some("argument 1"));
+        assert_eq!(place(&["addrd", key, key]).as_deref(), Some("argument 1"));
+        assert_eq!(place(&["addrd", "list", "a b", "--tls-key", "key.pem"]), None);
     }
 
     #[test]

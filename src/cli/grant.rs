@@ -3,9 +3,9 @@
 
 use super::fault::Fault;
 use super::find;
-use addrd_client::Client;
-use addrd_protocol::message::{Grant, PrincipalUpdate, Verb, Verbs};
-use addrd_protocol::{ProjectId, Text};
+use addrd_client::{Client, Error};
+use addrd_protocol::message::{Failure, Grant, PrincipalUpdate, Verb, Verbs};
+use addrd_protocol::{ProjectId, Status, Text};
 use std::str::FromStr;
 
 /// What stands for all projects.
@@ -87,6 +87,14 @@ async fn project_of(client: &Client, text: &str) -> Result<ProjectId, Fault> {
     }
     match client.project_get(Some(find::name(text)?)).await {
         Ok(project) => Ok(project.project_id),
+        // Who may administer need not be let read.
+        Err(Error::Refused(failure)) if failure.status == Status::NOT_ALLOWED => {
+            let what = format!(
+                "finding the project \"{text}\" by its name needs the verb read for all projects: write its id instead"
+            );
+            let message = Text::new(&what).unwrap_or_default();
+            Err(Error::Refused(Box::new(Failure { message, ..*failure })).into())
+        }
         Err(error) => {
             let all = client.projects(None);
             let found =

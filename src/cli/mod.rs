@@ -29,6 +29,8 @@ mod new_holder;
 mod outlook;
 mod output;
 mod owner;
+#[cfg(test)]
+mod pages;
 mod pin;
 mod pool;
 mod port;

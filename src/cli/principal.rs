@@ -4,11 +4,12 @@ use super::fault::Fault;
 use super::grant::{self, Given};
 use super::network::{self, text};
 use super::session::Session;
-use super::{ask, find};
+use super::{ask, duration, find, token};
 use addrd_client::Client;
 use addrd_protocol::id::NAMESPACE;
 use addrd_protocol::message::{Principal as Found, PrincipalCreate, PrincipalUpdate};
 use addrd_protocol::{PrincipalId, Revision, Setting, Status, Text};
+use std::path::PathBuf;
 use uuid::Uuid;
 
 /// Tries to change a principal that others change at the same time.
@@ -22,7 +23,7 @@ pub(crate) enum Principal {
 Examples:
   addrd --server unix:/var/lib/addrd/addrd.sock principal create admin \\
     --grant all:read,allocate,release_own,release_any,manage,administer
-  addrd principal create cni --grant blue-team:read,allocate,release_own@cni
+  addrd principal create cni --grant blue-team:read,allocate,release_own@cni --token-out cni.token --token-life 90d
   addrd principal create web --grant blue-team:read --certificate-name spiffe://example/web
   addrd principal create agent --grant all:read --unix-user 997
 
@@ -72,6 +73,12 @@ pub(crate) struct Create {
     /// Number of a user of the server's machine that is this principal over the Unix socket; may be repeated
     #[arg(long = "unix-user", value_name = "UID")]
     unix_users: Vec<u32>,
+    /// Make a token for it, too, in a file of mode 0600 that must not be there yet
+    #[arg(long, value_name = "FILE")]
+    token_out: Option<PathBuf>,
+    /// How long that token is good for: 12h, 90d [default: until it is revoked]
+    #[arg(long, value_name = "DURATION", value_parser = duration::lease, requires = "token_out")]
+    token_life: Option<u64>,
 }
 
 /// Names a principal.
@@ -196,9 +203,13 @@ async fn create(session: &Session, create: Create) -> Result<(), Fault> {
     if session.is_dry("create this principal", &request)? {
         return Ok(());
     }
-    let made = client.principal_create(request).await?;
+    let mut made = client.principal_create(request).await?;
     if made.repeated {
         session.output.remark("note: it existed already; nothing was changed");
+    }
+    if let Some(path) = &create.token_out {
+        token::make(&client, &made, create.token_life.unwrap_or(0), Some(path)).await?;
+        made = client.principal_get(made.principal_id).await?;
     }
     session.output.one(&made)
 }

@@ -13,12 +13,12 @@ use addrd::limits;
 use addrd::server::{Reload, Server, Sockets, Tls, tell_ready, tell_stopping};
 use addrd::store::{self, history::HistorySettings};
 use addrd::telemetry::log::{self, Log};
-use addrd_client::{Client, Endpoint, Error, Settings};
+use addrd_client::{Client, Endpoint, Error, Settings, TokenSource};
 use addrd_protocol::message::{NetworkCreate, Strategy, SubnetCreate, SubnetKind};
 use addrd_protocol::{NetworkId, Prefix, ProjectId, Setting, Text};
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -191,6 +191,10 @@ pub(crate) fn run(_session: &Session, serve: &Serve) -> Result<(), Fault> {
             http_scheme: if config.secures_http() { "https" } else { "http" },
             is_secured: config.tls.is_on(),
             unix: config.unix_socket_path(),
+            guard: config.authentication.then(|| Guard {
+                lets_in_operator: config.local_operator,
+                token_file: config.operator_token_file.clone(),
+            }),
         };
         tell_clock(&*clock, clock_behind_ms);
         tell_adoption(&engine_told);
@@ -384,6 +388,16 @@ struct Places {
     /// TCP addresses speak TLS.
     is_secured: bool,
     unix: Option<PathBuf>,
+    /// Everybody must show who he is.
+    guard: Option<Guard>,
+}
+
+/// Who is let in before there are principals.
+struct Guard {
+    /// The server's own user and root, over the Unix socket.
+    lets_in_operator: bool,
+    /// Who has the token in this file.
+    token_file: Option<PathBuf>,
 }
 
 impl Places {
@@ -405,15 +419,33 @@ impl Places {
         told.chain(http).collect()
     }
 
+    /// The options by which a command in any directory is let in; `None`: nobody is.
+    fn way_in(&self) -> Option<String> {
+        let first = self.endpoints().into_iter().next();
+        let server = match first {
+            Some(endpoint) if endpoint != Endpoint::default() => format!(" --server {endpoint}"),
+            _ => String::new(),
+        };
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or(path.to_owned());
+        match (&self.guard, &self.unix) {
+            (None, _) => Some(server),
+            (Some(Guard { lets_in_operator: true, .. }), Some(socket)) => {
+                Some(format!(" --server {}", Endpoint::Unix(absolute(socket))))
+            }
+            (Some(Guard { token_file: Some(file), .. }), _) => {
+                Some(format!("{server} --token-file {}", absolute(file).display()))
+            }
+            _ => None,
+        }
+    }
+
     /// What to try next, in words that can be pasted.
     fn hints(&self) -> String {
         let program = std::env::args_os().next();
         let program = program.and_then(|name| name.into_string().ok());
         let program = program.unwrap_or_else(|| "addrd".to_owned());
-        let endpoint = self.endpoints().into_iter().next();
-        let option = match endpoint {
-            Some(endpoint) if endpoint != Endpoint::default() => format!(" --server {endpoint}"),
-            _ => String::new(),
+        let Some(option) = self.way_in() else {
+            return "\nNobody is let in: set unix_socket and local_operator, or operator_token_file.\n".to_owned();
         };
         let metrics = self.http.map(|http| format!("  curl http://{http}/metrics\n"));
         format!(
@@ -434,7 +466,10 @@ async fn make_demo(places: &Places) -> Result<(), Error> {
     // Over the Unix socket, if there is one: there the server's own user is let in.
     let local = places.unix.clone().map(Endpoint::Unix);
     let endpoints = local.map_or_else(|| places.endpoints(), |local| vec![local]);
-    let client = Client::connect(Settings { endpoints, ..Settings::default() }).await?;
+    let guard =
+        places.guard.as_ref().filter(|guard| !guard.lets_in_operator || places.unix.is_none());
+    let token = guard.and_then(|guard| guard.token_file.clone()).map(TokenSource::File);
+    let client = Client::connect(Settings { endpoints, token, ..Settings::default() }).await?;
     let network = network::id_of(ProjectId::DEFAULT, DEMO);
     let create = NetworkCreate {
         name: Text::new(DEMO).ok(),

@@ -32,7 +32,9 @@ impl Session {
 
     /// Settings of this command's client.
     pub(crate) fn settings(&self, sessions: Sessions) -> Result<Settings, Fault> {
-        connect::settings(&self.global, sessions)
+        let settings = connect::settings(&self.global, sessions)?;
+        connect::warn_of_token(&settings);
+        Ok(settings)
     }
 
     /// A client in a session of its own.

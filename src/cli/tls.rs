@@ -137,10 +137,11 @@ impl TlsOptions {
     }
 }
 
-/// A key in the place of its file's name must be shown to nobody, and not be kept in a context.
-fn must_be_path(path: &Path) -> Result<(), Fault> {
+/// A key or token in the place of its file's name must be shown to nobody, and not be kept in a context.
+pub(crate) fn must_be_path(path: &Path) -> Result<(), Fault> {
     if looks_secret(&path.to_string_lossy()) {
-        let what = "an option of TLS has the contents of a file: it takes the path of the file";
+        let what =
+            "an option has the contents of a file (not shown): it takes the path of the file";
         return Err(Fault::Usage(what.to_owned()));
     }
     Ok(())

@@ -190,7 +190,7 @@ fn too_many(principal: &str, tokens: &[TokenShown]) -> Fault {
 
 /// Makes a token and gives it to a principal. A file has it before the server knows of it, so that no token is
 /// good that nobody has.
-async fn make(
+pub(crate) async fn make(
     client: &Client,
     principal: &Principal,
     life_ms: u64,

@@ -1,5 +1,6 @@
 //! What is wrong with a setting, and where it stands. Shows values shortened and escaped.
 
+use addrd_protocol::Token;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -58,10 +59,19 @@ pub fn shown(text: &str) -> String {
     if short.len() < text.len() { format!("{escaped}…") } else { escaped }
 }
 
-/// Whether a text is what stands in a file of keys, and not the name of one.
+/// Whether a text is what stands in a file of keys or of a token, and not the name of one.
 #[must_use]
 pub fn looks_secret(text: &str) -> bool {
-    text.contains("-----") || text.contains("PRIVATE KEY") || text.contains(['\n', '\r'])
+    holds_secret(text) || text.contains(['\n', '\r'])
+}
+
+/// Whether a key or a token can be seen somewhere in a text.
+#[must_use]
+pub fn holds_secret(text: &str) -> bool {
+    let mut words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    text.contains("-----")
+        || text.contains("PRIVATE KEY")
+        || words.any(|word| word.parse::<Token>().is_ok())
 }
 
 impl fmt::Display for Origin {

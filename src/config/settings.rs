@@ -41,7 +41,7 @@ macro_rules! setting {
 pub const SETTINGS: &[SettingInfo] = &[
     setting!("data_directory", "directory of the data; made with mode 0700 if it is not there",
         config.data_directory, text => path(text), value => value.display().to_string()),
-    setting!("listen", "TCP addresses of the protocol; other than loopback needs tls_client_required or insecure",
+    setting!("listen", "TCP addresses of the protocol; other than loopback needs TLS with tls_client_required or authentication, or insecure",
         config.listen, text => parse::list(text, limits::LISTEN_ADDRESSES_MAX, parse::address),
         value => join(value)),
     setting!("unix_socket", "path of the Unix socket, mode 0660; relative to data_directory; empty = none",

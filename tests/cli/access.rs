@@ -368,6 +368,42 @@ fn the_operators_token_is_in_a_file_and_the_socket_can_be_closed_to_him() {
     house.with_token(&other, "network list").fails(5);
 }
 
+#[test]
+fn a_principal_and_its_token_are_made_at_once() {
+    let house = House::new();
+    let file = house.path("admin.token");
+    let line =
+        format!("principal create admin --grant {EVERYTHING} --token-out {}", file.display());
+    let made = house.operator(&format!("{line} --token-life 1d -o json")).json();
+    assert_eq!(made["tokens"].as_array().map(Vec::len), Some(1), "{made}");
+    let left = made["tokens"][0]["time_left_ms"].as_u64();
+    assert!(left.is_some_and(|left| (80_000_000..=86_400_000).contains(&left)), "{made}");
+    house.with_token(&file, "principal list").ok();
+    // Sent again it makes no other token in the same file.
+    let error = house.operator(&line).fails(3);
+    assert!(error.contains("there already"), "{error}");
+    assert_eq!(house.token_id("admin"), made["tokens"][0]["token_id"].as_str().unwrap());
+    house.operator("principal create other --token-life 1d").fails(2);
+    let missing = house.path("nowhere/other.token");
+    let line = format!("principal create other --token-out {}", missing.display());
+    house.operator(&line).fails(2);
+    assert_eq!(house.operator("token list other -q").ok(), "");
+}
+
+#[test]
+fn who_administers_without_reading_names_projects_by_their_ids() {
+    let house = House::new();
+    let made = house.operator("project create blue-team -o json").json();
+    let admin = house.principal("admin", "--grant all:administer");
+    let error = house.with_token(&admin, "principal create cni --grant blue-team:read").fails(5);
+    assert!(error.contains("NOT_ALLOWED") && error.contains("read for all projects"), "{error}");
+    assert!(error.contains("its id"), "{error}");
+    let id = made["project_id"].as_str().unwrap();
+    house.with_token(&admin, &format!("principal create cni --grant {id}:read")).ok();
+    house.operator("principal update admin --add-grant all:read").ok();
+    house.with_token(&admin, "principal update cni --add-grant blue-team:allocate").ok();
+}
+
 /// Commands of the blocks of a page, their paths below a folder.
 fn commands(page: &str, house: &House) -> Vec<String> {
     let blocks = page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());

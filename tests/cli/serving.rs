@@ -3,6 +3,7 @@
 use crate::program::{Server, addrd, program, run};
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::Stdio;
 
 #[test]
@@ -18,6 +19,56 @@ fn a_second_start_finds_what_the_first_left_and_both_end_with_0() {
     second.addrd("network get blue").ok();
     second.addrd("network get demo").fails(4);
     assert_eq!(second.end(Signal::INT).code(), Some(0));
+}
+
+/// The hints of `serve --dev` with more options, each run from another directory than the server's.
+fn follow_hints(folder: &Path, more: &[&str]) {
+    let mut command = program();
+    command.args(["serve", "--dev", "--data", "data", "--listen", "127.0.0.1:0", "--http", ""]);
+    command.args(more).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let hints: Vec<String> = lines
+        .take_while(|line| !line.contains("ctrl-c"))
+        .filter(|line| line.starts_with("  "))
+        .collect();
+    let followed: Vec<_> = hints
+        .iter()
+        .map(|hint| {
+            let mut shell = std::process::Command::new("sh");
+            shell.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+            shell.current_dir("/").stdin(Stdio::null()).args(["-c", hint]);
+            (hint, run(shell))
+        })
+        .collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(followed.len(), 5, "{followed:?}");
+    for (hint, ran) in followed {
+        assert_eq!(ran.code, 0, "{hint}: {ran:?}");
+    }
+}
+
+#[test]
+fn the_hints_work_when_pasted_also_where_everybody_must_show_who_he_is() {
+    let guarded = ["--set", "authentication=true"];
+    for more in [&[][..], &guarded[..]] {
+        let folder = tempfile::tempdir().unwrap();
+        follow_hints(folder.path(), more);
+    }
+    // Nobody is let in but who has the operator's token.
+    let folder = tempfile::tempdir().unwrap();
+    let token = format!("addrd_00000000000000aa_{}", "7b".repeat(32));
+    std::fs::write(folder.path().join("operator.token"), token).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(folder.path().join("operator.token"), mode).unwrap();
+    for place in ["local_operator=false", "unix_socket="] {
+        let more = ["--set", "operator_token_file=operator.token", "--set", place];
+        let data = tempfile::tempdir().unwrap();
+        std::fs::copy(folder.path().join("operator.token"), data.path().join("operator.token"))
+            .unwrap();
+        follow_hints(data.path(), &[&guarded[..], &more].concat());
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use super::import::{self, Import};
 use super::whole;
+use crate::cli::connect;
 use crate::cli::fault::Fault;
 use crate::cli::serve;
 use crate::cli::session::Session;
@@ -35,7 +36,11 @@ pub(super) fn run(session: &Session, import: &Import, directory: &Path) -> Resul
     };
     let endpoints = vec![Endpoint::Unix(socket)];
     // This server is ours and knows nobody: a token that is for another would be refused.
-    let settings = Settings { endpoints, token: None, ..session.settings(Sessions::Random)? };
+    let settings = Settings {
+        endpoints,
+        token: None,
+        ..connect::settings(&session.global, Sessions::Random)?
+    };
     let made = serve::serve_during(&config, import::import(session, import, settings));
     if made.is_err() || session.global.dry_run {
         // What was refused is of no use; why it was is told first.
