@@ -685,7 +685,10 @@ const _: () = assert!(RING_OPERATIONS_RESERVED < RING_OPERATIONS_MAX);
 const _: () =
     assert!(DRAIN_RECORD_BYTES_MAX + BATCH_ITEM_RECORD_BYTES_MAX < HAND_OVER_RECORD_BYTES_MAX);
 const _: () = assert!(
-    DRAIN_RECORD_BYTES_MAX + PORT_RECORD_BYTES_MAX + ENDED_RECORD_BYTES_MAX + 6 * ASKED_RECORD_BYTES
+    DRAIN_RECORD_BYTES_MAX
+        + PORT_RECORD_BYTES_MAX
+        + ENDED_RECORD_BYTES_MAX
+        + 6 * ASKED_RECORD_BYTES
         < HAND_OVER_RECORD_BYTES_MAX,
     "an operation on a port, and the rests that it takes away, fit behind a drain"
 );

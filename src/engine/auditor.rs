@@ -11,8 +11,7 @@ use crate::feed::Names;
 use crate::journal::BatchError;
 use crate::limits::{
     AUDIT_MARK_MS, AUDIT_MARK_PERCENT, AUDIT_READ_BYTES_MAX, AUDIT_RETRY_MS, AUDIT_STALL_MS,
-    AUDIT_SYNC_MS,
-    HISTORY_GIVE_UP_PERCENT,
+    AUDIT_SYNC_MS, HISTORY_GIVE_UP_PERCENT,
 };
 use crate::model::{Seq, Tick};
 use crate::planted::{Bug, is_planted};
@@ -129,9 +128,7 @@ impl Auditor {
     #[must_use]
     pub fn has_work(&self) -> bool {
         match &self.phase {
-            Phase::Running(running) => {
-                running.mark.position.0 < self.parts.position.get()
-            }
+            Phase::Running(running) => running.mark.position.0 < self.parts.position.get(),
             Phase::Unread(at) => self.parts.clock.tick() >= *at,
         }
     }

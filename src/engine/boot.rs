@@ -196,10 +196,11 @@ const AUDIT_LOCK: &str = "lock";
 
 fn open_audit(settings: AuditSettings) -> Result<AuditStart, BootError> {
     let AuditSettings { directory, audited, bytes_max } = settings;
-    let locked = RealDisk::make_for_group(&directory).and_then(|disk| match disk.lock(AUDIT_LOCK)? {
-        true => Ok(disk),
-        false => Err(std::io::Error::other("another server writes its audit log there")),
-    });
+    let locked =
+        RealDisk::make_for_group(&directory).and_then(|disk| match disk.lock(AUDIT_LOCK)? {
+            true => Ok(disk),
+            false => Err(std::io::Error::other("another server writes its audit log there")),
+        });
     match locked {
         Ok(disk) => Ok(AuditStart { disk: Arc::new(disk), audited, bytes_max }),
         Err(error) => Err(BootError::Audit(directory, error)),

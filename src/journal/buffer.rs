@@ -220,8 +220,16 @@ mod tests {
         buffer.sign(principal);
         buffer.push(&gone(9));
         buffer.close();
-        let expected =
-            [(nobody, 1), (operator, 2), (operator, 3), (operator, 5), (nobody, 7), (nobody, 8), (nobody, 80), (operator, 81)];
+        let expected = [
+            (nobody, 1),
+            (operator, 2),
+            (operator, 3),
+            (operator, 5),
+            (nobody, 7),
+            (nobody, 8),
+            (nobody, 80),
+            (operator, 81),
+        ];
         assert_eq!(read(&buffer)[..8], expected);
         assert_eq!(read(&buffer)[8..], [(principal, 9)]);
     }

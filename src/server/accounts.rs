@@ -405,7 +405,10 @@ mod tests {
         let operator = accounts.open(Payer::Operator, 0);
         // HELLO was one.
         assert_eq!(take(&accounts, &one, 100, 0), 9);
-        assert_eq!(accounts.room(&one, 0), Room { units: 0, reserved: 10, bound: Bound::Principal });
+        assert_eq!(
+            accounts.room(&one, 0),
+            Room { units: 0, reserved: 10, bound: Bound::Principal }
+        );
         assert_eq!(accounts.wait_ns(&one, 1, 0), SECOND / 10);
         assert_eq!(accounts.wait_ns(&one, 5, 0), SECOND / 2);
         assert_eq!(take(&accounts, &other, 100, 0), 9);

@@ -3,9 +3,7 @@
 //!
 //! Source: docs/decisions/0041-rates-and-shares.md.
 
-use crate::limits::{
-    COST_ALL_WORKERS, COST_LIST_OBJECTS, COST_RENDEZVOUS, COST_UNREADABLE_BYTES,
-};
+use crate::limits::{COST_ALL_WORKERS, COST_LIST_OBJECTS, COST_RENDEZVOUS, COST_UNREADABLE_BYTES};
 use addrd_protocol::Opcode;
 use addrd_protocol::message::Request;
 use addrd_protocol::message::list::PAGE_OBJECTS_MAX;

@@ -132,7 +132,11 @@ mod tests {
             // Five are owed, so in six tenths of a second there is one.
             assert_eq!(rate.wait_ns(pace, 1, SECOND), 6 * SECOND / 10);
             rate.spend_down_to(pace, 1, SECOND, 0);
-            assert_eq!(rate.wait_ns(pace, 1, SECOND), 6 * SECOND / 10, "no debt becomes smaller by spending");
+            assert_eq!(
+                rate.wait_ns(pace, 1, SECOND),
+                6 * SECOND / 10,
+                "no debt becomes smaller by spending"
+            );
         });
     }
 

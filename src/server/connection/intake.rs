@@ -240,7 +240,7 @@ impl<D: Decider> Connection<D> {
     }
 
     /// Throws away what is there of a refused frame. True: all of it.
-    fn take_skipped(&mut self) -> bool {
+    pub(super) fn take_skipped(&mut self) -> bool {
         let count = self.skip.min(self.input.unread().len());
         self.input.consume(count);
         self.skip -= count;
@@ -378,7 +378,8 @@ impl<D: Decider> Connection<D> {
             Request::BackupRead(request) => {
                 let block = self.shared.decider.backup_read(request);
                 let result = block.as_ref().map_or_else(|failure| failure.status, |_| Status::OK);
-                let is_begin = block.as_ref().is_ok_and(|block| block.block == 0 && block.wait_ms == 0);
+                let is_begin =
+                    block.as_ref().is_ok_and(|block| block.block == 0 && block.wait_ms == 0);
                 // Of a whole backup its begin is enough.
                 if is_begin || result != Status::OK {
                     self.tell_administration(operation, result);

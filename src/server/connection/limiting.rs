@@ -13,11 +13,11 @@ use super::Connection;
 use super::intake::{address_of, in_use};
 use crate::engine::Route;
 use crate::limits;
-use crate::telemetry::reactors::Count;
 use crate::model::Tick;
+use crate::telemetry::reactors::Count;
 use addrd_protocol::header::REQUEST_HEADER_BYTES;
-use addrd_protocol::{FrameError, Opcode, Status};
 use addrd_protocol::message::{Detail, Failure};
+use addrd_protocol::{FrameError, Opcode, Status};
 use std::time::Duration;
 use tokio::time::Instant;
 
