@@ -149,7 +149,7 @@ pub const SETTINGS: &[SettingInfo] = &[
         config.history_bytes,
         text => parse::automatic_size(text, limits::HISTORY_BYTES_LEAST..=1 << 50),
         value => parse::show_size(value.unwrap_or(0))),
-    setting!("audit", "what is written to the audit log: none, administration (networks, subnets, pools, projects, principals; and what was denied or tried in vain), or all (every allocation and release as well: some 300 bytes each); automatic = administration where authentication is on, else none",
+    setting!("audit", "what is written to the audit log: none, administration (networks, subnets, pools, projects, principals; and what was denied or tried in vain), or all (every allocation and release as well: some 500 bytes each); automatic = administration where authentication is on, else none",
         config.audit, text => parse::choice(text, AUDITS), value => name_of(AUDITS, *value)),
     setting!("audit_directory", "where the audit log lies: audit.log and full ones, JSON lines, mode 0640; relative to data_directory, which others can't look into",
         config.audit_directory, text => path(text), value => value.display().to_string()),

@@ -181,7 +181,7 @@ metrics! {
     AUDIT_MISSED: Counter "addrd_audit_attempts_missed_total" [] "attempts",
         "denied or vain attempts that have no line because there were too many at once", "it rises: somebody tries many things";
     AUDIT_GAP: Counter "addrd_audit_gap_total" [] "hand-overs",
-        "changes that have no lines because they could not be written in time", "it rises: the disk of the audit log is full or too slow";
+        "changes that have no lines because they could not be written in time, or the log was off when they were made", "it rises: the disk of the audit log is full or too slow";
     AUDIT_PAUSED: Gauge "addrd_audit_paused" [] "0 or 1",
         "nothing is written to the audit log for now", "1 for minutes: see the log";
     HISTORY_REACH: Gauge "addrd_history_reach_seconds" [] "seconds",
