@@ -7,6 +7,7 @@ use super::session::Session;
 use super::tls::TlsOptions;
 use super::view::View;
 use super::{ask, network, output};
+use addrd::config::shown;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -214,7 +215,8 @@ fn set(session: &Session, contexts: &mut Contexts, set: Set) -> Result<(), Fault
     tls.tls()?;
     let token_file = session.global.token_file.as_ref().map(std::path::absolute).transpose()?;
     if let Some(path) = &token_file {
-        let told = |error| Fault::Usage(format!("token file {}: {error}", path.display()));
+        let told =
+            |error| Fault::Usage(format!("token file {}: {error}", shown(&path.to_string_lossy())));
         addrd_client::read_token(path).map_err(told)?;
     }
     let kept = Kept {

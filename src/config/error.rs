@@ -1,5 +1,6 @@
 //! What is wrong with a setting, and where it stands. Shows values shortened and escaped.
 
+use addrd_protocol::token::holds_token;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -58,10 +59,13 @@ pub fn shown(text: &str) -> String {
     if short.len() < text.len() { format!("{escaped}…") } else { escaped }
 }
 
-/// Whether a text is what stands in a file of keys, and not the name of one.
+/// Whether a text is what stands in a file of keys or in one of a token, and not the name of one.
 #[must_use]
 pub fn looks_secret(text: &str) -> bool {
-    text.contains("-----") || text.contains("PRIVATE KEY") || text.contains(['\n', '\r'])
+    holds_token(text)
+        || text.contains("-----")
+        || text.contains("PRIVATE KEY")
+        || text.contains(['\n', '\r'])
 }
 
 impl fmt::Display for Origin {
