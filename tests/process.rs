@@ -22,6 +22,8 @@ mod support;
 mod access;
 #[path = "process/backups.rs"]
 mod backups;
+#[path = "process/canary.rs"]
+mod canary;
 #[path = "process/checkers.rs"]
 mod checkers;
 #[path = "process/checkers_of_time.rs"]
