@@ -11,6 +11,7 @@
 //! | `ADDRD_BACKUPS` | backups under load that are restored | 2 |
 //! | `ADDRD_HISTORIES` | histories of which all orders are tried (T10) | 100 |
 //! | `ADDRD_FRAMES` | malformed frames | 100,000 |
+//! | `ADDRD_ISOLATION` | rounds of each worker of two projects side by side | 120 |
 //! | `ADDRD_SECONDS` | seconds of overload | 10 |
 //! | `ADDRD_BINARY` | the program under test | the one that cargo built |
 
@@ -23,6 +24,8 @@ mod access;
 mod auditing;
 #[path = "process/backups.rs"]
 mod backups;
+#[path = "process/canary.rs"]
+mod canary;
 #[path = "process/checkers.rs"]
 mod checkers;
 #[path = "process/checkers_of_time.rs"]
@@ -35,12 +38,16 @@ mod fairness;
 mod fencing;
 #[path = "process/frames.rs"]
 mod frames;
+#[path = "process/guessing.rs"]
+mod guessing;
 #[path = "process/history.rs"]
 mod history;
 #[path = "process/holding.rs"]
 mod holding;
 #[path = "process/hosts.rs"]
 mod hosts;
+#[path = "process/isolation.rs"]
+mod isolation;
 #[path = "process/leasing.rs"]
 mod leasing;
 #[path = "process/levels.rs"]

@@ -2,6 +2,7 @@
 
 use crate::connection::ConnectionError;
 use crate::tls::Tls;
+use addrd_protocol::token::holds_token;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -90,6 +91,10 @@ impl FromStr for Endpoint {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
+        if holds_token(text) {
+            // One in the place of a server is shown to nobody, and no name server is asked for it.
+            return Err(EndpointError { text: "(not shown)".to_owned() });
+        }
         let error = || EndpointError { text: text.to_owned() };
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.is_empty() { Err(error()) } else { Ok(Self::Unix(path.into())) };

@@ -3,6 +3,7 @@
 
 use crate::error::Error;
 use addrd_protocol::Token;
+use addrd_protocol::token::holds_token;
 use std::fmt;
 use std::io;
 use std::io::Read;
@@ -16,7 +17,7 @@ const FILE_BYTES_MAX: u64 = 256;
 const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
 /// What shows the server who the client is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum TokenSource {
     /// This one.
     Fixed(Token),
@@ -32,10 +33,21 @@ pub enum TokenFileError {
     Io(io::Error),
     /// It is a directory, a pipe, or the like.
     NoFile,
+    /// Its name is a token itself, or looks so: then it is shown to nobody.
+    Token,
     /// Everybody can read it.
     Open,
     /// There is no token in it.
     NoToken,
+}
+
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(token) => write!(f, "Fixed({token:?})"),
+            Self::File(path) => write!(f, "File({})", shown(path)),
+        }
+    }
 }
 
 impl TokenSource {
@@ -48,12 +60,12 @@ impl TokenSource {
             Self::Fixed(token) => return Ok(token.clone()),
             Self::File(path) => path.clone(),
         };
-        let name = path.display().to_string();
-        if name.trim().parse::<Token>().is_ok() {
+        if path.display().to_string().trim().parse::<Token>().is_ok() {
             let what =
                 "token file: that is a token itself (not shown); the path of its file is expected";
             return Err(Error::Settings(what.to_owned()));
         }
+        let name = shown(&path);
         let read = tokio::task::spawn_blocking(move || read_token(&path)).await;
         let failed =
             |what: &dyn fmt::Display| Error::Settings(format!("token file {name}: {what}"));
@@ -61,11 +73,20 @@ impl TokenSource {
     }
 }
 
+/// The name of a file of tokens for people; not shown if it may be a token.
+fn shown(path: &Path) -> String {
+    let name = path.display().to_string();
+    if holds_token(&name) { "(not shown)".to_owned() } else { name }
+}
+
 /// Reads the token in a file.
 ///
 /// # Errors
 /// [`TokenFileError`]; it shows nothing of what the file holds.
 pub fn read_token(path: &Path) -> Result<Token, TokenFileError> {
+    if holds_token(&path.to_string_lossy()) {
+        return Err(TokenFileError::Token);
+    }
     let options = std::fs::OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path);
     let file = options.map_err(TokenFileError::Io)?;
     let about = file.metadata().map_err(TokenFileError::Io)?;
@@ -89,6 +110,7 @@ impl fmt::Display for TokenFileError {
         match self {
             Self::Io(error) => write!(f, "it can't be read: {error}"),
             Self::NoFile => f.write_str("it is no regular file"),
+            Self::Token => f.write_str("this is a token: the path of a file with it is expected"),
             Self::Open => f.write_str("everybody can read it: chmod 600 it, and change the token"),
             Self::NoToken => f.write_str("there is no token in it: addrd token create makes one"),
         }
@@ -96,3 +118,19 @@ impl fmt::Display for TokenFileError {
 }
 
 impl std::error::Error for TokenFileError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use addrd_protocol::TokenId;
+
+    #[tokio::test]
+    async fn a_token_in_the_place_of_its_file_is_shown_to_nobody() {
+        let token = Token::new(TokenId(7), [0xc4; 32]).reveal();
+        let secret = &token[30..];
+        let read = TokenSource::File(token.clone().into()).read().await;
+        let told = read.expect_err("no file has that name").to_string();
+        assert!(told.contains("is a token") && !told.contains(secret), "{told}");
+        assert!(!format!("{:?}", TokenSource::File(token.clone().into())).contains(secret));
+    }
+}

@@ -12,6 +12,9 @@ pub const SECRET_BYTES: usize = 32;
 /// What a token starts with, so that whoever finds one knows what it is.
 const PREFIX: &str = "addrd_";
 
+/// Hex digits of the id.
+const ID_DIGITS: usize = 16;
+
 /// What its owner keeps: `addrd_`, 16 hex digits of the id, `_`, 64 hex digits of the secret.
 ///
 /// Shape: `Debug` shows the id alone; the text is given by [`Token::reveal`] and nothing else. JSON has the text, as
@@ -45,6 +48,21 @@ impl Token {
     pub fn reveal(&self) -> String {
         format!("{PREFIX}{}_{}", self.id, hex(&self.secret))
     }
+}
+
+/// Whether a text holds a token, or as much of one as could be its secret: so that what stands in the place of a file's
+/// name by mistake is shown to nobody.
+#[must_use]
+pub fn holds_token(text: &str) -> bool {
+    let is_hex = |byte: &u8| byte.is_ascii_hexdigit();
+    let starts = |rest: &str| {
+        let rest = rest.as_bytes().get(PREFIX.len()..).unwrap_or_default();
+        rest.get(..ID_DIGITS).is_some_and(|id| id.iter().all(is_hex))
+            && rest.get(ID_DIGITS) == Some(&b'_')
+    };
+    let mut found = text.match_indices(PREFIX).filter_map(|(at, _)| text.get(at..));
+    let secrets = text.as_bytes().chunk_by(|one, other| is_hex(one) && is_hex(other));
+    found.any(starts) || secrets.into_iter().any(|run| run.len() >= 2 * SECRET_BYTES)
 }
 
 impl FromStr for Token {
@@ -142,6 +160,20 @@ mod tests {
         assert!(text.starts_with("addrd_000000000000feed_a7a7"));
         assert_eq!(text.parse(), Ok(token.clone()));
         assert!(!format!("{token:?} {:?}", TokenHash([0xa7; 32])).contains("a7"));
+    }
+
+    #[test]
+    fn a_token_is_recognized_wherever_it_stands() {
+        let text = Token::new(TokenId(1), [0x7e; SECRET_BYTES]).reveal();
+        let (start, secret) = (&text[..30], &text[23..]);
+        for holds in [&text, &format!("'{text}'\n"), &format!("/etc/{text}.token"), start, secret] {
+            assert!(holds_token(holds), "{holds}");
+        }
+        for not in
+            ["", "addrd_", "/etc/addrd_tokens/cni.token", "addrd_00000000000000zz_", &secret[1..]]
+        {
+            assert!(!holds_token(not), "{not}");
+        }
     }
 
     #[test]

@@ -58,16 +58,13 @@ impl Actor {
     }
 }
 
-/// For log lines: id and name of a principal.
+/// For log lines: the id of a principal. Its name is a text that somebody gave it, and in no line.
 impl std::fmt::Display for Actor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Anybody => f.write_str("anybody"),
             Self::Operator => f.write_str("operator"),
-            Self::Principal(known) => {
-                write!(f, "{}", known.id)?;
-                known.name.as_ref().map_or(Ok(()), |name| write!(f, " {name}"))
-            }
+            Self::Principal(known) => write!(f, "principal {}", known.id),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::session::Session;
 use super::tls::{TlsOptions, must_be_path};
 use super::view::View;
 use super::{ask, network, output};
+use addrd::config::shown;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -216,7 +217,8 @@ fn set(session: &Session, contexts: &mut Contexts, set: Set) -> Result<(), Fault
     given.map_or(Ok(()), |path| must_be_path(path))?;
     let token_file = session.global.token_file.as_ref().map(std::path::absolute).transpose()?;
     if let Some(path) = &token_file {
-        let told = |error| Fault::Usage(format!("token file {}: {error}", path.display()));
+        let told =
+            |error| Fault::Usage(format!("token file {}: {error}", shown(&path.to_string_lossy())));
         addrd_client::read_token(path).map_err(told)?;
     }
     let kept = Kept {

@@ -1,6 +1,6 @@
 //! What is wrong with a setting, and where it stands. Shows values shortened and escaped.
 
-use addrd_protocol::Token;
+use addrd_protocol::token::holds_token;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -68,10 +68,7 @@ pub fn looks_secret(text: &str) -> bool {
 /// Whether a key or a token can be seen somewhere in a text.
 #[must_use]
 pub fn holds_secret(text: &str) -> bool {
-    let mut words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-    text.contains("-----")
-        || text.contains("PRIVATE KEY")
-        || words.any(|word| word.parse::<Token>().is_ok())
+    text.contains("-----") || text.contains("PRIVATE KEY") || holds_token(text)
 }
 
 impl fmt::Display for Origin {

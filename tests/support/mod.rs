@@ -14,9 +14,11 @@ pub(crate) mod line;
 pub(crate) mod network;
 pub(crate) mod operation;
 pub(crate) mod pump;
+pub(crate) mod recorded;
 pub(crate) mod seed;
 pub(crate) mod server;
 pub(crate) mod state;
+pub(crate) mod tenants;
 pub(crate) mod terms;
 pub(crate) mod workload;
 
