@@ -23,6 +23,12 @@ async fn ends(connection: &mut Connection<Transport>) {
     soon("the end", connection.receive()).await.expect_err("nothing more");
 }
 
+/// Time since the Unix epoch.
+#[expect(clippy::disallowed_methods, reason = "terms of certificates are of the wall clock")]
+fn wall_clock() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that is right")
+}
+
 fn both(one: &Authority, other: &Authority) -> String {
     format!("{}{}", one.pem(), other.pem())
 }
@@ -60,15 +66,13 @@ fn who_was_let_in_by_a_certificate_that_runs_out_is_told_when_it_does() {
     run(LIMIT, async {
         let house = House::mutual();
         let server = house.site.start().await;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that is right");
         // Time enough for a handshake on a machine that is busy.
-        let end = now + Duration::from_secs(8);
+        let end = wall_clock() + Duration::from_secs(8);
         let short = house.authority.client_until(WEB, end);
         let mut ending = kept(&house, &house.authority.tls(Some(&short))).await;
         let mut stays = kept(&house, &house.good()).await;
         ends(&mut ending).await;
-        let over = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that is right");
-        assert!(over.as_secs() > end.as_secs(), "a term holds to the end of its last second");
+        assert!(wall_clock().as_secs() > end.as_secs(), "a term holds to its last second's end");
         ping(&mut stays, 2).await;
         house.shows("addrd_connections_ended_total{reason=\"access_ended\"}", 1.0).await;
         server.stop().await;
