@@ -99,6 +99,13 @@ pub struct Engine {
     pub(super) inner: Arc<Inner>,
 }
 
+/// How many were active in the last second.
+#[derive(Debug, Default)]
+pub(super) struct Active {
+    connections: Level,
+    principals: Level,
+}
+
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) doors: Vec<Door>,
@@ -110,8 +117,7 @@ pub(super) struct Inner {
     pub(super) folded: Arc<DurableMark>,
     pub(super) pressure: Arc<Pressure>,
     pub(super) memory_records_max: u64,
-    pub(super) active: Level,
-    pub(super) active_principals: Level,
+    pub(super) active: Active,
     pub(super) adoption: Arc<Level>,
     pub(super) access: Arc<AccessDesk>,
     pub(super) backups: Arc<BackupDesk>,
@@ -201,14 +207,14 @@ impl Engine {
     /// shares past half of a ring.
     #[must_use]
     pub fn active(&self) -> &Level {
-        &self.inner.active
+        &self.inner.active.connections
     }
 
     /// Principals, or peers of whom nobody knows who they are, that were active in the last second, kept by the
     /// server: likewise.
     #[must_use]
     pub fn active_principals(&self) -> &Level {
-        &self.inner.active_principals
+        &self.inner.active.principals
     }
 
     /// Where backups are fetched.
@@ -328,7 +334,7 @@ impl Engine {
             if self.is_greedy(&parcel, &door.ring) {
                 return push_reserved(parcel, push, "principal_share");
             }
-            if parcel.outstanding > share(&door.ring, &self.inner.active) {
+            if parcel.outstanding > share(&door.ring, &self.inner.active.connections) {
                 return Err(rejected(parcel.operations, "ring_share"));
             }
         }
@@ -392,7 +398,7 @@ impl Engine {
 
     /// Whether the principal has more under way than its share of a ring.
     fn is_greedy<T>(&self, parcel: &Parcel, ring: &Producer<T>) -> bool {
-        parcel.principal_outstanding > share(ring, &self.inner.active_principals)
+        parcel.principal_outstanding > share(ring, &self.inner.active.principals)
     }
 }
 

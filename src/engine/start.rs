@@ -12,7 +12,7 @@ use super::feed::{Feed, FeedBounds};
 use super::feeder::Feeder;
 use super::figures::{CommitterFigures, CommitterFiguresReader};
 use super::fold::{Fold, FoldParts};
-use super::handle::{Engine, Identity, Inner};
+use super::handle::{Active, Engine, Identity, Inner};
 use super::historian::{Historian, HistorianParts};
 use super::history::{HistoryDesk, Librarian};
 use super::pressure::Pressure;
@@ -222,8 +222,7 @@ pub fn start(mut start: Start) -> std::io::Result<Running> {
             folded,
             pressure: shared.pressure,
             memory_records_max: start.memory_records_max,
-            active: Level::new(0),
-            active_principals: Level::new(0),
+            active: Active::default(),
             adoption: shared.adoption,
             access: shared.access,
             backups,

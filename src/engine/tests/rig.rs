@@ -5,11 +5,11 @@ use super::*;
 use crate::allocator::{At, Catalogue, Shard, ShardSettings, apply_spanning};
 use crate::engine::crew::Crew;
 use crate::engine::figures::{CommitterFigures, WorkerSnapshot};
-use crate::engine::handle::Inner;
+use crate::engine::handle::{Active, Inner};
 use crate::engine::sequencer::Sequencer;
 use crate::engine::worker::{Shared, Worker};
 use crate::journal::RecordBuffer;
-use addrd_sync::{Level, doorbell};
+use addrd_sync::doorbell;
 
 /// A journal that keeps counts and nothing else.
 #[derive(Debug)]
@@ -85,8 +85,7 @@ impl Rig {
                 folded: Arc::new(DurableMark::new(0)),
                 pressure: Arc::clone(&shared.pressure),
                 memory_records_max: 1 << 20,
-                active: Level::new(0),
-                active_principals: Level::new(0),
+                active: Active::default(),
                 backups: Arc::new(BackupDesk::new(doorbell().0, Arc::clone(&shared.clock))),
                 history: crate::engine::HistoryDesk::idle(&shared.clock),
                 audit: Arc::default(),

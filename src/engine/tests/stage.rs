@@ -8,7 +8,7 @@ use crate::engine::auditor::{Auditor, AuditorParts};
 use crate::engine::crew::Crew;
 use crate::engine::feed::{Feed, FeedBounds};
 use crate::engine::fold::{Fold, FoldParts};
-use crate::engine::handle::Inner;
+use crate::engine::handle::{Active, Inner};
 use crate::engine::historian::{Historian, HistorianParts};
 use crate::engine::sequencer::{Agenda, Borrowing, Lent, Sequencer, loan};
 use crate::engine::worker::{Shared, Work, Worker};
@@ -159,8 +159,7 @@ impl Stage {
                 folded,
                 pressure: shared.pressure,
                 memory_records_max: 1 << 20,
-                active: Level::new(1),
-                active_principals: Level::new(1),
+                active: Active::default(),
                 adoption: shared.adoption,
                 access: shared.access,
                 worker_figures: crew.figures,
