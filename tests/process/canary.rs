@@ -343,6 +343,21 @@ async fn refused(
     said
 }
 
+/// A token where the command line takes the path of a file, or a server.
+async fn commands_hide(folder: &Path, reveal: &str, secrets: &[String]) {
+    for words in [
+        &["server", "status", "--token-file", reveal][..],
+        &["server", "status", "--server", reveal],
+        &["context", "set", "bad", "--server", "127.0.0.1:1", "--token-file", reveal],
+    ] {
+        let mut command = addrd();
+        command.args(words).env("XDG_CONFIG_HOME", folder);
+        let (made, said) = output(command).await;
+        assert!(!made.status.success(), "{said}");
+        must_hide(&said, secrets, &format!("{words:.10?}"));
+    }
+}
+
 #[test]
 fn a_secret_in_a_wrong_place_is_shown_to_nobody() {
     run(LIMIT, async {
@@ -400,17 +415,7 @@ fn a_secret_in_a_wrong_place_is_shown_to_nobody() {
         let variable = Some(("ADDRD_OPERATOR_TOKEN_FILE", &*reveal));
         let said = refused(folder.path(), "", &[], variable).await;
         must_hide(&said, &secrets, "an error of the environment");
-        for words in [
-            &["server", "status", "--token-file", &*reveal][..],
-            &["server", "status", "--server", &*reveal],
-            &["context", "set", "bad", "--server", "127.0.0.1:1", "--token-file", &*reveal],
-        ] {
-            let mut command = addrd();
-            command.args(words).env("XDG_CONFIG_HOME", folder.path());
-            let (made, said) = output(command).await;
-            assert!(!made.status.success(), "{said}");
-            must_hide(&said, &secrets, &format!("{words:.10?}"));
-        }
+        commands_hide(folder.path(), &reveal, &secrets).await;
         let bad = TokenSource::File(at("bad.token")).read().await;
         assert!(
             matches!(&bad, Err(Error::Settings(told)) if !told.contains("canary-addrd")),

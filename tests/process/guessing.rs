@@ -16,6 +16,7 @@ use addrd_client::protocol::message::{ProjectCreate, Quotas, Request};
 use addrd_client::protocol::{NetworkId, Opcode, ProjectId, Status};
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 const LIMIT: Duration = Duration::from_secs(300);
@@ -339,7 +340,8 @@ fn guessed_ids_are_answered_as_those_that_nobody_has() {
         let mut asking = Asking::open(site.listen(), &ann.token, &heard).await;
         let mut listing = Asking::open(site.listen(), &bob.token, &own).await;
         let before = listed(&mut listing, bob.project).await;
-        let beside = tokio::spawn(work(his.clone()));
+        let mut beside = JoinSet::new();
+        beside.spawn(work(his.clone()));
 
         let mut asks = 0;
         let ways =
@@ -363,9 +365,8 @@ fn guessed_ids_are_answered_as_those_that_nobody_has() {
         let found = heard.of(canary("bob", "").as_bytes());
         assert!(found.is_empty(), "{} times:\n{}", found.len(), found.join("\n"));
         asks += names_and_numbers(&mut asking, ann.project, &job).await;
-        assert!(!beside.is_finished(), "who worked beside was disturbed");
-        beside.abort();
-        let _ = beside.await;
+        assert!(beside.try_join_next().is_none(), "who worked beside was disturbed");
+        beside.shutdown().await;
         release_all(&his).await;
         say(&format!("{asks} requests, {} bytes of answers", heard.len()));
         let after = listed(&mut listing, bob.project).await;
