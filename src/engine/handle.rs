@@ -330,11 +330,13 @@ impl Engine {
             return Err(rejected(parcel.operations, "workers"));
         };
         let push = |parcel, class| push_parcel(door, parcel, class);
-        if door.ring.is_past_half() && !is_planted(Bug::ShareIgnored) {
+        if !is_planted(Bug::ShareIgnored) {
             if self.is_greedy(&parcel, &door.ring) {
                 return push_reserved(parcel, push, "principal_share");
             }
-            if parcel.outstanding > share(&door.ring, &self.inner.active.connections) {
+            if door.ring.is_past_half()
+                && parcel.outstanding > share(&door.ring, &self.inner.active.connections)
+            {
                 return Err(rejected(parcel.operations, "ring_share"));
             }
         }
@@ -346,7 +348,8 @@ impl Engine {
     fn submit_to_sequencer(&self, parcel: Parcel) -> Result<(), Rejected> {
         let ring = &self.inner.sequencer;
         let push = |parcel, class| self.push_to_sequencer(parcel, class);
-        if ring.is_past_half() && self.is_greedy(&parcel, ring) {
+        let share = share(ring, &self.inner.active.principals);
+        if ring.is_past_half() && parcel.principal_outstanding > share {
             return push_reserved(parcel, push, "principal_share");
         }
         push(parcel, Class::Ordinary)
@@ -368,8 +371,7 @@ impl Engine {
     }
 
     fn submit_gathered(&self, parcel: Parcel) -> Result<(), Rejected> {
-        let is_full = |door: &Door| door.ring.is_past_half() && self.is_greedy(&parcel, &door.ring);
-        let is_greedy = self.inner.doors.iter().any(is_full);
+        let is_greedy = self.inner.doors.iter().any(|door| self.is_greedy(&parcel, &door.ring));
         let mut operations = parcel.operations.into_iter();
         while let Some(operation) = operations.next() {
             let copy = operation.clone();
@@ -397,8 +399,15 @@ impl Engine {
     }
 
     /// Whether the principal has more under way than its share of a ring.
+    ///
+    /// Long before a ring is full, whoever stands behind waits for all of it: so where others are active too, shares are
+    /// of what is worth waiting for.
     fn is_greedy<T>(&self, parcel: &Parcel, ring: &Producer<T>) -> bool {
-        parcel.principal_outstanding > share(ring, &self.inner.active.principals)
+        let (waits, active) = (parcel.principal_outstanding, &self.inner.active.principals);
+        let others = active.get() > 1 && ring.operations() > limits::FAIR_OPERATIONS;
+        let fair = u64::from(limits::FAIR_OPERATIONS) / active.get().max(1);
+        let fair = fair.max(limits::CONNECTION_OPERATIONS_MAX.into());
+        others && u64::from(waits) > fair || ring.is_past_half() && waits > share(ring, active)
     }
 }
 

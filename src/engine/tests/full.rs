@@ -132,18 +132,19 @@ fn past_half_of_a_ring_every_active_connection_has_its_share() {
 fn past_half_of_a_ring_every_active_principal_has_its_share() {
     let mut still = Still::new();
     still.rig.engine.active().set(1);
-    // A share of 1,024 operations.
-    still.rig.engine.active_principals().set(u64::from(ORDINARY / 1_024));
-    still.principal = 40_000;
+    // A share of 64 operations.
+    still.rig.engine.active_principals().set(u64::from(ORDINARY / 64));
+    still.principal = 0;
     while still.rig.waiting() <= limits::RING_OPERATIONS_MAX / 2 {
         assert_eq!(still.allocate(PARCEL, PARCEL), Ok(()), "below half everybody gets in");
     }
     // Each of its connections has little under way, all of them much.
-    still.principal = 1_025;
+    still.principal = 65;
     assert_eq!(still.allocate(1, 1), Err("principal_share"));
     let renewed = vec![operation(1, 0, Opcode::RENEW_OWNER, renew_owner())];
-    assert_eq!(still.submit(renewed, 1), Err("principal_share"), "nor what goes to every worker");
-    still.principal = 1_024;
+    assert_eq!(still.submit(renewed, 1), Ok(()), "what lets something go on has a part of its own");
+    assert_eq!(still.release(1), Ok(()));
+    still.principal = 64;
     assert_eq!(still.allocate(1, 1), Ok(()));
     still.principal = 0;
     assert_eq!(still.allocate(PARCEL, PARCEL), Ok(()), "who isn't counted is never refused");
@@ -151,6 +152,35 @@ fn past_half_of_a_ring_every_active_principal_has_its_share() {
     still.rig.engine.active_principals().set(1);
     still.principal = 40_000;
     assert_eq!(still.allocate(1, 1), Ok(()));
+    still.principal = 0;
+    still.end();
+}
+
+/// Whoever stands behind waits for all that is in front: so with others beside it a principal has its share of far less
+/// than half of a ring, but always as much as one connection may have.
+#[test]
+fn a_principal_that_is_not_alone_has_its_share_of_what_is_worth_waiting_for() {
+    let mut still = Still::new();
+    still.rig.engine.active_principals().set(2);
+    still.principal = 40_000;
+    assert_eq!(still.allocate(PARCEL, PARCEL), Ok(()), "nobody waits yet");
+    while still.rig.waiting() <= limits::FAIR_OPERATIONS {
+        assert_eq!(still.allocate(PARCEL, PARCEL), Ok(()));
+    }
+    let share = limits::FAIR_OPERATIONS / 2;
+    still.principal = share + 1;
+    assert_eq!(still.allocate(1, 1), Err("principal_share"));
+    assert_eq!(still.release(1), Ok(()));
+    still.principal = share;
+    assert_eq!(still.allocate(1, 1), Ok(()));
+    still.rig.engine.active_principals().set(1_000);
+    still.principal = limits::CONNECTION_OPERATIONS_MAX;
+    assert_eq!(still.allocate(1, 1), Ok(()));
+    still.principal += 1;
+    assert_eq!(still.allocate(1, 1), Err("principal_share"));
+    still.rig.engine.active_principals().set(1);
+    still.principal = 40_000;
+    assert_eq!(still.allocate(1, 1), Ok(()), "alone one may have all of it");
     still.principal = 0;
     still.end();
 }
