@@ -16,13 +16,15 @@ mod mailbox;
 mod operators;
 mod origin;
 mod reading;
+#[cfg(any(test, fuzzing))]
+pub mod rehearsal;
 mod sessions;
 mod shared;
 #[cfg(test)]
 mod simulation;
 mod sockets;
 mod supervisor;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod testing;
 #[cfg(test)]
 mod tests;
