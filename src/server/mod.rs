@@ -18,6 +18,8 @@ mod mailbox;
 mod operators;
 mod origin;
 mod reading;
+#[cfg(any(test, fuzzing))]
+pub mod rehearsal;
 mod sessions;
 mod shared;
 #[cfg(test)]
@@ -25,7 +27,7 @@ mod simulation;
 mod sockets;
 mod strangers;
 mod supervisor;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod testing;
 #[cfg(test)]
 mod tests;

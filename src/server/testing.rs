@@ -1,5 +1,5 @@
 //! A decider that answers when told to, and a peer that speaks frames over a pipe: for the tests of
-//! this room.
+//! this room, and for rehearsals of whole connections.
 
 use super::access::Doorkeeper;
 use super::admission::Peer as PeerAddress;
@@ -22,7 +22,7 @@ use addrd_protocol::message::{
     Allocate, BackupBlock, BackupRead, Failure, GoAway, Hello, Ping, Release, Reply, Request,
     RequestHeader, Target,
 };
-use addrd_protocol::{Instance, Slot, Status};
+use addrd_protocol::{Instance, Opcode, Slot, Status};
 use addrd_sync::{Depth, Level};
 use bytes::{Bytes, BytesMut};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -57,6 +57,7 @@ struct State {
     reply_bytes: usize,
     parcels: Vec<(Route, Parcel)>,
     seen: Vec<(Route, u64)>,
+    asked: Vec<(Opcode, ProjectId)>,
 }
 
 pub(super) const SERVER_ID: ServerId = ServerId::from_u128(0x5e);
@@ -144,6 +145,16 @@ impl FakeDecider {
         self.state().seen.clone()
     }
 
+    /// Operation and project of what came since it was asked last.
+    pub(super) fn take_asked(&self) -> Vec<(Opcode, ProjectId)> {
+        std::mem::take(&mut self.state().asked)
+    }
+
+    /// Keeps every operation from now on, or none.
+    pub(super) fn hold(&self, is_holding: bool) {
+        self.state().is_holding = is_holding;
+    }
+
     /// Operations that are kept.
     pub(super) fn held(&self) -> usize {
         self.state().parcels.iter().map(|(_, parcel)| parcel.operations.len()).sum()
@@ -207,9 +218,10 @@ impl Decider for FakeDecider {
         let rest = parcel.operations.split_off(room);
         for operation in &parcel.operations {
             state.seen.push((to, operation.request_id));
+            state.asked.push((operation.opcode, operation.scope.project));
         }
         let (is_holding, reply_bytes) = (state.is_holding, state.reply_bytes);
-        if is_holding {
+        if is_holding && room > 0 {
             state.parcels.push((to, parcel));
         } else if room > 0 {
             drop(state);
@@ -289,7 +301,7 @@ impl Decider for FakeDecider {
 pub(super) struct Stage {
     pub(super) decider: FakeDecider,
     pub(super) shared: Arc<Shared<FakeDecider>>,
-    tasks: TaskTracker,
+    pub(super) tasks: TaskTracker,
 }
 
 impl Stage {
