@@ -13,6 +13,7 @@ use super::feeder::Feeder;
 use super::figures::{CommitterFigures, CommitterFiguresReader};
 use super::fold::{Fold, FoldParts};
 use super::handle::{Active, Engine, Identity, Inner};
+use super::handover::HandOver;
 use super::historian::{Historian, HistorianParts};
 use super::history::{HistoryDesk, Librarian};
 use super::pressure::Pressure;
@@ -25,7 +26,7 @@ use crate::journal::BatchSealer;
 use crate::model::Incarnation;
 use crate::store::history::{HistorySettings, Looker, Shelf};
 use crate::store::{Checkpointer, Disk, Journal};
-use addrd_sync::{Doorbell, DurableMark, Flag, Level, Waiter, doorbell};
+use addrd_sync::{Consumer, Doorbell, DurableMark, Flag, Level, Waiter, doorbell};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -174,13 +175,13 @@ pub fn start(mut start: Start) -> std::io::Result<Running> {
         hire_feeder(&shared, start.identity.incarnation, &start.checkpointer);
     let kept = Arc::new(DurableMark::new(if start.history.is_some() { 0 } else { u64::MAX }));
     let (history, keepers) = hire_keepers(&start, &shared, &folded, &kept);
-    let audited = Arc::new(DurableMark::new(0));
+    let audited = Arc::new(DurableMark::new(if start.audit.is_some() { 0 } else { u64::MAX }));
     let (auditor, auditor_reader) = hire_auditor(&mut start, &shared, &folded, &audited).unzip();
     let crew = Crew::hire(&shared, start.shards, start.catalogue);
     let (fold_figures, fold_reader) = CommitterFigures::new();
     let (fold_bell, fold_waiter) = doorbell();
     let backups = Arc::new(BackupDesk::new(fold_bell.clone(), Arc::clone(&shared.clock)));
-    let mut fold = Fold::new(FoldParts {
+    let fold = Fold::new(FoldParts {
         checkpointer: start.checkpointer,
         disk: Arc::clone(&start.disk),
         directory: start.directory,
@@ -192,25 +193,12 @@ pub fn start(mut start: Start) -> std::io::Result<Running> {
         figures: fold_figures,
         backups: Arc::clone(&backups),
     })
-    .behind(kept);
-    if auditor.is_some() {
-        fold = fold.behind(audited);
-    }
-    let (committer_figures, committer_reader) = CommitterFigures::new();
-    let bells = crew.bells();
-    let committer = Committer::new(CommitterParts {
-        intake: crew.hand_overs,
-        journal: start.journal,
-        sealer: start.sealer,
-        marks: crew.marks,
-        position: Arc::clone(&shared.position),
-        folded: Arc::clone(&folded),
-        pressure: Arc::clone(&shared.pressure),
-        clock: Arc::clone(&shared.clock),
-        feed: Arc::clone(feeder.feed()),
-        bells,
-        figures: committer_figures,
-    });
+    .behind(kept)
+    .behind(audited);
+    let hand_overs = (crew.bells(), crew.hand_overs, crew.marks);
+    let journal = (start.journal, start.sealer);
+    let (committer, committer_reader) =
+        hire_committer((&shared, &folded), hand_overs, journal, feeder.feed());
     let engine = Engine {
         inner: Arc::new(Inner {
             doors: crew.doors,
@@ -265,6 +253,30 @@ fn shared_of(start: &Start, audit_bell: Doorbell) -> (Shared, Waiter) {
         },
     };
     (shared, waiter)
+}
+
+/// Who writes the journal, over hand-overs, and marks and bells of those who make them.
+fn hire_committer(
+    (shared, folded): (&Shared, &Arc<DurableMark>),
+    (bells, intake, marks): (Vec<Doorbell>, Consumer<HandOver>, Vec<Arc<DurableMark>>),
+    (journal, sealer): (Box<dyn Journal>, BatchSealer),
+    feed: &Arc<Feed>,
+) -> (Committer, CommitterFiguresReader) {
+    let (figures, reader) = CommitterFigures::new();
+    let committer = Committer::new(CommitterParts {
+        intake,
+        journal,
+        sealer,
+        marks,
+        position: Arc::clone(&shared.position),
+        folded: Arc::clone(folded),
+        pressure: Arc::clone(&shared.pressure),
+        clock: Arc::clone(&shared.clock),
+        feed: Arc::clone(feed),
+        bells,
+        figures,
+    });
+    (committer, reader)
 }
 
 /// The feeder and what wakes it, with the feed that nobody watches yet.

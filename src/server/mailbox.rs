@@ -89,6 +89,8 @@ mod tests {
         let orders = mailbox.orders();
         orders.close(GoAwayReason::Shutdown);
         orders.close(GoAwayReason::SessionReplaced);
+        // By who it is, and by its certificate.
+        orders.close(GoAwayReason::AccessEnded);
         orders.close(GoAwayReason::AccessEnded);
         for _ in 0..CONNECTION_OPERATIONS_MAX {
             mailbox.deliver(Bytes::from_static(b"x"), 1, Stages::default());

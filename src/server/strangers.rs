@@ -120,6 +120,16 @@ mod tests {
     }
 
     #[test]
+    fn a_bounded_number_of_places_is_taken_by_those_who_wait() {
+        let (strangers, start) = (Strangers::new(3), Instant::now());
+        let place = || Payer::User(1);
+        let waiting = (0..1_000).filter(|_| !strangers.refused(place(), start).is_zero()).count();
+        assert_eq!(waiting, limits::STRANGER_DELAYS_MAX as usize);
+        let later = at(start, limits::STRANGER_DELAY_MS_MAX);
+        assert!(!strangers.refused(place(), later).is_zero(), "those before have gone by now");
+    }
+
+    #[test]
     fn the_table_is_bounded_and_who_fills_it_gets_free_of_nothing() {
         let (strangers, start) = (Strangers::new(3), Instant::now());
         for user in 0..3 {
@@ -130,6 +140,7 @@ mod tests {
             assert_eq!(strangers.count(), 3);
         }
         let later = at(start, limits::STRANGER_WINDOW_MS);
+        strangers.sweep(later);
         assert_eq!(strangers.refused(Payer::User(100), later), Duration::ZERO);
         assert_eq!(strangers.count(), 1);
         strangers.sweep(at(start, 2 * limits::STRANGER_WINDOW_MS));

@@ -92,10 +92,9 @@ impl Model {
             | Effect::PinPut(_)
             | Effect::ThingGone { .. } => self.absorb_thing(effect),
             Effect::LevelPut(row) => self.put_level(row),
-            Effect::HostLeasePut(_) | Effect::HostLeaseGone { .. } => {
+            Effect::HostLeasePut(_) | Effect::HostLeaseGone { .. } | Effect::Asked(_) => {
                 self.absorb_host_lease(effect)
             }
-            Effect::Asked(_) => Ok(()),
             Effect::Adoption { since } => {
                 self.adoption = *since;
                 Ok(())
@@ -111,7 +110,7 @@ impl Model {
         }
     }
 
-    /// What is of an earlier life than what is known changes nothing.
+    /// What is of an earlier life than what is known changes nothing, nor does who asked.
     fn absorb_host_lease(&mut self, effect: &Effect) -> Result<(), String> {
         match effect {
             Effect::HostLeasePut(row) => {

@@ -109,6 +109,7 @@ impl Stage {
         Self::recover_all(disk, workers, (FakeDisk::new(), HISTORY), Some(audit))
     }
 
+    #[expect(clippy::too_many_lines, reason = "the one place that puts the parts together")]
     fn recover_all(
         disk: FakeDisk,
         workers: u16,

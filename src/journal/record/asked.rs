@@ -20,7 +20,7 @@ pub(super) fn encode(asked: &Asked, out: &mut Vec<u8>) {
     let start = head.write(out);
     out.extend_from_slice(id.as_bytes());
     out.extend_from_slice(&asked.opcode.map_or(0, |opcode| opcode.0).to_be_bytes());
-    debug_assert_eq!(out.len() - start, ASKED_RECORD_BYTES);
+    debug_assert_eq!(out.get(start..).map(<[u8]>::len), Some(ASKED_RECORD_BYTES));
     finish(out, start);
 }
 

@@ -92,6 +92,12 @@ fn run_audited(blank: &FakeDisk, seed: u64) -> usize {
             }
             expected.note(&stage);
         }
+        if random.below(2) == 0 {
+            // The journal forgets what it may, and then the power goes.
+            step(&mut stage);
+            (0..4).for_each(|_| stage.fold_all());
+            expected.note(&stage);
+        }
         tenants.take_answers(stage.clock.tick());
         let has_power = random.below(4) == 0;
         audit = if has_power { audit.restart() } else { audit.power_loss(random) };
