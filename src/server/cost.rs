@@ -77,11 +77,9 @@ fn wanted_of(request: &Request) -> Option<u32> {
         Request::HostLeaseList(list) => list.limit,
         Request::FreeRanges(list) => list.limit,
         Request::History(list) => list.limit,
-        // These have no wish in them.
-        Request::Usage(_)
-        | Request::Lookup(_)
-        | Request::NetworkFind(_)
-        | Request::SuspectList(_) => 0,
+        // These have no wish in them. The first two find what has a name or an owner: a few, as a rule.
+        Request::Lookup(_) | Request::NetworkFind(_) => COST_LIST_OBJECTS,
+        Request::Usage(_) | Request::SuspectList(_) => 0,
         _ => return None,
     };
     Some(wanted)
