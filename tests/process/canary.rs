@@ -5,7 +5,7 @@
 //! operator's own CA has signed, in quotes. The log may be read by more people than the data.
 
 use crate::support::certificates::{Authority, Files, put};
-use crate::support::hostile::{CANARY, hello_bytes, malformed};
+use crate::support::hostile::{CANARY, bytes_of, hello_bytes, malformed};
 use crate::support::line::dial;
 use crate::support::seed::Choices;
 use crate::support::server::{Site, addrd};
@@ -222,10 +222,13 @@ async fn knock(site: &Site, authority: &Authority, token: &Token) {
         let stream = endpoint.open_with(Some(&good)).await.expect("a handshake");
         provoke(stream, bytes).await;
     }
+    // Malformed frames of somebody who is let in: who isn't waits for his refusal, longer each time.
+    let known = Request::Hello(Box::new(hello(Some(token.clone()))));
+    let known = bytes_of(NetworkId::NIL, 1, &known);
     let mut choices = Choices::of_test("canary");
     for _ in 0..40 {
         let frames = (2..10).flat_map(|number| malformed(number, &mut choices));
-        let bytes: Vec<u8> = hello_bytes().into_iter().chain(frames).collect();
+        let bytes: Vec<u8> = known.iter().copied().chain(frames).collect();
         provoke(endpoint.open_with(Some(&good)).await.expect("a handshake"), &bytes).await;
     }
     let request = "GET /ann-canary-path?ann-canary-query HTTP/1.1\r\nHost: ann-canary-host\r\nX: ann-canary-header\r\n\
