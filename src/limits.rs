@@ -274,9 +274,6 @@ pub const AUDIT_STALL_MS: u64 = 5_000;
 
 /// Operations that one ring of a worker holds.
 pub const RING_OPERATIONS_MAX: u32 = 64 * 1024;
-/// Operations that wait for one worker from which on a principal that isn't alone has only its share of so many without
-/// reply, and never less than one connection may have: two drains, which keep the worker and the disk busy.
-pub const FAIR_OPERATIONS: u32 = 2 * DRAIN_OPERATIONS_MAX;
 /// Of these, only for renew, confirm, release and cancel: one quarter.
 pub const RING_OPERATIONS_RESERVED: u32 = RING_OPERATIONS_MAX / 4;
 /// Bytes of decoded operations that one ring of a worker holds.

@@ -399,15 +399,9 @@ impl Engine {
     }
 
     /// Whether the principal has more under way than its share of a ring.
-    ///
-    /// Long before a ring is full, whoever stands behind waits for all of it: so where others are active too, shares are
-    /// of what is worth waiting for.
     fn is_greedy<T>(&self, parcel: &Parcel, ring: &Producer<T>) -> bool {
-        let (waits, active) = (parcel.principal_outstanding, &self.inner.active.principals);
-        let others = active.get() > 1 && ring.operations() > limits::FAIR_OPERATIONS;
-        let fair = u64::from(limits::FAIR_OPERATIONS) / active.get().max(1);
-        let fair = fair.max(limits::CONNECTION_OPERATIONS_MAX.into());
-        others && u64::from(waits) > fair || ring.is_past_half() && waits > share(ring, active)
+        let waits = parcel.principal_outstanding;
+        ring.is_past_half() && waits > share(ring, &self.inner.active.principals)
     }
 }
 

@@ -156,35 +156,6 @@ fn past_half_of_a_ring_every_active_principal_has_its_share() {
     still.end();
 }
 
-/// Whoever stands behind waits for all that is in front: so with others beside it a principal has its share of far less
-/// than half of a ring, but always as much as one connection may have.
-#[test]
-fn a_principal_that_is_not_alone_has_its_share_of_what_is_worth_waiting_for() {
-    let mut still = Still::new();
-    still.rig.engine.active_principals().set(2);
-    still.principal = 40_000;
-    assert_eq!(still.allocate(PARCEL, PARCEL), Ok(()), "nobody waits yet");
-    while still.rig.waiting() <= limits::FAIR_OPERATIONS {
-        assert_eq!(still.allocate(PARCEL, PARCEL), Ok(()));
-    }
-    let share = limits::FAIR_OPERATIONS / 2;
-    still.principal = share + 1;
-    assert_eq!(still.allocate(1, 1), Err("principal_share"));
-    assert_eq!(still.release(1), Ok(()));
-    still.principal = share;
-    assert_eq!(still.allocate(1, 1), Ok(()));
-    still.rig.engine.active_principals().set(1_000);
-    still.principal = limits::CONNECTION_OPERATIONS_MAX;
-    assert_eq!(still.allocate(1, 1), Ok(()));
-    still.principal += 1;
-    assert_eq!(still.allocate(1, 1), Err("principal_share"));
-    still.rig.engine.active_principals().set(1);
-    still.principal = 40_000;
-    assert_eq!(still.allocate(1, 1), Ok(()), "alone one may have all of it");
-    still.principal = 0;
-    still.end();
-}
-
 /// The same of what spans workers: one that fills the sequencer's ring leaves others theirs.
 #[test]
 fn past_half_of_the_sequencers_ring_every_active_principal_has_its_share() {
