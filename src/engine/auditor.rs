@@ -294,8 +294,6 @@ fn go_on(running: &mut Running, parts: &AuditorParts, now: Tick) -> Result<Progr
     let too_many = if is_told { parts.desk.take_missed() } else { 0 };
     if !attempts.is_empty() || too_many > 0 {
         running.head(parts, now);
-    }
-    if !attempts.is_empty() || too_many > 0 {
         running.told = running.mark.position;
     }
     lines += attempts.len() as u64;

@@ -3,6 +3,7 @@
 
 use crate::support::certificates::{Authority, Files};
 use crate::support::server::{Site, addrd};
+use crate::support::tenants::operator;
 use crate::support::{eventually, run, soon};
 use addrd_client::protocol::message::{
     Grant, PrincipalCreate, PrincipalUpdate, TokenCreate, TokenRevoke, Verb, Verbs,
@@ -17,13 +18,6 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// Everybody is asked who he is; files are small, as `--dev` makes them.
 const ASKING: &str = "journal_records_max = 262144\nauthentication = true\n";
 const WEB: &str = "spiffe://example/web";
-
-/// A client over the Unix socket: the operator's.
-async fn operator(site: &Site) -> Client {
-    let place = format!("unix:{}", site.data().join("addrd.sock").display());
-    let local = Settings::to([place.as_str()]).expect("a path is an endpoint");
-    soon("the operator", Client::connect(local)).await.expect("the operator is let in")
-}
 
 /// What everybody needs who reads networks of a project and makes them.
 fn grants(project: ProjectId) -> Vec<Grant> {

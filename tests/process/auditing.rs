@@ -3,6 +3,7 @@
 
 use crate::support::network::{create, subnet, text};
 use crate::support::server::{Site, addrd};
+use crate::support::tenants::operator;
 use crate::support::{eventually, run, scale, soon};
 use addrd_client::protocol::message::{
     Fences, Grant, PrincipalCreate, ProjectCreate, Release, Strategy, Target, TokenCreate, Verb,
@@ -28,12 +29,6 @@ const AUDITED: &str =
     "journal_records_max = 262144\nauthentication = true\naudit_bytes = \"64MiB\"\n";
 /// A client writes it wherever it may write something.
 const CANARY: &str = "canary-5ef1";
-
-async fn operator(site: &Site) -> Client {
-    let place = format!("unix:{}", site.data().join("addrd.sock").display());
-    let local = Settings::to([place.as_str()]).expect("a path is an endpoint");
-    soon("the operator", Client::connect(local)).await.expect("the operator is let in")
-}
 
 /// A principal with these verbs in the default project, and a token of its.
 async fn principal(site: &Site, number: u128, verbs: &[Verb]) -> Token {

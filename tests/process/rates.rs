@@ -5,6 +5,7 @@ use crate::support::hostile::bytes_of;
 use crate::support::network::network;
 use crate::support::pump::{Load, Pumps};
 use crate::support::server::{Site, addrd};
+use crate::support::tenants::operator;
 use crate::support::{eventually, run, say, soon};
 use addrd_client::protocol::message::{
     Fences, Grant, Hello, PrincipalCreate, Release, Request, Target, Verb, Verbs,
@@ -22,12 +23,6 @@ const LOUD: usize = 24;
 const LOUD_IN_FLIGHT: usize = 256;
 /// What the modest one allocates, and releases.
 const MODEST: u128 = 200;
-
-async fn operator(site: &Site) -> Client {
-    let place = format!("unix:{}", site.data().join("addrd.sock").display());
-    let local = Settings::to([place.as_str()]).expect("a path is an endpoint");
-    soon("the operator", Client::connect(local)).await.expect("the operator is let in")
-}
 
 /// A principal that may allocate and release in the default project, and its token.
 async fn principal(site: &Site, operator: &Client, number: u128) -> Token {

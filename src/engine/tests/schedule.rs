@@ -18,7 +18,9 @@ mod sharing;
 mod terms;
 mod watching;
 
-use super::stage::{DiskOperation, Failure, FakeDisk, Fault, Random, Stage, Whole, blank_disk};
+use super::stage::{
+    DiskOperation, Failure, FakeDisk, Fault, Random, Stage, Whole, blank_disk, plan_fault,
+};
 use super::*;
 use chronicle::Chronicle;
 use clients::Clients;

@@ -465,6 +465,25 @@ fn historian_of(
     (historian, shelf)
 }
 
+/// A fault of any kind within the next so many operations, now and then for good.
+pub(crate) fn plan_fault(disk: &FakeDisk, within: u64, random: &mut Random) {
+    let operations = [
+        DiskOperation::Read,
+        DiskOperation::Write,
+        DiskOperation::Sync,
+        DiskOperation::Name,
+        DiskOperation::SetLen,
+        DiskOperation::Any,
+    ];
+    let operation = operations[random.below(6) as usize];
+    let failures =
+        [Failure::Error(28), Failure::Short(28), Failure::Error(5), Failure::Forgotten(5)];
+    let failure = failures[random.below(4) as usize];
+    let at = disk.count(operation) + 1 + random.below(within);
+    let for_good = random.below(6) == 0;
+    disk.plan(Fault { operation, at, failure, for_good });
+}
+
 fn auditor_of(
     (shared, folded, kept): (&Shared, &Arc<DurableMark>, &Arc<DurableMark>),
     reader: FeedReader,

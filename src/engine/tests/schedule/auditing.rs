@@ -51,32 +51,13 @@ fn written(disk: &FakeDisk) -> Vec<u8> {
     disk.contents().into_values().flatten().collect()
 }
 
-fn may_fail(disk: &FakeDisk, random: &mut Random) {
-    for _ in 0..random.below(3) {
-        let operations = [
-            DiskOperation::Read,
-            DiskOperation::Write,
-            DiskOperation::Sync,
-            DiskOperation::Name,
-            DiskOperation::SetLen,
-            DiskOperation::Any,
-        ];
-        let operation = operations[random.below(6) as usize];
-        let failures =
-            [Failure::Error(28), Failure::Short(28), Failure::Error(5), Failure::Forgotten(5)];
-        let failure = failures[random.below(4) as usize];
-        let at = disk.count(operation) + 1 + random.below(60);
-        disk.plan(Fault { operation, at, failure, for_good: random.below(6) == 0 });
-    }
-}
-
 fn run_audited(blank: &FakeDisk, seed: u64) -> usize {
     let random = &mut Random::new(seed);
     let (mut disk, mut audit) = (blank.fork().restart(), FakeDisk::new());
     let (mut tenants, mut expected) = (Tenants::default(), Expected::new());
     for _ in 0..3 {
         let mut stage = Stage::recover_audited(disk, 1 + random.below(3) as u16, &audit);
-        may_fail(&audit, random);
+        (0..random.below(3)).for_each(|_| plan_fault(&audit, 60, random));
         tenants.recovered(&stage);
         tenants.set_up(&stage.engine);
         stage.settle().expect("nothing fails yet");

@@ -72,21 +72,7 @@ impl Chronicle {
     pub(super) fn begin(&self, stage: &mut Stage, random: &mut Random) {
         stage.is_rough = !self.is_gentle;
         for _ in 0..if self.is_gentle { 0 } else { random.below(4) } {
-            let operations = [
-                DiskOperation::Read,
-                DiskOperation::Write,
-                DiskOperation::Sync,
-                DiskOperation::Name,
-                DiskOperation::SetLen,
-                DiskOperation::Any,
-            ];
-            let operation = operations[random.below(6) as usize];
-            let failures =
-                [Failure::Error(28), Failure::Short(28), Failure::Error(5), Failure::Forgotten(5)];
-            let failure = failures[random.below(4) as usize];
-            let at = stage.history_disk.count(operation) + 1 + random.below(80);
-            let for_good = random.below(6) == 0;
-            stage.history_disk.plan(Fault { operation, at, failure, for_good });
+            plan_fault(&stage.history_disk, 80, random);
         }
     }
 
