@@ -25,6 +25,7 @@
 
 mod allowance;
 mod bounds;
+mod census;
 mod doorbell;
 mod drain;
 mod gauge;
@@ -47,6 +48,7 @@ pub use allowance::{Allowance, Share};
 pub use bounds::{
     Bounds, Class, Cost, Depth, Full, NoRoom, RING_BYTES_MAX, RING_OPERATIONS_MAX, RING_SLOTS_MAX,
 };
+pub use census::{Census, Seen};
 pub use doorbell::{Doorbell, RingOnDrop, Waiter, doorbell};
 pub use drain::{DrainCounter, DrainSnapshot, DrainWatch, drains};
 pub use gauge::{Flag, Level, Serial};
