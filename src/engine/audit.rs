@@ -5,7 +5,7 @@ use super::operation::Operation;
 use crate::access::{Authorized, is_administrative};
 use crate::audit::Attempt;
 use crate::limits::{AUDIT_ATTEMPTS_MAX, AUDIT_ATTEMPTS_PER_SECOND, AUDIT_DENIALS_PER_SECOND};
-use crate::model::{Status, Tick};
+use crate::model::{Asker, Status, Tick};
 use addrd_protocol::Retry;
 use addrd_sync::{Doorbell, Level};
 use std::collections::VecDeque;
@@ -25,6 +25,8 @@ struct Waiting {
     attempts: VecDeque<Attempt>,
     /// Those of this second that are told or wait: denied ones, and others, which they leave room for.
     counts: [u32; 2],
+    /// Those of this second that have a line and were denied, by who asked: nobody has all of them.
+    denied: Vec<(Asker, u32)>,
     second: u64,
     /// Attempts that got no line.
     missed: u64,
@@ -87,16 +89,16 @@ impl AuditDesk {
         let second = attempt.tick.0 / 1_000;
         if second != waiting.second {
             (waiting.second, waiting.counts) = (second, [0; 2]);
+            waiting.denied.clear();
         }
         let is_denied = attempt.result.retry() == Retry::Denied;
         let (most, waiting_max) = match is_denied {
             true => (AUDIT_DENIALS_PER_SECOND, AUDIT_ATTEMPTS_MAX / 2),
             false => (AUDIT_ATTEMPTS_PER_SECOND, AUDIT_ATTEMPTS_MAX),
         };
-        let [denials, others] = &mut waiting.counts;
-        let count = if is_denied { denials } else { others };
-        *count = count.saturating_add(1);
-        if *count > most || waiting.attempts.len() >= waiting_max {
+        let is_too_many =
+            (is_denied && !waiting.admit(attempt.by)) || !waiting.count(is_denied, most);
+        if is_too_many || waiting.attempts.len() >= waiting_max {
             waiting.missed = waiting.missed.saturating_add(1);
             self.figures.missed.add(1);
         } else {
@@ -142,8 +144,36 @@ impl AuditDesk {
         self.figures.gap.add(hand_overs);
     }
 
+    pub(super) fn is_paused(&self) -> bool {
+        self.figures.is_paused.get() != 0
+    }
+
     pub(super) fn note_paused(&self, is_paused: bool) {
         self.figures.is_paused.set(u64::from(is_paused));
+    }
+}
+
+impl Waiting {
+    /// Counts one of this second. False: there were as many already as may be.
+    fn count(&mut self, is_denied: bool, most: u32) -> bool {
+        let [denials, others] = &mut self.counts;
+        let count = if is_denied { denials } else { others };
+        *count = count.saturating_add(1);
+        *count <= most
+    }
+
+    /// Whether somebody has less than half of the denials of this second.
+    ///
+    /// Shape: only those are kept who had a line, so there are no more than lines.
+    fn admit(&mut self, by: Asker) -> bool {
+        if let Some((_, count)) = self.denied.iter_mut().find(|(other, _)| *other == by) {
+            *count = count.saturating_add(1);
+            return *count <= AUDIT_DENIALS_PER_SECOND / 2;
+        }
+        if self.denied.len() < AUDIT_DENIALS_PER_SECOND as usize {
+            self.denied.push((by, 1));
+        }
+        true
     }
 }
 
@@ -163,7 +193,7 @@ fn attempt_of(operation: &Authorized<Operation>, result: Status, now: Tick) -> A
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Asker;
+    use crate::model::PrincipalId;
     use addrd_protocol::Opcode;
     use addrd_sync::doorbell;
 
@@ -186,21 +216,31 @@ mod tests {
     #[test]
     fn a_flood_is_counted_and_leaves_room_for_others_and_for_the_next_second() {
         let desk = AuditDesk::new(doorbell().0);
-        let most = u64::from(AUDIT_DENIALS_PER_SECOND);
-        (0..most + 50).for_each(|_| desk.note(denied(1_500)));
+        let (most, half) = (AUDIT_DENIALS_PER_SECOND, AUDIT_DENIALS_PER_SECOND / 2);
+        let somebodys = |number: u32, tick| Attempt {
+            by: Asker::Principal(PrincipalId::from_u128(u128::from(number))),
+            ..denied(tick)
+        };
+        (0..half + 50).for_each(|_| desk.note(denied(1_500)));
+        (1..=half + 50).for_each(|number| desk.note(somebodys(number, 1_500)));
         desk.note(refused(1_500));
         desk.note(denied(2_000));
-        assert_eq!(desk.take().len() as u64, most + 2);
-        assert_eq!((desk.take_missed(), desk.figures().unwrap().missed), (50, 50));
+        let attempts = desk.take();
+        assert_eq!(
+            attempts.iter().filter(|one| one.by == Asker::Nobody).count(),
+            half as usize + 2
+        );
+        assert_eq!(attempts.len(), most as usize + 2, "half of it is for others");
+        assert_eq!((desk.take_missed(), desk.figures().unwrap().missed), (100, 100));
         // While nobody writes, a bounded number waits; what is denied leaves half of the room.
         for second in 3..1_000 {
-            (0..most).for_each(|_| desk.note(denied(second * 1_000)));
+            (0..most).for_each(|number| desk.note(somebodys(number, second * 1_000)));
         }
         desk.note(refused(1_000_000));
         let attempts = desk.take();
         assert_eq!(attempts.len(), AUDIT_ATTEMPTS_MAX / 2 + 1);
         let missed = desk.take_missed();
-        assert_eq!(attempts.len() as u64 - 1 + missed, 997 * most);
+        assert_eq!(attempts.len() as u64 - 1 + missed, 997 * u64::from(most));
         // What couldn't be written is counted, and told once.
         desk.give_back(attempts.len() as u64, missed);
         assert_eq!(desk.take_missed(), attempts.len() as u64 + missed);

@@ -133,6 +133,12 @@ impl Auditor {
         }
     }
 
+    /// Whether the disk refused, and has taken nothing since.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.parts.desk.is_paused()
+    }
+
     /// One bounded piece: reads files and names, or writes lines.
     pub fn step(&mut self) -> Progress {
         self.parts.figures.turned(self.parts.clock.monotonic_ns());
@@ -205,6 +211,10 @@ impl Auditor {
         }
         follow(parts, &mut projection, folded, &mut running)?;
         running.projection = projection;
+        if running.out.is_empty() && self.is_paused() {
+            // Something has to be written, to see that the disk takes it again.
+            mark(&time_text(now), running.mark, &mut running.out);
+        }
         running.flush(parts, 1)?;
         running.told = running.mark.position;
         tracing::info!(place = %parts.disk.place(), position = running.mark.position.0, "the audit log goes on");

@@ -136,3 +136,42 @@ fn the_audit_log_has_every_change_once_whatever_fails() {
 fn tell(seed: u64) {
     eprintln!("ADDRD_AUDIT_SEED={seed} fails");
 }
+
+/// Operators see at once that it goes on, also where nobody asks for anything.
+#[test]
+fn a_disk_that_takes_lines_again_is_seen_on_a_server_at_rest() {
+    let (random, audit) = (&mut Random::new(1), FakeDisk::new());
+    let mut stage = Stage::recover_audited(blank_disk().fork().restart(), 1, &audit);
+    let mut tenants = Tenants::default();
+    tenants.recovered(&stage);
+    tenants.set_up(&stage.engine);
+    stage.settle().expect("nothing fails");
+    while step(&mut stage) != Progress::Idle {
+        stage.clock.advance(1);
+    }
+    let is_paused = |stage: &Stage| stage.auditor.as_ref().expect("there is one").is_paused();
+    let wait = |stage: &mut Stage, wanted: bool| {
+        for _ in 0..10_000 {
+            if is_paused(stage) == wanted {
+                return;
+            }
+            step(stage);
+            stage.clock.advance(10);
+        }
+        panic!("it is still {}", if wanted { "not paused" } else { "paused" });
+    };
+    for (operation, failure) in
+        [(DiskOperation::Write, Failure::Error(28)), (DiskOperation::Sync, Failure::Error(5))]
+    {
+        let before = stage.engine.inner.position.get();
+        while stage.engine.inner.position.get() == before {
+            tenants.send(&stage.engine, random);
+            stage.settle().expect("the engine's own disk doesn't fail");
+        }
+        let at = audit.count(operation) + 1;
+        audit.plan(Fault { operation, at, failure, for_good: false });
+        wait(&mut stage, true);
+        // From here on nobody asks for anything.
+        wait(&mut stage, false);
+    }
+}
