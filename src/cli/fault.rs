@@ -109,7 +109,7 @@ impl Fault {
                 Some("`addrd serve --dev` starts a server to try things with")
             }
             Self::Client(Error::Tls { failure, .. }) => tls_hint(failure),
-            Self::Client(Error::Refused(failure)) => access_hint(failure.status),
+            Self::Client(Error::Refused(failure)) => access_hint(failure),
             _ => None,
         };
         if let Some(hint) = hint {
@@ -165,12 +165,16 @@ fn tls_hint(failure: &TlsFailure) -> Option<&'static str> {
 }
 
 /// What to do when the server doesn't know who this is, or doesn't let it do that.
-fn access_hint(status: Status) -> Option<&'static str> {
-    match status {
+fn access_hint(failure: &Failure) -> Option<&'static str> {
+    let is_elsewhere = |detail: &Detail| matches!(detail, Detail::Bound { name } if name.as_str() == "local_administration");
+    match failure.status {
         Status::UNAUTHENTICATED => Some(
             "show who you are: --token-file FILE (or ADDRD_TOKEN_FILE), or --tls-certificate; on the server's machine \
              its user and root are let in with --server unix:PATH",
         ),
+        Status::NOT_ALLOWED if failure.details.iter().any(is_elsewhere) => {
+            Some("on the server's machine: --server unix:PATH")
+        }
         Status::NOT_ALLOWED => Some(
             "who has the verb administer can give it: `addrd principal update NAME --add-grant PROJECT:VERB`",
         ),

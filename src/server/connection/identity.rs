@@ -9,7 +9,7 @@ use crate::engine::{Attempt, Operation};
 use crate::model::{Asker, ProjectId, Status};
 use crate::server::access::Identity;
 use addrd_protocol::Opcode;
-use addrd_protocol::message::{Failure, GoAwayReason, Hello, RequestHeader};
+use addrd_protocol::message::{Detail, Failure, GoAwayReason, Hello, RequestHeader};
 use std::fmt::Write as _;
 use tokio::time::Instant;
 
@@ -90,7 +90,8 @@ impl<D: Decider> Connection<D> {
         self.tell_attempt(actor.asker(), project, code, Status::NOT_ALLOWED, why);
         if denied.elsewhere {
             let message = "this server is administered over its Unix socket alone";
-            return failure(Status::NOT_ALLOWED, message);
+            let details = vec![Detail::Bound { name: text("local_administration") }];
+            return Failure { details, ..failure(Status::NOT_ALLOWED, message) };
         }
         let mut message = format!("no grant of yours has the verb {verb}");
         match denied.project {
