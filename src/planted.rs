@@ -24,6 +24,8 @@ pub(crate) enum Bug {
     ReserveForAll,
     /// A connection may have more than its share of a ring.
     ShareIgnored,
+    /// Who is not alone may have all that it wants on the way.
+    TurnsIgnored,
     /// A full journal takes changes.
     FullJournalTakesMore,
     /// GOAWAY names one request less than was read.
@@ -418,6 +420,10 @@ mod tests {
         (
             Bug::ShareIgnored,
             "engine::tests::full::past_half_of_a_ring_every_active_principal_has_its_share",
+        ),
+        (
+            Bug::TurnsIgnored,
+            "server::connection::tests::turns::who_is_not_alone_has_its_part_of_what_is_on_the_way",
         ),
         (
             Bug::FullJournalTakesMore,

@@ -248,6 +248,12 @@ impl Feed {
         })
     }
 
+    /// Watches there are.
+    #[must_use]
+    pub fn watchers(&self) -> usize {
+        self.tail().watchers
+    }
+
     /// Names are known: what follows `position` will come as pages.
     pub(super) fn begin(&self, position: Seq) {
         let mut tail = self.tail();

@@ -217,6 +217,13 @@ impl Engine {
         &self.inner.active.principals
     }
 
+    /// Whether more waits for a deciding thread than it takes in two drains: whoever comes now waits for all of it.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.inner.doors.iter().any(|door| is_crowded(&door.ring))
+            || is_crowded(&self.inner.sequencer)
+    }
+
     /// Where backups are fetched.
     #[must_use]
     pub fn backups(&self) -> &BackupDesk {
@@ -403,6 +410,11 @@ impl Engine {
         let waits = parcel.principal_outstanding;
         ring.is_past_half() && waits > share(ring, &self.inner.active.principals)
     }
+}
+
+fn is_crowded<T>(ring: &Producer<T>) -> bool {
+    let waits = ring.depth();
+    waits.operations > limits::FAIR_OPERATIONS || waits.bytes > limits::FAIR_BYTES
 }
 
 /// Operations that each of those who are active may have in a ring that is past half.

@@ -8,13 +8,13 @@ use super::operation::{Operation, Outlet, Parcel, Rejected, Stages};
 use crate::access::Authorized;
 use crate::allocator::Answer;
 use crate::limits::{HISTORY_CATCH_UP_MS, HISTORY_QUESTIONS_MAX, HISTORY_QUESTIONS_RETRY_MS};
-use crate::model::{Seq, Status, Tick};
+use crate::model::{Asker, Seq, Status, Tick};
 use crate::store::history::{Ask, HistoryFigures, Looker, Mark, Shelf, Subject, Told};
 use addrd_protocol::codec::PAGE_HISTORY_MAX;
 use addrd_protocol::message::{Cursor, History, HistoryPage, HistorySubject, Reply, Request};
 use addrd_sync::{Doorbell, DurableMark, Level};
 use bytes::BytesMut;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -38,6 +38,9 @@ pub struct HistoryDesk {
     /// Answers by their place in [`STATUSES`].
     answered: [Level; STATUSES.len()],
 }
+
+/// The bound on what a principal may have of all questions about history.
+pub const QUESTIONS_SHARE: &str = "history_questions_share";
 
 /// Statuses that answers about history have.
 const STATUSES: [Status; 5] =
@@ -107,12 +110,12 @@ impl HistoryDesk {
                 continue;
             };
             let mut queue = self.queue();
-            if queue.len() >= HISTORY_QUESTIONS_MAX {
+            if let Some(bound) = bound_of(&queue, question.operation.by()) {
                 drop(queue);
                 let operations = std::iter::once(question.operation).chain(operations).collect();
                 return Err(Rejected {
                     operations,
-                    bound: "history_questions_max",
+                    bound,
                     retry_after_ms: HISTORY_QUESTIONS_RETRY_MS,
                 });
             }
@@ -141,6 +144,22 @@ impl HistoryDesk {
         };
         question.outlet.deliver(frames.freeze(), 1, stages);
     }
+}
+
+/// What is in the way of one more question: there are as many as there may be, or past half of that a principal has its
+/// share of this half, by the number of those who ask.
+fn bound_of(queue: &VecDeque<Question>, by: Asker) -> Option<&'static str> {
+    if queue.len() >= HISTORY_QUESTIONS_MAX {
+        return Some("history_questions_max");
+    }
+    let half = HISTORY_QUESTIONS_MAX / 2;
+    if queue.len() < half || !matches!(by, Asker::Principal(_)) {
+        return None;
+    }
+    let askers = queue.iter().map(|question| question.operation.by()).chain([by]);
+    let count = askers.collect::<HashSet<_>>().len();
+    let own = queue.iter().filter(|question| question.operation.by() == by).count();
+    (own >= (half / count).max(1)).then_some(QUESTIONS_SHARE)
 }
 
 /// Looks up what waits at the desk.
@@ -303,7 +322,7 @@ mod tests {
     use crate::engine::FakeClock;
     use crate::engine::figures::CommitterFigures;
     use crate::engine::operation::Scope;
-    use crate::model::{NetworkId, ProjectId, ServerId};
+    use crate::model::{NetworkId, PrincipalId, ProjectId, ServerId};
     use crate::store::fake_disk::FakeDisk;
     use addrd_protocol::codec::{ReplyOrFailure, decode_reply};
     use addrd_protocol::opcode::Opcode;
@@ -369,8 +388,18 @@ mod tests {
 
     impl Place {
         fn submit(&self, count: usize, cursor: Option<Cursor>) -> Result<(), Rejected> {
+            self.submit_by(Asker::Nobody, count, cursor)
+        }
+
+        fn submit_by(
+            &self,
+            by: Asker,
+            count: usize,
+            cursor: Option<Cursor>,
+        ) -> Result<(), Rejected> {
             let outlet = Arc::clone(&self.outlet) as Arc<dyn Outlet>;
-            let operations = Authorized::in_test((0..count).map(|_| question(cursor.clone())));
+            let questions = (0..count).map(|_| question(cursor.clone()));
+            let operations = Authorized::in_test_by(by, questions);
             self.desk.submit(Parcel {
                 outlet,
                 operations,
@@ -412,6 +441,23 @@ mod tests {
         place.submit(1, None).unwrap();
         assert!(!place.librarian.step(), "what is paused is not waited for");
         assert!(place.is_incomplete());
+    }
+
+    #[test]
+    fn past_half_a_principal_has_its_share_of_questions() {
+        let place = place();
+        let (half, other) =
+            (HISTORY_QUESTIONS_MAX / 2, |number| Asker::Principal(PrincipalId::from_u128(number)));
+        let refused = |by, count| {
+            let rejected = place.submit_by(by, count, None).unwrap_err();
+            assert_eq!(rejected.bound, QUESTIONS_SHARE);
+            rejected.operations.len()
+        };
+        assert_eq!(refused(other(1), half + 3), 3);
+        assert_eq!(refused(other(2), half), half / 2, "of two who ask, a quarter of all");
+        place
+            .submit(HISTORY_QUESTIONS_MAX / 4, None)
+            .expect("who isn't told apart has what is left");
     }
 
     #[test]

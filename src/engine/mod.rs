@@ -50,7 +50,7 @@ pub use feeder::Feeder;
 pub use handle::{Engine, EngineStatus, Figures, Identity, Readiness};
 pub use handover::{Delivery, HandOver};
 pub use historian::{Historian, HistorianParts};
-pub use history::{HistoryDesk, Librarian};
+pub use history::{HistoryDesk, Librarian, QUESTIONS_SHARE};
 pub use operation::{Operation, Outlet, Parcel, Rejected, Route, Scope, Stages};
 pub use pressure::{Pressure, Refuse};
 pub use recovery::{Recovery, StartProgress};

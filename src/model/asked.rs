@@ -3,7 +3,7 @@
 use addrd_protocol::{Opcode, PrincipalId};
 
 /// Who had something changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Asker {
     /// Nobody who is known: the server itself (leases and rests that end, jobs), or anybody, where nobody is asked
     /// who he is.

@@ -7,7 +7,8 @@ use super::admission::Peer;
 use super::origin::Origin;
 use crate::access::Actor;
 use crate::config::Bounds;
-use addrd_sync::{Level, Pace, Padded, Rate};
+use crate::limits;
+use addrd_sync::{Census, Level, Pace, Padded, Rate, Seen};
 use std::collections::HashMap;
 use std::hash::RandomState;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,16 +46,21 @@ impl Payer {
 #[derive(Debug)]
 pub(super) struct Account {
     is_operator: bool,
+    is_principal: bool,
     /// Of its own rate.
     own: Rate,
     /// Of its share of the rate of all.
     share: Rate,
-    /// Requests without reply, of all its connections.
+    /// Requests without reply, of all its connections, by their weight.
     in_flight: Level,
     /// Of these, what is on its way to the sequencer.
     sequenced: Level,
-    /// The second in which it pushed something last.
-    seen: Level,
+    /// Connections with something without reply.
+    busy: Level,
+    /// Watches of all its connections.
+    watches: Level,
+    /// When it pushed something last.
+    seen: Seen,
 }
 
 /// The accounts of a server.
@@ -64,11 +70,8 @@ pub(super) struct Accounts {
     total: Option<Pace>,
     /// Spent by all but the operator.
     all: Padded<Rate>,
-    /// Seconds since the start, plus 1.
-    second: Level,
-    /// Accounts that pushed something in this second, and in the last one.
-    active: Level,
-    active_before: Level,
+    /// Accounts that pushed something, by seconds.
+    active: Census,
     entries: Mutex<Entries>,
     entries_max: usize,
 }
@@ -126,9 +129,7 @@ impl Accounts {
             principal: pace(bounds.rate_principal),
             total: pace(bounds.rate_total),
             all: Padded(Rate::new()),
-            second: Level::new(1),
-            active: Level::default(),
-            active_before: Level::default(),
+            active: Census::new(),
             entries: Mutex::default(),
             entries_max,
         }
@@ -171,6 +172,21 @@ impl Accounts {
         let is_open = |account: &&Arc<Account>| Arc::strong_count(account) > 1;
         let accounts = self.lock().values().filter(is_open).count().max(1) as u64;
         own > (shared / accounts).max(1)
+    }
+
+    /// A place for one more watch, while there are so many of all. `None`: past half of all that there may be a principal
+    /// has half of these by the number of accounts that watch.
+    pub(super) fn watch(&self, account: &Arc<Account>, watches: u64, most: u64) -> Option<Watcher> {
+        if account.is_principal && watches > most / 2 {
+            let others =
+                |other: &&Arc<Account>| other.watches.get() > 0 && !Arc::ptr_eq(other, account);
+            let accounts = self.lock().values().filter(others).count() as u64 + 1;
+            if account.watches.get() >= (most / 2 / accounts).max(1) {
+                return None;
+            }
+        }
+        account.watches.add(1);
+        Some(Watcher(Arc::clone(account)))
     }
 
     /// What an account may spend now.
@@ -253,28 +269,18 @@ impl Accounts {
     /// An account asks for something. True: it is the first time in this second.
     #[inline]
     pub(super) fn note(&self, account: &Account) -> bool {
-        let second = self.second.get();
-        let is_first = account.seen.get() != second;
-        if is_first {
-            // Two of its connections at the same moment may count it twice; that makes shares smaller for a second.
-            account.seen.set(second);
-            self.active.add(1);
-        }
-        is_first
+        self.active.count(&account.seen)
     }
 
     /// Accounts that asked for something in the last second, or already do in this one; at least 1.
     pub(super) fn active(&self) -> u64 {
-        self.active.get().max(self.active_before.get()).max(1)
+        self.active.active()
     }
 
     /// Ends a second; forgets accounts that nobody has any more and of which nothing is missing, so that no
     /// reconnect fills one. Returns how many pushed something in it.
     pub(super) fn turn(&self, now_ns: u64) -> u64 {
-        let active = self.active.get();
-        self.active.sub(active);
-        self.active_before.set(active);
-        self.second.add(1);
+        let active = self.active.turn();
         let is_needed = |account: &Arc<Account>| {
             Arc::strong_count(account) > 1
                 || !(account.own.is_full(now_ns) && account.share.is_full(now_ns))
@@ -302,12 +308,25 @@ impl Account {
     fn new(payer: Payer) -> Self {
         Self {
             is_operator: payer == Payer::Operator,
+            is_principal: matches!(payer, Payer::Principal(_)),
             own: Rate::new(),
             share: Rate::new(),
             in_flight: Level::default(),
             sequenced: Level::default(),
-            seen: Level::default(),
+            busy: Level::default(),
+            watches: Level::default(),
+            seen: Seen::default(),
         }
+    }
+}
+
+/// A watch of an account, for as long as it lives.
+#[derive(Debug)]
+pub(super) struct Watcher(Arc<Account>);
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.0.watches.sub(1);
     }
 }
 
@@ -325,13 +344,18 @@ impl Customer {
         Self { account, in_flight: 0, sequenced: 0 }
     }
 
-    pub(super) fn account(&self) -> &Account {
+    pub(super) fn account(&self) -> &Arc<Account> {
         &self.account
     }
 
     /// The connection now has so many without reply, and of these so many on their way to the sequencer.
     #[inline]
     pub(super) fn tell(&mut self, in_flight: u32, sequenced: u32) {
+        match (self.in_flight, in_flight) {
+            (0, 1..) => self.account.busy.add(1),
+            (1.., 0) => self.account.busy.sub(1),
+            _ => {}
+        }
         change(&self.account.in_flight, &mut self.in_flight, in_flight);
         change(&self.account.sequenced, &mut self.sequenced, sequenced);
     }
@@ -345,6 +369,18 @@ impl Customer {
     /// Of these, those on their way to the sequencer.
     pub(super) fn sequenced(&self) -> u32 {
         self.counted(&self.account.sequenced)
+    }
+
+    /// What this connection may have without reply where so much may be on the way at once: its part of what its account
+    /// has of that, by those who ask; for the operator all of it.
+    pub(super) fn part_of(&self, on_the_way: u32, active: u64) -> u32 {
+        if self.account.is_operator {
+            return on_the_way;
+        }
+        let share = u64::from(on_the_way) / active.max(1);
+        let busy = self.account.busy.get() + u64::from(self.in_flight == 0);
+        let part = share.max(limits::FAIR_LEAST.into()) / busy.max(1);
+        u32::try_from(part).unwrap_or(u32::MAX).max(1)
     }
 
     fn counted(&self, level: &Level) -> u32 {
@@ -503,6 +539,28 @@ mod tests {
         let nobody = many(Payer::User(1), 16);
         assert!(!accounts.is_crowding(Payer::User(1), &nobody[0], at(16)));
         assert!(!crowds(Payer::Operator, at(16)));
+    }
+
+    #[test]
+    fn past_half_a_principal_has_its_share_of_watches() {
+        let accounts = accounts(None, None);
+        let open = |number| accounts.open(Payer::Principal(number), 0);
+        let (one, other, nobody) = (open(1), open(2), accounts.open(Payer::User(7), 0));
+        let mut held: Vec<Watcher> = Vec::new();
+        let mut watch = |account: &Arc<Account>| {
+            let place = accounts.watch(account, held.len() as u64, 16);
+            let has_place = place.is_some();
+            held.extend(place);
+            has_place
+        };
+        for count in 0..9 {
+            assert!(watch(&one), "alone, and not past half: {count}");
+        }
+        assert!(!watch(&one), "it has more than half");
+        assert!((0..4).all(|_| watch(&other)) && !watch(&other), "of two, a quarter");
+        assert!((0..3).all(|_| watch(&nobody)), "who is nobody in particular isn't told apart");
+        drop(held);
+        assert_eq!((one.watches.get(), other.watches.get()), (0, 0));
     }
 
     #[test]

@@ -72,6 +72,13 @@ pub trait Decider: Clone + Send + Sync + 'static {
 
     /// Principals, or peers, that were active in the last second: written by the server, likewise.
     fn active_principals(&self) -> &Level;
+
+    /// Whether so much waits for a deciding thread that those who are not alone should have no more than their share on
+    /// the way.
+    fn is_crowded(&self) -> bool;
+
+    /// Operations that may be on the way while it is crowded, of all together.
+    fn fair_operations(&self) -> u32;
 }
 
 /// What the deciding threads counted since the start.
@@ -278,6 +285,15 @@ impl Decider for Engine {
 
     fn active_principals(&self) -> &Level {
         Self::active_principals(self)
+    }
+
+    fn is_crowded(&self) -> bool {
+        Self::is_crowded(self)
+    }
+
+    fn fair_operations(&self) -> u32 {
+        let workers = u32::try_from(self.workers()).unwrap_or(u32::MAX);
+        crate::limits::FAIR_OPERATIONS.saturating_mul(workers)
     }
 }
 

@@ -195,6 +195,8 @@ fn place_of(count: Count) -> (&'static Metric, &'static [&'static str]) {
         Count::RefusedPrincipalShare => (&m::LIMITED, &["principal_share"]),
         Count::RefusedConnectionShare => (&m::LIMITED, &["ring_share"]),
         Count::RefusedConnectionsShare => (&m::LIMITED, &["connections_share"]),
+        Count::RefusedWatchersShare => (&m::LIMITED, &["watchers_share"]),
+        Count::RefusedQuestionsShare => (&m::LIMITED, &["history_questions_share"]),
         Count::StrangersDelayed => (&m::STRANGERS_DELAYED, &[]),
         Count::ProtocolErrors => (&m::PROTOCOL_ERRORS, &[]),
         Count::SlowRequests => (&m::SLOW_REQUESTS, &[]),

@@ -51,6 +51,8 @@ struct Fake {
 struct State {
     is_holding: bool,
     panics: bool,
+    /// Operations that may be on the way, while it is crowded.
+    crowded: Option<u32>,
     not_ready: Option<&'static str>,
     adoption: Option<Tick>,
     room: Option<usize>,
@@ -88,6 +90,11 @@ impl FakeDecider {
         let fake = Self::answering();
         fake.state().is_holding = true;
         fake
+    }
+
+    /// Is crowded: so many operations may be on the way of all together. `None`: it isn't any more.
+    pub(super) fn crowd(&self, operations: Option<u32>) {
+        self.state().crowded = operations;
     }
 
     /// Takes so many operations more, then refuses.
@@ -293,6 +300,14 @@ impl Decider for FakeDecider {
 
     fn active_principals(&self) -> &Level {
         &self.0.active_principals
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.state().crowded.is_some()
+    }
+
+    fn fair_operations(&self) -> u32 {
+        self.state().crowded.unwrap_or(u32::MAX)
     }
 }
 

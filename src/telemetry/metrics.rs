@@ -126,11 +126,11 @@ metrics! {
     WRITTEN_BYTES: Counter "addrd_written_bytes_total" [] "bytes",
         "bytes written", "";
     PAUSES: Counter "addrd_read_pauses_total" [] "pauses",
-        "times that a connection was not read: credit used up, or replies that wait", "";
+        "times that a connection was not read: credit used up, or its part where much waits, or replies that wait", "";
     RATE_HOLDS: Counter "addrd_rate_holds_total" [] "holds",
         "times that a connection was not read because a rate was used up and it went on sending", "";
     LIMITED: Counter "addrd_limited_operations_total" ["bound"] "operations",
-        "operations refused so that others get theirs: rate_principal, rate_total (RATE_LIMITED), principal_share, ring_share, connections_share (BUSY)", "it rises for minutes";
+        "operations refused so that others get theirs: rate_principal, rate_total (RATE_LIMITED), principal_share, ring_share, connections_share, watchers_share, history_questions_share (BUSY)", "it rises for minutes";
     PRINCIPALS_ACTIVE: Gauge "addrd_principals_active" [] "principals",
         "principals that pushed something in the last second; who is none is counted by address, or by user of the Unix socket", "";
     ACCOUNTS: Gauge "addrd_accounts" [] "accounts",

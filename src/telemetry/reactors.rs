@@ -53,7 +53,7 @@ counts! {
     Writes,
     /// Bytes written.
     BytesWritten,
-    /// Times that reading stopped because the credit was used or replies waited.
+    /// Times that reading stopped because the credit or the part of a crowded server was used, or replies waited.
     Pauses,
     /// Times that reading stopped because a rate was used up.
     RateHolds,
@@ -67,6 +67,10 @@ counts! {
     RefusedConnectionShare,
     /// HELLOs refused: their principal has more than its share of connections.
     RefusedConnectionsShare,
+    /// Watches refused: their principal has its share of them.
+    RefusedWatchersShare,
+    /// Questions about history refused: likewise.
+    RefusedQuestionsShare,
     /// Refusals at HELLO whose answer waited.
     StrangersDelayed,
     /// Protocol errors.

@@ -235,6 +235,7 @@ impl<D: Decider> Connection<D> {
     #[inline]
     fn may_take(&mut self, opcode: Opcode, length: usize) -> bool {
         self.in_flight.count() < limits::CONNECTION_OPERATIONS_MAX
+            && !self.has_its_part()
             && !self.output.is_past_half()
             && self.output.promise(reply_bytes_max(opcode, length))
     }

@@ -9,11 +9,14 @@ use super::super::accounts::{Bound, Crowded, Customer, Payer, Room};
 use super::super::answers::{busy, failure, text};
 use super::super::cost::lets_go;
 use super::super::decider::Decider;
+use super::super::in_flight::InFlightTable;
 use super::Connection;
 use super::intake::{address_of, in_use};
-use crate::engine::Route;
+use super::watching::WATCHERS_SHARE;
+use crate::engine::{QUESTIONS_SHARE, Route};
 use crate::limits;
 use crate::model::Tick;
+use crate::planted::{Bug, is_planted};
 use crate::telemetry::reactors::Count;
 use addrd_protocol::header::REQUEST_HEADER_BYTES;
 use addrd_protocol::message::{Detail, Failure};
@@ -34,12 +37,22 @@ pub(super) struct Purse {
     held_tick: Option<Tick>,
     /// Holds since something was taken.
     holds: u32,
+    /// Weight of requests without reply from which on nothing more is taken in this read.
+    part: u32,
 }
 
 impl Default for Purse {
     fn default() -> Self {
         let room = Room { units: u64::MAX, reserved: u64::MAX, bound: Bound::Principal };
-        Self { room, spent: 0, refused: 0, held_until: None, held_tick: None, holds: 0 }
+        Self {
+            room,
+            spent: 0,
+            refused: 0,
+            held_until: None,
+            held_tick: None,
+            holds: 0,
+            part: u32::MAX,
+        }
     }
 }
 
@@ -75,6 +88,12 @@ impl Purse {
         if !self.is_empty() {
             self.refused = 0;
         }
+    }
+
+    /// Weight of requests without reply that the connection may have now.
+    #[inline]
+    pub(super) fn part(&self) -> u32 {
+        self.part
     }
 
     /// When the connection is read again, while it isn't.
@@ -117,7 +136,13 @@ impl<D: Decider> Connection<D> {
         // Its time-outs began when it was read, not now.
         self.intake.tick = self.purse.held_tick.take();
         let Some(customer) = &self.customer else { return true };
-        let accounts = &self.shared.accounts;
+        let (accounts, decider) = (&self.shared.accounts, &self.shared.decider);
+        let active = accounts.active();
+        self.purse.part = match active > 1 && decider.is_crowded() && !is_planted(Bug::TurnsIgnored)
+        {
+            true => customer.part_of(decider.fair_operations(), active),
+            false => u32::MAX,
+        };
         self.purse.room = accounts.room(customer.account(), self.shared.elapsed_ns(now));
         if self.purse.room.units != u64::MAX {
             // Also who pushes nothing spends of what is for all.
@@ -202,11 +227,19 @@ impl<D: Decider> Connection<D> {
         Ok(())
     }
 
+    /// Whether the connection has its part of what is on the way, while there is more than that. What it has is answered,
+    /// and then it is read again.
+    #[inline]
+    pub(super) fn has_its_part(&self) -> bool {
+        weight(&self.in_flight, self.intake.bytes) >= self.purse.part()
+    }
+
     /// Tells the account what is without reply now.
     #[inline]
     pub(super) fn report(&mut self) {
         if let Some(customer) = &mut self.customer {
-            customer.tell(self.in_flight.count(), self.intake.sequenced_count());
+            customer
+                .tell(weight(&self.in_flight, self.intake.bytes), self.intake.sequenced_count());
         }
     }
 
@@ -232,10 +265,19 @@ impl<D: Decider> Connection<D> {
             "principal_share" => Count::RefusedPrincipalShare,
             "ring_share" => Count::RefusedConnectionShare,
             CONNECTIONS_SHARE => Count::RefusedConnectionsShare,
+            WATCHERS_SHARE => Count::RefusedWatchersShare,
+            QUESTIONS_SHARE => Count::RefusedQuestionsShare,
             _ => return,
         };
         self.shared.reactors.count(what, count as u64);
     }
+}
+
+/// What requests without reply weigh, in plain requests: a batch weighs as much as it is long.
+#[inline]
+fn weight(in_flight: &InFlightTable, bytes: usize) -> u32 {
+    let plain = u32::try_from(bytes / limits::PLAIN_FRAME_BYTES).unwrap_or(u32::MAX);
+    in_flight.count().max(if in_flight.count() > 0 { plain } else { 0 })
 }
 
 /// The bound on what a principal may have of all connections.

@@ -8,6 +8,7 @@ mod flushing;
 mod rates;
 mod slow;
 mod strangers;
+mod turns;
 
 use super::super::testing::{
     FakeDecider, SERVER_ID, Stage, TestPeer, allocate_request, frame, frame_with, hello, hello_of,

@@ -1,6 +1,7 @@
 //! The watches of a connection: each takes from the feed what its peer has room for, and no more. What
 //! doesn't fit stays in the feed's tail, which nobody waits for.
 
+use super::super::accounts::{Customer, Watcher};
 use super::super::answers::{busy, failure};
 use super::super::decider::Decider;
 use super::super::in_flight::InFlight;
@@ -9,7 +10,7 @@ use super::{Connection, Phase};
 use crate::engine::{Filter, Relist, Subscription, Taken, Watched};
 use crate::limits::{
     CONNECTION_OPERATIONS_MAX, FEED_FRAME_BYTES_MAX, FEED_HEARTBEAT_MS, FEED_WAITING_BYTES_MAX,
-    REPLY_BYTES_WAITING_MAX, WATCHES_PER_CONNECTION_MAX,
+    REPLY_BYTES_WAITING_MAX, WATCHERS_MAX, WATCHES_PER_CONNECTION_MAX,
 };
 use crate::model::{Seq, Status};
 use addrd_protocol::Opcode;
@@ -34,6 +35,8 @@ struct One {
     /// Request id of the watch.
     id: u64,
     subscription: Subscription,
+    /// Counts it with whoever watches.
+    _watcher: Option<Watcher>,
     /// It was answered; until then it is in flight.
     is_open: bool,
     /// When its last frame was made.
@@ -41,6 +44,8 @@ struct One {
 }
 
 const HEARTBEAT: Duration = Duration::from_millis(FEED_HEARTBEAT_MS);
+/// The bound on what a principal may have of all watches.
+pub(super) const WATCHERS_SHARE: &str = "watchers_share";
 /// Advice when there are as many watches as there may be, ms.
 const WATCHERS_RETRY_MS: u32 = 1_000;
 
@@ -92,6 +97,10 @@ impl<D: Decider> Connection<D> {
         if self.watches.has(id) || self.in_flight.contains(id) {
             return Err(in_use());
         }
+        let watcher = match &self.customer {
+            Some(customer) => Some(self.watcher(customer)?),
+            None => None,
+        };
         let filter = filter_of(header, watch);
         let subscribed = self.shared.decider.feed().subscribe(filter, watch.from);
         let subscription = subscribed.map_err(|_| busy("watchers_max", WATCHERS_RETRY_MS))?;
@@ -100,8 +109,24 @@ impl<D: Decider> Connection<D> {
         debug_assert!(self.in_flight.count() < CONNECTION_OPERATIONS_MAX);
         self.in_flight.insert(InFlight { request_id: id, frame_bytes, begun });
         self.intake.bytes += length;
-        self.watches.all.push(One { id, subscription, is_open: false, told: now });
+        self.watches.all.push(One {
+            id,
+            subscription,
+            _watcher: watcher,
+            is_open: false,
+            told: now,
+        });
         Ok(())
+    }
+
+    /// The place of one more watch, unless the principal has its share of them.
+    fn watcher(&self, customer: &Customer) -> Result<Watcher, Failure> {
+        let (all, most) = (self.shared.decider.feed().watchers(), WATCHERS_MAX);
+        let place = self.shared.accounts.watch(customer.account(), all as u64, most as u64);
+        place.ok_or_else(|| {
+            self.count_refused(WATCHERS_SHARE, 1);
+            busy(WATCHERS_SHARE, WATCHERS_RETRY_MS)
+        })
     }
 
     /// Ends a watch; behind the reply nothing of it follows.

@@ -27,15 +27,15 @@ fn ask(id: u64) -> Vec<u8> {
     frame(id, network(0), &allocate_request())
 }
 
-fn asks(ids: impl IntoIterator<Item = u64>) -> Vec<u8> {
+pub(super) fn asks(ids: impl IntoIterator<Item = u64>) -> Vec<u8> {
     ids.into_iter().flat_map(ask).collect()
 }
 
-fn from(address: &str) -> Origin {
+pub(super) fn from(address: &str) -> Origin {
     Origin::of(Peer::of(address.parse().unwrap()))
 }
 
-async fn greeted_from(stage: &Stage, origin: Origin) -> TestPeer {
+pub(super) async fn greeted_from(stage: &Stage, origin: Origin) -> TestPeer {
     let mut peer = stage.connect_from(origin);
     peer.send(&hello(1)).await;
     assert_eq!(peer.status().await, (1, Status::OK));
