@@ -261,8 +261,8 @@ pub const AUDIT_MARK_MS: u64 = 20_000;
 pub const AUDIT_MARK_PERCENT: u64 = 10;
 /// The auditor looks for changes so often, ms.
 pub const AUDIT_PAUSE_MS: u64 = 50;
-/// Pause of the auditor after its disk refused, ms.
-pub const AUDIT_RETRY_MS: u64 = 10_000;
+/// Pause of the auditor after its disk refused, ms: it tries more than once before anybody goes on without it.
+pub const AUDIT_RETRY_MS: u64 = 2_000;
 /// Attempts that wait for their lines; more are counted.
 pub const AUDIT_ATTEMPTS_MAX: usize = 1_024;
 /// Administrative attempts of a second that get lines; more are counted.
@@ -277,13 +277,15 @@ pub const RING_OPERATIONS_MAX: u32 = 64 * 1024;
 /// Operations that wait for one worker from which on those who are not alone have only their share of so many on the
 /// way: two drains, which keep the worker and the disk busy.
 pub const FAIR_OPERATIONS: u32 = 2 * DRAIN_OPERATIONS_MAX;
+/// The same of the sequencer: two rendezvous.
+pub const FAIR_SEQUENCED: u32 = 2 * RENDEZVOUS_OPERATIONS_MAX;
 /// The same in bytes of the ring, for requests that are large.
 pub const FAIR_BYTES: u32 = FAIR_OPERATIONS * FAIR_OPERATION_BYTES;
 /// What counts there as one operation, bytes of its frame and of what is kept for it.
 pub const FAIR_OPERATION_BYTES: u32 = 1024;
 /// Bytes of frames without reply that weigh as much as one plain request.
 pub const PLAIN_FRAME_BYTES: usize = 128;
-/// The least that a principal's share is, requests without reply of all its connections.
+/// The least that a principal's share is, in plain requests without reply of all its connections.
 pub const FAIR_LEAST: u32 = 64;
 /// Of these, only for renew, confirm, release and cancel: one quarter.
 pub const RING_OPERATIONS_RESERVED: u32 = RING_OPERATIONS_MAX / 4;
@@ -717,6 +719,7 @@ const _: () = assert!(
     "a block of a backup can wait for its peer"
 );
 const _: () = assert!(BACKUP_JOURNAL_PERCENT < JOURNAL_FULL_SPEED_PERCENT);
+const _: () = assert!(2 * AUDIT_RETRY_MS < AUDIT_STALL_MS);
 const _: () = assert!(HISTORY_GIVE_UP_PERCENT < JOURNAL_FULL_SPEED_PERCENT);
 const _: () = assert!(HISTORY_GIVE_UP_PERCENT < HISTORY_LEFT_BEHIND_PERCENT);
 const _: () = assert!(HISTORY_LEFT_BEHIND_PERCENT < 100);

@@ -7,15 +7,15 @@ use crate::audit::Attempt;
 use crate::limits::{AUDIT_ATTEMPTS_MAX, AUDIT_ATTEMPTS_PER_SECOND, AUDIT_DENIALS_PER_SECOND};
 use crate::model::{Asker, Status, Tick};
 use addrd_protocol::Retry;
-use addrd_sync::{Doorbell, Level};
+use addrd_sync::Level;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Attempts on their way to their lines, and what operators see of the log.
 #[derive(Debug, Default)]
 pub struct AuditDesk {
-    /// Wakes the thread that writes; `None`: no audit log is kept.
-    bell: Option<Doorbell>,
+    /// A log is kept.
+    is_on: bool,
     waiting: Mutex<Waiting>,
     figures: Kept,
 }
@@ -57,23 +57,23 @@ pub struct AuditFigures {
 }
 
 impl AuditDesk {
-    /// Of a server that keeps an audit log; `bell` wakes who writes it.
+    /// Of a server that keeps an audit log.
     #[must_use]
-    pub fn new(bell: Doorbell) -> Arc<Self> {
-        Arc::new(Self { bell: Some(bell), ..Self::default() })
+    pub fn kept() -> Arc<Self> {
+        Arc::new(Self { is_on: true, ..Self::default() })
     }
 
     /// Whether a log is kept.
     #[must_use]
     pub const fn is_on(&self) -> bool {
-        self.bell.is_some()
+        self.is_on
     }
 
     /// What operators see; `None`: no log is kept.
     #[must_use]
     pub fn figures(&self) -> Option<AuditFigures> {
         let Kept { lines, bytes, missed, gap, is_paused } = &self.figures;
-        self.bell.as_ref().map(|_| AuditFigures {
+        self.is_on.then(|| AuditFigures {
             lines: lines.get(),
             bytes: bytes.get(),
             missed: missed.get(),
@@ -84,7 +84,9 @@ impl AuditDesk {
 
     /// Takes an attempt, or counts it if there are too many.
     pub fn note(&self, attempt: Attempt) {
-        let Some(bell) = &self.bell else { return };
+        if !self.is_on {
+            return;
+        }
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let second = attempt.tick.0 / 1_000;
         if second != waiting.second {
@@ -104,8 +106,6 @@ impl AuditDesk {
         } else {
             waiting.attempts.push_back(attempt);
         }
-        drop(waiting);
-        bell.ring();
     }
 
     /// Tells of an administrative operation that changed nothing: what is changed tells of itself.
@@ -162,18 +162,27 @@ impl Waiting {
         *count <= most
     }
 
-    /// Whether somebody has less than half of the denials of this second.
+    /// Whether somebody has less than may be his of the denials of this second.
     ///
-    /// Shape: only those are kept who had a line, so there are no more than lines.
+    /// Shape: of those who were denied in it the first ones are kept, no more than there are lines.
     fn admit(&mut self, by: Asker) -> bool {
         if let Some((_, count)) = self.denied.iter_mut().find(|(other, _)| *other == by) {
             *count = count.saturating_add(1);
-            return *count <= AUDIT_DENIALS_PER_SECOND / 2;
+            return *count <= most_of(by);
         }
         if self.denied.len() < AUDIT_DENIALS_PER_SECOND as usize {
             self.denied.push((by, 1));
         }
         true
+    }
+}
+
+/// Lines of one second for what somebody was denied: half of all, or fewer for all strangers together, so that who has one
+/// token leaves some.
+const fn most_of(by: Asker) -> u32 {
+    match by {
+        Asker::Nobody => AUDIT_DENIALS_PER_SECOND * 3 / 10,
+        _ => AUDIT_DENIALS_PER_SECOND / 2,
     }
 }
 
@@ -195,7 +204,6 @@ mod tests {
     use super::*;
     use crate::model::PrincipalId;
     use addrd_protocol::Opcode;
-    use addrd_sync::doorbell;
 
     fn denied(tick: u64) -> Attempt {
         Attempt {
@@ -215,22 +223,24 @@ mod tests {
 
     #[test]
     fn a_flood_is_counted_and_leaves_room_for_others_and_for_the_next_second() {
-        let desk = AuditDesk::new(doorbell().0);
+        let desk = AuditDesk::kept();
         let (most, half) = (AUDIT_DENIALS_PER_SECOND, AUDIT_DENIALS_PER_SECOND / 2);
+        let strangers = most_of(Asker::Nobody);
         let somebodys = |number: u32, tick| Attempt {
             by: Asker::Principal(PrincipalId::from_u128(u128::from(number))),
             ..denied(tick)
         };
-        (0..half + 50).for_each(|_| desk.note(denied(1_500)));
-        (1..=half + 50).for_each(|number| desk.note(somebodys(number, 1_500)));
+        (0..strangers + 50).for_each(|_| desk.note(denied(1_500)));
+        (0..half + 50).for_each(|_| desk.note(somebodys(1, 1_500)));
+        (2..2 + most - half - strangers).for_each(|number| desk.note(somebodys(number, 1_500)));
         desk.note(refused(1_500));
         desk.note(denied(2_000));
         let attempts = desk.take();
         assert_eq!(
             attempts.iter().filter(|one| one.by == Asker::Nobody).count(),
-            half as usize + 2
+            strangers as usize + 2
         );
-        assert_eq!(attempts.len(), most as usize + 2, "half of it is for others");
+        assert_eq!(attempts.len(), most as usize + 2, "something is left for others");
         assert_eq!((desk.take_missed(), desk.figures().unwrap().missed), (100, 100));
         // While nobody writes, a bounded number waits; what is denied leaves half of the room.
         for second in 3..1_000 {

@@ -57,8 +57,8 @@ pub struct Auditor {
     phase: Phase,
     /// The fold was let past the log, up to here: hand-overs before it may have no lines.
     given_up: Seq,
-    /// When the lines came further last.
-    moved_at: Tick,
+    /// When the lines came further last, or nothing was missing; `None`: before the first step.
+    moved_at: Option<Tick>,
 }
 
 enum Phase {
@@ -77,7 +77,7 @@ struct Running {
     told_at: Tick,
     synced_at: Tick,
     /// When it was told last how many attempts have no line.
-    missed_at: Tick,
+    missed_at: Option<Tick>,
     out: Vec<u8>,
 }
 
@@ -121,7 +121,7 @@ impl Auditor {
     /// Ready for its first step.
     #[must_use]
     pub const fn new(parts: AuditorParts) -> Self {
-        Self { parts, phase: Phase::Unread(Tick(0)), given_up: Seq(0), moved_at: Tick(0) }
+        Self { parts, phase: Phase::Unread(Tick(0)), given_up: Seq(0), moved_at: None }
     }
 
     /// Whether there is something to write.
@@ -131,6 +131,12 @@ impl Auditor {
             Phase::Running(running) => running.mark.position.0 < self.parts.position.get(),
             Phase::Unread(at) => self.parts.clock.tick() >= *at,
         }
+    }
+
+    /// Where attempts wait.
+    #[cfg(test)]
+    pub fn desk(&self) -> &Arc<AuditDesk> {
+        &self.parts.desk
     }
 
     /// Whether the disk refused, and has taken nothing since.
@@ -148,23 +154,26 @@ impl Auditor {
             Phase::Unread(_) => self.begin(now),
             Phase::Running(running) => go_on(running, &self.parts, now),
         };
-        match &done {
-            Ok(Progress::Worked) => self.moved_at = now,
-            // At rest nothing is missing.
-            Ok(_) if !self.has_work() => self.moved_at = now,
-            _ => {}
-        }
+        // While the disk refuses something is missing, whether a step tries or waits.
+        let is_at_rest = matches!(self.phase, Phase::Running(_)) && !self.has_work();
+        let has_moved = matches!(done, Ok(Progress::Worked)) || is_at_rest && done.is_ok();
+        let moved_at = self.moved_at.filter(|_| !has_moved).unwrap_or(now);
+        self.moved_at = Some(moved_at);
         let progress = done.unwrap_or_else(|error| self.pause(&error, now));
-        self.give_way(now);
+        self.give_way(now.since(moved_at));
         progress
     }
 
-    /// Writes all that is durable, as far as the disk lets it: nothing comes any more.
+    /// Writes all that is durable and what was tried, as far as the disk lets it: nothing comes any more.
     pub fn finish(&mut self) {
         while self.has_work() && self.step() == Progress::Worked {}
         let Phase::Running(running) = &mut self.phase else { return };
         let now = self.parts.clock.tick();
-        if let Err(error) = running.sync(&self.parts, now, true) {
+        // Attempts that no line was told of yet are told whenever the last time was.
+        running.missed_at = None;
+        let done = go_on(running, &self.parts, now)
+            .and_then(|_| running.sync(&self.parts, now, true).map_err(Broken::Io));
+        if let Err(error) = done {
             tracing::warn!(%error, "the audit log couldn't be synced; the next start goes on where it is");
         }
     }
@@ -195,13 +204,15 @@ impl Auditor {
             told: Seq(0),
             told_at: now,
             synced_at: now,
-            missed_at: Tick(0),
+            missed_at: None,
             out: Vec::new(),
             projection: Projection::new(parts.audited, Names::default()),
         };
         // All before that batch has its lines on the disk.
         parts.kept.raise(running.mark.position.0.saturating_sub(1));
         let from = running.mark.position.0.saturating_add(1);
+        // In front of the first line: a disk that is full would take none.
+        running.files.make_room()?;
         running.head(parts, now);
         if running.mark.position < oldest.position {
             let hole = Gap { from, to: complete.0 };
@@ -211,11 +222,16 @@ impl Auditor {
         }
         follow(parts, &mut projection, folded, &mut running)?;
         running.projection = projection;
-        if running.out.is_empty() && self.is_paused() {
+        let was_paused = self.is_paused();
+        if running.out.is_empty() && was_paused {
             // Something has to be written, to see that the disk takes it again.
             mark(&time_text(now), running.mark, &mut running.out);
         }
         running.flush(parts, 1)?;
+        if was_paused {
+            running.files.sync()?;
+        }
+        parts.desk.note_paused(false);
         running.told = running.mark.position;
         tracing::info!(place = %parts.disk.place(), position = running.mark.position.0, "the audit log goes on");
         self.phase = Phase::Running(Box::new(running));
@@ -231,12 +247,11 @@ impl Auditor {
     }
 
     /// If the log doesn't keep up, the server doesn't wait for it: what the journal forgets then is told as missing.
-    fn give_way(&mut self, now: Tick) {
+    fn give_way(&mut self, stalled_ms: u64) {
         let (durable, kept) = (self.parts.position.get(), self.parts.kept.get());
         let fold_waits = self.parts.folded.get() >= kept && kept < durable;
         let is_full = self.parts.pressure.journal_percent() >= HISTORY_GIVE_UP_PERCENT;
-        let is_stalled = now.since(self.moved_at) >= AUDIT_STALL_MS;
-        if !(is_full && fold_waits && is_stalled) {
+        if !(is_full && fold_waits && stalled_ms >= AUDIT_STALL_MS) {
             return;
         }
         if self.given_up < Seq(durable) {
@@ -300,7 +315,7 @@ fn go_on(running: &mut Running, parts: &AuditorParts, now: Tick) -> Result<Progr
         })?;
     }
     let attempts = parts.desk.take();
-    let is_told = now.since(running.missed_at) >= AUDIT_SYNC_MS;
+    let is_told = running.missed_at.is_none_or(|at| now.since(at) >= AUDIT_SYNC_MS);
     let too_many = if is_told { parts.desk.take_missed() } else { 0 };
     if !attempts.is_empty() || too_many > 0 {
         running.head(parts, now);
@@ -312,7 +327,7 @@ fn go_on(running: &mut Running, parts: &AuditorParts, now: Tick) -> Result<Progr
     }
     if too_many > 0 {
         missed(&time_text(now), too_many, running.mark, &mut running.out);
-        running.missed_at = now;
+        running.missed_at = Some(now);
         lines += 1;
     }
     let has_written = !running.out.is_empty() || running.mark.position > from;
@@ -365,7 +380,6 @@ impl Running {
         }
         self.files.append(&self.out)?;
         self.out.clear();
-        parts.desk.note_paused(false);
         parts.desk.count_lines(lines, self.files.bytes());
         Ok(())
     }

@@ -99,6 +99,15 @@ pub struct Engine {
     pub(super) inner: Arc<Inner>,
 }
 
+/// What may be on the way of all together where much waits; `None`: it doesn't.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fair {
+    /// To the workers, in plain requests.
+    pub workers: Option<u32>,
+    /// To the sequencer, requests.
+    pub sequencer: Option<u32>,
+}
+
 /// How many were active in the last second.
 #[derive(Debug, Default)]
 pub(super) struct Active {
@@ -217,11 +226,20 @@ impl Engine {
         &self.inner.active.principals
     }
 
-    /// Whether more waits for a deciding thread than it takes in two drains: whoever comes now waits for all of it.
+    /// What may be on the way of all together, where more waits for a deciding thread than it takes in two drains:
+    /// whoever comes then waits for all of it.
     #[must_use]
-    pub fn is_crowded(&self) -> bool {
-        self.inner.doors.iter().any(|door| is_crowded(&door.ring))
-            || is_crowded(&self.inner.sequencer)
+    pub fn fair(&self) -> Fair {
+        let workers = u32::try_from(self.workers()).unwrap_or(u32::MAX);
+        let is_crowded = self.inner.doors.iter().any(|door| {
+            let waits = door.ring.depth();
+            waits.operations > limits::FAIR_OPERATIONS || waits.bytes > limits::FAIR_BYTES
+        });
+        let is_behind = self.inner.sequencer.operations() > limits::FAIR_SEQUENCED;
+        Fair {
+            workers: is_crowded.then(|| limits::FAIR_OPERATIONS.saturating_mul(workers)),
+            sequencer: is_behind.then_some(limits::FAIR_SEQUENCED),
+        }
     }
 
     /// Where backups are fetched.
@@ -410,11 +428,6 @@ impl Engine {
         let waits = parcel.principal_outstanding;
         ring.is_past_half() && waits > share(ring, &self.inner.active.principals)
     }
-}
-
-fn is_crowded<T>(ring: &Producer<T>) -> bool {
-    let waits = ring.depth();
-    waits.operations > limits::FAIR_OPERATIONS || waits.bytes > limits::FAIR_BYTES
 }
 
 /// Operations that each of those who are active may have in a ring that is past half.

@@ -47,7 +47,7 @@ pub use boot::{AuditSettings, Boot, BootError, Booted, boot};
 pub use clock::{Clock, FakeClock, Hands, SystemClock, SystemHands};
 pub use feed::{Feed, FeedBounds, FeedFigures, Relist, Subscription, Taken, TooManyWatchers};
 pub use feeder::Feeder;
-pub use handle::{Engine, EngineStatus, Figures, Identity, Readiness};
+pub use handle::{Engine, EngineStatus, Fair, Figures, Identity, Readiness};
 pub use handover::{Delivery, HandOver};
 pub use historian::{Historian, HistorianParts};
 pub use history::{HistoryDesk, Librarian, QUESTIONS_SHARE};

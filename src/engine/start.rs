@@ -109,7 +109,7 @@ impl Running {
         self.engine.inner.doors.iter().for_each(|door| door.bell.ring());
         self.workers.into_iter().for_each(join);
         join(self.committer);
-        // The fold waits for history.
+        // The fold waits for history and for the audit log.
         if let Some(keepers) = self.keepers {
             keepers.stop();
         }
@@ -168,8 +168,7 @@ fn join(thread: JoinHandle<()>) {
 pub fn start(mut start: Start) -> std::io::Result<Running> {
     let workers = start.shards.len();
     assert!((1..usize::from(u16::MAX)).contains(&workers), "1 to 65,534 workers, not {workers}");
-    let (audit_bell, audit_waiter) = doorbell();
-    let (shared, committer_waiter) = shared_of(&start, audit_bell);
+    let (shared, committer_waiter) = shared_of(&start);
     let folded = Arc::new(DurableMark::new(start.checkpointer.folded().0));
     let (feeder, feeder_waiter, feeder_reader) =
         hire_feeder(&shared, start.identity.incarnation, &start.checkpointer);
@@ -229,14 +228,13 @@ pub fn start(mut start: Start) -> std::io::Result<Running> {
     let (workers, sequencer) = (crew.workers, crew.sequencer);
     let fold = (fold, fold_bell, fold_waiter);
     let feeder = (feeder, feeder_waiter);
-    let auditor = auditor.map(|auditor| (auditor, audit_waiter));
     let disk = start.disk;
     let loops = Loops { workers, sequencer, committer, fold, feeder, keepers, auditor, disk };
     loops.spawn(engine, &start.on_failure)
 }
 
 /// What all threads share, and what wakes the committer.
-fn shared_of(start: &Start, audit_bell: Doorbell) -> (Shared, Waiter) {
+fn shared_of(start: &Start) -> (Shared, Waiter) {
     let last = start.journal.position().next.0.saturating_sub(1);
     let (committer_bell, waiter) = doorbell();
     let shared = Shared {
@@ -248,7 +246,7 @@ fn shared_of(start: &Start, audit_bell: Doorbell) -> (Shared, Waiter) {
         adoption: Arc::new(Level::new(start.catalogue.adoption().0)),
         access: AccessDesk::new(table_of(&start.catalogue)),
         audit: match &start.audit {
-            Some(_) => AuditDesk::new(audit_bell),
+            Some(_) => AuditDesk::kept(),
             None => Arc::default(),
         },
     };
@@ -367,7 +365,7 @@ struct Loops {
     fold: (Fold, Doorbell, Waiter),
     feeder: (Feeder, Waiter),
     keepers: Option<Hired>,
-    auditor: Option<(Auditor, Waiter)>,
+    auditor: Option<Auditor>,
     disk: Arc<dyn Disk>,
 }
 
@@ -406,7 +404,8 @@ impl Loops {
             Ok(())
         })?;
         let keepers = self.keepers.map(|hired| spawn_keepers(hired, &on_failure)).transpose()?;
-        let auditor = self.auditor.map(|hired| spawn_auditor(hired, &on_failure)).transpose()?;
+        let auditor =
+            self.auditor.map(|auditor| spawn_auditor(auditor, &on_failure)).transpose()?;
         Ok(Running {
             engine,
             stop_sequencer,
@@ -444,9 +443,8 @@ fn spawn_keepers(hired: Hired, on_failure: &OnFailure) -> std::io::Result<Keeper
     Ok(Keepers { stop, historian, historian_bell, librarian, librarian_bell })
 }
 
-fn spawn_auditor(hired: (Auditor, Waiter), on_failure: &OnFailure) -> std::io::Result<Watcher> {
-    let (auditor, waiter) = hired;
-    let (stop, bell) = (Arc::new(Flag::new()), waiter.doorbell());
+fn spawn_auditor(auditor: Auditor, on_failure: &OnFailure) -> std::io::Result<Watcher> {
+    let (stop, (bell, waiter)) = (Arc::new(Flag::new()), doorbell());
     let own = Arc::clone(&stop);
     let thread = threads::spawn("auditor", Arc::clone(on_failure), move || {
         threads::run_auditor(auditor, waiter, &own);

@@ -7,6 +7,7 @@ use super::admission::Peer;
 use super::origin::Origin;
 use crate::access::Actor;
 use crate::config::Bounds;
+use crate::engine::Fair;
 use crate::limits;
 use addrd_sync::{Census, Level, Pace, Padded, Rate, Seen};
 use std::collections::HashMap;
@@ -51,12 +52,16 @@ pub(super) struct Account {
     own: Rate,
     /// Of its share of the rate of all.
     share: Rate,
-    /// Requests without reply, of all its connections, by their weight.
-    in_flight: Level,
-    /// Of these, what is on its way to the sequencer.
-    sequenced: Level,
+    /// Connections.
+    connections: Level,
     /// Connections with something without reply.
     busy: Level,
+    /// Requests without reply, of all its connections.
+    in_flight: Level,
+    /// What they weigh.
+    weight: Level,
+    /// Of these, what is on its way to the sequencer.
+    sequenced: Level,
     /// Watches of all its connections.
     watches: Level,
     /// When it pushed something last.
@@ -167,21 +172,23 @@ impl Accounts {
         if !is_principal || all.connections <= shared {
             return false;
         }
-        // One is the table's own.
-        let own = Arc::strong_count(account).saturating_sub(1) as u64;
-        let is_open = |account: &&Arc<Account>| Arc::strong_count(account) > 1;
-        let accounts = self.lock().values().filter(is_open).count().max(1) as u64;
-        own > (shared / accounts).max(1)
+        let is_other =
+            |other: &&Arc<Account>| other.connections.get() > 0 && !Arc::ptr_eq(other, account);
+        let accounts = self.lock().values().filter(is_other).count() as u64 + 1;
+        account.connections.get() >= (shared / accounts).max(1)
     }
 
-    /// A place for one more watch, while there are so many of all. `None`: past half of all that there may be a principal
-    /// has half of these by the number of accounts that watch.
+    /// A place for one more watch, while there are so many of all. `None`: past three quarters of all that there may be a
+    /// principal has these by the number of accounts that watch, and half of what is left at most, so that something is
+    /// left for whoever comes next.
     pub(super) fn watch(&self, account: &Arc<Account>, watches: u64, most: u64) -> Option<Watcher> {
-        if account.is_principal && watches > most / 2 {
-            let others =
+        let shared = most / 4 * 3;
+        if account.is_principal && watches > shared {
+            let is_other =
                 |other: &&Arc<Account>| other.watches.get() > 0 && !Arc::ptr_eq(other, account);
-            let accounts = self.lock().values().filter(others).count() as u64 + 1;
-            if account.watches.get() >= (most / 2 / accounts).max(1) {
+            let accounts = self.lock().values().filter(is_other).count() as u64 + 1;
+            let left = most.saturating_sub(watches) / 2;
+            if account.watches.get() >= (shared / accounts).min(left).max(1) {
                 return None;
             }
         }
@@ -311,9 +318,11 @@ impl Account {
             is_principal: matches!(payer, Payer::Principal(_)),
             own: Rate::new(),
             share: Rate::new(),
-            in_flight: Level::default(),
-            sequenced: Level::default(),
+            connections: Level::default(),
             busy: Level::default(),
+            in_flight: Level::default(),
+            weight: Level::default(),
+            sequenced: Level::default(),
             watches: Level::default(),
             seen: Seen::default(),
         }
@@ -334,30 +343,57 @@ impl Drop for Watcher {
 #[derive(Debug)]
 pub(super) struct Customer {
     account: Arc<Account>,
-    in_flight: u32,
-    sequenced: u32,
+    told: Way,
+}
+
+/// What a connection has without reply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Way {
+    /// Requests.
+    pub(super) in_flight: u32,
+    /// What they weigh, in plain requests: a batch weighs as much as it is long.
+    pub(super) weight: u32,
+    /// Of these, requests on their way to the sequencer.
+    pub(super) sequenced: u32,
+}
+
+/// What a connection may have without reply.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    /// Weight from which on it has its part.
+    pub(super) weight: u32,
+    /// The same of requests on their way to the sequencer.
+    pub(super) sequenced: u32,
+}
+
+impl Part {
+    /// Nothing waits, or nobody else is there.
+    pub(super) const ALL: Self = Self { weight: u32::MAX, sequenced: u32::MAX };
 }
 
 impl Customer {
     /// Nothing under way.
     pub(super) fn of(account: Arc<Account>) -> Self {
-        Self { account, in_flight: 0, sequenced: 0 }
+        account.connections.add(1);
+        Self { account, told: Way::default() }
     }
 
     pub(super) fn account(&self) -> &Arc<Account> {
         &self.account
     }
 
-    /// The connection now has so many without reply, and of these so many on their way to the sequencer.
+    /// What the connection now has without reply.
     #[inline]
-    pub(super) fn tell(&mut self, in_flight: u32, sequenced: u32) {
-        match (self.in_flight, in_flight) {
+    pub(super) fn tell(&mut self, now: Way) {
+        match (self.told.in_flight, now.in_flight) {
             (0, 1..) => self.account.busy.add(1),
             (1.., 0) => self.account.busy.sub(1),
             _ => {}
         }
-        change(&self.account.in_flight, &mut self.in_flight, in_flight);
-        change(&self.account.sequenced, &mut self.sequenced, sequenced);
+        change(&self.account.in_flight, self.told.in_flight, now.in_flight);
+        change(&self.account.weight, self.told.weight, now.weight);
+        change(&self.account.sequenced, self.told.sequenced, now.sequenced);
+        self.told = now;
     }
 
     /// Requests without reply of all connections of the account, as they told; of the operator none count.
@@ -371,16 +407,35 @@ impl Customer {
         self.counted(&self.account.sequenced)
     }
 
-    /// What this connection may have without reply where so much may be on the way at once: its part of what its account
-    /// has of that, by those who ask; for the operator all of it.
-    pub(super) fn part_of(&self, on_the_way: u32, active: u64) -> u32 {
+    /// What all of them weigh; of the operator nothing does.
+    #[inline]
+    pub(super) fn weight(&self) -> u32 {
+        self.counted(&self.account.weight)
+    }
+
+    /// What the connection may have without reply where much waits, by those who ask.
+    pub(super) fn part_of(&self, fair: Fair, active: u64) -> Part {
         if self.account.is_operator {
-            return on_the_way;
+            return Part::ALL;
         }
-        let share = u64::from(on_the_way) / active.max(1);
-        let busy = self.account.busy.get() + u64::from(self.in_flight == 0);
-        let part = share.max(limits::FAIR_LEAST.into()) / busy.max(1);
-        u32::try_from(part).unwrap_or(u32::MAX).max(1)
+        let part = |all: Option<u32>, total, own| {
+            all.map_or(u32::MAX, |all| self.part(all, active, total, own))
+        };
+        Part {
+            weight: part(fair.workers, self.weight(), self.told.weight),
+            sequenced: part(fair.sequencer, self.sequenced(), self.told.sequenced),
+        }
+    }
+
+    /// Its account's share of what may be on the way of all, as far as that is free; then its own part of it.
+    fn part(&self, all: u32, active: u64, total: u32, own: u32) -> u32 {
+        let share = u32::try_from(u64::from(all) / active.max(1)).unwrap_or(u32::MAX);
+        let share = share.max(limits::FAIR_LEAST);
+        if let Some(free) = share.checked_sub(total).filter(|free| *free > 0) {
+            return own.saturating_add(free);
+        }
+        let busy = self.account.busy.get() + u64::from(self.told.in_flight == 0);
+        u32::try_from(u64::from(share) / busy.max(1)).unwrap_or(u32::MAX).max(1)
     }
 
     fn counted(&self, level: &Level) -> u32 {
@@ -390,19 +445,19 @@ impl Customer {
 
 impl Drop for Customer {
     fn drop(&mut self) {
-        self.tell(0, 0);
+        self.tell(Way::default());
+        self.account.connections.sub(1);
     }
 }
 
 #[inline]
-fn change(level: &Level, told: &mut u32, now: u32) {
-    match (now.checked_sub(*told), told.checked_sub(now)) {
+fn change(level: &Level, told: u32, now: u32) {
+    match (now.checked_sub(told), told.checked_sub(now)) {
         (Some(0), _) => {}
         (Some(more), _) => level.add(more.into()),
         (None, Some(less)) => level.sub(less.into()),
         (None, None) => {}
     }
-    *told = now;
 }
 
 #[cfg(test)]
@@ -510,14 +565,16 @@ mod tests {
         let account = accounts.open(Payer::Principal(1), 0);
         let mut one = Customer::of(Arc::clone(&account));
         let mut other = Customer::of(account);
-        one.tell(200, 3);
-        other.tell(50, 0);
-        one.tell(150, 1);
+        let way = |in_flight, sequenced| Way { in_flight, weight: 2 * in_flight, sequenced };
+        one.tell(way(200, 3));
+        other.tell(way(50, 0));
+        one.tell(way(150, 1));
+        assert_eq!((one.weight(), other.weight()), (400, 400));
         assert_eq!((one.in_flight(), other.in_flight(), other.sequenced()), (200, 200, 1));
         drop(one);
         assert_eq!((other.in_flight(), other.sequenced()), (50, 0));
         let mut operator = Customer::of(accounts.open(Payer::Operator, 0));
-        operator.tell(9, 9);
+        operator.tell(way(9, 9));
         assert_eq!((operator.in_flight(), operator.sequenced()), (0, 0));
     }
 
@@ -525,42 +582,77 @@ mod tests {
     fn past_half_a_principal_has_its_share_of_connections_and_never_all() {
         let accounts = accounts(None, None);
         let at = |connections| Crowded { connections, connections_max: 16 };
-        let many = |payer, count| (0..count).map(|_| accounts.open(payer, 0)).collect::<Vec<_>>();
+        let many = |payer, count| {
+            (0..count).map(|_| Customer::of(accounts.open(payer, 0))).collect::<Vec<_>>()
+        };
         let one = many(Payer::Principal(1), 12);
+        let watches: Vec<_> =
+            (0..100).filter_map(|_| accounts.watch(one[0].account(), 0, 1_000)).collect();
+        assert_eq!(watches.len(), 100, "watches are no connections");
         let crowds = |payer, all| accounts.is_crowding(payer, &accounts.open(payer, 0), all);
         assert!(!crowds(Payer::Principal(1), at(8)), "below half everybody gets in");
-        assert!(!accounts.is_crowding(Payer::Principal(1), &one[0], at(12)));
+        assert!(!crowds(Payer::Principal(1), at(12)));
         assert!(crowds(Payer::Principal(1), at(13)), "a quarter is left to others");
         assert!(!crowds(Payer::Principal(2), at(14)), "who has few gets in");
-        let other = many(Payer::Principal(2), 6);
-        assert!(!accounts.is_crowding(Payer::Principal(2), &other[0], at(16)));
+        let other = many(Payer::Principal(2), 5);
+        assert!(!crowds(Payer::Principal(2), at(16)), "the sixth");
+        let last = many(Payer::Principal(2), 1);
         assert!(crowds(Payer::Principal(2), at(16)), "half of three quarters");
         // Who is nobody in particular, and the operator, aren't told apart well enough.
         let nobody = many(Payer::User(1), 16);
-        assert!(!accounts.is_crowding(Payer::User(1), &nobody[0], at(16)));
+        assert!(!crowds(Payer::User(1), at(16)));
         assert!(!crowds(Payer::Operator, at(16)));
+        drop((other, last, nobody));
+        let left = accounts.open(Payer::Principal(2), 0).connections.get();
+        assert_eq!(left, 0);
     }
 
     #[test]
-    fn past_half_a_principal_has_its_share_of_watches() {
+    fn past_three_quarters_a_principal_has_its_share_of_watches() {
         let accounts = accounts(None, None);
         let open = |number| accounts.open(Payer::Principal(number), 0);
-        let (one, other, nobody) = (open(1), open(2), accounts.open(Payer::User(7), 0));
+        let (one, nobody) = (open(1), accounts.open(Payer::User(7), 0));
         let mut held: Vec<Watcher> = Vec::new();
         let mut watch = |account: &Arc<Account>| {
-            let place = accounts.watch(account, held.len() as u64, 16);
+            let place = accounts.watch(account, held.len() as u64, 1_024);
             let has_place = place.is_some();
             held.extend(place);
             has_place
         };
-        for count in 0..9 {
-            assert!(watch(&one), "alone, and not past half: {count}");
+        assert!((0..769).all(|_| watch(&one)) && !watch(&one), "alone, three quarters");
+        // Whoever comes finds something, however many came before.
+        for number in 2..8 {
+            let account = open(number);
+            assert!(watch(&account), "{number}");
+            while watch(&account) {}
         }
-        assert!(!watch(&one), "it has more than half");
-        assert!((0..4).all(|_| watch(&other)) && !watch(&other), "of two, a quarter");
-        assert!((0..3).all(|_| watch(&nobody)), "who is nobody in particular isn't told apart");
+        assert!(watch(&nobody), "who is nobody in particular isn't told apart");
+        assert!(held.len() < 1_024, "{} of them", held.len());
         drop(held);
-        assert_eq!((one.watches.get(), other.watches.get()), (0, 0));
+        assert_eq!((one.watches.get(), nobody.watches.get()), (0, 0));
+    }
+
+    #[test]
+    fn a_part_is_what_is_free_of_the_share_and_then_the_own_part_of_it() {
+        let accounts = accounts(None, None);
+        let connect = |number| Customer::of(accounts.open(Payer::Principal(number), 0));
+        let fair = Fair { workers: Some(2_048), sequencer: None };
+        let weight = |weight| Way { in_flight: weight, weight, sequenced: 0 };
+        let (mut bulk, mut others) = (connect(1), Vec::new());
+        for _ in 0..100 {
+            let mut other = connect(1);
+            other.tell(weight(1));
+            others.push(other);
+        }
+        assert_eq!(bulk.part_of(fair, 2).weight, 1_024 - 100, "the others have 100 of 1,024");
+        bulk.tell(weight(900));
+        assert_eq!(bulk.part_of(fair, 2).weight, 900 + 24);
+        bulk.tell(weight(1_000));
+        assert_eq!(bulk.part_of(fair, 2).weight, 1_024 / 101);
+        assert_eq!(bulk.part_of(fair, 2).sequenced, u32::MAX, "it doesn't wait there");
+        assert_eq!(connect(2).part_of(fair, 1_000).weight, limits::FAIR_LEAST);
+        let none = Fair { workers: None, sequencer: None };
+        assert_eq!(bulk.part_of(none, 2).weight, u32::MAX);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 
 use crate::engine::figures::Scalar;
 use crate::engine::{
-    AccessDesk, AuditDesk, Clock, Engine, Feed, FillReport, HistoryFigures, LevelCounts, Parcel,
-    Rejected, Route, Scope,
+    AccessDesk, AuditDesk, Clock, Engine, Fair, Feed, FillReport, HistoryFigures, LevelCounts,
+    Parcel, Rejected, Route, Scope,
 };
 pub use crate::engine::{Identity, Readiness};
 use crate::model::{Seq, Status, Tick};
@@ -73,12 +73,8 @@ pub trait Decider: Clone + Send + Sync + 'static {
     /// Principals, or peers, that were active in the last second: written by the server, likewise.
     fn active_principals(&self) -> &Level;
 
-    /// Whether so much waits for a deciding thread that those who are not alone should have no more than their share on
-    /// the way.
-    fn is_crowded(&self) -> bool;
-
-    /// Operations that may be on the way while it is crowded, of all together.
-    fn fair_operations(&self) -> u32;
+    /// What may be on the way of all together: those who are not alone should have no more than their share of it.
+    fn fair(&self) -> Fair;
 }
 
 /// What the deciding threads counted since the start.
@@ -287,13 +283,8 @@ impl Decider for Engine {
         Self::active_principals(self)
     }
 
-    fn is_crowded(&self) -> bool {
-        Self::is_crowded(self)
-    }
-
-    fn fair_operations(&self) -> u32 {
-        let workers = u32::try_from(self.workers()).unwrap_or(u32::MAX);
-        crate::limits::FAIR_OPERATIONS.saturating_mul(workers)
+    fn fair(&self) -> Fair {
+        Self::fair(self)
     }
 }
 

@@ -189,6 +189,7 @@ fn place_of(count: Count) -> (&'static Metric, &'static [&'static str]) {
         Count::Writes => (&m::WRITES, &[]),
         Count::BytesWritten => (&m::WRITTEN_BYTES, &[]),
         Count::Pauses => (&m::PAUSES, &[]),
+        Count::TurnPauses => (&m::TURN_PAUSES, &[]),
         Count::RateHolds => (&m::RATE_HOLDS, &[]),
         Count::RefusedRatePrincipal => (&m::LIMITED, &["rate_principal"]),
         Count::RefusedRateTotal => (&m::LIMITED, &["rate_total"]),

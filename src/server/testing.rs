@@ -9,7 +9,7 @@ use super::origin::Origin;
 use super::shared::Shared;
 use crate::config::{Bounds, Config};
 use crate::engine::{
-    AccessDesk, Attempt, AuditDesk, Clock, FakeClock, Feed, LevelCounts, Operation, Parcel,
+    AccessDesk, Attempt, AuditDesk, Clock, Fair, FakeClock, Feed, LevelCounts, Operation, Parcel,
     Rejected, Route, Scope, Stages, UsageLevels,
 };
 use crate::model::{Incarnation, NetworkId, OwnerId, ProjectId, Seq, ServerId, SessionId, Tick};
@@ -72,7 +72,7 @@ impl FakeDecider {
         let seen_clock: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);
         let (feed, access) = (Feed::idle(), Arc::default());
         let (active, active_principals) = (Level::new(0), Level::new(0));
-        let audit = AuditDesk::new(addrd_sync::doorbell().0);
+        let audit = AuditDesk::kept();
         Self(Arc::new(Fake {
             clock,
             seen_clock,
@@ -302,12 +302,9 @@ impl Decider for FakeDecider {
         &self.0.active_principals
     }
 
-    fn is_crowded(&self) -> bool {
-        self.state().crowded.is_some()
-    }
-
-    fn fair_operations(&self) -> u32 {
-        self.state().crowded.unwrap_or(u32::MAX)
+    fn fair(&self) -> Fair {
+        let crowded = self.state().crowded;
+        Fair { workers: crowded, sequencer: crowded }
     }
 }
 

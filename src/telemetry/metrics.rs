@@ -127,6 +127,8 @@ metrics! {
         "bytes written", "";
     PAUSES: Counter "addrd_read_pauses_total" [] "pauses",
         "times that a connection was not read: credit used up, or its part where much waits, or replies that wait", "";
+    TURN_PAUSES: Counter "addrd_turn_pauses_total" [] "pauses",
+        "of these, those for others: much waits, and its principal has its share of what is on the way", "it rises for minutes: somebody asks for more than there is";
     RATE_HOLDS: Counter "addrd_rate_holds_total" [] "holds",
         "times that a connection was not read because a rate was used up and it went on sending", "";
     LIMITED: Counter "addrd_limited_operations_total" ["bound"] "operations",

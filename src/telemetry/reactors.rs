@@ -53,8 +53,10 @@ counts! {
     Writes,
     /// Bytes written.
     BytesWritten,
-    /// Times that reading stopped because the credit or the part of a crowded server was used, or replies waited.
+    /// Times that reading stopped because the credit was used or replies waited, or for others.
     Pauses,
+    /// Of these, those for others: much waits, and it has its part of what is on the way.
+    TurnPauses,
     /// Times that reading stopped because a rate was used up.
     RateHolds,
     /// Requests refused: the rate of their principal is used up.

@@ -25,7 +25,7 @@ fn bounds() -> Vec<(&'static str, String)> {
             PROTOCOL_ERRORS_MAX, READ_BUFFER_BYTES_MIN, REPLY_BYTES_WAITING_MAX, RESERVE_BYTES,
             RING_OPERATIONS_MAX, SESSIONS_MAX, STALL_MS, STATE_ROW_BYTES_MAX, TLS_BUSY_BYTES,
             TLS_CHAIN_BYTES_MAX, TLS_HANDSHAKES_MAX, TLS_HANDSHAKE_MS, TLS_STRANGERS_BYTES,
-            ACCOUNTS_MAX, FAIR_OPERATIONS, HISTORY_QUESTIONS_MAX, NETWORKS_MAX, OPEN_HOLDS_MAX,
+            ACCOUNTS_MAX, FAIR_OPERATIONS, FAIR_SEQUENCED, HISTORY_QUESTIONS_MAX, NETWORKS_MAX, OPEN_HOLDS_MAX,
             PRINCIPALS_MAX, PROJECTS_MAX, RATE_REFUSALS_MAX, RING_BYTES_MAX,
             SEQUENCER_OPERATIONS_MAX, STRANGERS_MAX, STRANGER_DELAY_MS_MAX, STRANGER_REFUSALS_FREE,
             SUBNETS_PER_NETWORK_MAX, SUBNET_POOLS_MAX, WATCHERS_MAX;
@@ -135,6 +135,22 @@ fn linked(manifest: &str) -> Vec<&str> {
     names.filter(|name| !name.starts_with("addrd-")).collect()
 }
 
+/// Every library is named by some source.
+fn unused(manifest: &str, files: &[File]) -> Vec<Finding> {
+    let sources: Vec<_> = files
+        .iter()
+        .filter(|file| file.ends_with(".rs") && !file.path.starts_with("tests/tidy"))
+        .collect();
+    let is_named = |name: &str| {
+        // The one whose crate has another name.
+        let name = if name == "rustls-webpki" { "webpki" } else { name };
+        let path = format!("{}::", name.replace('-', "_"));
+        sources.iter().any(|file| file.text.contains(&path))
+    };
+    let unused = linked(manifest).into_iter().filter(|name| !is_named(name));
+    unused.map(|name| Finding::new("Cargo.toml", 0, format!("nothing uses `{name}`"))).collect()
+}
+
 /// Every library has a reason in the table of `docs/dependencies.md`, and every reason a library.
 fn dependencies(manifest: &str, document: &str) -> Vec<Finding> {
     let path = "docs/dependencies.md";
@@ -159,6 +175,7 @@ fn every_library_has_a_reason() {
         files.iter().find(|file| file.path == path).map_or("", |file| file.text.as_str())
     };
     crate::none(&dependencies(text("Cargo.toml"), text("docs/dependencies.md")));
+    crate::none(&unused(text("Cargo.toml"), &files));
 }
 
 #[test]
@@ -187,7 +204,7 @@ fn decisions_are_numbered_once_and_listed() {
 
 #[cfg(test)]
 mod tests {
-    use super::{bounds, decisions, dependencies, limits_tables, seen_bounds};
+    use super::{bounds, decisions, dependencies, limits_tables, seen_bounds, unused};
     use crate::tree::File;
 
     #[test]
@@ -228,5 +245,13 @@ mod tests {
         assert!(dependencies(manifest, "| `redb` | storage |").is_empty());
         assert_eq!(dependencies(manifest, "").len(), 1);
         assert_eq!(dependencies(manifest, "| `redb` | x |\n| `tokio` | y |").len(), 1);
+    }
+
+    #[test]
+    fn a_library_that_nothing_uses_is_found() {
+        let manifest = "[workspace.dependencies]\nbytes = \"=1\"\nhyper-util = \"=2\"\n";
+        let source = |text| [File::made_up("src/x.rs", text)];
+        assert_eq!(unused(manifest, &source("use bytes::Bytes;")).len(), 1);
+        assert!(unused(manifest, &source("use bytes::Bytes; hyper_util::x();")).is_empty());
     }
 }

@@ -108,6 +108,24 @@ fn a_quarter_of_a_full_ring_is_kept_for_releases() {
     still.end();
 }
 
+/// Long before a ring is full it is told that whoever comes has to wait, by requests and by bytes.
+#[test]
+fn more_than_two_drains_before_a_worker_is_a_crowd() {
+    let mut still = Still::new();
+    let none = Fair { workers: None, sequencer: None };
+    assert_eq!(still.rig.engine.fair(), none);
+    while still.rig.waiting() < limits::FAIR_OPERATIONS {
+        let count = PARCEL.min(limits::FAIR_OPERATIONS - still.rig.waiting());
+        assert_eq!(still.allocate(count, count), Ok(()));
+        assert_eq!(still.rig.engine.fair(), none);
+    }
+    assert_eq!(still.allocate(1, 1), Ok(()));
+    let workers = u32::try_from(still.rig.engine.workers()).unwrap();
+    let all = Some(limits::FAIR_OPERATIONS * workers);
+    assert_eq!(still.rig.engine.fair(), Fair { workers: all, sequencer: None });
+    still.end();
+}
+
 #[test]
 fn past_half_of_a_ring_every_active_connection_has_its_share() {
     let mut still = Still::new();

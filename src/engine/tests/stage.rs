@@ -4,6 +4,7 @@
 use super::*;
 use crate::allocator::{CatalogueSnapshot, Snapshot};
 use crate::audit::{Audited, Header};
+use crate::engine::audit::AuditDesk;
 use crate::engine::auditor::{Auditor, AuditorParts};
 use crate::engine::crew::Crew;
 use crate::engine::feed::{Feed, FeedBounds};
@@ -496,7 +497,7 @@ fn auditor_of(
         audited: Audited::All,
         bytes_max: crate::limits::AUDIT_BYTES_LEAST,
         header: Header { server, incarnation },
-        desk: Arc::default(),
+        desk: AuditDesk::kept(),
         position: Arc::clone(&shared.position),
         folded: Arc::clone(folded),
         kept: Arc::clone(kept),

@@ -207,10 +207,7 @@ impl<D: Decider> Connection<D> {
                 return self.take_part(front, has_taken, now);
             };
             if !self.may_take(opcode, length) {
-                if !std::mem::replace(&mut self.is_paused, true) {
-                    self.shared.reactors.count(Count::Pauses, 1);
-                }
-                self.timing.awaits_frame(false, false, now);
+                self.pause(now);
                 return Ok(());
             }
             if self.purse.is_empty_for(opcode) && !self.purse.may_refuse() {
@@ -353,10 +350,14 @@ impl<D: Decider> Connection<D> {
     /// Refuses what is beyond the rate, before anything is done with it.
     #[cold]
     fn refuse_beyond_rate(&mut self, header: &RequestHeader, length: usize, now: Instant) {
-        let id = header.request_id;
-        let is_used = self.in_flight.contains(id) || self.watches.has(id);
+        let is_used = self.is_used(header.request_id);
         let failure = if is_used { in_use() } else { self.rate_failure(now) };
         self.refuse(header, length, &failure, now);
+    }
+
+    /// Whether a request id names something that has no reply yet, or a watch.
+    pub(super) fn is_used(&self, request_id: u64) -> bool {
+        self.in_flight.contains(request_id) || self.watches.has(request_id)
     }
 
     /// Answers what no deciding thread has to be asked for.
@@ -367,6 +368,10 @@ impl<D: Decider> Connection<D> {
         length: usize,
         now: Instant,
     ) -> Result<(), Failure> {
+        // In front of what it does.
+        if self.is_used(header.request_id) {
+            return Err(in_use());
+        }
         let reply = match &operation.request {
             Request::Ping(_) => Reply::Empty,
             Request::ServerStatus => Reply::ServerStatus(Box::new(self.server_status())),
@@ -607,7 +612,7 @@ impl<D: Decider> Connection<D> {
         reply: &Reply,
         now: Instant,
     ) {
-        if self.in_flight.contains(header.request_id) || self.watches.has(header.request_id) {
+        if self.is_used(header.request_id) {
             return self.refuse(header, length, &in_use(), now);
         }
         self.output.keep_promise(reply_bytes_max(header.opcode, length));

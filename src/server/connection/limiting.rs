@@ -5,11 +5,10 @@
 //!
 //! Source: docs/decisions/0041-rates-and-shares.md.
 
-use super::super::accounts::{Bound, Crowded, Customer, Payer, Room};
+use super::super::accounts::{Bound, Crowded, Customer, Part, Payer, Room, Way};
 use super::super::answers::{busy, failure, text};
 use super::super::cost::lets_go;
 use super::super::decider::Decider;
-use super::super::in_flight::InFlightTable;
 use super::Connection;
 use super::intake::{address_of, in_use};
 use super::watching::WATCHERS_SHARE;
@@ -37,8 +36,8 @@ pub(super) struct Purse {
     held_tick: Option<Tick>,
     /// Holds since something was taken.
     holds: u32,
-    /// Weight of requests without reply from which on nothing more is taken in this read.
-    part: u32,
+    /// What it may have without reply; beyond it nothing is taken in this read.
+    part: Part,
 }
 
 impl Default for Purse {
@@ -51,7 +50,7 @@ impl Default for Purse {
             held_until: None,
             held_tick: None,
             holds: 0,
-            part: u32::MAX,
+            part: Part::ALL,
         }
     }
 }
@@ -88,12 +87,6 @@ impl Purse {
         if !self.is_empty() {
             self.refused = 0;
         }
-    }
-
-    /// Weight of requests without reply that the connection may have now.
-    #[inline]
-    pub(super) fn part(&self) -> u32 {
-        self.part
     }
 
     /// When the connection is read again, while it isn't.
@@ -137,11 +130,13 @@ impl<D: Decider> Connection<D> {
         self.intake.tick = self.purse.held_tick.take();
         let Some(customer) = &self.customer else { return true };
         let (accounts, decider) = (&self.shared.accounts, &self.shared.decider);
+        // Who has little has all of it: no look at what waits, which all connections write to.
+        let here = self.input.unread().len() / limits::PLAIN_FRAME_BYTES;
+        let is_little = customer.weight() as usize + here <= limits::FAIR_LEAST as usize;
         let active = accounts.active();
-        self.purse.part = match active > 1 && decider.is_crowded() && !is_planted(Bug::TurnsIgnored)
-        {
-            true => customer.part_of(decider.fair_operations(), active),
-            false => u32::MAX,
+        self.purse.part = match is_little || active == 1 || is_planted(Bug::TurnsIgnored) {
+            true => Part::ALL,
+            false => customer.part_of(decider.fair(), active),
         };
         self.purse.room = accounts.room(customer.account(), self.shared.elapsed_ns(now));
         if self.purse.room.units != u64::MAX {
@@ -219,8 +214,7 @@ impl<D: Decider> Connection<D> {
             return Err(FrameError::RequestIdZero);
         }
         self.intake.last_request_id = request_id;
-        let is_used = self.in_flight.contains(request_id) || self.watches.has(request_id);
-        let failure = if is_used { in_use() } else { self.rate_failure(now) };
+        let failure = if self.is_used(request_id) { in_use() } else { self.rate_failure(now) };
         self.answer_failure(opcode, request_id, &failure);
         self.skip = length;
         self.take_skipped();
@@ -231,16 +225,43 @@ impl<D: Decider> Connection<D> {
     /// and then it is read again.
     #[inline]
     pub(super) fn has_its_part(&self) -> bool {
-        weight(&self.in_flight, self.intake.bytes) >= self.purse.part()
+        let (way, part) = (self.way(), self.purse.part);
+        way.weight >= part.weight || way.sequenced >= part.sequenced
+    }
+
+    /// Stops reading until something was answered or read. The time-outs of what lies here began when it was read.
+    pub(super) fn pause(&mut self, now: Instant) {
+        let clock = self.shared.decider.clock();
+        self.purse.held_tick = Some(self.intake.tick.unwrap_or_else(|| clock.tick()));
+        self.timing.awaits_frame(false, false, now);
+        if std::mem::replace(&mut self.is_paused, true) {
+            return;
+        }
+        self.shared.reactors.count(Count::Pauses, 1);
+        if let Some(customer) = self.customer.as_ref().filter(|_| self.has_its_part()) {
+            self.shared.reactors.count(Count::TurnPauses, 1);
+            // It asks for something, though nothing of it is pushed.
+            self.shared.accounts.note(customer.account());
+        }
     }
 
     /// Tells the account what is without reply now.
     #[inline]
     pub(super) fn report(&mut self) {
+        let way = self.way();
         if let Some(customer) = &mut self.customer {
-            customer
-                .tell(weight(&self.in_flight, self.intake.bytes), self.intake.sequenced_count());
+            customer.tell(way);
         }
+    }
+
+    /// What the connection has without reply.
+    #[inline]
+    fn way(&self) -> Way {
+        let in_flight = self.in_flight.count();
+        let plain =
+            u32::try_from(self.intake.bytes / limits::PLAIN_FRAME_BYTES).unwrap_or(u32::MAX);
+        let weight = if in_flight == 0 { 0 } else { in_flight.max(plain) };
+        Way { in_flight, weight, sequenced: self.intake.sequenced_count() }
     }
 
     /// What the principal has under way on the way of a parcel; its connection pushes something.
@@ -271,13 +292,6 @@ impl<D: Decider> Connection<D> {
         };
         self.shared.reactors.count(what, count as u64);
     }
-}
-
-/// What requests without reply weigh, in plain requests: a batch weighs as much as it is long.
-#[inline]
-fn weight(in_flight: &InFlightTable, bytes: usize) -> u32 {
-    let plain = u32::try_from(bytes / limits::PLAIN_FRAME_BYTES).unwrap_or(u32::MAX);
-    in_flight.count().max(if in_flight.count() > 0 { plain } else { 0 })
 }
 
 /// The bound on what a principal may have of all connections.

@@ -18,8 +18,8 @@ use crate::engine::Route;
 use crate::model::{NetworkId, ProjectId, Revision, ServerId, Tick};
 use addrd_protocol::codec::{BATCH_BYTES_MAX, REQUEST_BYTES_MAX, ReplyOrFailure, decode_reply};
 use addrd_protocol::message::{
-    Batch, BatchItem, BatchMode, NetworkDelete, NetworkFind, Reply, Request, Transaction,
-    TransactionItem,
+    Batch, BatchItem, BatchMode, ClockAccept, NetworkDelete, NetworkFind, Reply, Request,
+    Transaction, TransactionItem,
 };
 use addrd_protocol::{Opcode, Status, Text};
 use std::time::Duration;
@@ -170,9 +170,12 @@ async fn frames_may_be_split_anywhere() {
 async fn an_id_in_flight_cannot_be_used_again_until_it_is_answered() {
     let stage = Stage::new(FakeDecider::holding());
     let mut peer = stage.greeted().await;
-    peer.send(&[release(5, 0), release(5, 0), ping(5)].concat()).await;
-    assert_eq!(peer.status().await, (5, Status::REQUEST_ID_IN_USE));
-    assert_eq!(peer.status().await, (5, Status::REQUEST_ID_IN_USE));
+    let accept = |id| frame(id, NetworkId::NIL, &Request::ClockAccept(ClockAccept {}));
+    peer.send(&[release(5, 0), release(5, 0), ping(5), accept(5)].concat()).await;
+    for _ in 0..3 {
+        assert_eq!(peer.status().await, (5, Status::REQUEST_ID_IN_USE));
+    }
+    assert_eq!(stage.decider.attempts().len(), 0, "what was refused was done");
     stage.decider.answer_all();
     assert_eq!(peer.status().await, (5, Status::NOT_HELD));
     peer.send(&release(5, 0)).await;
@@ -180,6 +183,9 @@ async fn an_id_in_flight_cannot_be_used_again_until_it_is_answered() {
     stage.decider.answer_all();
     assert_eq!(peer.status().await, (5, Status::NOT_HELD));
     assert_eq!(stage.decider.seen().len(), 2);
+    peer.send(&accept(6)).await;
+    assert_eq!(peer.status().await, (6, Status::OK));
+    assert_eq!(stage.decider.attempts().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

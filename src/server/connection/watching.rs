@@ -94,7 +94,7 @@ impl<D: Decider> Connection<D> {
             return Err(busy("bytes_in_flight_max", BYTES_RETRY_MS));
         }
         let id = header.request_id;
-        if self.watches.has(id) || self.in_flight.contains(id) {
+        if self.is_used(id) {
             return Err(in_use());
         }
         let watcher = match &self.customer {

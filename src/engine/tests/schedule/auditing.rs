@@ -2,8 +2,13 @@
 //! everything that was durable, in order, each once.
 
 use super::*;
-use crate::audit::{Audited, Projection, whole_lines};
+use crate::audit::{Attempt, Audited, Projection, whole_lines};
 use crate::feed::Names;
+use crate::limits::{
+    AUDIT_DENIALS_PER_SECOND, AUDIT_PAUSE_MS, AUDIT_STALL_MS, HISTORY_GIVE_UP_PERCENT,
+};
+use crate::model::Asker;
+use crate::store::Disk as _;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -137,11 +142,9 @@ fn tell(seed: u64) {
     eprintln!("ADDRD_AUDIT_SEED={seed} fails");
 }
 
-/// Operators see at once that it goes on, also where nobody asks for anything.
-#[test]
-fn a_disk_that_takes_lines_again_is_seen_on_a_server_at_rest() {
-    let (random, audit) = (&mut Random::new(1), FakeDisk::new());
-    let mut stage = Stage::recover_audited(blank_disk().fork().restart(), 1, &audit);
+/// A stage at rest with something in its log.
+fn quiet(audit: &FakeDisk) -> (Stage, Tenants) {
+    let mut stage = Stage::recover_audited(blank_disk().fork().restart(), 1, audit);
     let mut tenants = Tenants::default();
     tenants.recovered(&stage);
     tenants.set_up(&stage.engine);
@@ -149,6 +152,96 @@ fn a_disk_that_takes_lines_again_is_seen_on_a_server_at_rest() {
     while step(&mut stage) != Progress::Idle {
         stage.clock.advance(1);
     }
+    (stage, tenants)
+}
+
+/// Lets something become durable.
+fn change(stage: &mut Stage, tenants: &mut Tenants, random: &mut Random) {
+    let before = stage.engine.inner.position.get();
+    while stage.engine.inner.position.get() == before {
+        tenants.send(&stage.engine, random);
+        stage.settle().expect("the engine's own disk doesn't fail");
+    }
+}
+
+/// The server waits for no disk of the log: neither while the auditor tries it nor while it waits to.
+#[test]
+fn a_disk_that_refuses_for_long_is_left_behind_once_the_journal_is_nearly_full() {
+    let (random, audit) = (&mut Random::new(1), FakeDisk::new());
+    let (mut stage, mut tenants) = quiet(&audit);
+    let (operation, failure) = (DiskOperation::Write, Failure::Error(5));
+    let at = audit.count(operation) + 1;
+    audit.plan(Fault { operation, at, failure, for_good: true });
+    let moved_at = stage.clock.tick();
+    change(&mut stage, &mut tenants, random);
+    let inner = Arc::clone(&stage.engine.inner);
+    let durable = inner.position.get();
+    let mut waited_ms = 0;
+    while inner.folded.get() < durable {
+        assert!(waited_ms < 2 * AUDIT_STALL_MS, "the fold still waits");
+        let records = inner.pressure.journal_records_max * HISTORY_GIVE_UP_PERCENT / 100 + 1;
+        inner.pressure.journal_records.set(records);
+        step(&mut stage);
+        stage.fold_all();
+        stage.clock.advance(AUDIT_PAUSE_MS);
+        waited_ms += AUDIT_PAUSE_MS;
+    }
+    let given_ms = stage.clock.tick().since(moved_at);
+    assert!(given_ms >= AUDIT_STALL_MS, "it was not given its time: {given_ms} ms");
+}
+
+/// What was denied just before the end has its line.
+#[test]
+fn attempts_that_wait_at_the_end_have_their_lines() {
+    let audit = FakeDisk::new();
+    let (mut stage, _) = quiet(&audit);
+    let tick = stage.clock.tick();
+    let auditor = stage.auditor.as_mut().expect("there is one");
+    for _ in 0..2 * AUDIT_DENIALS_PER_SECOND {
+        auditor.desk().note(Attempt {
+            tick,
+            by: Asker::Nobody,
+            origin: String::new(),
+            project: None,
+            opcode: Opcode::HELLO,
+            result: Status::UNAUTHENTICATED,
+            why: String::new(),
+        });
+    }
+    auditor.finish();
+    let text = String::from_utf8(written(&audit)).unwrap();
+    let lines = |kind: &str| text.matches(&format!("\"kind\":\"{kind}\"")).count();
+    assert_eq!(lines("attempt"), AUDIT_DENIALS_PER_SECOND as usize * 3 / 10, "{text}");
+    assert_eq!(lines("missed"), 1, "{text}");
+}
+
+/// A disk that is full takes no line until the oldest have gone.
+#[test]
+fn a_full_disk_gets_room_from_the_oldest_of_the_log() {
+    let first = FakeDisk::new();
+    drop(quiet(&first));
+    let audit = FakeDisk::new();
+    let lines = written(&first);
+    let names = ["audit-0000000001.log", "audit-0000000002.log", "audit-0000000003.log"];
+    for name in names {
+        audit.create(name).and_then(|file| file.write_at(0, &lines)).expect("a file is made");
+    }
+    let (operation, failure) = (DiskOperation::Write, Failure::Error(28));
+    audit.plan(Fault { operation, at: audit.count(operation) + 1, failure, for_good: true });
+    audit.set_free_bytes(Some(0));
+    let mut stage = Stage::recover_audited(blank_disk().fork().restart(), 1, &audit);
+    step(&mut stage);
+    let is_paused = stage.auditor.as_ref().expect("there is one").is_paused();
+    assert!(is_paused, "it takes no line");
+    let left: Vec<_> = audit.contents().into_keys().collect();
+    assert_eq!(left, [names[2], "audit.log"], "the newest tells where to go on");
+}
+
+/// Operators see at once that it goes on, also where nobody asks for anything.
+#[test]
+fn a_disk_that_takes_lines_again_is_seen_on_a_server_at_rest() {
+    let (random, audit) = (&mut Random::new(1), FakeDisk::new());
+    let (mut stage, mut tenants) = quiet(&audit);
     let is_paused = |stage: &Stage| stage.auditor.as_ref().expect("there is one").is_paused();
     let wait = |stage: &mut Stage, wanted: bool| {
         for _ in 0..10_000 {
@@ -163,11 +256,7 @@ fn a_disk_that_takes_lines_again_is_seen_on_a_server_at_rest() {
     for (operation, failure) in
         [(DiskOperation::Write, Failure::Error(28)), (DiskOperation::Sync, Failure::Error(5))]
     {
-        let before = stage.engine.inner.position.get();
-        while stage.engine.inner.position.get() == before {
-            tenants.send(&stage.engine, random);
-            stage.settle().expect("the engine's own disk doesn't fail");
-        }
+        change(&mut stage, &mut tenants, random);
         let at = audit.count(operation) + 1;
         audit.plan(Fault { operation, at, failure, for_good: false });
         wait(&mut stage, true);
