@@ -23,6 +23,37 @@ class Failed(Exception):
     """What went wrong, for a person to read."""
 
 
+class Interruption:
+    """Ctrl-C and SIGTERM: the first one ends the run, others don't disturb the end. One that comes
+    while a process is being started waits until it is known, so that it is ended too."""
+
+    def __init__(self):
+        self.is_held, self.has_come = False, False
+
+    def listen(self):
+        # SIGINT too: a shell starts what it puts into the background without it.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.come)
+
+    def come(self, *_):
+        is_first, self.has_come = not self.has_come, True
+        if is_first and not self.is_held:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def held(self):
+        had_come, self.is_held = self.has_come, True
+        try:
+            yield
+        finally:
+            self.is_held = False
+        if self.has_come and not had_come:
+            raise KeyboardInterrupt
+
+
+INTERRUPTION = Interruption()
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -39,8 +70,9 @@ class Room(contextlib.ExitStack):
 
     def __enter__(self):
         super().__enter__()
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="addrd-peers-"))
-        self.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        with INTERRUPTION.held():
+            self.folder = pathlib.Path(tempfile.mkdtemp(prefix="addrd-peers-"))
+            self.callback(shutil.rmtree, self.folder, ignore_errors=True)
         return self
 
     def path(self, name):
@@ -56,27 +88,31 @@ class Room(contextlib.ExitStack):
         log = open(self.path(f"{pathlib.Path(command[0]).name}.log"), "ab")
         self.callback(log.close)
         options = {"stdout": log, "stderr": log, "stdin": subprocess.DEVNULL, **options}
-        process = subprocess.Popen(
-            [str(word) for word in command], cwd=self.folder, start_new_session=True, **options
-        )
-        self.callback(end, process, stop)
+        with INTERRUPTION.held():
+            process = subprocess.Popen(
+                [str(word) for word in command], cwd=self.folder, start_new_session=True, **options
+            )
+            self.callback(end, process, stop)
         process.log = pathlib.Path(log.name)
         return process
 
     def run(self, command, allowed=(0,), **options):
         """A program that ends by itself: what it printed."""
         options = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, **options}
-        process = subprocess.Popen(
-            [str(word) for word in command], cwd=self.folder, start_new_session=True, text=True,
-            stdout=subprocess.PIPE, **options
-        )
+        process = None
         try:
+            with INTERRUPTION.held():
+                process = subprocess.Popen(
+                    [str(word) for word in command], cwd=self.folder, start_new_session=True,
+                    text=True, stdout=subprocess.PIPE, **options
+                )
             out, err = process.communicate()
         except BaseException:
-            # With what it has started itself: the session is its own.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            end(process, signal.SIGTERM)
+            if process is not None:
+                # With what it has started itself: the session is its own.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
+                end(process, signal.SIGTERM)
             raise
         if process.returncode not in allowed:
             said = ((err or "") + out).strip()[-800:]

@@ -21,14 +21,13 @@ import json
 import os
 import pathlib
 import platform
-import signal
 import subprocess
 import sys
 
 import plots
 import report
 from packages import Packages
-from room import Failed, Room
+from room import INTERRUPTION, Failed, Room
 from systems import addrd, disk, echo, kea, neutron, postgres, redis
 
 SYSTEMS = {one.NAME: one for one in (addrd, redis, postgres, kea, neutron, echo, disk)}
@@ -211,14 +210,8 @@ def main(arguments):
     return 1 if failed or absent else 0
 
 
-def terminated(*_):
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    # SIGINT too: a shell starts what it puts into the background without it.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, terminated)
+    INTERRUPTION.listen()
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
