@@ -2,8 +2,8 @@
 """The same job on addrd and on what else does it, in turn on one machine: take an address of a pool,
 durably, and record who holds it.
 
-Beside addrd: Redis, PostgreSQL, Kea, Neutron's reference IPAM driver, and two ceilings (an echo
-server, append + fdatasync). What is missing is unpacked from Debian's packages or installed from
+Beside addrd: Redis, PostgreSQL, Kea, Neutron's reference IPAM driver, and ceilings (an echo server,
+append or overwrite + fdatasync). What is missing is unpacked from Debian's packages or installed from
 PyPI into target/peers; the system is not changed. README.md beside this file says what is compared,
 what isn't equal and what is left behind (nothing). Kea needs root. Rounds alternate between the
 systems, the table has medians; every measurement goes into a JSON file as soon as it is made.
@@ -28,9 +28,9 @@ import plots
 import report
 from packages import Packages
 from room import INTERRUPTION, Failed, Room
-from systems import addrd, disk, echo, kea, neutron, postgres, redis
+from systems import addrd, disk, echo, kea, neutron, overwrite, postgres, redis
 
-SYSTEMS = {one.NAME: one for one in (addrd, redis, postgres, kea, neutron, echo, disk)}
+SYSTEMS = {one.NAME: one for one in (addrd, redis, postgres, kea, neutron, echo, disk, overwrite)}
 JOBS = {
     "allocate": "allocate only, as fast as answers come, by number of clients",
     "churn": "take and give back, by how full a pool of 65,536 addresses is",

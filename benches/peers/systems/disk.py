@@ -25,13 +25,20 @@ class System:
     def cases(self, job):
         return allocate_cases(SHAPES) if job == "allocate" else []
 
+    def open(self, room):
+        return os.open(room.path("journal"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def place(self, file, length):
+        """Before each write of so many bytes."""
+
     def measure(self, room, case, seconds):
         each = case.connections * case.in_flight
         data = os.urandom(BATCH_BYTES + RECORD_BYTES * each)
-        file = os.open(room.path("journal"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        file = self.open(room)
         times, began, now = [], time.perf_counter(), time.perf_counter()
         try:
             while now - began < seconds:
+                self.place(file, len(data))
                 os.write(file, data)
                 os.fdatasync(file)
                 times.append(time.perf_counter() - now)
