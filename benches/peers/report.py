@@ -74,8 +74,6 @@ def summary(book, rows, absent):
     """Each system beside addrd. `times` is addrd's rate by the system's."""
     head = ["system", "one client, one at a time /s", "times", "64 clients, one at a time /s", "times",
             "most /s", "with", "times", "give and take at 1 %, 50 %, 90 % full /s", "times at 50 %"]
-    closed = {"allocate", "offered"}
-
     def one(system, connections):
         return best(rows, system, {"allocate"}, connections=connections, in_flight=1)
 
@@ -86,14 +84,15 @@ def summary(book, rows, absent):
     for name, about in book.get("systems", {}).items():
         if name in absent:
             continue
-        most = best(rows, name, closed)
+        # Of Kea there are only offered rates.
+        most = best(rows, name, {"allocate"}) or best(rows, name, {"offered"})
         fills = full(name)
         cells = [about["title"]]
         for connections in (1, 64):
             row = one(name, connections)
             cells += [number(row and row["rate"]), ratio(one("addrd", connections), row)]
         cells += [number(most and most["rate"]), most and described(most).split(", ", 1)[-1] or "",
-                  ratio(best(rows, "addrd", closed), most)]
+                  ratio(best(rows, "addrd", {"allocate"}), most)]
         cells += [", ".join(number(row and row["rate"]) for row in fills) if any(fills) else "",
                   ratio(full("addrd")[1], fills[1])]
         lines.append(cells)
