@@ -9,12 +9,12 @@ import re
 import shutil
 import time
 
+from report import LOST_MAX
 from room import Failed, until
 from systems import FILLS, POOL, Case, Measured
 
 NAME = "kea"
 TITLE = "Kea DHCPv4"
-LOST_MAX = 0.025
 CONFIG = {
     "interfaces-config": {"interfaces": ["peer-s"], "dhcp-socket-type": "udp"},
     "lease-database": {"type": "memfile", "persist": True, "lfc-interval": 0},
@@ -39,7 +39,7 @@ RATES = (1_000, 2_000, 3_000, 4_000, 6_000, 8_000, 12_000, 16_000)
 FILL_RATES = (1_000, 2_000, 4_000, 8_000)
 HEADER = ("address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,state,"
           "user_context\n")
-# 10.0.0.0 as a number; the server and the relay are in a /24 of their own.
+# 10.0.0.0 as a number; the server and the relay are outside the pools.
 FIRST = 167_772_160
 SERVER, RELAY = "10.255.255.1", "10.0.0.1"
 
