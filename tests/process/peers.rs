@@ -341,16 +341,24 @@ impl Idle {
     /// # Panics
     /// When the server refuses one.
     pub(crate) async fn open(site: &Site, numbers: Numbers) -> Self {
-        let mut lines = Vec::new();
+        let greeting = Arc::new(Semaphore::new(GREETINGS_AT_ONCE));
+        let mut opening = JoinSet::new();
         for _ in 0..numbers.peers {
-            lines.push(Line::open(site.listen(), &plain_hello()).await.expect("a line"));
+            let (greeting, to) = (Arc::clone(&greeting), site.listen());
+            opening.spawn(async move {
+                let _place = greeting.acquire().await.expect("it is open");
+                Line::open(to, &plain_hello()).await.expect("a line")
+            });
         }
+        let mut lines = opening.join_all().await;
         let (stop, mut stopped) = watch::channel(false);
         let lines = tokio::spawn(async move {
-            while timeout(IDLE_PAUSE, stopped.wait_for(|stopped| *stopped)).await.is_err() {
+            loop {
                 ping_all(&mut lines).await;
+                if timeout(IDLE_PAUSE, stopped.wait_for(|stopped| *stopped)).await.is_ok() {
+                    return lines;
+                }
             }
-            lines
         });
         Self { lines, stop }
     }
