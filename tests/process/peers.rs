@@ -16,12 +16,12 @@ use addrd_client::protocol::{NetworkId, OwnerId};
 use addrd_client::{Endpoint, plain_allocate, plain_hello};
 use bytes::BytesMut;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// Connections that never say anything: more than one address may have before HELLO.
@@ -133,14 +133,15 @@ impl Numbers {
 /// Bad peers at work; each is done when the server has closed it.
 pub(crate) struct Peers {
     tasks: JoinSet<()>,
-    unheard: mpsc::UnboundedSender<TcpStream>,
-    unheard_of: mpsc::UnboundedReceiver<TcpStream>,
+    unheard: Unheard,
 }
+
+/// Connections of peers that wait for an end of which they are never told.
+type Unheard = Arc<Mutex<Vec<TcpStream>>>;
 
 impl Peers {
     pub(crate) fn new() -> Self {
-        let (unheard, unheard_of) = mpsc::unbounded_channel();
-        Self { tasks: JoinSet::new(), unheard, unheard_of }
+        Self { tasks: JoinSet::new(), unheard: Unheard::default() }
     }
 
     /// Highest memory until every peer is through.
@@ -153,10 +154,7 @@ impl Peers {
     /// When one is not closed.
     pub(crate) async fn gone(mut self, site: &Site, server: &Server<'_>, others: usize) -> u64 {
         let highest = watch_all(server, &mut self.tasks).await;
-        let mut unheard = Vec::new();
-        while let Ok(stream) = self.unheard_of.try_recv() {
-            unheard.push(stream);
-        }
+        let unheard = std::mem::take(&mut *self.unheard.lock().expect("nobody panicked with it"));
         if !unheard.is_empty() {
             say(&format!("{} silent peers came while the queue was full", unheard.len()));
             eventually("the server to know none of the silent peers", async || {
@@ -170,10 +168,10 @@ impl Peers {
 }
 
 /// Waits for the end of a peer that says nothing more.
-async fn heard(mut stream: TcpStream, unheard: &mpsc::UnboundedSender<TcpStream>) {
+async fn heard(mut stream: TcpStream, unheard: &Unheard) {
     let end = async { while let Ok(1..) = stream.read(&mut [0; 4_096]).await {} };
     if timeout(UNHEARD, end).await.is_err() {
-        unheard.send(stream).expect("somebody looks after it");
+        unheard.lock().expect("nobody panicked with it").push(stream);
     }
 }
 
@@ -328,7 +326,7 @@ pub(crate) async fn full_network(site: &Site) -> NetworkId {
 
 /// Connections that said HELLO and live by a PING now and then.
 pub(crate) struct Idle {
-    lines: JoinHandle<Vec<Line>>,
+    lines: JoinSet<Vec<Line>>,
     stop: watch::Sender<bool>,
 }
 
@@ -352,7 +350,8 @@ impl Idle {
         }
         let mut lines = opening.join_all().await;
         let (stop, mut stopped) = watch::channel(false);
-        let lines = tokio::spawn(async move {
+        let mut opened = JoinSet::new();
+        opened.spawn(async move {
             loop {
                 ping_all(&mut lines).await;
                 if timeout(IDLE_PAUSE, stopped.wait_for(|stopped| *stopped)).await.is_ok() {
@@ -360,16 +359,17 @@ impl Idle {
                 }
             }
         });
-        Self { lines, stop }
+        Self { lines: opened, stop }
     }
 
     /// Ends them, when each has answered once more.
     ///
     /// # Panics
     /// When one was lost.
-    pub(crate) async fn end(self) {
+    pub(crate) async fn end(mut self) {
         self.stop.send_replace(true);
-        let mut lines = self.lines.await.expect("no idle connection was lost");
+        let lines = self.lines.join_next().await.expect("they are there");
+        let mut lines = lines.expect("no idle connection was lost");
         ping_all(&mut lines).await;
     }
 }
@@ -399,7 +399,7 @@ async fn too_many_silent(site: &Site, peers: &mut Peers) -> usize {
 }
 
 /// Says nothing and waits for the end. All come from one address.
-async fn silent(to: SocketAddr, unheard: mpsc::UnboundedSender<TcpStream>) {
+async fn silent(to: SocketAddr, unheard: Unheard) {
     // A refusal at accept is an end as well.
     if let Ok(stream) = dial_from(Ipv4Addr::new(127, 0, 2, 1), to).await {
         heard(stream, &unheard).await;
@@ -451,12 +451,7 @@ async fn slow_frame(from: Ipv4Addr, to: SocketAddr, pause: Duration, greeting: &
 }
 
 /// Nothing, a byte, or half of HELLO, and no more.
-async fn half_hello(
-    from: Ipv4Addr,
-    to: SocketAddr,
-    number: usize,
-    unheard: &mpsc::UnboundedSender<TcpStream>,
-) {
+async fn half_hello(from: Ipv4Addr, to: SocketAddr, number: usize, unheard: &Unheard) {
     let hello = hello_bytes();
     let said = [0, 1, hello.len() / 2][number % 3];
     let mut stream = dial_from(from, to).await.expect("a connection");
@@ -470,7 +465,8 @@ async fn hello_of_tls(house: &House) -> Vec<u8> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let tls = house.good();
-    let client = tokio::spawn(async move {
+    let mut client = JoinSet::new();
+    client.spawn(async move {
         let place = Endpoint::Tcp { host: "127.0.0.1".to_owned(), port };
         let _ = place.open_with(Some(&tls)).await;
     });
@@ -479,7 +475,7 @@ async fn hello_of_tls(house: &House) -> Vec<u8> {
     soon("a record", stream.read_exact(&mut front)).await.expect("the front of a record");
     let mut hello = vec![0; usize::from(u16::from_be_bytes([front[3], front[4]]))];
     soon("a record", stream.read_exact(&mut hello)).await.expect("a record");
-    client.abort();
+    client.abort_all();
     [&front[..], &hello].concat()
 }
 
