@@ -135,6 +135,9 @@ pub const TLS_RECORD_BYTES: usize = 5 + (16 << 10) + (2 << 10);
 pub const TLS_OPENED_BYTES: usize = 16 << 10;
 /// Longest message of a handshake, bytes: a peer's certificates come in one (`MAX_HANDSHAKE_SIZE` of rustls).
 pub const TLS_HANDSHAKE_BYTES: usize = 0xffff;
+/// Certificates that a server shows, as one message of a handshake, bytes: rustls reads that much with the records around it.
+pub const TLS_OWN_CHAIN_BYTES_MAX: usize = 60 << 10;
+const _: () = assert!(TLS_OWN_CHAIN_BYTES_MAX + TLS_IDLE_BYTES <= TLS_HANDSHAKE_BYTES + 1);
 /// Buffers of TLS of a quiet connection, bytes: room for the next read (`READ_SIZE` of rustls). Certificates come on top, as
 /// many as clients have that are let in.
 pub const TLS_IDLE_BYTES: usize = 4 << 10;

@@ -1,4 +1,4 @@
-//! The committed corpora of the fuzz targets over the journal, the state, history, backups and the configuration, on
+//! The committed corpora of the fuzz targets over the journal, the state, history, backups, tokens and the configuration, on
 //! stable: nothing panics, and what is read survives being written. The protocol's own are
 //! replayed by its crate.
 //!
@@ -8,6 +8,8 @@
 mod backup;
 #[path = "../fuzz/checks/config.rs"]
 mod config;
+#[path = "../fuzz/checks/credential.rs"]
+mod credential;
 #[path = "../fuzz/checks/history.rs"]
 mod history;
 #[path = "../fuzz/checks/journal.rs"]
@@ -93,6 +95,20 @@ fn the_corpus_of_backup_is_read() {
         corpus("backup").iter().map(|(_, data)| backup::backup(data)).collect();
     assert!(fates.contains(&Fate::Refused) && fates.contains(&Fate::Unsound), "{fates:?}");
     assert!(fates.contains(&Fate::NotMade) && fates.contains(&Fate::Restored), "{fates:?}");
+}
+
+/// Some of it are tokens, some are nearly.
+#[test]
+fn the_corpus_of_credential_is_read() {
+    if std::env::var("ADDRD_CORPUS").is_ok_and(|what| what == "write") {
+        seeds::write();
+    }
+    replay("credential", |data| {
+        credential::credential(data);
+    });
+    let found: BTreeSet<bool> =
+        corpus("credential").iter().map(|(_, data)| credential::credential(data)).collect();
+    assert_eq!(found, BTreeSet::from([false, true]));
 }
 
 #[test]
@@ -202,6 +218,7 @@ mod seeds {
         save("batch", batches(&records));
         save("row", rows(&records));
         save("configuration", configurations());
+        save("credential", credentials());
         save("volume", volumes());
         save("backup", backups());
     }
@@ -415,6 +432,35 @@ mod seeds {
             seed(0, &bad),
             seed(0, &sound[..last]),
         ]
+    }
+
+    /// Tokens of nobody, alone and among other things, and what is nearly one.
+    fn credentials() -> Vec<Vec<u8>> {
+        let token = addrd_protocol::Token::new(addrd_protocol::TokenId(0xfeed), [0xa7; 32]);
+        let text = token.reveal();
+        let spaces = " ".repeat(256);
+        let texts = [
+            text.clone(),
+            format!("{text}\n"),
+            format!(" \r\n{text}\t\n"),
+            format!("{text}{spaces}"),
+            format!("{text}{spaces}x"),
+            text.to_uppercase(),
+            format!("{text}0"),
+            text[1..].to_owned(),
+            text[..86].to_owned(),
+            text[23..].to_owned(),
+            text[6..22].to_owned(),
+            format!("/etc/{text}.token"),
+            format!("{text}\n{text}\n"),
+            format!("\u{2003}{text}\u{feff}"),
+            format!("addrd_addrd_{}", &text[6..]),
+            "addrd__".to_owned(),
+            String::new(),
+        ];
+        let mut seeds: Vec<Vec<u8>> = texts.into_iter().map(String::into_bytes).collect();
+        seeds.push([text.as_bytes(), &[0xff, 0xfe]].concat());
+        seeds
     }
 
     fn configurations() -> Vec<Vec<u8>> {

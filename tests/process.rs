@@ -11,8 +11,9 @@
 //! | `ADDRD_BACKUPS` | backups under load that are restored | 2 |
 //! | `ADDRD_HISTORIES` | histories of which all orders are tried (T10) | 100 |
 //! | `ADDRD_FRAMES` | malformed frames | 100,000 |
+//! | `ADDRD_PEERS` | bad peers of each kind: idle, slow, half handshakes (T8, T9) | 500 |
 //! | `ADDRD_ISOLATION` | rounds of each worker of two projects side by side | 120 |
-//! | `ADDRD_SECONDS` | seconds of overload | 10 |
+//! | `ADDRD_SECONDS` | seconds of overload, and of bad peers and frames together (T9) | 10 |
 //! | `ADDRD_BINARY` | the program under test | the one that cargo built |
 
 #[path = "support/mod.rs"]
@@ -32,6 +33,8 @@ mod checkers;
 mod checkers_of_time;
 #[path = "process/crash.rs"]
 mod crash;
+#[path = "process/endurance.rs"]
+mod endurance;
 #[path = "process/fairness.rs"]
 mod fairness;
 #[path = "process/fencing.rs"]

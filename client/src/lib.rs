@@ -55,5 +55,5 @@ pub use operations::{Deleted, HoldOutcome, Pages, plain_allocate};
 pub use session::{Sessions, lane_of, of_owner};
 pub use settings::{ENDPOINTS_MAX, LANES_MAX, Settings};
 pub use tls::{ClientCertificate, Tls, TlsFailure, TlsSettingsError, Trust};
-pub use token::{TokenFileError, TokenSource, read_token};
+pub use token::{TokenFileError, TokenSource, read_token, token_in};
 pub use watch::{Change, Changes};

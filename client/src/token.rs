@@ -3,7 +3,7 @@
 
 use crate::error::Error;
 use addrd_protocol::Token;
-use addrd_protocol::token::holds_token;
+use addrd_protocol::token::{NoToken, holds_token};
 use std::fmt;
 use std::io;
 use std::io::Read;
@@ -11,7 +11,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Longest file with a token, bytes.
-const FILE_BYTES_MAX: u64 = 256;
+const FILE_BYTES_MAX: usize = 256;
 
 /// Opening a pipe must not wait for somebody to write into it.
 const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
@@ -96,13 +96,22 @@ pub fn read_token(path: &Path) -> Result<Token, TokenFileError> {
     if about.mode() & 0o007 != 0 {
         return Err(TokenFileError::Open);
     }
-    let mut text = String::new();
-    let read = file.take(FILE_BYTES_MAX).read_to_string(&mut text);
-    match read {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(TokenFileError::NoToken),
-        Err(error) => Err(TokenFileError::Io(error)),
-        Ok(_) => text.trim().parse().map_err(|_| TokenFileError::NoToken),
+    let mut contents = Vec::new();
+    // One byte more, so that a longer file is seen to be one.
+    let read = file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut contents);
+    read.map_err(TokenFileError::Io)?;
+    token_in(&contents).map_err(|NoToken| TokenFileError::NoToken)
+}
+
+/// The token that a file of these contents holds, alone but for white space around it.
+///
+/// # Errors
+/// [`NoToken`]: it holds something else, or is longer than 256 bytes.
+pub fn token_in(contents: &[u8]) -> Result<Token, NoToken> {
+    if contents.len() > FILE_BYTES_MAX {
+        return Err(NoToken);
     }
+    std::str::from_utf8(contents).map_err(|_| NoToken)?.trim().parse()
 }
 
 impl fmt::Display for TokenFileError {
@@ -132,5 +141,42 @@ mod tests {
         let told = read.expect_err("no file has that name").to_string();
         assert!(told.contains("is a token") && !told.contains(secret), "{told}");
         assert!(!format!("{:?}", TokenSource::File(token.clone().into())).contains(secret));
+    }
+
+    #[test]
+    fn a_file_holds_a_token_and_nothing_else() {
+        let token = Token::new(TokenId(7), [0xc4; 32]);
+        let text = token.reveal();
+        for whole in [text.clone(), format!("{text}\n"), format!("\r\n {text}\t\n")] {
+            assert_eq!(token_in(whole.as_bytes()), Ok(token.clone()), "{whole:?}");
+        }
+        let spaces = " ".repeat(256);
+        for other in
+            [&format!("{text} x"), &format!("{text}{spaces}x"), &format!("{text}{spaces}"), ""]
+        {
+            assert_eq!(token_in(other.as_bytes()), Err(NoToken), "{other:?}");
+        }
+        assert_eq!(token_in(&[text.as_bytes(), &[0xff]].concat()), Err(NoToken));
+    }
+
+    #[test]
+    fn what_follows_in_a_long_file_is_not_passed_over() {
+        let path = std::env::temp_dir().join(format!("addrd-token-{}", std::process::id()));
+        let token = Token::new(TokenId(7), [0xc4; 32]).reveal();
+        let write = |text: String| {
+            let options = std::fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&path);
+            io::Write::write_all(&mut options.expect("a file"), text.as_bytes()).expect("room");
+            read_token(&path)
+        };
+        let plain = write(format!("{token}\n"));
+        let longer = write(format!("{token}{}and more", "\n".repeat(200)));
+        std::fs::remove_file(&path).expect("it is there");
+        assert!(plain.is_ok(), "{plain:?}");
+        assert!(matches!(longer, Err(TokenFileError::NoToken)), "{longer:?}");
     }
 }

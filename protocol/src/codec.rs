@@ -332,7 +332,8 @@ fn reply_body(
     header: &ReplyHeader,
     reader: &mut Reader<'_>,
 ) -> Result<ReplyOrFailure, DecodeError> {
-    if header.opcode == Opcode::GOAWAY {
+    // A request with this number is refused like any that is not known, under the number that it had.
+    if header.opcode == Opcode::GOAWAY && header.status.is_done() {
         return GoAway::read(reader).map(ReplyOrFailure::GoAway);
     }
     if !header.status.is_done() {

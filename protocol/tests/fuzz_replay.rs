@@ -149,3 +149,20 @@ fn write_seeds() {
         seed("frame", number, &[&[6], stream.as_slice()].concat());
     }
 }
+
+/// Who asks for what is the server's own to send is refused under that number; the refusal is no GOAWAY.
+#[test]
+fn a_failure_under_the_number_of_goaway_is_a_failure() {
+    use addrd_protocol::codec::{ReplyOrFailure, decode_reply_slice};
+    let mut failures = 0;
+    for mut frame in vectors("replies.json") {
+        let Ok((_, Ok(ReplyOrFailure::Failure(failure)))) = decode_reply_slice(&frame) else {
+            continue;
+        };
+        frame[6..8].copy_from_slice(&3_u16.to_be_bytes());
+        let (_, read) = decode_reply_slice(&frame).unwrap();
+        assert_eq!(read, Ok(ReplyOrFailure::Failure(failure)));
+        failures += 1;
+    }
+    assert!(failures > 0);
+}

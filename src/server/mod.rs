@@ -38,6 +38,8 @@ pub use decider::{Decider, DeciderStatus, Figures, Identity, Readiness};
 pub use operators::Operators;
 pub use sockets::Sockets;
 pub use supervisor::{tell_ready, tell_stopping};
+#[cfg(any(test, fuzzing))]
+pub use tls::rehearsal as tls_rehearsal;
 pub use tls::{CertificateName, Reload, Tls, TlsError};
 
 use crate::config::Config;

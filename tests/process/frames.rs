@@ -232,11 +232,11 @@ fn half_a_frame_and_then_the_end_has_no_effect() {
 }
 
 /// Connections that talk nonsense at once.
-const ENEMIES: u64 = 16;
+pub(crate) const ENEMIES: u64 = 16;
 /// Frames that an enemy sends in one write at most.
 const BURST_MAX: u64 = 64;
 /// Memory that the flood may cost, bytes: buffers of the enemies, and what the allocator keeps.
-const FLOOD_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const FLOOD_BYTES_MAX: u64 = 64 << 20;
 
 #[test]
 fn a_flood_of_malformed_frames_disturbs_no_good_client() {
@@ -258,9 +258,9 @@ fn a_flood_of_malformed_frames_disturbs_no_good_client() {
             connections += done.expect("the server sends frames and closes");
             highest = highest.max(server.resident_bytes());
         }
-        let rounds = good.end().await;
+        let work = good.end().await;
         say(&format!(
-            "{frames} frames on {connections} connections; good clients: {rounds} rounds; \
+            "{frames} frames on {connections} connections; good clients: {work}; \
              memory {before} then at most {highest} bytes"
         ));
         assert!(highest < before + FLOOD_BYTES_MAX, "from {before} to {highest} bytes");
@@ -268,7 +268,16 @@ fn a_flood_of_malformed_frames_disturbs_no_good_client() {
     });
 }
 
-async fn flood(mut choices: Choices, from: Ipv4Addr, to: std::net::SocketAddr, frames: u64) -> u64 {
+/// Sends so many of them and returns on how many connections.
+///
+/// # Panics
+/// When the server sends what is no frame, or does not close.
+pub(crate) async fn flood(
+    mut choices: Choices,
+    from: Ipv4Addr,
+    to: std::net::SocketAddr,
+    frames: u64,
+) -> u64 {
     let (mut sent, mut connections) = (0, 0);
     while sent < frames {
         // An address that talks nonsense may be kept out for a while: that is an answer too.
@@ -286,7 +295,10 @@ async fn flood(mut choices: Choices, from: Ipv4Addr, to: std::net::SocketAddr, f
 }
 
 /// Ready, stops cleanly, never panicked, and said nothing of what it was sent.
-async fn must_be_well(site: &Site, server: Server<'_>) {
+///
+/// # Panics
+/// When it is not so.
+pub(crate) async fn must_be_well(site: &Site, server: Server<'_>) {
     let ready = site.get("/readyz").await.expect("an answer");
     assert_eq!(ready.status, 200, "{}", ready.body);
     server.stop().await;

@@ -33,7 +33,7 @@ pub(crate) struct House {
 }
 
 impl House {
-    fn new(settings: impl FnOnce(&Files) -> String) -> Self {
+    pub(crate) fn new(settings: impl FnOnce(&Files) -> String) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let authority = Authority::new();
         let files = Files::write(folder.path(), &authority.server(), &authority.pem());
@@ -49,7 +49,7 @@ impl House {
         Settings { tls, connect_rounds_max: 1, ..self.site.settings() }
     }
 
-    async fn client(&self, tls: Tls) -> Result<Client, Error> {
+    pub(crate) async fn client(&self, tls: Tls) -> Result<Client, Error> {
         soon("an answer", Client::connect(self.settings(Some(tls)))).await
     }
 

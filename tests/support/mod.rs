@@ -101,6 +101,18 @@ pub(crate) fn scale(variable: &str, default: u64) -> u64 {
     }
 }
 
+/// Opens as many files as this process may, and returns how many that is; what it starts may have as many.
+///
+/// # Panics
+/// When the system refuses.
+pub(crate) fn widen() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let most = getrlimit(Resource::Nofile).maximum;
+    let wide = Rlimit { current: most, maximum: most };
+    setrlimit(Resource::Nofile, wide).expect("a process may use all that it may have");
+    most.map_or(usize::MAX, |most| most as usize)
+}
+
 /// Says something in the output of a run.
 #[expect(clippy::print_stderr, reason = "seeds and figures are read in the output of the run")]
 pub(crate) fn say(text: &str) {

@@ -98,6 +98,7 @@ pub(super) fn build(bytes: &Bytes<'_>, demand: Demand<'_>) -> Result<Live, Wrong
     let term = chain.first().and_then(term).ok_or_else(|| {
         Wrong::new(Which::Certificate, "its first certificate can't be read: make a new one")
     })?;
+    must_be_sendable(&chain)?;
     let key = PrivateKeyDer::from_pem_slice(bytes.key).map_err(|_| {
         let what = "there is no private key in it: expected PEM, \"BEGIN PRIVATE KEY\", \
                     not encrypted";
@@ -105,6 +106,7 @@ pub(super) fn build(bytes: &Bytes<'_>, demand: Demand<'_>) -> Result<Live, Wrong
     })?;
     let certified =
         CertifiedKey::from_der(chain, key, &provider).map_err(|error| wrong_key(&error))?;
+    must_sign(&certified, &provider)?;
     let verifier = match bytes.client_ca {
         Some(pem) => verifier(pem, demand, &provider)?,
         // Settings say so before; a mistake there must not open the door.
@@ -132,6 +134,34 @@ pub(super) fn build(bytes: &Bytes<'_>, demand: Demand<'_>) -> Result<Live, Wrong
     };
     Ok(Live { protocol: config(ALPN)?, http: config(ALPN_HTTP)?, term, clients: verifier })
 }
+
+/// Clients read a chain as one message of the handshake, and no certificate in it is empty.
+fn must_be_sendable(chain: &[CertificateDer<'_>]) -> Result<(), Wrong> {
+    if chain.iter().any(|certificate| certificate.is_empty()) {
+        return Err(Wrong::new(Which::Certificate, "one of its certificates is empty"));
+    }
+    let bytes: usize = chain.iter().map(|one| TLS_CERTIFICATE_FRONT + one.len()).sum();
+    if TLS_CHAIN_FRONT + bytes > limits::TLS_OWN_CHAIN_BYTES_MAX {
+        let what = "its certificates are more than a handshake has room for: leave in the server's own \
+                    and those between it and its CA";
+        return Err(Wrong::new(Which::Certificate, what));
+    }
+    Ok(())
+}
+
+/// A key that is damaged can be read all the same, and would fail in every handshake.
+fn must_sign(certified: &CertifiedKey, provider: &CryptoProvider) -> Result<(), Wrong> {
+    let schemes = provider.signature_verification_algorithms.supported_schemes();
+    let signer = certified.key.choose_scheme(&schemes);
+    if signer.is_some_and(|signer| signer.sign(b"addrd").is_ok()) {
+        return Ok(());
+    }
+    Err(Wrong::new(Which::Key, "nothing can be signed with it: the file is damaged, replace it"))
+}
+
+/// Bytes in front of the certificates in a message, and of each, with those of its extensions (RFC 8446, 4.4.2).
+const TLS_CHAIN_FRONT: usize = 4;
+const TLS_CERTIFICATE_FRONT: usize = 5;
 
 fn wrong_key(error: &rustls::Error) -> Wrong {
     match error {

@@ -10,6 +10,8 @@ mod files;
 mod handshake;
 mod material;
 mod name;
+#[cfg(any(test, fuzzing))]
+pub mod rehearsal;
 mod standing;
 #[cfg(test)]
 mod tests;
