@@ -277,12 +277,14 @@ pub const AUDIT_STALL_MS: u64 = 5_000;
 
 /// Operations that one ring of a worker holds.
 pub const RING_OPERATIONS_MAX: u32 = 64 * 1024;
+/// Of these, only for renew, confirm, release and cancel: one quarter.
+pub const RING_OPERATIONS_RESERVED: u32 = RING_OPERATIONS_MAX / 4;
 /// Operations that wait for one worker from which on those who are not alone have only their share of so many on the
 /// way: two drains, which keep the worker and the disk busy.
 pub const FAIR_OPERATIONS: u32 = 2 * DRAIN_OPERATIONS_MAX;
 /// The same of the sequencer: two rendezvous.
 pub const FAIR_SEQUENCED: u32 = 2 * RENDEZVOUS_OPERATIONS_MAX;
-/// The same in bytes of the ring, for requests that are large.
+/// Bytes that wait for one worker from which on it is so too, for requests that are large.
 pub const FAIR_BYTES: u32 = FAIR_OPERATIONS * FAIR_OPERATION_BYTES;
 /// What counts there as one operation, bytes of its frame and of what is kept for it.
 pub const FAIR_OPERATION_BYTES: u32 = 1024;
@@ -290,8 +292,6 @@ pub const FAIR_OPERATION_BYTES: u32 = 1024;
 pub const PLAIN_FRAME_BYTES: usize = 128;
 /// The least that a principal's share is, in plain requests without reply of all its connections.
 pub const FAIR_LEAST: u32 = 64;
-/// Of these, only for renew, confirm, release and cancel: one quarter.
-pub const RING_OPERATIONS_RESERVED: u32 = RING_OPERATIONS_MAX / 4;
 /// Bytes of decoded operations that one ring of a worker holds.
 pub const RING_BYTES_MAX: u32 = 64 << 20;
 /// Items (groups of operations) that one ring of a worker holds.
