@@ -116,6 +116,10 @@ fn renew(by: By) -> Operation {
     Operation::Renew { key: key(1), revision: Revision(1), by, ms: TERM_MS }
 }
 
+fn renew_for(ms: u64) -> Operation {
+    Operation::Renew { key: key(1), revision: Revision(1), by: By::Key, ms }
+}
+
 fn renewed(last: u8, time_left_ms: u64) -> Outcome {
     let revision = Revision(last.into());
     Ok(Reply::Renewed(Renewed { address: address(last), length: 32, revision, time_left_ms }))
@@ -143,10 +147,27 @@ fn a_lease_that_ends_before_its_time_is_found() {
     assert!(lawful(renew(By::Key), &renewed(1, TERM_MS), SOON));
     assert!(lawful(renew(By::Key), &renewed(1, TERM_MS), LATE), "a server errs late");
     assert!(!lawful(renew(By::Key), &renewed(2, TERM_MS), SOON), "of another");
-    let longer = Operation::Renew { key: key(1), revision: Revision(1), by: By::Key, ms: 9_000 };
-    assert!(lawful(longer.clone(), &renewed(1, 9_000), SOON));
-    assert!(!lawful(longer, &renewed(1, 9_001), SOON), "for longer than was asked");
+    assert!(lawful(renew_for(9_000), &renewed(1, 9_000), SOON));
+    assert!(!lawful(renew_for(9_000), &renewed(1, 9_001), SOON), "for longer than was asked");
     assert!(!lawful(renew(By::Key), &renewed(1, 0), SOON), "for ever");
+}
+
+/// An answer showed a grace, and behind it the same end is asked for: the grace stays.
+#[test]
+fn a_renewal_to_another_end_that_keeps_a_grace_is_found() {
+    let graced = || {
+        let mut book = holder(LEASE);
+        book.enter(&renew_for(9_000), &renewed(1, 9_000), SOON);
+        let shown = Ok(allocated(1, AllocationState::Allocated, 50_000, true));
+        book.enter(&take(1, LEASE), &shown, SOON);
+        must_be(&book, true, "a grace is shown");
+        book
+    };
+    let lawful = |ms, left_ms| is_lawful(graced(), &renew_for(ms), &renewed(1, left_ms), SOON);
+    assert!(lawful(9_000, 9_000));
+    assert!(lawful(9_000, 50_000), "to the same end");
+    assert!(!lawful(5_000, 50_000), "to another one");
+    assert!(!lawful(9_000, 60_001), "longer than any grace");
 }
 
 #[test]

@@ -54,6 +54,8 @@ pub(crate) struct Book {
     pub(crate) freed: BTreeSet<(Key, Revision)>,
     /// The tenure and the possible use that each key's hold opened.
     open: BTreeMap<Key, (usize, usize)>,
+    /// When the lease of each key ends by what was asked for last, without a grace that answers may show.
+    pub(super) asked: BTreeMap<Key, u64>,
 }
 
 /// How often something was seen that takes its time.

@@ -222,6 +222,7 @@ impl Book {
             until: if left_ms == 0 { u64::MAX } else { after(span.sent, left_ms) },
             ..Hold::endless(address, revision)
         };
+        self.asked.insert(*key, hold.until);
         self.begin(key, hold, span);
         !repeated && end.is_some()
     }
@@ -247,13 +248,16 @@ impl Book {
             End::Never => left_ms == 0,
             End::Lease => {
                 // A renewal to the very ms at which the lease ends anyway leaves it the grace that it has.
-                let is_same_end = hold.until.abs_diff(after(span.sent, ms)) < after(0, 1_000);
+                let end = after(span.sent, ms);
+                let is_it = |known: &u64| known.abs_diff(end) < after(0, 1_000);
+                let is_same_end = is_it(&hold.until) || self.asked.get(key).is_some_and(is_it);
                 left_ms > 0 && (left_ms <= ms || (is_same_end && left_ms <= GRACE_MS))
             }
             // Their ends stay.
             End::Held(_) | End::Host => true,
         };
         self.figures.renewed += 1;
+        self.asked.insert(*key, after(span.sent, ms));
         self.goes_on(key, |hold| {
             if hold.end == End::Lease {
                 hold.until = after(span.sent, left_ms);
