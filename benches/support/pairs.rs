@@ -5,9 +5,9 @@ use addrd::allocator::{At, Catalogue, Scope, Shard, ShardSettings, apply_spannin
 use addrd::model::{
     EffectSink, Incarnation, NetworkId, OwnerId, ProjectId, Seq, Slot, Status, SubnetId, Tick,
 };
+use addrd_client::plain_allocate;
 use addrd_protocol::message::{
-    Allocate, Fences, NetworkCreate, Release, Reply, Request, Strategy, SubnetCreate, SubnetKind,
-    Target,
+    Fences, NetworkCreate, Release, Reply, Request, Strategy, SubnetCreate, SubnetKind, Target,
 };
 use std::hint::black_box;
 
@@ -135,16 +135,7 @@ fn subnet(number: u32, length: u8, strategy: Strategy) -> SubnetCreate {
 }
 
 fn allocate(number: u64) -> Request {
-    Request::Allocate(Allocate {
-        owner: owner(number),
-        slot: Slot(0),
-        instance: Default::default(),
-        family: Default::default(),
-        strategy: Default::default(),
-        length: None,
-        flags: Default::default(),
-        extras: None,
-    })
+    Request::Allocate(plain_allocate(owner(number)))
 }
 
 fn release(number: u64) -> Request {

@@ -166,16 +166,19 @@ impl Accounts {
     /// Whether a principal that has just opened an account has more connections than its share of all that there may
     /// be. Past three quarters it has what these are by the number of accounts with a connection: so the last quarter is for
     /// those who have few.
-    pub(super) fn is_crowding(&self, payer: Payer, account: &Arc<Account>, all: Crowded) -> bool {
-        let is_principal = matches!(payer, Payer::Principal(_));
+    pub(super) fn is_crowding(&self, account: &Arc<Account>, all: Crowded) -> bool {
         let shared = all.connections_max / 4 * 3;
-        if !is_principal || all.connections <= shared {
-            return false;
-        }
+        account.is_principal
+            && all.connections > shared
+            && account.connections.get()
+                >= (shared / self.sharers(account, |of| &of.connections)).max(1)
+    }
+
+    /// How many accounts have something of a kind, this one counted whether it has or not.
+    fn sharers(&self, account: &Arc<Account>, kind: fn(&Account) -> &Level) -> u64 {
         let is_other =
-            |other: &&Arc<Account>| other.connections.get() > 0 && !Arc::ptr_eq(other, account);
-        let accounts = self.lock().values().filter(is_other).count() as u64 + 1;
-        account.connections.get() >= (shared / accounts).max(1)
+            |other: &&Arc<Account>| kind(other).get() > 0 && !Arc::ptr_eq(other, account);
+        self.lock().values().filter(is_other).count() as u64 + 1
     }
 
     /// A place for one more watch, while there are so many of all. `None`: past three quarters of all that there may be a
@@ -184,11 +187,9 @@ impl Accounts {
     pub(super) fn watch(&self, account: &Arc<Account>, watches: u64, most: u64) -> Option<Watcher> {
         let shared = most / 4 * 3;
         if account.is_principal && watches > shared {
-            let is_other =
-                |other: &&Arc<Account>| other.watches.get() > 0 && !Arc::ptr_eq(other, account);
-            let accounts = self.lock().values().filter(is_other).count() as u64 + 1;
+            let share = shared / self.sharers(account, |of| &of.watches);
             let left = most.saturating_sub(watches) / 2;
-            if account.watches.get() >= (shared / accounts).min(left).max(1) {
+            if account.watches.get() >= share.min(left).max(1) {
                 return None;
             }
         }
@@ -343,12 +344,12 @@ impl Drop for Watcher {
 #[derive(Debug)]
 pub(super) struct Customer {
     account: Arc<Account>,
-    told: Way,
+    told: Outstanding,
 }
 
 /// What a connection has without reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Way {
+pub(super) struct Outstanding {
     /// Requests.
     pub(super) in_flight: u32,
     /// What they weigh, in plain requests: a batch weighs as much as it is long.
@@ -375,7 +376,7 @@ impl Customer {
     /// Nothing under way.
     pub(super) fn of(account: Arc<Account>) -> Self {
         account.connections.add(1);
-        Self { account, told: Way::default() }
+        Self { account, told: Outstanding::default() }
     }
 
     pub(super) fn account(&self) -> &Arc<Account> {
@@ -384,7 +385,7 @@ impl Customer {
 
     /// What the connection now has without reply.
     #[inline]
-    pub(super) fn tell(&mut self, now: Way) {
+    pub(super) fn tell(&mut self, now: Outstanding) {
         match (self.told.in_flight, now.in_flight) {
             (0, 1..) => self.account.busy.add(1),
             (1.., 0) => self.account.busy.sub(1),
@@ -445,7 +446,7 @@ impl Customer {
 
 impl Drop for Customer {
     fn drop(&mut self) {
-        self.tell(Way::default());
+        self.tell(Outstanding::default());
         self.account.connections.sub(1);
     }
 }
@@ -565,7 +566,8 @@ mod tests {
         let account = accounts.open(Payer::Principal(1), 0);
         let mut one = Customer::of(Arc::clone(&account));
         let mut other = Customer::of(account);
-        let way = |in_flight, sequenced| Way { in_flight, weight: 2 * in_flight, sequenced };
+        let way =
+            |in_flight, sequenced| Outstanding { in_flight, weight: 2 * in_flight, sequenced };
         one.tell(way(200, 3));
         other.tell(way(50, 0));
         one.tell(way(150, 1));
@@ -589,7 +591,7 @@ mod tests {
         let watches: Vec<_> =
             (0..100).filter_map(|_| accounts.watch(one[0].account(), 0, 1_000)).collect();
         assert_eq!(watches.len(), 100, "watches are no connections");
-        let crowds = |payer, all| accounts.is_crowding(payer, &accounts.open(payer, 0), all);
+        let crowds = |payer, all| accounts.is_crowding(&accounts.open(payer, 0), all);
         assert!(!crowds(Payer::Principal(1), at(8)), "below half everybody gets in");
         assert!(!crowds(Payer::Principal(1), at(12)));
         assert!(crowds(Payer::Principal(1), at(13)), "a quarter is left to others");
@@ -637,7 +639,7 @@ mod tests {
         let accounts = accounts(None, None);
         let connect = |number| Customer::of(accounts.open(Payer::Principal(number), 0));
         let fair = Fair { workers: Some(2_048), sequencer: None };
-        let weight = |weight| Way { in_flight: weight, weight, sequenced: 0 };
+        let weight = |weight| Outstanding { in_flight: weight, weight, sequenced: 0 };
         let (mut bulk, mut others) = (connect(1), Vec::new());
         for _ in 0..100 {
             let mut other = connect(1);

@@ -611,12 +611,8 @@ fn request(kind: u8, place: u8, id: u8) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::testing::play_corpus;
     use proptest::test_runner::{Config, TestRunner};
-    use std::path::PathBuf;
-
-    fn corpus() -> PathBuf {
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/session")
-    }
 
     const ASKS: u8 = 1;
     /// HELLO of the first peer with a token; requests of it; what else a step may be.
@@ -674,21 +670,7 @@ mod tests {
 
     #[test]
     fn the_corpus_of_session_is_played() {
-        if std::env::var_os("ADDRD_CORPUS").is_some_and(|wanted| wanted == "write") {
-            std::fs::create_dir_all(corpus()).unwrap();
-            for (number, seed) in seeds().iter().enumerate() {
-                std::fs::write(corpus().join(format!("seed-{number:03}")), seed).unwrap();
-            }
-        }
-        let mut count = 0;
-        for entry in std::fs::read_dir(corpus()).unwrap() {
-            let path = entry.unwrap().path();
-            let script = std::fs::read(&path).unwrap();
-            let played = std::panic::catch_unwind(|| play(&script));
-            assert!(played.is_ok(), "{} fails", path.display());
-            count += 1;
-        }
-        assert!(count >= seeds().len(), "{count}");
+        play_corpus("session", &seeds(), play);
     }
 
     #[test]

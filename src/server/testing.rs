@@ -549,3 +549,30 @@ pub(super) fn allocate_request() -> Request {
         extras: None,
     })
 }
+
+/// The committed corpus of a fuzz target.
+#[cfg(test)]
+pub(super) fn corpus_of(target: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
+}
+
+/// Plays the committed corpus of a fuzz target, which has the seeds in it; writes these first, if asked to.
+#[cfg(test)]
+pub(super) fn play_corpus<T>(target: &str, seeds: &[Vec<u8>], play: fn(&[u8]) -> T) {
+    let corpus = corpus_of(target);
+    if std::env::var_os("ADDRD_CORPUS").is_some_and(|wanted| wanted == "write") {
+        std::fs::create_dir_all(&corpus).unwrap();
+        for (number, seed) in seeds.iter().enumerate() {
+            std::fs::write(corpus.join(format!("seed-{number:03}")), seed).unwrap();
+        }
+    }
+    let mut count = 0;
+    for entry in std::fs::read_dir(&corpus).unwrap() {
+        let path = entry.unwrap().path();
+        let script = std::fs::read(&path).unwrap();
+        let played = std::panic::catch_unwind(|| play(&script));
+        assert!(played.is_ok(), "{} fails", path.display());
+        count += 1;
+    }
+    assert!(count >= seeds.len(), "{count}");
+}

@@ -5,7 +5,7 @@
 //!
 //! Source: docs/decisions/0041-rates-and-shares.md.
 
-use super::super::accounts::{Bound, Crowded, Customer, Part, Payer, Room, Way};
+use super::super::accounts::{Bound, Crowded, Customer, Outstanding, Part, Payer, Room};
 use super::super::answers::{busy, failure, text};
 use super::super::cost::lets_go;
 use super::super::decider::Decider;
@@ -111,7 +111,7 @@ impl<D: Decider> Connection<D> {
             connections: shared.admission.connections(),
             connections_max: shared.bounds.connections_max.into(),
         };
-        if shared.accounts.is_crowding(payer, &account, all) {
+        if shared.accounts.is_crowding(&account, all) {
             self.count_refused(CONNECTIONS_SHARE, 1);
             return Err(busy(CONNECTIONS_SHARE, CONNECTIONS_RETRY_MS));
         }
@@ -225,8 +225,8 @@ impl<D: Decider> Connection<D> {
     /// and then it is read again.
     #[inline]
     pub(super) fn has_its_part(&self) -> bool {
-        let (way, part) = (self.way(), self.purse.part);
-        way.weight >= part.weight || way.sequenced >= part.sequenced
+        let (has, part) = (self.without_reply(), self.purse.part);
+        has.weight >= part.weight || has.sequenced >= part.sequenced
     }
 
     /// Stops reading until something was answered or read. The time-outs of what lies here began when it was read.
@@ -248,20 +248,20 @@ impl<D: Decider> Connection<D> {
     /// Tells the account what is without reply now.
     #[inline]
     pub(super) fn report(&mut self) {
-        let way = self.way();
+        let now = self.without_reply();
         if let Some(customer) = &mut self.customer {
-            customer.tell(way);
+            customer.tell(now);
         }
     }
 
     /// What the connection has without reply.
     #[inline]
-    fn way(&self) -> Way {
+    fn without_reply(&self) -> Outstanding {
         let in_flight = self.in_flight.count();
         let plain =
             u32::try_from(self.intake.bytes / limits::PLAIN_FRAME_BYTES).unwrap_or(u32::MAX);
         let weight = if in_flight == 0 { 0 } else { in_flight.max(plain) };
-        Way { in_flight, weight, sequenced: self.intake.sequenced_count() }
+        Outstanding { in_flight, weight, sequenced: self.intake.sequenced_count() }
     }
 
     /// What the principal has under way on the way of a parcel; its connection pushes something.

@@ -271,12 +271,12 @@ impl ServerCertVerifier for Anybody {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::testing::{corpus_of, play_corpus};
     use rcgen::{
         BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
         PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SanType, date_time_ymd,
     };
     use std::collections::BTreeSet;
-    use std::path::PathBuf;
 
     const CERTIFICATE: u8 = 0;
     const KEY: u8 = 1;
@@ -286,10 +286,6 @@ mod tests {
     const MARKED: u8 = 4;
     const DER: u8 = 8;
     const KEY_DER: u8 = 12;
-
-    fn corpus() -> PathBuf {
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/certificate")
-    }
 
     fn section(form: u8, bytes: &[u8]) -> Vec<u8> {
         let length = u16::try_from(bytes.len()).unwrap().to_be_bytes();
@@ -360,21 +356,7 @@ mod tests {
 
     #[test]
     fn the_corpus_of_certificate_is_played() {
-        if std::env::var_os("ADDRD_CORPUS").is_some_and(|wanted| wanted == "write") {
-            std::fs::create_dir_all(corpus()).unwrap();
-            for (number, seed) in seeds().iter().enumerate() {
-                std::fs::write(corpus().join(format!("seed-{number:03}")), seed).unwrap();
-            }
-        }
-        let mut count = 0;
-        for entry in std::fs::read_dir(corpus()).unwrap() {
-            let path = entry.unwrap().path();
-            let script = std::fs::read(&path).unwrap();
-            let played = std::panic::catch_unwind(|| play(&script));
-            assert!(played.is_ok(), "{} fails", path.display());
-            count += 1;
-        }
-        assert!(count >= seeds().len(), "{count}");
+        play_corpus("certificate", &seeds(), play);
     }
 
     #[test]
@@ -409,7 +391,7 @@ mod tests {
     /// An RSA key of which one number is wrong: it is read, belongs to its certificate, and signs nothing.
     #[test]
     fn a_key_that_cannot_sign_is_refused() {
-        let script = std::fs::read(corpus().join("rsa-damaged")).unwrap();
+        let script = std::fs::read(corpus_of("certificate").join("rsa-damaged")).unwrap();
         assert_eq!(play(&script), Fate::NoKey);
     }
 
